@@ -1,0 +1,72 @@
+"""What can go wrong, as one small tree. Each error knows its exit code and says, in one line, what is
+wrong, with which file, and what the user can do. The command line prints `str(error)` and exits."""
+
+from __future__ import annotations
+
+import os
+
+
+class PanoSoundError(Exception):
+    """Base of every error meant for users.
+
+    Args:
+        message: what is wrong, without the file's name; one line, no full stop.
+        path: the file or folder concerned, or None.
+        hint: what the user can do about it; one line, or None.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, path: str | os.PathLike[str] | None = None, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.path = None if path is None else os.fspath(path)
+        self.hint = hint
+
+    def __str__(self) -> str:
+        where = "" if self.path is None else f"{self.path}: "
+        what_to_do = "" if self.hint is None else f" ({self.hint})"
+        return f"{where}{self.message}{what_to_do}"
+
+
+class InputError(PanoSoundError):
+    """The input is missing, empty, damaged beyond use, or not media at all."""
+
+    exit_code = 3
+
+
+class UnsupportedInputError(InputError):
+    """The input can be read but is not 360° footage that can be panned."""
+
+    exit_code = 4
+
+
+class OutputError(PanoSoundError):
+    """The output exists already, cannot be written, or the disk is full."""
+
+    exit_code = 5
+
+
+class ModelError(PanoSoundError):
+    """Weights are missing, damaged, or of another format."""
+
+    exit_code = 6
+
+
+class DataFileError(PanoSoundError):
+    """A sound map, camera path or training table cannot be used: damaged, of another version, or not matching."""
+
+    exit_code = 7
+
+
+EXIT_CODES = {
+    0: "done",
+    1: "something else failed",
+    2: "the command line is wrong",
+    InputError.exit_code: "the input is missing, empty, damaged or not media",
+    UnsupportedInputError.exit_code: "the input is not 360° footage that can be panned",
+    OutputError.exit_code: "the output exists (use -y), cannot be written, or the disk is full",
+    ModelError.exit_code: "weights are missing, damaged or of another format",
+    DataFileError.exit_code: "a sound map, camera path or table cannot be used",
+    130: "interrupted (Ctrl-C); nothing is left behind",
+}

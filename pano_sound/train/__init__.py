@@ -1,0 +1,1 @@
+"""Training of the localizer: data, losses, the loop."""
