@@ -1,0 +1,219 @@
+"""The pictures of a 360° film, each with its own time stamp, in constant memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pano_sound.errors import InputError
+from pano_sound.media.inputs import log, open_source
+from pano_sound.media.probe import MediaInfo, probe
+
+Plane = NDArray[np.uint8] | NDArray[np.uint16]
+
+_RGB_SPACE = 0
+_BT709 = 1
+_FULL_RANGE = 2
+
+
+@dataclass(frozen=True)
+class Colour:
+    """How the numbers mean light: FFmpeg's values, carried to the writer unchanged (0 or 2: not stated)."""
+
+    range: int = 0
+    space: int = 2
+    primaries: int = 2
+    transfer: int = 2
+
+
+@dataclass(slots=True)
+class Picture:
+    """One picture in 4:2:0.
+
+    planes: Y (h, w), U and V (ceil(h/2), ceil(w/2)); uint8, or uint16 holding `bit_depth` bits. Pictures from a
+        reader are read-only views of the decoder's memory and stay valid as long as anything refers to them.
+    pts: presentation time in units of `time_base` seconds.
+    """
+
+    planes: tuple[Plane, Plane, Plane]
+    pts: int
+    time_base: Fraction
+    bit_depth: int
+    colour: Colour
+
+    @property
+    def t(self) -> float:
+        """Presentation time in seconds."""
+        return float(self.pts * self.time_base)
+
+
+class VideoReader:
+    """Reads the pictures of a file. Each iterator starts from the beginning; use one at a time.
+
+    Attributes:
+        info: what `probe` says of the file.
+        corrupt_frames: how many frames were skipped because they were damaged or did not move on in time, so far,
+            in the latest iterator.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], info: MediaInfo | None = None) -> None:
+        """Raises InputError when the file cannot be read or has no pictures."""
+        self.path = os.fspath(path)
+        self.info = probe(path) if info is None else info
+        if self.info.video is None:
+            raise InputError("the file has no picture", self.path)
+        self.video = self.info.video
+        self.corrupt_frames = 0
+        self._running: Iterator[Any] | None = None
+
+    def __enter__(self) -> VideoReader:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; iterators that are still running end."""
+        if self._running is not None:
+            self._running.close()  # type: ignore[attr-defined]
+            self._running = None
+
+    def pictures(self) -> Iterator[Picture]:
+        """Every picture of the one eye, at its original size, in order of presentation.
+
+        What is not 4:2:0 with 8 or 10 bits is converted to it (more than 8 bits to 10).
+
+        Raises:
+            InputError: not one picture can be decoded.
+        """
+        for frame, pts in self._frames():
+            yield self._picture(frame, pts)
+
+    def analysis_pictures(
+        self, every: float, width: int = 960, height: int = 480
+    ) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+        """Small pictures of the one eye for analysis.
+
+        Args:
+            every: seconds between pictures: taken is the first at or after each multiple of `every` from the
+                first picture. 0: all of them.
+            width, height: size in pixels that the eye is scaled to.
+
+        Yields:
+            (presentation time in seconds, uint8 RGB (height, width, 3)).
+
+        Raises:
+            InputError: not one picture can be decoded.
+        """
+        stereo = self.info.spherical.stereo
+        full_width = width * 2 if stereo == "left-right" else width
+        full_height = height * 2 if stereo == "top-bottom" else height
+        step = Fraction(every).limit_denominator(1_000_000)
+        first: Fraction | None = None
+        taken = -1
+        for frame, pts in self._frames():
+            t = pts * self.video.time_base
+            if first is None:
+                first = t
+            if step > 0:
+                number = (t - first) // step
+                if number <= taken:
+                    continue
+                taken = number
+            small = frame.reformat(
+                width=full_width,
+                height=full_height,
+                format="rgb24",
+                src_color_range=frame.color_range or None,
+                dst_color_range=_FULL_RANGE,
+            )
+            yield float(t), _view(small.planes[0], full_height, full_width * 3, np.uint8)[
+                :height, : width * 3
+            ].reshape(height, width, 3)
+
+    def _frames(self) -> Iterator[tuple[Any, int]]:
+        self.close()
+        self._running = self._decode()
+        return self._running
+
+    def _decode(self) -> Iterator[tuple[Any, int]]:
+        """(frame, PTS): PTS always grow; frames without one follow the one before."""
+        self.corrupt_frames = 0
+        dropped = 0
+        last: int | None = None
+        step = 1 if not self.video.fps else max(1, round(1 / (self.video.fps * self.video.time_base)))
+        with open_source(self.path) as source:
+            stream = source.video
+            if stream is None:
+                raise InputError("the file has no picture", self.path)
+            stream.thread_type = "AUTO"
+            shift = source.ticks(stream)
+            for frame in source.frames(stream):
+                if frame.pts is not None:
+                    pts = frame.pts - shift
+                else:
+                    pts = 0 if last is None else last + step
+                if last is not None and pts <= last:
+                    dropped += 1
+                    self.corrupt_frames = source.damaged + dropped
+                    continue
+                last = pts
+                self.corrupt_frames = source.damaged + dropped
+                yield frame, pts
+            self.corrupt_frames = source.damaged + dropped
+        if last is None:
+            raise InputError("no picture can be decoded", self.path, "the file is damaged or cut short")
+        if self.corrupt_frames:
+            log.warning("%s: %d damaged frames were skipped", self.path, self.corrupt_frames)
+
+    def _picture(self, frame: Any, pts: int) -> Picture:
+        deep = self.video.bit_depth > 8
+        colour = Colour(frame.color_range, frame.colorspace, frame.color_primaries, frame.color_trc)
+        ready = ("yuv420p10le",) if deep else ("yuv420p", "yuvj420p")
+        size = (self.video.width, self.video.height)
+        if frame.format.name not in ready or (frame.width, frame.height) != size:
+            frame, colour = _converted(frame, size, ready[0], colour)
+        width, height = self.info.eye
+        kind: type[np.uint8] | type[np.uint16] = np.uint16 if deep else np.uint8
+        half = ((height + 1) // 2, (width + 1) // 2)
+        y, u, v = (
+            _view(plane, *shape, kind) for plane, shape in zip(frame.planes, ((height, width), half, half), strict=True)
+        )
+        return Picture((y, u, v), pts, self.video.time_base, 10 if deep else 8, colour)
+
+
+def _converted(frame: Any, size: tuple[int, int], pix_fmt: str, colour: Colour) -> tuple[Any, Colour]:
+    """A frame as `pix_fmt`, in the same range and matrix, but RGB becomes limited BT.709."""
+    if frame.format.is_rgb:
+        target = Colour(1, _BT709, colour.primaries, colour.transfer)
+        source_range: int | None = _FULL_RANGE
+    else:
+        full = colour.range == _FULL_RANGE or frame.format.name.startswith("yuvj")
+        target = Colour(_FULL_RANGE if full else colour.range, colour.space, colour.primaries, colour.transfer)
+        source_range = target.range or None
+    new = frame.reformat(
+        width=size[0],
+        height=size[1],
+        format=pix_fmt,
+        dst_colorspace="ITU709" if frame.format.is_rgb else None,
+        src_color_range=source_range,
+        dst_color_range=target.range or None,
+    )
+    return new, target
+
+
+def _view(plane: Any, height: int, width: int, kind: Any) -> Any:
+    """The upper left (height, width) of a PyAV plane as a read-only array that keeps the plane alive."""
+    rows = np.frombuffer(plane, kind).reshape(plane.height, -1) if plane.line_size > 0 else None
+    if rows is None:
+        raise InputError("the picture is stored upside down")
+    view = rows[:height, :width]
+    view.flags.writeable = False
+    return view

@@ -1,0 +1,198 @@
+"""The sound of a film, addressed by presentation time: what the time stamps say is silent is silent."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from pano_sound.media.inputs import Source, log, open_source
+from pano_sound.media.probe import MediaInfo, probe
+
+Samples = NDArray[np.float32]
+
+_GAP = Fraction(20, 1000)
+"""Time stamps may be off by this much (s) before they count as a gap or an overlap: containers round them."""
+
+_PIECE = 1 << 16
+
+
+class SoundReader:
+    """Reads the sound of a file as mono.
+
+    First-order ambisonics are read as their W channel, everything else is mixed down by swresample.
+
+    Attributes:
+        info: what `probe` says of the file.
+        present: whether there is a sound track.
+        damaged_packets: how many packets were skipped because they were damaged, in the latest `blocks`.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], rate: int, info: MediaInfo | None = None) -> None:
+        """Args: rate: samples per second to read at. Raises InputError when the file cannot be read."""
+        self.path = os.fspath(path)
+        self.rate = rate
+        self.info = probe(path) if info is None else info
+        self.present = self.info.audio is not None
+        self.damaged_packets = 0
+
+    def blocks(self, seconds: float) -> Iterator[Samples]:
+        """The whole track in consecutive blocks.
+
+        Sample 0 is at presentation time `info.start`, that of the first picture. Sound before it is left out;
+        where the track starts late or has gaps there are zeros.
+
+        Args:
+            seconds: length of a block; each has exactly round(seconds * rate) samples, the last one may be shorter.
+
+        Yields:
+            float32 (samples,) in [-1, 1].
+        """
+        size = max(1, round(seconds * self.rate))
+        if self.info.audio is None:
+            return
+        with open_source(self.path) as source:
+            if source.audio is None:
+                return
+            layout = "W" if self.info.audio.ambisonic else "mono"
+            begin = Fraction(self.info.start).limit_denominator(10**9)
+            end = None if self.info.video is None else begin + Fraction(self.info.duration)
+            mono = (piece[0] for piece in timeline(source, self.rate, layout, begin, end))
+            yield from rechunked(mono, size)
+            self.damaged_packets = source.damaged
+        if self.damaged_packets:
+            log.warning("%s: %d damaged packets of sound were skipped", self.path, self.damaged_packets)
+
+
+def rechunked(pieces: Iterable[Samples], size: int) -> Iterator[Samples]:
+    """The same samples (last axis) in pieces of exactly `size`, the last one shorter."""
+    waiting: list[Samples] = []
+    held = 0
+    for piece in pieces:
+        waiting.append(piece)
+        held += piece.shape[-1]
+        if held >= size:
+            joined = np.concatenate(waiting, axis=-1)
+            whole = held - held % size
+            for at in range(0, whole, size):
+                yield joined[..., at : at + size].copy()
+            waiting, held = [joined[..., whole:].copy()], held - whole
+    if held:
+        yield np.concatenate(waiting, axis=-1)
+
+
+def timeline(
+    source: Source, rate: int, layout: str, begin: Fraction, end: Fraction | None = None
+) -> Iterator[Samples]:
+    """The sound of an open file without holes, from presentation time `begin` (s) on.
+
+    Args:
+        rate: samples per second to convert to.
+        layout: an FFmpeg layout to mix down to; or, from ambisonics, 'W' (1 channel: omnidirectional), 'cardioids'
+            (2 channels: what two cardioid microphones hear that look to +90° and -90°, L = (W + Y) / 2 and
+            R = (W - Y) / 2 in SN3D) or 'as is' (all channels, not mixed).
+        end: a gap that lasts to beyond this presentation time (s) ends the track; None: no limit.
+
+    Yields:
+        float32 (channels, samples) in [-1, 1], of any length.
+    """
+    cursor = 0
+    for at, piece in _placed(source, rate, layout, begin):
+        if end is not None and at > max(cursor, (end - begin) * rate):
+            return
+        while cursor < at:
+            hole = min(at - cursor, _PIECE)
+            yield np.zeros((piece.shape[0], hole), np.float32)
+            cursor += hole
+        fresh = piece[:, cursor - at :]
+        if fresh.shape[1]:
+            yield fresh
+            cursor += fresh.shape[1]
+
+
+def _placed(source: Source, rate: int, layout: str, begin: Fraction) -> Iterator[tuple[int, Samples]]:
+    """(number of the first sample counted from `begin`, samples) in file order; there may be holes and overlaps.
+
+    Frames that follow one another are resampled as one run, so that no time stamp's rounding is heard.
+    """
+    run: _Run | None = None
+    shift = source.ticks(source.audio)
+    for frame in source.frames(source.audio):
+        if not frame.samples or not frame.sample_rate:
+            continue
+        t = None if frame.pts is None else (frame.pts - shift) * Fraction(frame.time_base)
+        if run is None or not run.goes_on_with(frame, t):
+            if run is not None:
+                yield from run.finish()
+            if t is None:
+                t = begin if run is None else run.expected
+            run = _Run(frame, t, round((t - begin) * rate), rate, layout)
+        yield from run.push(frame)
+    if run is not None:
+        yield from run.finish()
+
+
+class _Run:
+    """Frames without a gap between them, converted together."""
+
+    def __init__(self, frame: Any, t: Fraction, at: int, rate: int, layout: str) -> None:
+        self.kind = _kind(frame)
+        self.expected = t
+        self.at = at
+        self.mix = _MIXES.get(layout)
+        target = layout if self.mix is None else _LAYOUTS[min(len(_floats(frame)), _MIXED_CHANNELS[layout])]
+        # Integers, because only to integers swresample mixes down without going beyond full scale.
+        self.resampler = av.AudioResampler(format="s32p", layout=target, rate=rate)
+        self.layout = target
+
+    def goes_on_with(self, frame: Any, t: Fraction | None) -> bool:
+        return _kind(frame) == self.kind and (t is None or abs(t - self.expected) <= _GAP)
+
+    def push(self, frame: Any) -> Iterator[tuple[int, Samples]]:
+        self.expected += Fraction(frame.samples, frame.sample_rate)
+        if self.mix is not None:
+            mixed = np.ascontiguousarray(self.mix(_floats(frame)), np.float32)
+            rate = frame.sample_rate
+            frame = av.AudioFrame.from_ndarray(mixed, format="fltp", layout=self.layout)
+            frame.sample_rate = rate
+        frame.pts = None
+        yield from self._out(frame)
+
+    def finish(self) -> Iterator[tuple[int, Samples]]:
+        yield from self._out(None)
+
+    def _out(self, frame: Any) -> Iterator[tuple[int, Samples]]:
+        for out in self.resampler.resample(frame):
+            samples = (out.to_ndarray() * np.float64(2.0**-31)).astype(np.float32)
+            yield self.at, samples
+            self.at += samples.shape[1]
+
+
+_MIXES = {
+    "W": lambda x: x[:1],
+    "cardioids": lambda x: np.stack([x[0] + x[1], x[0] - x[1]]) / 2,
+    "as is": lambda x: x,
+}
+_MIXED_CHANNELS = {"W": 1, "cardioids": 2, "as is": 8}
+_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+
+
+def _kind(frame: Any) -> tuple[str, str, int]:
+    return frame.format.name, frame.layout.name, frame.sample_rate
+
+
+def _floats(frame: Any) -> Samples:
+    """A decoded AudioFrame of any format -> float32 (channels, samples), full scale 1."""
+    array = frame.to_ndarray()
+    if frame.format.is_packed:
+        array = array.reshape(-1, frame.layout.nb_channels).T
+    if array.dtype == np.uint8:
+        return (array.astype(np.float32) - 128) / 128
+    if array.dtype.kind == "i":
+        return (array / -float(np.iinfo(array.dtype).min)).astype(np.float32)
+    return array.astype(np.float32)

@@ -1,0 +1,122 @@
+"""The output's sound: packets copied from the source where possible, else decoded and encoded to AAC.
+
+Copied is what the container takes and what ordinary players play: mono, stereo, 5.1, 7.1. Everything else becomes
+AAC at 192 kbit/s: mono stays mono, other layouts are mixed down to stereo. First-order ambisonics become what two
+virtual cardioid microphones hear that look left and right from the middle of the 360° picture: L = (W + Y) / 2,
+R = (W - Y) / 2 in SN3D. In 360° output ambisonics keep their four channels.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import av
+
+from pano_sound.media.inputs import log, open_source
+from pano_sound.media.sound import rechunked, timeline
+
+_COPIED_INTO_MP4 = {"aac", "mp3", "mp3float", "ac3", "eac3", "alac", "flac", "opus", "libopus"}
+_PLAYABLE = {"mono", "stereo", "5.1", "5.1(side)", "7.1", "7.1(wide)", "7.1(wide-side)"}
+_AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
+_AAC_FRAME = 1024
+_BITS_PER_SECOND = 192_000
+_KEEP_CHANNELS_BITS = 384_000
+
+
+class Soundtrack:
+    """The sound of one file on its way into an output container.
+
+    Args:
+        output: an open PyAV output container, to which a stream is added.
+        muxer: its format: 'mp4', 'mov' or 'matroska'.
+        path: the file whose sound it is. Without a sound track nothing is written.
+        ambisonic: its four channels are first-order ambisonics.
+        spherical: the output is 360° footage.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+
+    def __init__(
+        self, output: Any, muxer: str, path: str | os.PathLike[str], ambisonic: bool, spherical: bool
+    ) -> None:
+        self._output = output
+        self._source = open_source(path)
+        self._packets: Iterator[tuple[Fraction, Any]] = iter(())
+        self._next: tuple[Fraction, Any] | None = None
+        sound = self._source.audio
+        if sound is None:
+            return
+        try:
+            self._packets = self._prepare(sound, muxer, ambisonic, spherical)
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self, sound: Any, muxer: str, ambisonic: bool, spherical: bool) -> Iterator[tuple[Fraction, Any]]:
+        context = sound.codec_context
+        layout = context.layout.name
+        playable = (ambisonic and spherical) or (not ambisonic and layout in _PLAYABLE)
+        if playable and (muxer == "matroska" or context.name in _COPIED_INTO_MP4):
+            try:
+                return self._copied(sound, self._output.add_stream_from_template(sound))
+            except ValueError:
+                pass  # This container does not take this codec after all.
+        if ambisonic:
+            mix, channels = ("as is", "4.0") if spherical else ("cardioids", "stereo")
+        else:
+            mix = channels = "mono" if context.layout.nb_channels == 1 else "stereo"
+        rate = context.sample_rate if context.sample_rate in _AAC_RATES else 48000
+        stream = self._output.add_stream("aac", rate=rate, layout=channels)
+        stream.bit_rate = _KEEP_CHANNELS_BITS if channels == "4.0" else _BITS_PER_SECOND
+        stream.codec_context.time_base = Fraction(1, rate)
+        return self._encoded(stream, rate, mix, channels)
+
+    def mux_until(self, t: Fraction | None) -> None:
+        """Write all packets that begin before presentation time `t` (s), or all that are left."""
+        while True:
+            if self._next is None:
+                self._next = next(self._packets, None)
+            if self._next is None or (t is not None and self._next[0] >= t):
+                return
+            self._output.mux(self._next[1])
+            self._next = None
+
+    def close(self) -> None:
+        if self._source.damaged:
+            log.warning("%s: %d damaged packets of sound were skipped", self._source.path, self._source.damaged)
+            self._source.damaged = 0
+        self._source.close()
+
+    def _copied(self, sound: Any, stream: Any) -> Iterator[tuple[Fraction, Any]]:
+        shift = self._source.ticks(sound)
+        last: int | None = None
+        for packet in self._source.packets(sound):
+            time = packet.dts if packet.dts is not None else packet.pts
+            if not packet.size or time is None:
+                continue
+            if packet.is_corrupt or (last is not None and time <= last):
+                self._source.damaged += 1
+                continue
+            last = time
+            packet.dts = time - shift
+            packet.pts = packet.dts if packet.pts is None else packet.pts - shift
+            packet.stream = stream
+            yield packet.dts * Fraction(sound.time_base), packet
+
+    def _encoded(self, stream: Any, rate: int, mix: str, layout: str) -> Iterator[tuple[Fraction, Any]]:
+        begin = Fraction(self._source.audio.start_time or 0) * self._source.audio.time_base - self._source.shift
+        at = round(begin * rate)
+        for samples in rechunked(timeline(self._source, rate, mix, Fraction(at, rate)), _AAC_FRAME):
+            frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=layout)
+            frame.sample_rate, frame.pts, frame.time_base = rate, at, Fraction(1, rate)
+            at += samples.shape[1]
+            yield from self._timed(stream.encode(frame))
+        yield from self._timed(stream.encode(None))
+
+    def _timed(self, packets: list[Any]) -> Iterator[tuple[Fraction, Any]]:
+        for packet in packets:
+            yield packet.dts * Fraction(packet.time_base), packet

@@ -1,0 +1,241 @@
+"""360° tags: reading them from decoded frames, and writing them into mp4/mov files.
+
+Written are both Spherical Video V1 (XML in a `uuid` box of the video track) and V2 (`st3d` and `sv3d` boxes in
+the video sample entry): some players and sites know only one of them.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from pano_sound.errors import OutputError
+
+PROJECTIONS = (
+    "equirectangular",
+    "cubemap",
+    "equirectangular-tile",
+    "half-equirectangular",
+    "rectilinear",
+    "fisheye",
+    "parametric-immersive",
+)
+"""Names of FFmpeg's AVSphericalProjection values, in their order. A tile is a part of the sphere."""
+
+STEREO_LAYOUTS = ("mono", "left-right", "top-bottom")
+"""Names of FFmpeg's first AVStereo3DType values, in their order."""
+
+
+@dataclass(frozen=True)
+class Spherical:
+    """What a file says about its projection.
+
+    projection: one of PROJECTIONS, 'unknown', or None when the file has no tag.
+    stereo: 'mono', 'top-bottom' or 'left-right'; 'other' for layouts that interleave the eyes.
+    tag: where this was read: 'spherical', 'stereo3d', 'spherical+stereo3d' side data, or '' for untagged.
+    """
+
+    projection: str | None = None
+    stereo: str = "mono"
+    tag: str = ""
+
+
+def read_side_data(frame: Any) -> Spherical:
+    """The tags of a decoded PyAV VideoFrame, whatever container they came from."""
+    projection, stereo, tags = None, "mono", []
+    for entry in frame.side_data:
+        kind = entry.type.name
+        if kind == "SPHERICAL":
+            (value,) = struct.unpack_from("=i", bytes(entry))
+            projection = PROJECTIONS[value] if 0 <= value < len(PROJECTIONS) else "unknown"
+            tags.append("spherical")
+        elif kind == "STEREO3D":
+            (value,) = struct.unpack_from("=i", bytes(entry))
+            stereo = STEREO_LAYOUTS[value] if 0 <= value < len(STEREO_LAYOUTS) else "other"
+            tags.append("stereo3d")
+    return Spherical(projection, stereo, "+".join(tags))
+
+
+# Writing. A box is: 4 bytes size, 4 bytes type, content; a size of 1 means that 8 bytes of size follow.
+
+_V1_UUID = bytes.fromhex("ffcc8263f8554a938814587a02521fdd")
+_V1_XML = (
+    b'<?xml version="1.0"?><rdf:SphericalVideo '
+    b'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" '
+    b'xmlns:GSpherical="http://ns.google.com/videos/1.0/spherical/">'
+    b"<GSpherical:Spherical>true</GSpherical:Spherical>"
+    b"<GSpherical:Stitched>true</GSpherical:Stitched>"
+    b"<GSpherical:StitchingSoftware>pano-sound</GSpherical:StitchingSoftware>"
+    b"<GSpherical:ProjectionType>equirectangular</GSpherical:ProjectionType>"
+    b"</rdf:SphericalVideo>"
+)
+_VISUAL_ENTRY_FIELDS = 78
+_ENTRY_ENDING = (b"pasp", b"clap", b"colr", b"btrt", b"fiel")
+_COPY_BYTES = 1 << 22
+
+
+def box(kind: bytes, content: bytes) -> bytes:
+    """One box with a 32-bit size."""
+    return struct.pack(">I4s", 8 + len(content), kind) + content
+
+
+def children(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """(type, content) of each box in `data`.
+
+    Raises:
+        ValueError: the sizes do not add up.
+    """
+    at = 0
+    while at < len(data):
+        if at + 8 > len(data):
+            raise ValueError("a box is cut off")
+        size, kind = struct.unpack_from(">I4s", data, at)
+        header = 8
+        if size == 1:
+            (size,) = struct.unpack_from(">Q", data, at + 8)
+            header = 16
+        elif size == 0:
+            size = len(data) - at
+        if size < header or at + size > len(data):
+            raise ValueError("a box is longer than what holds it")
+        yield kind, data[at + header : at + size]
+        at += size
+
+
+def _edited(data: bytes, edits: dict[bytes, Callable[[bytes], bytes]]) -> bytes:
+    """`data`'s boxes, the content of those named in `edits` passed through their function."""
+    return b"".join(box(kind, edits[kind](c) if kind in edits else c) for kind, c in children(data))
+
+
+def _v2_boxes() -> bytes:
+    full = struct.pack(">I", 0)
+    st3d = box(b"st3d", full + b"\0")
+    svhd = box(b"svhd", full + b"pano-sound\0")
+    prhd = box(b"prhd", full + struct.pack(">3i", 0, 0, 0))
+    equi = box(b"equi", full + struct.pack(">4I", 0, 0, 0, 0))
+    return st3d + box(b"sv3d", svhd + box(b"proj", prhd + equi))
+
+
+def _tagged_sample_entry(content: bytes) -> bytes:
+    fields, extensions = content[:_VISUAL_ENTRY_FIELDS], content[_VISUAL_ENTRY_FIELDS:]
+    # QuickTime writers may end the entry with four zero bytes that are not a box.
+    kept = [(k, c) for k, c in children(extensions.removesuffix(b"\0" * 4)) if k not in (b"st3d", b"sv3d")]
+    first = next((i for i, (k, _) in enumerate(kept) if k in _ENTRY_ENDING), len(kept))
+    boxes = [box(k, c) for k, c in kept]
+    return fields + b"".join(boxes[:first]) + _v2_boxes() + b"".join(boxes[first:])
+
+
+def _tagged_stsd(content: bytes) -> bytes:
+    head, entries = content[:8], content[8:]
+    return head + b"".join(box(kind, _tagged_sample_entry(c)) for kind, c in children(entries))
+
+
+def _tagged_trak(content: bytes) -> bytes:
+    parts = dict(children(content))
+    handler = dict(children(parts.get(b"mdia", b""))).get(b"hdlr", b"")
+    if handler[8:12] != b"vide":
+        return content
+    to_stbl = {b"stbl": lambda c: _edited(c, {b"stsd": _tagged_stsd})}
+    to_minf = {b"minf": lambda c: _edited(c, to_stbl)}
+    tagged = _edited(content, {b"mdia": lambda c: _edited(c, to_minf)})
+    kept = [(k, c) for k, c in children(tagged) if not (k == b"uuid" and c[:16] == _V1_UUID)]
+    return b"".join(box(k, c) for k, c in kept) + box(b"uuid", _V1_UUID + _V1_XML)
+
+
+def _shifted_stbl(content: bytes, beyond: int, by: int, wide: bool) -> bytes:
+    """A sample table whose chunk offsets from byte `beyond` on grow by `by`; `wide` makes them all 64-bit."""
+    out = []
+    for kind, c in children(content):
+        if kind in (b"stco", b"co64"):
+            (count,) = struct.unpack_from(">I", c, 4)
+            offsets = struct.unpack_from(f">{count}{'Q' if kind == b'co64' else 'I'}", c, 8)
+            moved = [o + by if o >= beyond else o for o in offsets]
+            if kind == b"co64" or wide:
+                out.append(box(b"co64", c[:8] + struct.pack(f">{count}Q", *moved)))
+            else:
+                out.append(box(b"stco", c[:8] + struct.pack(f">{count}I", *moved)))
+        else:
+            out.append(box(kind, c))
+    return b"".join(out)
+
+
+def _shifted_moov(moov: bytes, beyond: int, by: int, wide: bool) -> bytes:
+    to_minf = {b"stbl": lambda c: _shifted_stbl(c, beyond, by, wide)}
+    to_mdia = {b"minf": lambda c: _edited(c, to_minf)}
+    to_trak = {b"mdia": lambda c: _edited(c, to_mdia)}
+    return _edited(moov, {b"trak": lambda c: _edited(c, to_trak)})
+
+
+def _top_level(file: BinaryIO, length: int) -> Iterator[tuple[bytes, int, int, int]]:
+    """(type, start, start of content, end) of each top-level box."""
+    at = 0
+    while at + 8 <= length:
+        file.seek(at)
+        head = file.read(16)
+        size, kind = struct.unpack_from(">I4s", head)
+        header = 8
+        if size == 1 and len(head) == 16:
+            (size,) = struct.unpack_from(">Q", head, 8)
+            header = 16
+        elif size == 0:
+            size = length - at
+        if size < header or at + size > length:
+            raise ValueError("a box is longer than the file")
+        yield kind, at, at + header, at + size
+        at += size
+
+
+def _copy(source: BinaryIO, target: BinaryIO, start: int, end: int) -> None:
+    source.seek(start)
+    left = end - start
+    while left:
+        piece = source.read(min(left, _COPY_BYTES))
+        if not piece:
+            raise ValueError("the file became shorter")
+        target.write(piece)
+        left -= len(piece)
+
+
+def tag_mp4(path: str | os.PathLike[str]) -> None:
+    """Mark the video of an mp4/mov file as a full mono equirectangular sphere, replacing earlier 360° tags.
+
+    The file is rewritten beside itself and then replaced, so that a failure leaves it as it was.
+
+    Raises:
+        OutputError: the file is no mp4/mov with a video track, or the new one cannot be written.
+    """
+    name = os.fspath(path)
+    beside = name + ".tagging"
+    try:
+        with open(name, "rb") as source:
+            length = os.fstat(source.fileno()).st_size
+            parts = list(_top_level(source, length))
+            where = next((p for p in parts if p[0] == b"moov"), None)
+            if where is None:
+                raise ValueError("it has no index")
+            _, start, content_start, end = where
+            source.seek(content_start)
+            old = source.read(end - content_start)
+            tagged = _edited(old, {b"trak": _tagged_trak})
+            if b"sv3d" not in tagged:
+                raise ValueError("it has no video track")
+            # Data behind the index moves by what the index grows; offsets that no longer fit in 32 bits become 64.
+            wide = length + len(tagged) - len(old) + 16 >= 1 << 32
+            size = len(_shifted_moov(tagged, end, 0, wide))
+            by = size + 8 - (end - start)
+            moov = box(b"moov", _shifted_moov(tagged, end, by, wide))
+            with open(beside, "wb") as target:
+                _copy(source, target, 0, start)
+                target.write(moov)
+                _copy(source, target, end, length)
+        os.replace(beside, name)
+    except (ValueError, struct.error) as error:
+        raise OutputError(f"cannot be tagged as 360°: {error}", name) from None
+    except OSError as error:
+        raise OutputError(f"cannot be tagged as 360°: {error.strerror}", name) from None
+    finally:
+        if os.path.exists(beside):
+            os.remove(beside)

@@ -1,0 +1,259 @@
+"""The output film: H.264 pictures with their own time stamps and the sound of the source, complete or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import itertools
+import os
+from fractions import Fraction
+from types import TracebackType
+from typing import Any
+
+import av
+import numpy as np
+
+from pano_sound.errors import OutputError
+from pano_sound.media.probe import MediaInfo
+from pano_sound.media.reader import Colour, Picture
+from pano_sound.media.soundtrack import Soundtrack
+from pano_sound.media.spherical import tag_mp4
+
+_MUXERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
+_KEPT_METADATA = ("creation_time", "title", "artist", "copyright", "comment", "location")
+_FINEST_TIME_BASE = Fraction(1, 1_000_000)
+_number = itertools.count()
+
+
+def check_output(
+    path: str | os.PathLike[str], source_path: str | os.PathLike[str] | None = None, overwrite: bool = False
+) -> None:
+    """Say now what would be wrong with this output, before any work is done.
+
+    Args:
+        path: the file to be written; its extension (mp4, m4v, mov, mkv) decides its format.
+        source_path: an input that must not be the same file, also not through links.
+        overwrite: whether `path` may exist.
+
+    Raises:
+        OutputError: unknown extension, missing or read-only folder, `path` is a folder, is the input, or exists.
+    """
+    name = os.fspath(path)
+    if os.path.isdir(name):
+        raise OutputError("is a folder", name, "give a file name such as out.mp4")
+    extension = os.path.splitext(name)[1].lower()
+    if extension not in _MUXERS:
+        what = f"cannot write '{extension}' files" if extension else "has no extension"
+        raise OutputError(what, name, f"use one of {', '.join(_MUXERS)}")
+    folder = os.path.dirname(name) or "."
+    if not os.path.isdir(folder):
+        raise OutputError("the folder does not exist", name, f"create {folder} first")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError("the folder cannot be written to", name)
+    if not os.path.lexists(name):
+        return
+    if source_path is not None:
+        with contextlib.suppress(OSError):
+            if os.path.samefile(name, source_path):
+                raise OutputError("is the input itself", name, "give another output name")
+    if os.path.exists(name) and not os.path.isfile(name):
+        raise OutputError("is not a regular file", name)
+    if not overwrite:
+        raise OutputError("exists already", name, "use -y to replace it")
+
+
+class VideoWriter:
+    """Writes a film: a temporary file beside the final name, renamed when all is well.
+
+    Leaving the `with` block normally finishes the file; leaving it by any exception, also Ctrl-C, removes it.
+    Time stamps of pictures and sound are kept, so that both stay as far apart as they were in the source.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        width: int,
+        height: int,
+        time_base: Fraction,
+        fps: Fraction | None,
+        source: MediaInfo | None = None,
+        bit_depth: int = 8,
+        colour: Colour | None = None,
+        sound_from: str | os.PathLike[str] | None = None,
+        codec: str = "libx264",
+        crf: float = 18,
+        preset: str = "medium",
+        overwrite: bool = False,
+        spherical: bool = False,
+    ) -> None:
+        """
+        Args:
+            width, height: picture size in pixels, even.
+            time_base: seconds per tick of the pictures' time stamps.
+            fps: average pictures per second, for rate control and the length of the last picture; None: unknown.
+            source: the input, for the kind of its sound and its title, date and place.
+            bit_depth: 8 (yuv420p) or 10 (yuv420p10le).
+            colour: written as given; None: not stated.
+            sound_from: file whose sound goes into the output: copied where the output's format and an ordinary
+                player can take it, else encoded to AAC (see `soundtrack`). None: no sound.
+            spherical: the picture is a full equirectangular sphere; tag it so and keep ambisonics. mp4/mov only.
+
+        Raises:
+            OutputError: as `check_output`; odd size; an encoder that does not exist or does not open.
+            InputError: `sound_from` cannot be read.
+        """
+        self.path = os.fspath(path)
+        check_output(self.path, sound_from or (source.path if source else None), overwrite)
+        if width <= 0 or height <= 0 or width % 2 or height % 2:
+            raise OutputError(f"{width}x{height} is not a size that can be encoded", self.path, "use even numbers")
+        folder, name = os.path.split(self.path)
+        extension = os.path.splitext(name)[1].lower()
+        self._muxer = _MUXERS[extension]
+        if spherical and self._muxer == "matroska":
+            raise OutputError("360° tags can only be written into mp4 and mov", self.path)
+        # Shortened, because the name of the temporary file must not be longer than file systems allow.
+        partial = f".{name[:40]}.partial-{os.getpid()}-{next(_number)}{extension}"
+        self._partial = os.path.join(folder, partial)
+        self._size = (width, height)
+        self._bit_depth = bit_depth
+        self._time_base = max(time_base, _FINEST_TIME_BASE)
+        self._duration = max(1, round(1 / (fps * time_base))) if fps else None
+        self._spherical = spherical
+        self._container: Any = None
+        self._soundtrack: Soundtrack | None = None
+        try:
+            self._open(fps, colour or Colour(), codec, crf, preset, source, sound_from)
+        except BaseException as error:
+            self._discard()
+            if isinstance(error, OutputError) or not isinstance(error, (av.FFmpegError, ValueError, OSError)):
+                raise
+            raise self._failure(error) from None
+
+    def _open(
+        self,
+        fps: Fraction | None,
+        colour: Colour,
+        codec: str,
+        crf: float,
+        preset: str,
+        source: MediaInfo | None,
+        sound_from: str | os.PathLike[str] | None,
+    ) -> None:
+        options = {}
+        if self._muxer != "matroska":
+            # The index goes to the front; edit lists, which hold the first time stamps, count in the movie's scale.
+            scale = self._time_base.denominator
+            while scale < 10_000:
+                scale *= 2
+            options = {"movflags": "+faststart", "movie_timescale": str(scale)}
+        self._container = av.open(
+            "file:" + self._partial, "w", format=self._muxer, container_options=options, metadata_errors="replace"
+        )
+        if source is not None:
+            for key in _KEPT_METADATA:
+                if key in source.metadata:
+                    self._container.metadata[key] = source.metadata[key]
+        try:
+            stream = self._container.add_stream(codec, rate=fps or 30, options={"crf": str(crf), "preset": preset})
+        except (av.FFmpegError, ValueError):
+            raise OutputError(f"the encoder '{codec}' cannot write this file", self.path, "try libx264") from None
+        context = stream.codec_context
+        context.width, context.height = self._size
+        context.pix_fmt = "yuv420p10le" if self._bit_depth > 8 else "yuv420p"
+        context.time_base = self._time_base
+        context.color_range, context.colorspace = colour.range, colour.space
+        context.color_primaries, context.color_trc = colour.primaries, colour.transfer
+        context.thread_type = "AUTO"
+        stream.time_base = self._time_base
+        self._stream = stream
+        if sound_from is not None:
+            ambisonic = bool(source and source.audio and source.audio.ambisonic)
+            track = Soundtrack(self._container, self._muxer, sound_from, ambisonic, self._spherical)
+            self._soundtrack = track
+        self._container.start_encoding()
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._discard()
+            return
+        try:
+            self._finish()
+        except BaseException as problem:
+            self._discard()
+            if isinstance(problem, (av.FFmpegError, OSError)):
+                raise self._failure(problem) from None
+            raise
+
+    def write(self, picture: Picture) -> None:
+        """Encode one picture, of the writer's size and depth, at its own time stamp (they must grow).
+
+        Raises:
+            OutputError: the file cannot be written, for example because the disk is full.
+            ValueError: the picture is of another size or depth.
+        """
+        if self._container is None:
+            raise OutputError("the file is closed already", self.path)
+        frame = self._frame(picture)
+        try:
+            self._mux(self._stream.encode(frame))
+        except (av.FFmpegError, OSError) as error:
+            raise self._failure(error) from None
+
+    def _frame(self, picture: Picture) -> Any:
+        if picture.planes[0].shape != self._size[::-1] or (picture.bit_depth > 8) != (self._bit_depth > 8):
+            raise ValueError("the picture does not have the writer's size and depth")
+        frame = av.VideoFrame(*self._size, "yuv420p10le" if self._bit_depth > 8 else "yuv420p")
+        for target, plane in zip(frame.planes, picture.planes, strict=True):
+            rows = np.frombuffer(target, plane.dtype).reshape(target.height, -1)
+            rows[:, : target.width] = plane
+        frame.time_base = self._time_base
+        frame.pts = picture.pts
+        if picture.time_base != self._time_base:
+            frame.pts = round(picture.pts * picture.time_base / self._time_base)
+        if self._duration is not None:
+            frame.duration = round(self._duration * picture.time_base / self._time_base)
+        return frame
+
+    def _mux(self, packets: list[Any]) -> None:
+        for packet in packets:
+            if self._soundtrack is not None and packet.dts is not None:
+                self._soundtrack.mux_until(packet.dts * packet.time_base)
+            self._container.mux(packet)
+
+    def _finish(self) -> None:
+        self._mux(self._stream.encode(None))
+        if self._soundtrack is not None:
+            self._soundtrack.mux_until(None)
+            self._soundtrack.close()
+        self._container.close()
+        self._container = None
+        if self._spherical:
+            tag_mp4(self._partial)
+        os.replace(self._partial, self.path)
+
+    def _discard(self) -> None:
+        """Close everything and leave nothing behind."""
+        # First, because closing a long film rewrites it to bring its index to the front.
+        with contextlib.suppress(OSError):
+            os.remove(self._partial)
+        if self._soundtrack is not None:
+            self._soundtrack.close()
+        if self._container is not None:
+            with contextlib.suppress(Exception):
+                self._container.close()
+            self._container = None
+        with contextlib.suppress(OSError):
+            os.remove(self._partial)
+
+    def _failure(self, error: BaseException) -> OutputError:
+        number = getattr(error, "errno", None)
+        if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return OutputError("there is no room left on the disk", self.path, "nothing was written")
+        reason = getattr(error, "strerror", None) or str(error)
+        return OutputError(f"cannot be written: {reason}", self.path)
