@@ -28,12 +28,16 @@ _DEMUXERS = (
 _CLOCK_STARTS_ANYWHERE = {"mpegts", "mpeg"}
 _DAMAGED_READS_IN_A_ROW = 100
 
+# PyAV 19 always replaces bytes of metadata that are not UTF-8; the ones before have to be told.
+_TOLERANT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+
 
 @dataclass
 class Source:
     """An open input file. Close it with `close()`, or use it as a context manager.
 
-    `shift` (s) is what to subtract from every time stamp: 0, but for MPEG streams, whose clocks start anywhere.
+    `shift` (s) is what to subtract from every time stamp: 0, but for MPEG streams, whose clocks start
+    anywhere.
     `damaged` counts the packets that could not be read or decoded and were skipped.
     """
 
@@ -58,7 +62,7 @@ class Source:
         return round(self.shift / stream.time_base)
 
     def packets(self, stream: Any) -> Iterator[Any]:
-        """The stream's packets in file order, those with damage skipped; the last one is empty and flushes."""
+        """The stream's packets in file order, unreadable ones skipped; an empty one at the end flushes."""
         failures = 0
         while failures < _DAMAGED_READS_IN_A_ROW:
             try:
@@ -107,7 +111,7 @@ def open_source(path: str | os.PathLike[str]) -> Source:
     options = {"format_whitelist": _DEMUXERS, "protocol_whitelist": "file"}
     try:
         # The prefix keeps names such as "concat:a" or "take 1:30.mp4" from being taken for protocols.
-        container = av.open("file:" + name, metadata_errors="replace", container_options=options)
+        container = av.open("file:" + name, container_options=options, **_TOLERANT)
     except (av.FFmpegError, ValueError) as error:
         if isinstance(error, PermissionError):
             raise InputError("cannot be read: permission denied", name) from None

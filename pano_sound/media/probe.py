@@ -60,7 +60,11 @@ class AudioInfo:
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """A media file. `start` is the presentation time of the first frame, `duration` the video's length, in s."""
+    """A media file.
+
+    start: presentation time of the first picture in seconds.
+    duration: length of the video (without one: of the sound) in seconds.
+    """
 
     path: str
     container: str
@@ -94,8 +98,8 @@ class MediaInfo:
             return f"the picture is {size}: too small to be 360° footage"
         if self.video.rotation:
             return (
-                f"the file asks players to turn the picture by {self.video.rotation}°, which is not supported yet: "
-                "export it again without a rotation"
+                f"the file asks players to turn the picture by {self.video.rotation}°, which is not "
+                "supported yet: export it again without a rotation"
             )
         if self.spherical.stereo == "other":
             return "the two eyes are interleaved: export one eye, or top-bottom or left-right stereo"
@@ -193,7 +197,9 @@ def _video_info(stream: Any, frame: Any) -> VideoInfo:
 def _audio_info(stream: Any, video: VideoInfo | None, spherical: Spherical) -> AudioInfo:
     context = stream.codec_context
     layout, channels = context.layout.name, context.layout.nb_channels
-    is_360 = video is not None and (spherical.projection is not None or _looks_spherical(video, spherical.stereo))
+    is_360 = video is not None and (
+        spherical.projection is not None or _looks_spherical(video, spherical.stereo)
+    )
     ambisonic = layout == "ambisonic 1" or (is_360 and channels == 4 and layout in _FOUR_CHANNEL_LAYOUTS)
     return AudioInfo(context.name, context.sample_rate or 0, channels, layout, ambisonic)
 
@@ -203,7 +209,7 @@ def _seconds(ticks: int | None, time_base: Fraction) -> float:
 
 
 def _video_duration(source: Source, start: float) -> float:
-    """From the stream itself; else from Matroska's DURATION tag, which is its end; else from the container."""
+    """From the stream itself; else from Matroska's DURATION tag, the end; else from the container."""
     assert source.video is not None
     if source.video.duration:
         return _seconds(source.video.duration, source.video.time_base)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from types import TracebackType
 from typing import Any
@@ -18,8 +18,8 @@ from pano_sound.media.probe import MediaInfo, probe
 
 Plane = NDArray[np.uint8] | NDArray[np.uint16]
 
-_RGB_SPACE = 0
 _BT709 = 1
+_LIMITED_RANGE = 1
 _FULL_RANGE = 2
 
 
@@ -37,8 +37,8 @@ class Colour:
 class Picture:
     """One picture in 4:2:0.
 
-    planes: Y (h, w), U and V (ceil(h/2), ceil(w/2)); uint8, or uint16 holding `bit_depth` bits. Pictures from a
-        reader are read-only views of the decoder's memory and stay valid as long as anything refers to them.
+    planes: Y (h, w), U and V (ceil(h/2), ceil(w/2)); uint8, or uint16 holding `bit_depth` bits. Pictures
+        from a reader are read-only views of the decoder's memory, valid as long as anything refers to them.
     pts: presentation time in units of `time_base` seconds.
     """
 
@@ -59,8 +59,8 @@ class VideoReader:
 
     Attributes:
         info: what `probe` says of the file.
-        corrupt_frames: how many frames were skipped because they were damaged or did not move on in time, so far,
-            in the latest iterator.
+        corrupt_frames: how many frames the latest iterator has skipped so far, because they were damaged or
+            did not move on in time.
     """
 
     def __init__(self, path: str | os.PathLike[str], info: MediaInfo | None = None) -> None:
@@ -72,6 +72,7 @@ class VideoReader:
         self.video = self.info.video
         self.corrupt_frames = 0
         self._running: Iterator[Any] | None = None
+        self._stream_light = (2, 2)
 
     def __enter__(self) -> VideoReader:
         return self
@@ -134,9 +135,12 @@ class VideoReader:
                 src_color_range=frame.color_range or None,
                 dst_color_range=_FULL_RANGE,
             )
-            yield float(t), _view(small.planes[0], full_height, full_width * 3, np.uint8)[
-                :height, : width * 3
-            ].reshape(height, width, 3)
+            yield (
+                float(t),
+                _view(small.planes[0], full_height, full_width * 3, np.uint8)[:height, : width * 3].reshape(
+                    height, width, 3
+                ),
+            )
 
     def _frames(self) -> Iterator[tuple[Any, int]]:
         self.close()
@@ -154,12 +158,13 @@ class VideoReader:
             if stream is None:
                 raise InputError("the file has no picture", self.path)
             stream.thread_type = "AUTO"
+            context = stream.codec_context
+            # PyAV 16 knows these two of the stream only, not of each frame.
+            self._stream_light = (context.color_primaries, context.color_trc)
             shift = source.ticks(stream)
             for frame in source.frames(stream):
-                if frame.pts is not None:
-                    pts = frame.pts - shift
-                else:
-                    pts = 0 if last is None else last + step
+                follows = 0 if last is None else last + step
+                pts = follows if frame.pts is None else frame.pts - shift
                 if last is not None and pts <= last:
                     dropped += 1
                     self.corrupt_frames = source.damaged + dropped
@@ -175,7 +180,13 @@ class VideoReader:
 
     def _picture(self, frame: Any, pts: int) -> Picture:
         deep = self.video.bit_depth > 8
-        colour = Colour(frame.color_range, frame.colorspace, frame.color_primaries, frame.color_trc)
+        primaries, transfer = self._stream_light
+        colour = Colour(
+            frame.color_range,
+            frame.colorspace,
+            getattr(frame, "color_primaries", primaries),
+            getattr(frame, "color_trc", transfer),
+        )
         ready = ("yuv420p10le",) if deep else ("yuv420p", "yuvj420p")
         size = (self.video.width, self.video.height)
         if frame.format.name not in ready or (frame.width, frame.height) != size:
@@ -183,20 +194,19 @@ class VideoReader:
         width, height = self.info.eye
         kind: type[np.uint8] | type[np.uint16] = np.uint16 if deep else np.uint8
         half = ((height + 1) // 2, (width + 1) // 2)
-        y, u, v = (
-            _view(plane, *shape, kind) for plane, shape in zip(frame.planes, ((height, width), half, half), strict=True)
-        )
+        shapes = ((height, width), half, half)
+        y, u, v = (_view(plane, *shape, kind) for plane, shape in zip(frame.planes, shapes, strict=True))
         return Picture((y, u, v), pts, self.video.time_base, 10 if deep else 8, colour)
 
 
 def _converted(frame: Any, size: tuple[int, int], pix_fmt: str, colour: Colour) -> tuple[Any, Colour]:
     """A frame as `pix_fmt`, in the same range and matrix, but RGB becomes limited BT.709."""
     if frame.format.is_rgb:
-        target = Colour(1, _BT709, colour.primaries, colour.transfer)
+        target = replace(colour, range=_LIMITED_RANGE, space=_BT709)
         source_range: int | None = _FULL_RANGE
     else:
         full = colour.range == _FULL_RANGE or frame.format.name.startswith("yuvj")
-        target = Colour(_FULL_RANGE if full else colour.range, colour.space, colour.primaries, colour.transfer)
+        target = replace(colour, range=_FULL_RANGE) if full else colour
         source_range = target.range or None
     new = frame.reformat(
         width=size[0],

@@ -48,7 +48,8 @@ class SoundReader:
         where the track starts late or has gaps there are zeros.
 
         Args:
-            seconds: length of a block; each has exactly round(seconds * rate) samples, the last one may be shorter.
+            seconds: length of a block; each has exactly round(seconds * rate) samples, the last one may
+                have fewer.
 
         Yields:
             float32 (samples,) in [-1, 1].
@@ -93,9 +94,9 @@ def timeline(
 
     Args:
         rate: samples per second to convert to.
-        layout: an FFmpeg layout to mix down to; or, from ambisonics, 'W' (1 channel: omnidirectional), 'cardioids'
-            (2 channels: what two cardioid microphones hear that look to +90° and -90°, L = (W + Y) / 2 and
-            R = (W - Y) / 2 in SN3D) or 'as is' (all channels, not mixed).
+        layout: an FFmpeg layout to mix down to; or, from ambisonics, 'W' (1 channel: omnidirectional),
+            'cardioids' (2 channels: what two cardioid microphones hear that look left and right,
+            L = (W + Y) / 2 and R = (W - Y) / 2 in SN3D) or 'as is' (all channels, not mixed).
         end: a gap that lasts to beyond this presentation time (s) ends the track; None: no limit.
 
     Yields:
@@ -103,7 +104,7 @@ def timeline(
     """
     cursor = 0
     for at, piece in _placed(source, rate, layout, begin):
-        if end is not None and at > max(cursor, (end - begin) * rate):
+        if end is not None and at > cursor and at > (end - begin) * rate:
             return
         while cursor < at:
             hole = min(at - cursor, _PIECE)
@@ -116,7 +117,7 @@ def timeline(
 
 
 def _placed(source: Source, rate: int, layout: str, begin: Fraction) -> Iterator[tuple[int, Samples]]:
-    """(number of the first sample counted from `begin`, samples) in file order; there may be holes and overlaps.
+    """(number of the first sample counted from `begin`, samples) in file order, with holes and overlaps.
 
     Frames that follow one another are resampled as one run, so that no time stamp's rounding is heard.
     """

@@ -1,9 +1,9 @@
 """The output's sound: packets copied from the source where possible, else decoded and encoded to AAC.
 
-Copied is what the container takes and what ordinary players play: mono, stereo, 5.1, 7.1. Everything else becomes
-AAC at 192 kbit/s: mono stays mono, other layouts are mixed down to stereo. First-order ambisonics become what two
-virtual cardioid microphones hear that look left and right from the middle of the 360° picture: L = (W + Y) / 2,
-R = (W - Y) / 2 in SN3D. In 360° output ambisonics keep their four channels.
+Copied is what the container takes and what ordinary players play: mono, stereo, 5.1, 7.1. Everything else
+becomes AAC at 192 kbit/s: mono stays mono, other layouts become stereo. First-order ambisonics become
+what two virtual cardioid microphones hear that look left and right from the middle of the 360° picture:
+L = (W + Y) / 2, R = (W - Y) / 2 in SN3D. In 360° output ambisonics keep their four channels.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ _AAC_FRAME = 1024
 _BITS_PER_SECOND = 192_000
 _KEEP_CHANNELS_BITS = 384_000
 
+Packets = Iterator[tuple[Fraction, Any]]
+"""(decoding time in seconds, packet of the output)."""
+
 
 class Soundtrack:
     """The sound of one file on its way into an output container.
@@ -45,7 +48,7 @@ class Soundtrack:
     ) -> None:
         self._output = output
         self._source = open_source(path)
-        self._packets: Iterator[tuple[Fraction, Any]] = iter(())
+        self._packets: Packets = iter(())
         self._next: tuple[Fraction, Any] | None = None
         sound = self._source.audio
         if sound is None:
@@ -56,7 +59,7 @@ class Soundtrack:
             self.close()
             raise
 
-    def _prepare(self, sound: Any, muxer: str, ambisonic: bool, spherical: bool) -> Iterator[tuple[Fraction, Any]]:
+    def _prepare(self, sound: Any, muxer: str, ambisonic: bool, spherical: bool) -> Packets:
         context = sound.codec_context
         layout = context.layout.name
         playable = (ambisonic and spherical) or (not ambisonic and layout in _PLAYABLE)
@@ -73,7 +76,7 @@ class Soundtrack:
         stream = self._output.add_stream("aac", rate=rate, layout=channels)
         stream.bit_rate = _KEEP_CHANNELS_BITS if channels == "4.0" else _BITS_PER_SECOND
         stream.codec_context.time_base = Fraction(1, rate)
-        return self._encoded(stream, rate, mix, channels)
+        return self._encoded(sound, stream, rate, mix, channels)
 
     def mux_until(self, t: Fraction | None) -> None:
         """Write all packets that begin before presentation time `t` (s), or all that are left."""
@@ -86,12 +89,14 @@ class Soundtrack:
             self._next = None
 
     def close(self) -> None:
-        if self._source.damaged:
-            log.warning("%s: %d damaged packets of sound were skipped", self._source.path, self._source.damaged)
-            self._source.damaged = 0
-        self._source.close()
+        """Close the source; safe to call twice."""
+        source = self._source
+        if source.damaged:
+            log.warning("%s: %d damaged packets of sound were skipped", source.path, source.damaged)
+            source.damaged = 0
+        source.close()
 
-    def _copied(self, sound: Any, stream: Any) -> Iterator[tuple[Fraction, Any]]:
+    def _copied(self, sound: Any, stream: Any) -> Packets:
         shift = self._source.ticks(sound)
         last: int | None = None
         for packet in self._source.packets(sound):
@@ -107,8 +112,8 @@ class Soundtrack:
             packet.stream = stream
             yield packet.dts * Fraction(sound.time_base), packet
 
-    def _encoded(self, stream: Any, rate: int, mix: str, layout: str) -> Iterator[tuple[Fraction, Any]]:
-        begin = Fraction(self._source.audio.start_time or 0) * self._source.audio.time_base - self._source.shift
+    def _encoded(self, sound: Any, stream: Any, rate: int, mix: str, layout: str) -> Packets:
+        begin = (sound.start_time or 0) * Fraction(sound.time_base) - self._source.shift
         at = round(begin * rate)
         for samples in rechunked(timeline(self._source, rate, mix, Fraction(at, rate)), _AAC_FRAME):
             frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=layout)
@@ -117,6 +122,6 @@ class Soundtrack:
             yield from self._timed(stream.encode(frame))
         yield from self._timed(stream.encode(None))
 
-    def _timed(self, packets: list[Any]) -> Iterator[tuple[Fraction, Any]]:
+    def _timed(self, packets: list[Any]) -> Packets:
         for packet in packets:
             yield packet.dts * Fraction(packet.time_base), packet

@@ -1,7 +1,7 @@
 """360° tags: reading them from decoded frames, and writing them into mp4/mov files.
 
-Written are both Spherical Video V1 (XML in a `uuid` box of the video track) and V2 (`st3d` and `sv3d` boxes in
-the video sample entry): some players and sites know only one of them.
+Written are both Spherical Video V1 (XML in a `uuid` box of the video track) and V2 (`st3d` and `sv3d` boxes
+in the video sample entry): some players and sites know only one of them.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
+
+from av.sidedata.sidedata import Type
 
 from pano_sound.errors import OutputError
 
@@ -46,16 +48,15 @@ class Spherical:
 def read_side_data(frame: Any) -> Spherical:
     """The tags of a decoded PyAV VideoFrame, whatever container they came from."""
     projection, stereo, tags = None, "mono", []
-    for entry in frame.side_data:
-        kind = entry.type.name
-        if kind == "SPHERICAL":
-            (value,) = struct.unpack_from("=i", bytes(entry))
-            projection = PROJECTIONS[value] if 0 <= value < len(PROJECTIONS) else "unknown"
-            tags.append("spherical")
-        elif kind == "STEREO3D":
-            (value,) = struct.unpack_from("=i", bytes(entry))
-            stereo = STEREO_LAYOUTS[value] if 0 <= value < len(STEREO_LAYOUTS) else "other"
-            tags.append("stereo3d")
+    mapping, layout = frame.side_data.get(Type.SPHERICAL), frame.side_data.get(Type.STEREO3D)
+    if mapping is not None:
+        (value,) = struct.unpack_from("=i", bytes(mapping))
+        projection = PROJECTIONS[value] if 0 <= value < len(PROJECTIONS) else "unknown"
+        tags.append("spherical")
+    if layout is not None:
+        (value,) = struct.unpack_from("=i", bytes(layout))
+        stereo = STEREO_LAYOUTS[value] if 0 <= value < len(STEREO_LAYOUTS) else "other"
+        tags.append("stereo3d")
     return Spherical(projection, stereo, "+".join(tags))
 
 
@@ -222,7 +223,7 @@ def tag_mp4(path: str | os.PathLike[str]) -> None:
             tagged = _edited(old, {b"trak": _tagged_trak})
             if b"sv3d" not in tagged:
                 raise ValueError("it has no video track")
-            # Data behind the index moves by what the index grows; offsets that no longer fit in 32 bits become 64.
+            # Data behind the index moves by what the index grows; offsets too big for 32 bits get 64.
             wide = length + len(tagged) - len(old) + 16 >= 1 << 32
             size = len(_shifted_moov(tagged, end, 0, wide))
             by = size + 8 - (end - start)

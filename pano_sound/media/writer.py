@@ -1,4 +1,4 @@
-"""The output film: H.264 pictures with their own time stamps and the sound of the source, complete or not at all."""
+"""The output film: pictures at their own time stamps, the source's sound, complete or not there at all."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def check_output(
         overwrite: whether `path` may exist.
 
     Raises:
-        OutputError: unknown extension, missing or read-only folder, `path` is a folder, is the input, or exists.
+        OutputError: unknown extension, missing or read-only folder; `path` is a folder, the input, or exists.
     """
     name = os.fspath(path)
     if os.path.isdir(name):
@@ -91,13 +91,14 @@ class VideoWriter:
         Args:
             width, height: picture size in pixels, even.
             time_base: seconds per tick of the pictures' time stamps.
-            fps: average pictures per second, for rate control and the length of the last picture; None: unknown.
+            fps: average pictures per second, for rate control and the last picture's length; None: unknown.
             source: the input, for the kind of its sound and its title, date and place.
             bit_depth: 8 (yuv420p) or 10 (yuv420p10le).
             colour: written as given; None: not stated.
-            sound_from: file whose sound goes into the output: copied where the output's format and an ordinary
-                player can take it, else encoded to AAC (see `soundtrack`). None: no sound.
-            spherical: the picture is a full equirectangular sphere; tag it so and keep ambisonics. mp4/mov only.
+            sound_from: file whose sound goes into the output: copied where the output's format and ordinary
+                players can take it, else encoded to AAC (see `soundtrack`). None: no sound.
+            spherical: the picture is a full equirectangular sphere: tag it so and keep ambisonics; only in
+                mp4 and mov.
 
         Raises:
             OutputError: as `check_output`; odd size; an encoder that does not exist or does not open.
@@ -106,7 +107,8 @@ class VideoWriter:
         self.path = os.fspath(path)
         check_output(self.path, sound_from or (source.path if source else None), overwrite)
         if width <= 0 or height <= 0 or width % 2 or height % 2:
-            raise OutputError(f"{width}x{height} is not a size that can be encoded", self.path, "use even numbers")
+            what = f"{width}x{height} is not a size that can be encoded"
+            raise OutputError(what, self.path, "use even numbers")
         folder, name = os.path.split(self.path)
         extension = os.path.splitext(name)[1].lower()
         self._muxer = _MUXERS[extension]
@@ -142,22 +144,23 @@ class VideoWriter:
     ) -> None:
         options = {}
         if self._muxer != "matroska":
-            # The index goes to the front; edit lists, which hold the first time stamps, count in the movie's scale.
+            # The index goes to the front. Edit lists, which hold the first time stamps, count in this scale.
             scale = self._time_base.denominator
             while scale < 10_000:
                 scale *= 2
             options = {"movflags": "+faststart", "movie_timescale": str(scale)}
-        self._container = av.open(
-            "file:" + self._partial, "w", format=self._muxer, container_options=options, metadata_errors="replace"
-        )
+        self._container = av.open("file:" + self._partial, "w", format=self._muxer, container_options=options)
         if source is not None:
             for key in _KEPT_METADATA:
                 if key in source.metadata:
                     self._container.metadata[key] = source.metadata[key]
         try:
-            stream = self._container.add_stream(codec, rate=fps or 30, options={"crf": str(crf), "preset": preset})
+            stream = self._container.add_stream(
+                codec, rate=fps or 30, options={"crf": str(crf), "preset": preset}
+            )
         except (av.FFmpegError, ValueError):
-            raise OutputError(f"the encoder '{codec}' cannot write this file", self.path, "try libx264") from None
+            what = f"the encoder '{codec}' is missing or not for this kind of file"
+            raise OutputError(what, self.path, "use libx264") from None
         context = stream.codec_context
         context.width, context.height = self._size
         context.pix_fmt = "yuv420p10le" if self._bit_depth > 8 else "yuv420p"
@@ -210,7 +213,7 @@ class VideoWriter:
             raise ValueError("the picture does not have the writer's size and depth")
         frame = av.VideoFrame(*self._size, "yuv420p10le" if self._bit_depth > 8 else "yuv420p")
         for target, plane in zip(frame.planes, picture.planes, strict=True):
-            rows = np.frombuffer(target, plane.dtype).reshape(target.height, -1)
+            rows: Any = np.frombuffer(memoryview(target), plane.dtype).reshape(target.height, -1)
             rows[:, : target.width] = plane
         frame.time_base = self._time_base
         frame.pts = picture.pts
