@@ -1,0 +1,104 @@
+"""The sound nets: what they hear as log-mel bands, and a compact fully convolutional network over them."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+RATE, WINDOW, HOP, BANDS = 16_000, 400, 160, 64  # Hz, samples (25 ms), samples (10 ms), mel bands
+LOWEST, HIGHEST, FFT = 125.0, 7500.0, 512  # Hz, Hz, samples
+FLOOR = 1e-4  # added to magnitudes before the logarithm: about a -100 dBFS tone
+
+
+def mel_bank() -> Tensor:
+    """The triangular mel filters (FFT // 2 + 1, BANDS), float32, each of height 1."""
+
+    def mel(hertz: np.ndarray | float) -> np.ndarray:
+        return 1127.0 * np.log1p(np.asarray(hertz) / 700.0)
+
+    edges = np.linspace(mel(LOWEST), mel(HIGHEST), BANDS + 2)
+    bins = mel(np.linspace(0.0, RATE / 2, FFT // 2 + 1))[:, None]
+    up = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    down = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
+    return torch.tensor(np.clip(np.minimum(up, down), 0.0, None), dtype=torch.float32)
+
+
+def mel_magnitudes(wave: Tensor, bank: Tensor) -> Tensor:
+    """Wave (samples,) at RATE, [-1, 1] -> mel magnitudes (frames, BANDS), 10 ms apart, float32.
+
+    Frame i covers samples [HOP i, HOP i + WINDOW). A wave shorter than one window is padded with zeros.
+    """
+    wave = F.pad(wave, (0, max(0, WINDOW - wave.shape[0])))
+    window = torch.hann_window(WINDOW, device=wave.device)
+    return torch.fft.rfft(wave.unfold(0, WINDOW, HOP) * window, FFT).abs() @ bank
+
+
+class Separable(nn.Module):
+    """A depthwise 3x3 and a pointwise convolution, each with BatchNorm and ReLU, with a skip where shapes allow."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int | tuple[int, int]) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(inputs, inputs, 3, stride, 1, groups=inputs, bias=False),
+            nn.BatchNorm2d(inputs),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(inputs, outputs, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
+        self.residual = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.layers(x)
+        return F.relu(out + x if self.residual else out)
+
+
+class MelListener(nn.Module):
+    """Log-mel bands -> MobileNet-like convolutions -> one vector each 0.32 s, each from about 2 s of sound.
+
+    Args:
+        widths: channels of the stem and of each separable block.
+        strides: of each block, in time and in frequency; with the stem (2) their product must be 32.
+    """
+
+    rate = RATE
+
+    def __init__(self, widths: list[int], strides: list[int]) -> None:
+        super().__init__()
+        if len(widths) != len(strides) + 1:
+            raise ValueError(f"{len(widths)} widths need {len(widths) - 1} strides, not {len(strides)}")
+        self.stride = 2 * int(np.prod(strides))  # mel frames from vector to vector
+        self.features = widths[-1]
+        self.register_buffer("bank", mel_bank(), persistent=False)
+        self.bank: Tensor
+        self.stem = nn.Sequential(
+            nn.Conv2d(1, widths[0], 3, 2, 1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True)
+        )
+        self.blocks = nn.Sequential(
+            *(Separable(widths[i], widths[i + 1], strides[i]) for i in range(len(strides)))
+        )
+
+    @property
+    def step(self) -> float:
+        """Seconds from one vector to the next."""
+        return self.stride * HOP / RATE
+
+    @property
+    def reach(self) -> int:
+        """Vectors on either side that one vector can depend on (its receptive field, rounded up)."""
+        frames, jump = 1, 2
+        for block in self.blocks:
+            step = block.layers[0].stride[0]  # type: ignore[union-attr, index]
+            frames += jump
+            jump *= int(step)  # type: ignore[arg-type]
+        return -(-frames // self.stride)
+
+    def from_mels(self, magnitudes: Tensor) -> Tensor:
+        """Mel magnitudes (n, frames, BANDS) -> vectors (n, ceil(frames / stride), features)."""
+        x = (torch.log(magnitudes + FLOOR)[:, None] + 2.0) / 3.0
+        return self.blocks(self.stem(x)).mean(dim=3).transpose(1, 2)
+
+    def forward(self, wave: Tensor) -> Tensor:
+        """Wave (samples,), float32 at RATE -> vectors (k, features), `step` seconds apart."""
+        return self.from_mels(mel_magnitudes(wave, self.bank)[None])[0]

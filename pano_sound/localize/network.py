@@ -1,0 +1,136 @@
+"""The localizer: a visual trunk, a sound net, and the cosine between them in a common space of unit vectors.
+
+The paper's shape (its Fig. 2): the sound net takes any length and is pooled over a window, the visual net is fully
+convolutional, and the attention is the inner product of both (equations 1 to 3, in `attention.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .attention import response
+from .listener import MelListener
+from .trunks import make_trunk
+
+BASE: dict[str, Any] = {
+    "trunk": {"name": "lite0", "stride": 16},
+    "listener": {
+        "widths": [32, 64, 64, 128, 128, 384, 384, 384, 384, 512, 512],
+        "strides": [2, 1, 2, 1, 2, 1, 1, 1, 2, 1],
+    },
+    "hidden": 1024,
+    "embedding": 512,
+}
+"""The architecture of the `base` model."""
+
+TINY: dict[str, Any] = {
+    "trunk": {"name": "tiny", "stride": 16},
+    "listener": {"widths": [4, 8, 8, 8, 16], "strides": [2, 2, 2, 2]},
+    "hidden": 16,
+    "embedding": 16,
+}
+"""An architecture of a few thousand parameters, for tests."""
+
+
+class Localizer(nn.Module):
+    """Where in a picture does this sound come from?
+
+    Args:
+        trunk: options of `make_trunk`: name, stride and others.
+        listener: options of `MelListener`.
+        hidden: width of the layer between pooled sound features and embedding.
+        embedding: D, the number of dimensions of the common space.
+
+    Attributes:
+        config: the arguments, JSON-able; `Localizer(**config)` builds the same architecture.
+        sound_rate: Hz that the sound net wants.
+        sound_step: seconds from one sound feature to the next.
+        grid_stride: pixels from one cell of the response map to the next.
+        precision: what the trunk computes in; float32, or bfloat16 where the processor has it (see `weights.load`).
+    """
+
+    def __init__(
+        self, trunk: Mapping[str, Any], listener: Mapping[str, Any], hidden: int = 1024, embedding: int = 512
+    ) -> None:
+        super().__init__()
+        self.config = {"trunk": dict(trunk), "listener": dict(listener), "hidden": hidden, "embedding": embedding}
+        self.trunk = make_trunk(**trunk)
+        self.listener = MelListener(**listener)
+        self.look = nn.Conv2d(self.trunk.channels, embedding, 1)
+        self.hear = nn.Sequential(
+            nn.BatchNorm1d(self.listener.features),
+            nn.Linear(self.listener.features, hidden),
+            nn.ReLU(inplace=True),
+            nn.Dropout(0.3),
+            nn.Linear(hidden, embedding),
+            # No affine part: the mean of h over sounds is zero, and with it, nearly, the mean response of any
+            # place to all sounds. What a place merely looks like cannot draw attention, as a map of salient things would.
+            nn.BatchNorm1d(embedding, affine=False),
+        )
+        self.log_temperature = nn.Parameter(torch.tensor(math.log(0.07)))
+        self.precision = torch.float32
+
+    @property
+    def sound_rate(self) -> int:
+        return self.listener.rate
+
+    @property
+    def sound_step(self) -> float:
+        return self.listener.step
+
+    @property
+    def grid_stride(self) -> int:
+        return self.trunk.stride
+
+    @property
+    def temperature(self) -> float:
+        """What responses were divided by, in training, before the softmax."""
+        return float(self.log_temperature.detach().exp())
+
+    def embed_map(self, features: Tensor) -> Tensor:
+        """Trunk map (n, channels, rows, columns) -> unit vectors (n, D, rows, columns)."""
+        return F.normalize(self.look(features), dim=1)
+
+    def visual(self, pictures: Tensor, wrap: bool) -> Tensor:
+        """Visual embedding of every cell.
+
+        Args:
+            pictures: (n, 3, H, W) RGB 0..255, uint8 or float, any size.
+            wrap: the pictures are unrolled spheres (equirectangular); W must then be a multiple of `grid_stride`.
+
+        Returns:
+            float32 (n, D, ceil(H / grid_stride), ceil(W / grid_stride)), unit length over D.
+
+        Raises:
+            ValueError: the width does not fit.
+        """
+        if wrap and pictures.shape[-1] % self.grid_stride:
+            raise ValueError(f"width {pictures.shape[-1]} is not a multiple of {self.grid_stride}")
+        self.trunk.set_wrap(wrap)
+        x = pictures.float().contiguous(memory_format=torch.channels_last)
+        with torch.autocast(x.device.type, self.precision, enabled=self.precision != torch.float32):
+            features = self.trunk(x)
+        return self.embed_map(features.float())
+
+    def sound_features(self, wave: Tensor) -> Tensor:
+        """Wave (samples,), float32 mono in [-1, 1] at `sound_rate` -> features (k, F), `sound_step` s apart."""
+        return self.listener(wave)
+
+    def sound_embedding(self, pooled: Tensor) -> Tensor:
+        """Sound features pooled over a window, (n, F) -> h (n, D), unit length."""
+        return F.normalize(self.hear(pooled), dim=1)
+
+    def respond(self, v: Tensor, h: Tensor) -> Tensor:
+        """The raw response: cosine between v (n, D, rows, columns) and h (n, D) -> (n, rows, columns) in [-1, 1]."""
+        return response(v, h)
+
+    def forward(self, pictures: Tensor, mels: Tensor, wrap: bool = False) -> Tensor:
+        """Pictures (n, 3, H, W) and mel magnitudes (n, frames, BANDS) -> raw responses (n, rows, columns)."""
+        h = self.sound_embedding(self.listener.from_mels(mels).mean(dim=1))
+        return self.respond(self.visual(pictures, wrap), h)

@@ -1,0 +1,160 @@
+"""The fully convolutional visual trunks: EfficientNet-Lite0, and a tiny one for tests.
+
+Both take pictures of any size and can treat them as the unrolled sphere (`wrap=True`): every convolution is
+then padded circularly left and right, so that the seam of an equirectangular picture is not a border.
+
+Where a cell looks. The strided convolutions of EfficientNet-Lite0 were trained with TensorFlow's 'SAME' padding
+(nothing on the left, one more on the right), which puts the centre of a stride-16 cell half a cell too far to the
+right and down. Padding says only where sampling begins, so `Conv` moves it by whole pixels with `shift`; with
+shifts (0, 0, 0, 1) in the four layers down to stride 16, cell i looks at pixel 16 i + 7, half a pixel off its centre.
+(A stride-32 cell then looks at pixel 32 i + 7, a quarter of a cell off.)
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+# (kernel, stride, channels out, expansion, blocks) of EfficientNet-Lite0, after a 3x3 stem of 32 channels.
+LITE0_STAGES = (
+    (3, 1, 16, 1, 1),
+    (3, 2, 24, 6, 2),
+    (5, 2, 40, 6, 2),
+    (3, 2, 80, 6, 3),
+    (5, 1, 112, 6, 3),
+    (5, 2, 192, 6, 4),
+    (3, 1, 320, 6, 1),
+)
+
+
+class Conv(nn.Conv2d):
+    """A convolution with bias, 'SAME' in size: output cells = ceil(input cells / stride).
+
+    `wrap` (an attribute, set for a whole trunk by `set_wrap`) pads circularly left and right instead of with zeros;
+    top and bottom are padded with zeros always. The width must then be a multiple of the stride.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, shift: int = 0) -> None:
+        super().__init__(inputs, outputs, kernel, stride, groups=groups)
+        self.shift = shift
+        self.wrap = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.kernel_size[0] == 1:
+            return super().forward(x)
+        (left, right), (above, below) = self._padding(x.shape[-1]), self._padding(x.shape[-2])
+        if self.wrap:
+            x = torch.cat([x[..., x.shape[-1] - left :], x, x[..., :right]], dim=-1)
+            left = right = 0
+        if left == right and above == below:  # the convolution can add these zeros itself, without a copy
+            return F.conv2d(x, self.weight, self.bias, self.stride, (above, left), self.dilation, self.groups)
+        x = F.pad(x, (left, right, above, below))
+        return F.conv2d(x, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+
+    def _padding(self, size: int) -> tuple[int, int]:
+        """Cells to add before and after `size` cells, so that ceil(size / stride) come out."""
+        stride, reach = self.stride[0], self.dilation[0] * (self.kernel_size[0] - 1)
+        before = reach // 2 if stride == 1 else (reach + 1 - stride) // 2 + self.shift
+        return before, (-(-size // stride) - 1) * stride + reach + 1 - size - before
+
+
+class MBConv(nn.Module):
+    """Inverted residual block without squeeze-and-excitation: expand 1x1, depthwise kxk, project 1x1 (ReLU6 between)."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int, shift: int = 0) -> None:
+        super().__init__()
+        inner = inputs * expansion
+        self.expand = Conv(inputs, inner, 1) if expansion > 1 else None
+        self.depthwise = Conv(inner, inner, kernel, stride, groups=inner, shift=shift)
+        self.project = Conv(inner, outputs, 1)
+        self.residual = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner = x if self.expand is None else F.relu6(self.expand(x))
+        out = self.project(F.relu6(self.depthwise(inner)))
+        return out + x if self.residual else out
+
+
+class Trunk(nn.Module):
+    """What every trunk has: `channels` of its map, its `stride` in pixels, and the two switches below."""
+
+    channels: int
+    stride: int
+
+    def set_wrap(self, wrap: bool) -> None:
+        """Treat pictures as unrolled spheres (True) or as ordinary pictures with borders (False)."""
+        for module in self.modules():
+            if isinstance(module, Conv):
+                module.wrap = wrap
+
+
+class EfficientNetLite0(Trunk):
+    """EfficientNet-Lite0 without its classifier, BatchNorm folded into the convolutions (ReLU6 throughout).
+
+    Args:
+        stride: 32, or 16 by à trous: the last strided convolution does not stride, and the depthwise
+            convolutions after it are dilated by 2. The weights are the same; every second cell of the finer map
+            ([::2, ::2]) is the coarse map, except near the top and bottom.
+        head: end with the 1280 channels of the last 1x1 convolution, or with the 320 before it.
+    """
+
+    def __init__(self, stride: int = 16, head: bool = True) -> None:
+        super().__init__()
+        if stride not in (16, 32):
+            raise ValueError(f"stride must be 16 or 32, not {stride}")
+        self.stride = stride
+        self.stem = Conv(3, 32, 3, 2)
+        blocks: list[MBConv] = []
+        channels, total = 32, 2
+        for kernel, step, outputs, expansion, repeats in LITE0_STAGES:
+            for i in range(repeats):
+                here = step if i == 0 else 1
+                blocks.append(MBConv(channels, outputs, kernel, here, expansion, shift=int(here == 2 and total >= 8)))
+                channels, total = outputs, total * here
+                if total == 32 and here == 1 and stride == 16:
+                    blocks[-1].depthwise.dilation = (2, 2)
+        if stride == 16:
+            last = next(block for block in blocks if block.depthwise.groups == 672 and block.depthwise.stride == (2, 2))
+            last.depthwise.stride = (1, 1)
+        self.blocks = nn.ModuleList(blocks)
+        self.head = Conv(320, 1280, 1) if head else None
+        self.channels = 1280 if head else 320
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Pictures (n, 3, H, W), RGB 0..255, any H and W -> map (n, channels, ceil(H/stride), ceil(W/stride))."""
+        x = F.relu6(self.stem((pictures - 127.0) / 128.0))
+        for block in self.blocks:
+            x = block(x)
+        return x if self.head is None else F.relu6(self.head(x))
+
+
+class TinyTrunk(Trunk):
+    """Four strided 3x3 convolutions: no use but in tests, where it drives everything that the real trunk does."""
+
+    def __init__(self, stride: int = 16, channels: int = 16) -> None:
+        super().__init__()
+        if stride not in (16, 32):
+            raise ValueError(f"stride must be 16 or 32, not {stride}")
+        self.stride, self.channels = stride, channels
+        widths = [3, 8, 8, 8, channels] + [channels] * (stride == 32)
+        steps = len(widths) - 1
+        self.layers = nn.ModuleList(
+            Conv(widths[i], widths[i + 1], 3, 2, shift=int(i == steps - 1)) for i in range(steps)
+        )
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Pictures (n, 3, H, W), RGB 0..255 -> map (n, channels, ceil(H/stride), ceil(W/stride))."""
+        x = (pictures - 127.0) / 128.0
+        for layer in self.layers:
+            x = F.relu6(layer(x))
+        return x
+
+
+def make_trunk(name: str, stride: int, **options: object) -> Trunk:
+    """The trunk of that name: 'lite0' or 'tiny'. Raises ValueError for another name."""
+    if name == "lite0":
+        return EfficientNetLite0(stride, **options)  # type: ignore[arg-type]
+    if name == "tiny":
+        return TinyTrunk(stride, **options)  # type: ignore[arg-type]
+    raise ValueError(f"no trunk is called {name!r} (there are 'lite0' and 'tiny')")

@@ -1,0 +1,136 @@
+"""Weights on disk: safetensors files that carry their architecture, kept as float16 and used as float32.
+
+A model's name stands for `weights/NAME.safetensors`, in the installed package or at the top of a checkout; a path
+stands for itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+
+from ..errors import ModelError
+from .network import Localizer
+
+FORMAT = "pano-sound.model/1"
+_SUFFIX = ".safetensors"
+
+
+def folders() -> list[Path]:
+    """Where named models are looked for, in order: beside the installed package's code, then the checkout's top."""
+    package = Path(__file__).resolve().parent.parent
+    return [package / "weights", package.parent / "weights"]
+
+
+def find(model: str | os.PathLike[str]) -> Path:
+    """The file of a model. Raises ModelError when there is none."""
+    given = os.fspath(model)
+    if given.endswith(_SUFFIX) or os.sep in given:
+        path = Path(given)
+        if path.is_file():
+            return path
+        raise ModelError("there are no weights there", path=path)
+    for folder in folders():
+        path = folder / f"{given}{_SUFFIX}"
+        if path.is_file():
+            return path
+    names = ", ".join(entry["name"] for entry in available()) or "none"
+    raise ModelError(f"no model is called {given!r}", hint=f"there are: {names}; or give a path to a {_SUFFIX} file")
+
+
+def load(
+    model: str | os.PathLike[str] = "base", device: str | torch.device | None = None, stride: int | None = None
+) -> Localizer:
+    """Read a model, ready to use (eval mode, no gradients).
+
+    Args:
+        model: a name such as 'base', or a path to a .safetensors file.
+        device: where to put it; None is the CPU.
+        stride: grid stride to use instead of the one it was saved with (16 or 32; the weights are the same).
+
+    Raises:
+        ModelError: missing, damaged, or of another format.
+    """
+    path = find(model)
+    metadata = read_metadata(path)
+    try:
+        config = json.loads(metadata["config"])
+        if stride is not None:
+            config["trunk"]["stride"] = stride
+        network = Localizer(**config)
+        state = load_file(path, device="cpu")
+        network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise ModelError(f"the weights do not fit this version of pano-sound: {reason}", path=path) from error
+    network.requires_grad_(False).eval()
+    network.trunk.to(memory_format=torch.channels_last)
+    network.to(device or "cpu")
+    if torch.device(device or "cpu").type == "cpu" and _has_bfloat16():
+        network.precision = torch.bfloat16
+    return network
+
+
+def save(model: Localizer, path: str | os.PathLike[str], metadata: dict[str, str]) -> None:
+    """Write a model as float16. `metadata` (name, version, …) is kept beside format and config."""
+    state = {
+        k: (v.detach().half() if v.is_floating_point() else v.detach()).contiguous().cpu()
+        for k, v in model.state_dict().items()
+    }
+    at = Path(path)
+    at.parent.mkdir(parents=True, exist_ok=True)
+    part = at.with_name(at.name + ".part")
+    save_file(state, part, {**metadata, "format": FORMAT, "config": json.dumps(model.config)})
+    part.replace(at)
+
+
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
+    """What a weights file says of itself. Raises ModelError when it is damaged or of another format."""
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = dict(file.metadata() or {})
+    except (OSError, SafetensorError) as error:
+        raise ModelError("the weights are damaged, or not a safetensors file", path=path) from error
+    if metadata.get("format") != FORMAT:
+        found = metadata.get("format", "none")
+        raise ModelError(f"the weights are of another format: {found}, not {FORMAT}", path=path)
+    return metadata
+
+
+def available() -> list[dict[str, Any]]:
+    """The named models that are there: name, path, size (bytes), parameters, sha256 and metadata of each."""
+    models: dict[str, dict[str, Any]] = {}
+    for path in (path for folder in folders() for path in sorted(folder.glob(f"*{_SUFFIX}"))):
+        if path.stem not in models:
+            models[path.stem] = describe(path)
+    return list(models.values())
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """One entry of `available`. Raises ModelError as `read_metadata` does."""
+    metadata = read_metadata(path)
+    with safe_open(path, "pt") as file:
+        parameters = sum(
+            torch.Size(file.get_slice(key).get_shape()).numel() for key in file.keys()  # noqa: SIM118
+        )
+    return {
+        "name": path.stem,
+        "path": str(path),
+        "size": path.stat().st_size,
+        "parameters": parameters,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "metadata": metadata,
+    }
+
+
+def _has_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 natively; elsewhere autocast to it would be slower."""
+    check = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(check and check())

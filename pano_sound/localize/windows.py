@@ -1,0 +1,142 @@
+"""The sound of a whole track as features, computed once while it streams by, and pooled over sliding windows.
+
+The paper recomputes its sound net for every 20 s window. The net is convolutional: its features are computed once,
+block by block with the overlap that its receptive field needs, and windows are means by prefix sums.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from .listener import HOP, WINDOW
+from .network import Localizer
+
+SILENCE = -70.0  # dBFS; quieter steps say nothing beside louder ones
+_FAINT = 1e-4  # what a silent step weighs: nothing beside a louder one, all there is when nothing else is
+_CHUNK = 96  # features computed at once, about 30 s
+
+
+class SoundFeatures:
+    """Features and loudness of one track.
+
+    Feed it with `add(block)` and end with `finish()`; then ask `pooled` and `level`.
+
+    Args:
+        model: the localizer whose sound net is used.
+
+    Attributes:
+        features: float16 (k, F), after `finish()`.
+        levels: float32 (k,), dBFS of the sound around each feature (-120 for digital silence), after `finish()`.
+        times: float64 (k,), seconds from the first sample to the middle of each feature, after `finish()`.
+    """
+
+    def __init__(self, model: Localizer) -> None:
+        self.model = model
+        self.step = model.sound_step
+        self._cell = model.listener.stride * HOP  # samples from feature to feature
+        self._lead = self._cell // 2 - WINDOW // 2  # feature 0 looks at the middle of the first window
+        self._wave = np.zeros(0, np.float32)  # samples still needed
+        self._base = 0  # the feature that starts at self._wave[0]
+        self._done = 0  # features computed
+        self._samples = 0
+        self._energy = np.zeros(0)
+        self._parts: list[NDArray[np.float16]] = []
+        self._finished = False
+
+    def add(self, block: ArrayLike) -> None:
+        """Take the next samples: mono float32 at `model.sound_rate`, any number of them."""
+        samples = np.asarray(block, np.float32)
+        self._measure(samples)
+        self._wave = np.concatenate([self._wave, samples])
+        reach = self.model.listener.reach
+        while True:
+            count = self._done - self._base + _CHUNK + reach
+            needed = (count * self._cell // HOP - 1) * HOP + WINDOW
+            if len(self._wave) < needed:
+                return
+            self._compute(self._wave[:needed], _CHUNK)
+
+    def finish(self) -> None:
+        """Compute what the last samples still owe. A track without samples becomes one silent feature."""
+        if self._finished:
+            return
+        frames = max(1, (len(self._wave) - WINDOW) // HOP + 1)
+        total = self._base + -(-frames * HOP // self._cell)
+        if total > self._done:
+            self._compute(self._wave, total - self._done)
+        self._finished = True
+        self._wave = np.zeros(0, np.float32)
+        self.features = np.concatenate(self._parts)
+        self._parts = []
+        count = len(self.features)
+        edges = np.clip(np.arange(count + 1) * self._cell - self._lead, 0, self._samples)
+        edges[-1] = self._samples
+        energy = np.zeros(count)
+        heard = min(count, len(self._energy))
+        energy[:heard] = self._energy[:heard]
+        energy[-1] += self._energy[heard:].sum()
+        sizes = np.maximum(np.diff(edges), 1)
+        self.times = np.arange(count) * self.step + WINDOW / 2 / self.model.sound_rate
+        self.levels = _decibels(energy / sizes).astype(np.float32)
+        weights = np.where(self.levels > SILENCE, 1.0, _FAINT)
+        self._weight_sums = _prefix(weights)
+        self._feature_sums = _prefix(self.features.astype(np.float64) * weights[:, None])
+        self._energy_sums, self._size_sums = _prefix(energy), _prefix(sizes)
+
+    def pooled(self, times: ArrayLike, window: float) -> NDArray[np.float32]:
+        """Mean feature over the window (s) centred on each time (s from the first sample): (n,) -> float32 (n, F).
+
+        Windows are cut at the ends of the track and always hold at least the nearest feature. Steps below
+        `SILENCE` carry no weight unless the whole window is that quiet.
+        """
+        first, last = self._window(times, window)
+        weight = self._weight_sums[last] - self._weight_sums[first]
+        return ((self._feature_sums[last] - self._feature_sums[first]) / weight[:, None]).astype(np.float32)
+
+    def level(self, times: ArrayLike, window: float) -> NDArray[np.float32]:
+        """Loudness of the same windows in dBFS (a full-scale square wave is 0, digital silence -120): float32 (n,)."""
+        first, last = self._window(times, window)
+        energy = self._energy_sums[last] - self._energy_sums[first]
+        return _decibels(energy / (self._size_sums[last] - self._size_sums[first])).astype(np.float32)
+
+    def _window(self, times: ArrayLike, window: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """First feature in each window, and the one after its last."""
+        if not self._finished:
+            raise RuntimeError("finish() has not been called")
+        middle = np.atleast_1d(np.asarray(times, np.float64))
+        nearest = np.clip(np.rint((middle - self.times[0]) / self.step).astype(int), 0, len(self.times) - 1)
+        first = np.searchsorted(self.times, middle - window / 2, "left")
+        last = np.searchsorted(self.times, middle + window / 2, "right")
+        return np.minimum(first, nearest), np.maximum(last, nearest + 1)
+
+    def _compute(self, wave: NDArray[np.float32], count: int) -> None:
+        """Run the sound net over `wave` and keep `count` features from the first one not yet computed."""
+        device = next(self.model.parameters()).device
+        with torch.inference_mode():
+            out = self.model.sound_features(torch.from_numpy(wave).to(device))
+        skip = self._done - self._base
+        self._parts.append(out[skip : skip + count].cpu().numpy().astype(np.float16))
+        self._done += count
+        base = max(0, self._done - self.model.listener.reach)
+        self._wave = self._wave[(base - self._base) * self._cell :]
+        self._base = base
+
+    def _measure(self, samples: NDArray[np.float32]) -> None:
+        """Add the energy of each sample to the feature that it is nearest to."""
+        cells = (np.arange(self._samples, self._samples + len(samples)) + self._lead) // self._cell
+        self._samples += len(samples)
+        if len(cells):
+            sums = np.bincount(cells, np.square(samples, dtype=np.float64), len(self._energy))
+            sums[: len(self._energy)] += self._energy
+            self._energy = sums
+
+
+def _prefix(values: NDArray) -> NDArray[np.float64]:
+    """Sums of the first 0, 1, 2, … rows."""
+    return np.concatenate([np.zeros_like(values[:1], np.float64), np.cumsum(values, axis=0, dtype=np.float64)])
+
+
+def _decibels(power: NDArray[np.float64]) -> NDArray[np.float64]:
+    return 10.0 * np.log10(np.maximum(power, 1e-12))
