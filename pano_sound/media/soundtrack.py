@@ -18,8 +18,19 @@ import av
 from pano_sound.media.inputs import log, open_source
 from pano_sound.media.sound import rechunked, timeline
 
-_COPIED_INTO_MP4 = {"aac", "mp3", "mp3float", "ac3", "eac3", "alac", "flac", "opus", "libopus"}
-_PLAYABLE = {"mono", "stereo", "5.1", "5.1(side)", "7.1", "7.1(wide)", "7.1(wide-side)"}
+_COPIED_INTO_MOV = {"aac", "mp3", "mp3float", "ac3", "eac3", "alac"}
+_COPIED = {"mov": _COPIED_INTO_MOV, "mp4": _COPIED_INTO_MOV | {"flac", "opus", "libopus"}}
+_PLAYABLE = {
+    "1 channels",
+    "2 channels",
+    "mono",
+    "stereo",
+    "5.1",
+    "5.1(side)",
+    "7.1",
+    "7.1(wide)",
+    "7.1(wide-side)",
+}
 _AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 _AAC_FRAME = 1024
 _BITS_PER_SECOND = 192_000
@@ -63,7 +74,7 @@ class Soundtrack:
         context = sound.codec_context
         layout = context.layout.name
         playable = (ambisonic and spherical) or (not ambisonic and layout in _PLAYABLE)
-        if playable and (muxer == "matroska" or context.name in _COPIED_INTO_MP4):
+        if playable and (muxer == "matroska" or context.name in _COPIED[muxer]):
             try:
                 return self._copied(sound, self._output.add_stream_from_template(sound))
             except ValueError:

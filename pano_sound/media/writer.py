@@ -120,8 +120,8 @@ class VideoWriter:
         self._size = (width, height)
         self._bit_depth = bit_depth
         self._time_base = max(time_base, _FINEST_TIME_BASE)
-        self._duration = max(1, round(1 / (fps * time_base))) if fps else None
         self._spherical = spherical
+        self._written = False
         self._container: Any = None
         self._soundtrack: Soundtrack | None = None
         try:
@@ -142,7 +142,8 @@ class VideoWriter:
         source: MediaInfo | None,
         sound_from: str | os.PathLike[str] | None,
     ) -> None:
-        options = {}
+        # Matroska would rather move the whole film than begin with the negative times of an encoder's priming.
+        options = {"avoid_negative_ts": "disabled"}
         if self._muxer != "matroska":
             # The index goes to the front. Edit lists, which hold the first time stamps, count in this scale.
             scale = self._time_base.denominator
@@ -158,7 +159,7 @@ class VideoWriter:
             stream = self._container.add_stream(
                 codec, rate=fps or 30, options={"crf": str(crf), "preset": preset}
             )
-        except (av.FFmpegError, ValueError):
+        except (av.FFmpegError, ValueError, TypeError):
             what = f"the encoder '{codec}' is missing or not for this kind of file"
             raise OutputError(what, self.path, "use libx264") from None
         context = stream.codec_context
@@ -203,6 +204,7 @@ class VideoWriter:
         if self._container is None:
             raise OutputError("the file is closed already", self.path)
         frame = self._frame(picture)
+        self._written = True
         try:
             self._mux(self._stream.encode(frame))
         except (av.FFmpegError, OSError) as error:
@@ -219,8 +221,6 @@ class VideoWriter:
         frame.pts = picture.pts
         if picture.time_base != self._time_base:
             frame.pts = round(picture.pts * picture.time_base / self._time_base)
-        if self._duration is not None:
-            frame.duration = round(self._duration * picture.time_base / self._time_base)
         return frame
 
     def _mux(self, packets: list[Any]) -> None:
@@ -230,6 +230,8 @@ class VideoWriter:
             self._container.mux(packet)
 
     def _finish(self) -> None:
+        if not self._written:
+            raise OutputError("no picture was written", self.path)
         self._mux(self._stream.encode(None))
         if self._soundtrack is not None:
             self._soundtrack.mux_until(None)

@@ -1,0 +1,161 @@
+import json
+import os
+from fractions import Fraction
+
+import av
+import films
+import numpy as np
+import pytest
+
+from pano_sound.errors import InputError, UnsupportedInputError
+from pano_sound.media.probe import probe, require_pannable
+
+
+def test_reports_picture_and_sound(tmp_path):
+    path = films.make_film(
+        tmp_path / "a.mp4",
+        films.steady(30, 25, start=Fraction(1, 5)),
+        sound=films.tone(1.2),
+        metadata={"title": "Été"},
+    )
+    info = probe(path)
+    assert (info.video.width, info.video.height, info.video.codec) == (128, 64, "h264")
+    assert (info.video.pix_fmt, info.video.bit_depth, info.video.rotation) == ("yuv420p", 8, 0)
+    assert float(info.video.fps) == pytest.approx(25, abs=0.01)
+    assert info.start == pytest.approx(0.2)
+    assert info.duration == pytest.approx(1.2, abs=0.01)
+    assert (info.audio.codec, info.audio.rate, info.audio.channels, info.audio.ambisonic) == (
+        "aac",
+        48000,
+        2,
+        False,
+    )
+    assert info.metadata["title"] == "Été"
+    assert info.size_bytes == os.path.getsize(path)
+    assert info.problem is None
+    require_pannable(info)
+
+
+def test_json_is_plain(tmp_path):
+    info = probe(films.make_film(tmp_path / "a.mkv"))
+    plain = json.loads(json.dumps(info.to_json()))
+    assert plain["video"]["time_base"] == "1/1000"
+    assert plain["audio"] is None
+    assert plain["problem"] is None
+
+
+@pytest.mark.parametrize("container", ["mp4", "mov", "mkv", "webm", "ts"])
+def test_start_and_duration_agree_between_containers(tmp_path, container):
+    codec, sound_codec = ("libvpx", "libopus") if container == "webm" else ("libx264", "aac")
+    info = probe(
+        films.make_film(
+            tmp_path / f"a.{container}",
+            films.steady(30),
+            codec=codec,
+            sound=films.tone(1),
+            sound_codec=sound_codec,
+        )
+    )
+    # In a transport stream the clock starts with what comes first, and the encoder's priming comes before the sound.
+    assert info.start == pytest.approx(0, abs=0.08 if container == "ts" else 1e-3)
+    assert info.duration == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("size", "word"),
+    [((160, 120), "ordinary video"), ((32, 16), "too small"), ((128, 66), "not 2:1"), ((124, 64), "not 2:1")],
+)
+def test_shape_decides_without_tags(tmp_path, size, word):
+    info = probe(films.make_film(tmp_path / "a.mp4", size=size))
+    assert word in info.problem
+    with pytest.raises(UnsupportedInputError, match=word):
+        require_pannable(info)
+
+
+def test_sound_only_is_a_problem_not_an_error(tmp_path):
+    info = probe(films.make_sound(tmp_path / "a.wav", films.tone(0.5)))
+    assert info.video is None
+    assert info.duration == pytest.approx(0.5)
+    assert "only sound" in info.problem
+
+
+def test_four_channels_are_ambisonic_in_360_files_only(tmp_path):
+    sound = films.tone(0.5, channels=4)
+    sphere = probe(films.make_film(tmp_path / "a.mp4", sound=sound, layout="4.0"))
+    flat = probe(films.make_film(tmp_path / "b.mp4", size=(160, 120), sound=sound, layout="4.0"))
+    assert sphere.audio.ambisonic
+    assert not flat.audio.ambisonic
+
+
+def test_full_sphere_through_pixel_shape(tmp_path):
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=30)
+        stream.width, stream.height = 96, 64
+        stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
+        frame = av.VideoFrame.from_ndarray(np.zeros((64, 96, 3), np.uint8), format="rgb24")
+        out.mux(stream.encode(frame.reformat(format="yuv420p")))
+        out.mux(stream.encode(None))
+    info = probe(path)
+    assert info.video.sample_aspect_ratio == Fraction(4, 3)
+    assert info.problem is None
+
+
+@pytest.mark.parametrize("name", ["take 1:30.mp4", "concat:a.mp4", "Ünïcode 🎥 'q\".mp4", "%03d.mp4"])
+def test_any_file_name(tmp_path, name):
+    assert probe(films.make_film(tmp_path / "a.mp4").rename(tmp_path / name)).video.width == 128
+
+
+@pytest.mark.parametrize("relative", ["-a.mp4", "file:a.mp4", "http:a.mp4"])
+def test_names_that_look_like_something_else(tmp_path, monkeypatch, relative):
+    films.make_film(tmp_path / "a.mp4").rename(tmp_path / relative)
+    monkeypatch.chdir(tmp_path)
+    assert probe(relative).video.width == 128
+
+
+def test_metadata_that_is_not_utf8(tmp_path):
+    path = films.make_film(tmp_path / "a.mkv", metadata={"title": "caf____"})
+    path.write_bytes(path.read_bytes().replace(b"caf____", b"caf\xe9\xff\xfe_"))
+    assert probe(path).metadata["title"].startswith("caf")
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        (b"", "empty"),
+        (b"hello, this is a text and no film\n" * 99, "not a media file"),
+        (b"#EXTM3U\n#EXTINF:10,\na.ts\n", "not a media file"),
+        (b"ffconcat version 1.0\nfile 'a.mp4'\n", "not a media file"),
+        (bytes(range(256)) * 64, "not a media file"),
+    ],
+)
+def test_what_is_not_media(tmp_path, content, word):
+    path = tmp_path / "a.mp4"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=word) as caught:
+        probe(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_folder_and_pipe(tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        probe(tmp_path / "none.mp4")
+    with pytest.raises(InputError, match="is a folder"):
+        probe(tmp_path)
+    with pytest.raises(InputError, match="not a valid file name"):
+        probe("a\0b.mp4")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.mp4")
+        with pytest.raises(InputError, match="not a regular file"):
+            probe(tmp_path / "pipe.mp4")
+
+
+@pytest.mark.parametrize("keep", [0.02, 0.5, 0.9])
+def test_cut_short(tmp_path, keep):
+    """An mp4 whose index, at its end, is lost."""
+    path = films.make_film(tmp_path / "a.mp4")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * keep)])
+    with pytest.raises(InputError, match=r"damaged|cannot be decoded|no picture"):
+        probe(path)

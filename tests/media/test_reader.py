@@ -1,0 +1,164 @@
+import gc
+import logging
+from fractions import Fraction
+
+import av
+import films
+import numpy as np
+import pytest
+
+from pano_sound.errors import InputError
+from pano_sound.media.probe import probe
+from pano_sound.media.reader import VideoReader
+
+
+def decoded_levels(path):
+    with VideoReader(path) as reader:
+        return [int(p.planes[0].mean()) for p in reader.pictures()]
+
+
+@pytest.mark.parametrize("container", ["mp4", "mkv", "ts"])
+@pytest.mark.parametrize(
+    "times",
+    [
+        films.steady(40),
+        films.steady(40, films.NTSC, start=Fraction(7, 10)),
+        [Fraction(n * n, 400) for n in range(1, 30)],
+    ],
+    ids=["30", "29.97 from 0.7", "variable"],
+)
+def test_time_stamps_are_the_files_own(tmp_path, container, times):
+    path = films.make_film(tmp_path / f"a.{container}", times)
+    read = [p.t for p in VideoReader(path).pictures()]
+    # A transport stream's clock starts anywhere: its times are read from its own beginning on.
+    first = times[0] if container == "ts" else 0
+    assert np.allclose(read, [float(t - first) for t in times], atol=6e-4)
+
+
+def test_pictures_stay_valid_and_in_order(tmp_path):
+    path = films.make_film(tmp_path / "a.mp4", films.steady(60))
+    kept = list(VideoReader(path).pictures())
+    gc.collect()
+    expected = np.array(films.grey_levels(60)) * 219 / 255 + 16
+    assert np.abs([p.planes[0].mean() for p in kept] - expected).max() < 3
+    picture = kept[0]
+    assert [p.shape for p in picture.planes] == [(64, 128), (32, 64), (32, 64)]
+    assert all(p.dtype == np.uint8 and not p.flags.writeable for p in picture.planes)
+
+
+@pytest.mark.parametrize(
+    ("pix_fmt", "codec", "depth", "kind"),
+    [
+        ("yuv420p10le", "libx264", 10, np.uint16),
+        ("yuv422p10le", "libx264", 10, np.uint16),
+        ("yuvj420p", "mjpeg", 8, np.uint8),
+        ("yuv422p", "libx264", 8, np.uint8),
+        ("yuv444p", "libx264", 8, np.uint8),
+        ("rgb24", "png", 8, np.uint8),
+    ],
+)
+def test_every_format_becomes_420_without_changing_brightness(tmp_path, pix_fmt, codec, depth, kind):
+    path = films.make_film(
+        tmp_path / "a.mov", levels=[128] * 12, pix_fmt=pix_fmt, codec=codec, time_base=Fraction(1, 30)
+    )
+    picture = next(VideoReader(path).pictures())
+    assert picture.bit_depth == depth
+    assert all(p.dtype == kind for p in picture.planes)
+    assert picture.planes[1].shape == (32, 64)
+    middle = picture.planes[0].mean() / 2 ** (depth - 8)
+    assert middle == pytest.approx(128 if picture.colour.range == 2 else 16 + 128 * 219 / 255, abs=2)
+    assert picture.planes[1].mean() / 2 ** (depth - 8) == pytest.approx(128, abs=1)
+
+
+def test_analysis_pictures_are_spaced_small_and_rgb(tmp_path):
+    path = films.make_film(
+        tmp_path / "a.mp4", films.steady(60, films.NTSC, start=Fraction(1, 2)), halves=True
+    )
+    taken = list(VideoReader(path).analysis_pictures(0.5))
+    ticks = [n for n in range(60) if n in (0, 15, 30, 45)]
+    assert np.allclose([t for t, _ in taken], [0.5 + n * 1001 / 30000 for n in ticks], atol=1e-6)
+    picture = taken[1][1]
+    assert picture.shape == (480, 960, 3)
+    assert picture.dtype == np.uint8
+    assert picture[100, 100].max() < 12
+    assert np.abs(picture[400, 800].astype(int) - films.grey_levels(60)[15]).max() < 6
+    assert len(list(VideoReader(path).analysis_pictures(0, 64, 32))) == 60
+
+
+@pytest.mark.parametrize(("stereo", "value"), [("top-bottom", 2), ("left-right", 1)])
+def test_one_eye_is_read(tmp_path, stereo, value):
+    """x264's frame packing message tags stereo: 3 side by side, 4 top-bottom."""
+    size = (128, 128) if stereo == "top-bottom" else (256, 64)
+    path = films.make_film(tmp_path / "a.mp4", size=size, stereo=stereo)
+    info = probe(path)
+    assert info.spherical.stereo == stereo
+    assert info.problem is None
+    assert info.eye == (128, 64)
+    picture = next(VideoReader(path).pictures())
+    assert [p.shape for p in picture.planes] == [(64, 128), (32, 64), (32, 64)]
+    _, small = next(VideoReader(path).analysis_pictures(1))
+    assert small.shape == (480, 960, 3)
+
+
+def test_damage_inside_is_skipped_and_reported_once(tmp_path, caplog):
+    path = films.make_film(tmp_path / "a.mp4", films.steady(90), codec="mjpeg", pix_fmt="yuvj420p")
+    films.damage(path, range(30, 33))
+    reader = VideoReader(path)
+    with caplog.at_level(logging.WARNING, "pano_sound"):
+        count = len(list(reader.pictures()))
+    assert count == 87
+    assert reader.corrupt_frames == 3
+    assert [r.message for r in caplog.records] == [f"{path}: 3 damaged frames were skipped"]
+
+
+@pytest.mark.parametrize("container", ["mkv", "ts", "mp4"])
+def test_cut_short_reads_to_its_end(tmp_path, container):
+    rng = np.random.default_rng(0)
+    levels = rng.integers(0, 255, 90).tolist()
+    options = {"movflags": "+faststart"} if container == "mp4" else {}
+    path = films.make_film(tmp_path / f"a.{container}", films.steady(90), levels=levels, options=options)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * 0.7)])
+    count = len(list(VideoReader(path).pictures()))
+    assert 20 <= count < 90
+
+
+def test_no_time_stamps_follow_one_another(tmp_path):
+    """A bare H.264 stream has no time stamps of its own."""
+    path = films.make_film(tmp_path / "a.h264", films.steady(20))
+    times = [p.t for p in VideoReader(path).pictures()]
+    assert len(times) == 20
+    assert (np.diff(times) > 0).all()
+
+
+def test_pictures_that_change_size_are_brought_to_the_first_ones(tmp_path):
+    one = films.make_film(tmp_path / "1.ts", films.steady(10))
+    two = films.make_film(tmp_path / "2.ts", films.steady(10, start=1), size=(192, 96))
+    both = tmp_path / "both.ts"
+    both.write_bytes(one.read_bytes() + two.read_bytes())
+    shapes = {p.planes[0].shape for p in VideoReader(both).pictures()}
+    assert shapes == {(64, 128)}
+
+
+def test_sound_only_has_no_pictures(tmp_path):
+    path = films.make_sound(tmp_path / "a.wav", films.tone(0.2))
+    with pytest.raises(InputError, match="no picture"):
+        VideoReader(path)
+
+
+def test_leaving_early_closes_the_file(tmp_path):
+    path = films.make_film(tmp_path / "a.mp4", films.steady(60))
+    with VideoReader(path) as reader:
+        pictures = reader.pictures()
+        first = next(pictures)
+    assert list(pictures) == []
+    assert first.planes[0].shape == (64, 128)
+
+
+def test_av_is_not_imported_by_the_package():
+    import subprocess
+    import sys
+
+    code = "import sys, pano_sound, pano_sound.media; sys.exit('av' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+    assert av.__name__ == "av"

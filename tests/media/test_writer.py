@@ -1,0 +1,306 @@
+import contextlib
+import os
+import subprocess
+import sys
+import textwrap
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import films
+import numpy as np
+import pytest
+from test_sound import onsets, whole
+
+from pano_sound.errors import OutputError
+from pano_sound.media.probe import probe
+from pano_sound.media.reader import Colour, Picture, VideoReader
+from pano_sound.media.writer import VideoWriter, check_output
+
+TICK = Fraction(1, 30000)
+
+
+def grey(pts, level=128, time_base=TICK, depth=8, size=(64, 32), colour=None):
+    width, height = size
+    kind = np.uint16 if depth > 8 else np.uint8
+    chroma = np.full((height // 2, width // 2), 128 << (depth - 8), kind)
+    luma = np.full((height, width), level << (depth - 8), kind)
+    return Picture((luma, chroma, chroma), pts, time_base, depth, colour or Colour())
+
+
+def writer(path, **changes):
+    settings = {"width": 64, "height": 32, "time_base": TICK, "fps": Fraction(30), "preset": "ultrafast"}
+    return VideoWriter(path, **{**settings, **changes})
+
+
+def rewrite(source, path, **changes):
+    """Copy a film picture by picture, as `render` and `overlay` do."""
+    info = probe(source)
+    settings = {
+        "width": info.eye[0],
+        "height": info.eye[1],
+        "time_base": info.video.time_base,
+        "fps": info.video.fps,
+        "source": info,
+        "sound_from": source,
+        "preset": "veryfast",
+    }
+    with VideoReader(source, info) as reader, VideoWriter(path, **{**settings, **changes}) as out:
+        for picture in reader.pictures():
+            out.write(picture)
+    return probe(path)
+
+
+def names(folder):
+    return sorted(p.name for p in Path(folder).iterdir())
+
+
+TIMES = {
+    "30": films.steady(75),
+    "29.97": films.steady(75, films.NTSC),
+    "29.97 from 0.7": films.steady(75, films.NTSC, start=Fraction(7, 10)),
+    "variable": [Fraction(n, 30) + Fraction(n * n % 17, 600) for n in range(60)],
+    "variable from 1/3": [Fraction(1, 3) + Fraction(n * n, 900) for n in range(50)],
+}
+
+
+@pytest.mark.parametrize("container", ["mp4", "mov", "mkv"])
+@pytest.mark.parametrize("times", TIMES.values(), ids=TIMES.keys())
+def test_time_stamps_come_back_as_they_went_in(tmp_path, container, times):
+    """With B-frames, which are stored in another order than shown."""
+    path = tmp_path / f"a.{container}"
+    with writer(path, preset="medium") as out:
+        for n, t in enumerate(times):
+            out.write(grey(round(t / TICK), 40 + 23 * n % 160))
+    read = list(VideoReader(path).pictures())
+    assert np.allclose(
+        [p.t for p in read], [float(t) for t in times], atol=6e-4 if container == "mkv" else 1e-9
+    )
+    shown = [p.planes[0].mean() for p in read]
+    assert np.abs(np.array(shown) - [40 + 23 * n % 160 for n in range(len(times))]).max() < 6
+
+
+def test_duration_is_the_inputs(tmp_path):
+    source = films.make_film(tmp_path / "a.mp4", films.steady(60, films.NTSC))
+    assert rewrite(source, tmp_path / "b.mp4").duration == pytest.approx(probe(source).duration, abs=1 / 60)
+
+
+@pytest.mark.parametrize("output", ["b.mp4", "b.mkv", "b.mov"])
+@pytest.mark.parametrize(
+    ("container", "sound_codec", "layout", "start", "sound_start"),
+    [
+        ("mp4", "aac", "stereo", 0, 0),
+        ("mp4", "aac", "stereo", Fraction(1, 2), Fraction(1, 2)),
+        ("mkv", "aac", "mono", 0, Fraction(3, 10)),
+        ("mkv", "flac", "stereo", Fraction(2, 10), 0),
+        ("webm", "libopus", "quad", Fraction(1, 10), Fraction(4, 10)),
+        ("ts", "aac", "stereo", 10, 10),
+        ("mkv", "pcm_f32le", "stereo", 0, 0),
+    ],
+)
+def test_flash_and_click_stay_together(tmp_path, output, container, sound_codec, layout, start, sound_start):
+    """Copied or encoded, late or early: the click comes as long after the flash as in the source."""
+    levels = [200 if n % 30 == 15 else 30 for n in range(75)]
+    flashes = [0.5, 1.5]
+    clicks = films.clicks(
+        2.2, [f + float(start - sound_start) for f in flashes], channels={"mono": 1, "quad": 4}.get(layout, 2)
+    )
+    source = films.make_film(
+        tmp_path / f"a.{container}",
+        films.steady(75, start=start),
+        levels=levels,
+        codec="libvpx" if container == "webm" else "libx264",
+        sound=clicks,
+        sound_codec=sound_codec,
+        layout=layout,
+        sound_start=sound_start,
+    )
+    made = rewrite(source, tmp_path / output)
+    pictures = list(VideoReader(tmp_path / output).pictures())
+    seen = [p.t - made.start for p in pictures if p.planes[0].mean() > 120]
+    assert seen == pytest.approx(flashes, abs=2e-3)
+    assert onsets(whole(tmp_path / output, 48000), 48000) == pytest.approx(seen, abs=4e-3)
+    assert made.start == pytest.approx(probe(source).start, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("sound_codec", "layout", "output", "expected"),
+    [
+        ("aac", "stereo", "b.mp4", ("aac", "stereo", True)),
+        ("aac", "5.1", "b.mp4", ("aac", "5.1", True)),
+        ("flac", "mono", "b.mkv", ("flac", "mono", True)),
+        ("flac", "stereo", "b.mov", ("aac", "stereo", False)),
+        ("pcm_f32le", "mono", "b.mp4", ("aac", "mono", False)),
+        ("pcm_f32le", "stereo", "b.mkv", ("pcm_f32le", "stereo", True)),
+        ("aac", "4.0", "b.mp4", ("aac", "stereo", False)),
+    ],
+)
+def test_sound_is_copied_where_it_plays_and_encoded_elsewhere(
+    tmp_path, sound_codec, layout, output, expected
+):
+    channels = {"mono": 1, "stereo": 2, "5.1": 6, "4.0": 4}[layout]
+    sound = films.tone(0.5, channels=channels)
+    source = films.make_film(
+        tmp_path / "a.mkv", films.steady(15), sound=sound, sound_codec=sound_codec, layout=layout
+    )
+    audio = rewrite(source, tmp_path / output).audio
+    assert (audio.codec, audio.layout) == expected[:2]
+    assert (packets(source) == packets(tmp_path / output)) is expected[2]
+
+
+def packets(path):
+    with av.open(str(path)) as film:
+        return [bytes(p) for p in film.demux(audio=0) if p.size]
+
+
+def test_ambisonics_become_left_and_right(tmp_path):
+    """A source 90° to the left (W = Y) is heard on the left only, one in front (Y = 0) on both sides."""
+    left, front = films.tone(1, channels=1, hz=300)[0], films.tone(1, channels=1, hz=1100)[0]
+    sound = np.stack([(left + front) / 2, left / 2, 0 * left, front / 2])
+    source = films.make_film(
+        tmp_path / "a.mkv", films.steady(30), sound=sound, layout="4.0", sound_codec="flac"
+    )
+    rewrite(source, tmp_path / "b.mp4")
+    with av.open(str(tmp_path / "b.mp4")) as film:
+        heard = np.concatenate([f.to_ndarray() for f in film.decode(audio=0)], axis=1)[:, :48000]
+    spectrum = np.abs(np.fft.rfft(heard))
+    assert spectrum[1, 300] < spectrum[0, 300] / 100
+    assert spectrum[1, 1100] == pytest.approx(spectrum[0, 1100], rel=0.02)
+
+
+def test_a_source_without_sound_and_no_sound_asked_for(tmp_path):
+    silent = films.make_film(tmp_path / "a.mp4")
+    assert rewrite(silent, tmp_path / "b.mp4").audio is None
+    loud = films.make_film(tmp_path / "c.mp4", sound=films.tone(0.4))
+    assert rewrite(loud, tmp_path / "d.mp4", sound_from=None).audio is None
+
+
+def test_sound_longer_than_the_picture_is_kept(tmp_path):
+    source = films.make_film(tmp_path / "a.mp4", films.steady(15), sound=films.clicks(3, [2.5]))
+    rewrite(source, tmp_path / "b.mp4")
+    assert onsets(whole(tmp_path / "b.mp4"), 16000) == pytest.approx([2.5], abs=2e-3)
+
+
+@pytest.mark.parametrize("depth", [8, 10])
+@pytest.mark.parametrize("colour", [Colour(1, 1, 1, 1), Colour(2, 5, 5, 6), Colour(1, 9, 9, 16)])
+def test_depth_and_colour_are_carried_through(tmp_path, depth, colour):
+    with writer(tmp_path / "a.mp4", bit_depth=depth, colour=colour) as out:
+        for n in range(3):
+            out.write(grey(n * 1000, depth=depth))
+    picture = next(VideoReader(tmp_path / "a.mp4").pictures())
+    assert picture.colour == colour
+    assert picture.bit_depth == depth
+    assert picture.planes[0].mean() == pytest.approx(128 << (depth - 8), abs=2 << (depth - 8))
+
+
+def test_date_and_title_are_kept_and_the_index_is_in_front(tmp_path):
+    when = "2024-05-06T07:08:09.000000Z"
+    source = films.make_film(tmp_path / "a.mp4", metadata={"title": "Été", "creation_time": when})
+    metadata = rewrite(source, tmp_path / "b.mp4").metadata
+    assert (metadata["title"], metadata["creation_time"]) == ("Été", when)
+    content = (tmp_path / "b.mp4").read_bytes()
+    assert content.index(b"moov") < content.index(b"mdat")
+
+
+def test_refuses_before_any_work(tmp_path, monkeypatch):
+    source = films.make_film(tmp_path / "a.mp4")
+    (tmp_path / "there.mp4").write_bytes(b"precious")
+    (tmp_path / "link.mp4").symlink_to(source)
+    os.link(source, tmp_path / "hard.mp4")
+    (tmp_path / "folder.mp4").mkdir()
+    cases = {
+        "there.mp4": ("exists already", False),
+        "a.mp4": ("is the input itself", True),
+        "link.mp4": ("is the input itself", True),
+        "hard.mp4": ("is the input itself", True),
+        "folder.mp4": ("is a folder", True),
+        "none/b.mp4": ("the folder does not exist", False),
+        "b.avi": ("cannot write '.avi' files", False),
+        "b": ("has no extension", False),
+    }
+    before = {p: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()}
+    for name, (word, overwrite) in cases.items():
+        with pytest.raises(OutputError, match=word):
+            check_output(tmp_path / name, source, overwrite)
+        with pytest.raises(OutputError, match=word):
+            writer(tmp_path / name, sound_from=source, overwrite=overwrite)
+    check_output(tmp_path / "there.mp4", source, overwrite=True)
+    monkeypatch.chdir(tmp_path)
+    check_output("new.mp4", "a.mp4")
+    assert {p: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()} == before
+
+
+@pytest.mark.parametrize(("width", "height"), [(63, 32), (64, 31), (0, 32)])
+def test_refuses_sizes_that_cannot_be_encoded(tmp_path, width, height):
+    with pytest.raises(OutputError, match="even numbers"):
+        writer(tmp_path / "a.mp4", width=width, height=height)
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("changes", [{"codec": "nonsense"}, {"preset": "nonsense"}, {"codec": "aac"}])
+def test_refuses_encoders_that_do_not_open(tmp_path, changes):
+    with pytest.raises(OutputError), writer(tmp_path / "a.mp4", **changes) as out:
+        out.write(grey(0))
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, GeneratorExit])
+@pytest.mark.parametrize("count", [0, 1, 80])
+def test_nothing_is_left_behind_when_interrupted(tmp_path, error, count):
+    source = films.make_film(tmp_path / "a.mp4", sound=films.tone(0.4))
+    (tmp_path / "b.mp4").write_bytes(b"old")
+    with contextlib.suppress(error), writer(tmp_path / "b.mp4", sound_from=source, overwrite=True) as out:
+        for n in range(count):
+            out.write(grey(n * 1000))
+        raise error
+    assert names(tmp_path) == ["a.mp4", "b.mp4"]
+    assert (tmp_path / "b.mp4").read_bytes() == b"old"
+
+
+def test_replaces_only_when_done_and_takes_any_name(tmp_path):
+    name = tmp_path / ("ü" * 120 + " 'q\" 🎥.mp4")
+    name.write_bytes(b"old")
+    with writer(name, overwrite=True) as out:
+        out.write(grey(0))
+        assert name.read_bytes() == b"old"
+        assert len(names(tmp_path)) == 2
+    assert probe(name).video.width == 64
+    assert names(tmp_path) == [name.name]
+
+
+def test_a_film_without_pictures_is_no_film(tmp_path):
+    with pytest.raises(OutputError, match="no picture"), writer(tmp_path / "a.mp4"):
+        pass
+    assert names(tmp_path) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="limits file sizes as POSIX does")
+@pytest.mark.parametrize("container", ["mp4", "mkv"])
+@pytest.mark.parametrize("limit", [0, 300, 60_000])
+def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path, container, limit):
+    code = f"""
+        import resource, sys
+        import numpy as np
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        from test_writer import OutputError, grey, writer
+        resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
+        rng = np.random.default_rng(0)
+        try:
+            with writer({str(tmp_path / "a")!r} + ".{container}") as out:
+                for n in range(100):
+                    picture = grey(n * 1000)
+                    picture.planes[0][:] = rng.integers(0, 255, picture.planes[0].shape)
+                    out.write(picture)
+        except OutputError as error:
+            sys.exit(0 if "no room left" in str(error) else str(error))
+        sys.exit("no error")
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert names(tmp_path) == []
+
+
+def test_pictures_of_another_size_are_the_callers_mistake(tmp_path):
+    with pytest.raises(ValueError, match="size"), writer(tmp_path / "a.mp4") as out:
+        out.write(grey(0, size=(32, 32)))
+    assert names(tmp_path) == []
