@@ -142,14 +142,14 @@ class VideoWriter:
         source: MediaInfo | None,
         sound_from: str | os.PathLike[str] | None,
     ) -> None:
-        # Matroska would rather move the whole film than begin with the negative times of an encoder's priming.
+        # Matroska would rather move the whole film than begin with the negative times of sound's priming.
         options = {"avoid_negative_ts": "disabled"}
         if self._muxer != "matroska":
             # The index goes to the front. Edit lists, which hold the first time stamps, count in this scale.
             scale = self._time_base.denominator
             while scale < 10_000:
                 scale *= 2
-            options = {"movflags": "+faststart", "movie_timescale": str(scale)}
+            options |= {"movflags": "+faststart", "movie_timescale": str(scale)}
         self._container = av.open("file:" + self._partial, "w", format=self._muxer, container_options=options)
         if source is not None:
             for key in _KEPT_METADATA:

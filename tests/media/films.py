@@ -43,10 +43,10 @@ def make_film(
     metadata: dict[str, str] | None = None,
     options: dict[str, str] | None = None,
 ) -> Path:
-    """A film of flat grey pictures. `halves`: left/upper quarter of each picture is black. `stereo`: tag it so.
+    """A film of flat grey pictures, whose upper left quarter is black with `halves`.
 
-    `sound`: float32 (channels, n), beginning at `sound_start` s; packets that begin inside `holes` (s) are left
-    out, those after jump[0] s come jump[1] s later.
+    `sound`: float32 (channels, n), beginning at `sound_start` s; packets that begin inside `holes` (s) are
+    left out, those after jump[0] s come jump[1] s later.
     """
     levels = levels or grey_levels(len(times))
     with av.open(str(path), "w", container_options=options or {}) as out:

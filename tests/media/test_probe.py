@@ -56,7 +56,7 @@ def test_start_and_duration_agree_between_containers(tmp_path, container):
             sound_codec=sound_codec,
         )
     )
-    # In a transport stream the clock starts with what comes first, and the encoder's priming comes before the sound.
+    # A transport stream's clock is taken to start with what comes first: here the sound's priming.
     assert info.start == pytest.approx(0, abs=0.08 if container == "ts" else 1e-3)
     assert info.duration == pytest.approx(1, abs=0.05)
 
