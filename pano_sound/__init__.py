@@ -1,3 +1,43 @@
-"""pano-sound: 360° footage in, an ordinary video that looks where the sound comes from out."""
+"""pano-sound: 360° footage in, an ordinary video that looks where the sound comes from out.
+
+    import pano_sound
+    pano_sound.pan("input.mp4", "out.mp4", fov=80)
+
+`analyse`, `plan` and `render` are the three steps of `pan`, `SoundMap` and `CameraPath` what they hand on;
+`overlay` draws the first over the footage. What can go wrong is a `PanoSoundError` (pano_sound.errors).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .errors import PanoSoundError
+
+if TYPE_CHECKING:
+    from .camera.path import CameraPath
+    from .localize.soundmap import SoundMap
+    from .pipeline import analyse, overlay, pan, plan, render
 
 __version__ = "0.1.0"
+__all__ = [
+    "CameraPath",
+    "PanoSoundError",
+    "SoundMap",
+    "__version__",
+    "analyse",
+    "overlay",
+    "pan",
+    "plan",
+    "render",
+]
+
+_HOMES = {"CameraPath": "camera.path", "SoundMap": "localize.soundmap"}
+
+
+def __getattr__(name: str) -> Any:
+    """Public names are imported when first used: torch, OpenCV and PyAV take seconds to import."""
+    if name not in __all__:
+        raise AttributeError(f"module 'pano_sound' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f".{_HOMES.get(name, 'pipeline')}", __name__), name)

@@ -35,7 +35,7 @@ class SoundMap:
         times: (n,) float64, presentation times in seconds, growing.
         response: (n, h, w) float16, cosine of sound and picture cell, -1..1; row 0 is the top of the sphere.
         level_db: (n,) float32, level of the sound in each window, dBFS.
-        temperature: what the network multiplies cosines by before the softmax (learnt), > 0.
+        temperature: what cosines are divided by before the softmax (learnt), > 0.
         calibration: (low, high): best responses of a scene in which nothing, and in which something, sounds.
         source: what was analysed: path, size_bytes, duration, width, height, has_sound.
         settings: the AnalyseSettings used, as JSON-able dict.
@@ -66,7 +66,7 @@ class SoundMap:
         a = self.response[part].astype(np.float32)
         if mechanism == 2:
             a = np.maximum(a, 0)
-        a *= self.temperature
+        a /= self.temperature
         a = np.exp(a - a.max(axis=(1, 2), keepdims=True))
         return a / a.sum(axis=(1, 2), keepdims=True)
 

@@ -25,12 +25,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Array = NDArray[np.floating]
+Array = NDArray[np.float64]
 
 
 def wrap_degrees(angle: ArrayLike) -> Array:
     """Any angle in degrees -> the same one in (-180, 180], float64, same shape."""
-    return 180.0 - np.mod(180.0 - np.asarray(angle, dtype=np.float64), 360.0)
+    return np.asarray(180.0 - np.mod(180.0 - np.asarray(angle, dtype=np.float64), 360.0))
 
 
 def directions(yaw: ArrayLike, pitch: ArrayLike) -> Array:

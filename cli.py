@@ -1,0 +1,3 @@
+from pano_sound.commands import main
+
+main()

@@ -1,0 +1,153 @@
+"""CameraPath: where the camera looks, over time; and its file, `*.path.json`, which people may edit.
+
+    {"format": "pano-sound.path/1",
+     "source": {...},
+     "view": {"width": 1280, "height": 720},
+     "samples": [{"t": 0.0, "yaw": -90.0, "pitch": 0.0, "roll": 0.0, "hfov": 90.0}, ...],
+     "settings": {...}}
+
+`t` is presentation time in seconds, growing; angles are degrees in the project's convention (yaw to the right,
+pitch up, roll clockwise). Between samples the camera goes along the great circle, roll and hfov linearly; before
+the first and after the last it holds.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DataFileError, OutputError
+from ..sphere.convention import angles, directions, wrap_degrees
+from ..sphere.geometry import angle_between, slerp
+
+FORMAT = "pano-sound.path/1"
+COLUMNS = ("t", "yaw", "pitch", "roll", "hfov")
+LIMITS = {"yaw": (-1e6, 1e6), "pitch": (-90, 90), "roll": (-360, 360), "hfov": (1, 170)}
+
+
+@dataclass(frozen=True)
+class CameraPath:
+    """A camera's orientation and field of view over time.
+
+    Args:
+        width, height: size of the output in pixels, even.
+        samples: (n, 5) float64: t (seconds, growing), yaw, pitch, roll, hfov (degrees).
+        source: what it was planned for (path, duration, ...).
+        settings: the PlanSettings used, with the preset's numbers.
+    """
+
+    width: int
+    height: int
+    samples: NDArray[np.float64]
+    source: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def times(self) -> NDArray[np.float64]:
+        return self.samples[:, 0]
+
+    def at(self, t: float) -> tuple[float, float, float, float]:
+        """(yaw, pitch, roll, hfov) in degrees at presentation time `t` in seconds."""
+        i = int(np.searchsorted(self.times, t, side="right"))
+        if i in (0, len(self.samples)):
+            _, yaw, pitch, roll, hfov = self.samples[min(i, len(self.samples) - 1)]
+            return float(wrap_degrees(yaw)), float(pitch), float(roll), float(hfov)
+        a, b = self.samples[i - 1], self.samples[i]
+        share = (t - a[0]) / (b[0] - a[0])
+        yaw, pitch = angles(slerp(directions(a[1], a[2]), directions(b[1], b[2]), share))
+        roll, hfov = a[3:] + share * (b[3:] - a[3:])
+        return float(yaw), float(pitch), float(roll), float(hfov)
+
+    def with_view(self, size: tuple[int, int] | None = None, fov: float | None = None) -> CameraPath:
+        """The same move in another size (pixels), or with another horizontal field of view (degrees) throughout."""
+        width, height = size or (self.width, self.height)
+        samples = self.samples.copy()
+        if fov is not None:
+            samples[:, 4] = fov
+        return replace(self, width=width, height=height, samples=samples)
+
+    def speed(self) -> NDArray[np.float64]:
+        """Great-circle speed between samples, (n - 1,), degrees per second."""
+        look = directions(self.samples[:, 1], self.samples[:, 2])
+        return angle_between(look[1:], look[:-1]) / np.diff(self.times)
+
+    def to_json(self) -> dict[str, Any]:
+        rows = [dict(zip(COLUMNS, map(_short, row), strict=True)) for row in self.samples.tolist()]
+        return {
+            "format": FORMAT,
+            "source": self.source,
+            "view": {"width": self.width, "height": self.height},
+            "samples": rows,
+            "settings": self.settings,
+        }
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the file, one sample a line, beside its final name first. Raises OutputError."""
+        path = Path(path)
+        whole = self.to_json()
+        rows = ",\n  ".join(json.dumps(row) for row in whole["samples"])
+        whole["samples"] = "@"
+        text = json.dumps(whole, indent=1, ensure_ascii=False).replace('"@"', f"[\n  {rows}\n ]", 1)
+        partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+        try:
+            partial.write_text(text + "\n", encoding="utf-8")
+            os.replace(partial, path)
+        except OSError as error:
+            raise OutputError(f"cannot write the camera path: {error.strerror or error}", path) from error
+        finally:
+            partial.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> CameraPath:
+        """Read a path file, checking every value. Raises DataFileError that names the sample that is wrong."""
+        try:
+            data = json.loads(Path(path).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise DataFileError("no such camera path", path) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataFileError("cannot be read as text", path) from error
+        except ValueError as error:
+            raise DataFileError(f"not JSON: {error}", path) from None
+        return cls.from_json(data, path)
+
+    @classmethod
+    def from_json(cls, data: Any, path: str | os.PathLike[str] | None = None) -> CameraPath:
+        """The same from parsed JSON; `path` is named in errors."""
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
+            found = data.get("format") if isinstance(data, dict) else None
+            raise DataFileError(f"not a camera path: format is {found!r}, not {FORMAT!r}", path)
+        view, rows = data.get("view"), data.get("samples")
+        sides: list[Any] = [view.get(k) if isinstance(view, dict) else None for k in ("width", "height")]
+        if not all(isinstance(s, int) and 64 <= s <= 8192 and s % 2 == 0 for s in sides):
+            raise DataFileError("view: width and height must be even numbers from 64 to 8192", path)
+        if not isinstance(rows, list) or not rows:
+            raise DataFileError("samples: there are none", path)
+        samples = np.array([_checked(row, i, path) for i, row in enumerate(rows)])
+        late = np.flatnonzero(np.diff(samples[:, 0]) <= 0)
+        if len(late):
+            raise DataFileError(f"samples[{late[0] + 1}]: t must be greater than the one before", path)
+        return cls(sides[0], sides[1], samples, data.get("source") or {}, data.get("settings") or {})
+
+
+def _checked(row: Any, i: int, path: str | os.PathLike[str] | None) -> list[float]:
+    if not isinstance(row, dict):
+        raise DataFileError(f"samples[{i}]: not an object with t, yaw, pitch, roll and hfov", path)
+    for name in COLUMNS:
+        value = row.get(name)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise DataFileError(f"samples[{i}]: {name} is {value!r}, not a number", path)
+        low, high = LIMITS.get(name, (-math.inf, math.inf))
+        if not low <= value <= high:
+            raise DataFileError(f"samples[{i}]: {name} is {value}, outside {low:g}..{high:g}", path)
+    return [float(row[name]) for name in COLUMNS]
+
+
+def _short(value: float) -> float:
+    return round(value, 6)

@@ -1,0 +1,91 @@
+"""The command line: one file per sub-command, thin: parse, call the API, print. Nothing heavy is imported before a
+command runs, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import signal
+import sys
+from typing import Any
+
+import click
+
+from .. import __version__
+from ..errors import EXIT_CODES, PanoSoundError
+
+COMMANDS = ("pan", "analyse", "plan", "render", "overlay", "probe", "models")
+
+
+class LazyGroup(click.Group):
+    """Imports a sub-command's file when it is asked for; each file holds a click command named `command`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f".{name}", __name__).command
+        return command
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(code), meaning) for code, meaning in EXIT_CODES.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="pano-sound")
+def cli() -> None:
+    """Turn 360° footage into an ordinary video that looks where the sound comes from.
+
+    \b
+    pano-sound pan input.mp4 -o out.mp4
+
+    'pan' is three steps in a row, each of which can be run alone: 'analyse' finds where the film sounds,
+    'plan' decides where to look, 'render' writes the video.
+    """
+
+
+def main() -> None:
+    """Entry point: runs the command line and exits with a code of EXIT_CODES; never shows a traceback."""
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        result = cli(standalone_mode=False)
+        sys.stdout.flush()
+    except click.Abort:
+        _complain("interrupted")
+        _leave(130)
+    except click.ClickException as error:
+        error.show()
+        _leave(error.exit_code)
+    except PanoSoundError as error:
+        _complain(f"error: {error}")
+        _leave(error.exit_code)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; keep the interpreter from complaining while it shuts down.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _leave(0)
+    except MemoryError:
+        _complain("error: out of memory")
+        _leave(1)
+    except Exception as error:
+        logging.getLogger("pano_sound").debug("unexpected error", exc_info=True)
+        first_line = (str(error).splitlines() or [""])[0]
+        _complain(f"error: unexpected {type(error).__name__}: {first_line} (-vv shows where; please report it)")
+        _leave(1)
+    else:
+        _leave(result if isinstance(result, int) else 0)
+
+
+def _stop(signum: int, frame: Any) -> None:
+    raise SystemExit(128 + signum)
+
+
+def _complain(line: str) -> None:
+    print(f"pano-sound: {line}", file=sys.stderr)
+
+
+def _leave(code: int) -> None:
+    sys.exit(code)

@@ -1,0 +1,152 @@
+"""What the commands share: options made from the settings classes, logging, and progress on a terminal."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..errors import OutputError
+from ..settings import Settings, option_name, parse_size
+
+F = Callable[..., Any]
+
+
+def settings_options(
+    kind: type[Settings], only: tuple[str, ...] | None = None, to: str = "options"
+) -> Callable[[F], F]:
+    """Adds an option for every field of a settings class (or `only` for these); the command gets them as a dict
+    in its argument `to`, where several classes may meet."""
+    chosen = [f for f in fields(kind) if only is None or f.name in only]
+
+    def decorate(function: F) -> F:
+        @functools.wraps(function)
+        def with_options(*args: Any, **kwargs: Any) -> Any:
+            mine = {f.name: kwargs.pop(f.name) for f in chosen}
+            try:
+                kind(**mine)
+            except ValueError as error:
+                raise click.UsageError(str(error)) from None
+            kwargs[to] = {**kwargs.get(to, {}), **mine}
+            return function(*args, **kwargs)
+
+        decorated: F = with_options
+        for f in reversed(chosen):
+            decorated = _click_option(f.name, f.default, f.metadata)(decorated)
+        return decorated
+
+    return decorate
+
+
+def _click_option(name: str, default: Any, about: Any) -> Callable[[F], F]:
+    value_type: Any = about["kind"]
+    if about["choices"]:
+        value_type = click.Choice(about["choices"])
+    elif about["minimum"] is not None or about["maximum"] is not None:
+        ranged = click.IntRange if about["kind"] is int else click.FloatRange
+        value_type = ranged(about["minimum"], about["maximum"])
+    return click.option(
+        option_name(name),
+        type=value_type,
+        default=default,
+        show_default=default is not None,
+        metavar=about["metavar"],
+        help=about["help"],
+        callback=_check_size if name == "size" else None,
+    )
+
+
+def _check_size(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    if value is not None:
+        try:
+            parse_size(value)
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
+    return value
+
+
+def verbosity(function: F) -> F:
+    """Adds -q and -v; the command gets `quiet`. Sets up logging to standard error."""
+
+    @click.option("-q", "--quiet", is_flag=True, help="No progress, no warnings; errors only.")
+    @click.option("-v", "--verbose", count=True, help="Say more; -vv shows where an unexpected error happened.")
+    @functools.wraps(function)
+    def with_logging(*args: Any, quiet: bool, verbose: int, **kwargs: Any) -> Any:
+        log = logging.getLogger("pano_sound")
+        log.setLevel([logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)])
+        if quiet:
+            log.setLevel(logging.ERROR)
+        log.handlers = [_Stderr()]
+        return function(*args, quiet=quiet, **kwargs)
+
+    return with_logging
+
+
+class _Stderr(logging.Handler):
+    """One line a record on standard error, above a progress bar if there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = f"pano-sound: {record.levelname.lower()}: {self.format(record)}"
+        if "tqdm" in sys.modules:
+            from tqdm import tqdm
+
+            tqdm.write(line, file=sys.stderr)
+        else:
+            print(line, file=sys.stderr)
+
+
+class Progress:
+    """A progress bar with an ETA on a terminal, one per stage, in seconds of film; nothing in a pipe or when quiet."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.shown = not quiet and sys.stderr.isatty()
+        self.stage = ""
+        self.bar: Any = None
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+    def __call__(self, stage: str, done: float, total: float) -> None:
+        if not self.shown:
+            return
+        if stage != self.stage:
+            from tqdm import tqdm
+
+            if self.bar is not None:
+                self.bar.close()
+            shape = "{desc:8}{percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} s of film, {remaining} left"
+            self.bar = tqdm(total=max(total, 1e-3), desc=stage, bar_format=shape, file=sys.stderr, leave=True)
+            self.stage = stage
+        self.bar.update(done - self.bar.n)
+
+
+source_argument = click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
+overwrite_option = click.option("-y", "--overwrite", is_flag=True, help="Replace the output if it exists.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
+
+
+def output_option(help: str, required: bool = True) -> Callable[[F], F]:
+    """-o, --output."""
+    kind = click.Path(path_type=Path)
+    return click.option("-o", "--output", type=kind, required=required, metavar="FILE", help=help)
+
+
+def check_data_output(path: Path, overwrite: bool) -> None:
+    """Say now what would be wrong with a sound map's or path's file. Raises OutputError."""
+    if path.is_dir():
+        raise OutputError("is a folder", path, "give a file name")
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise OutputError("the folder does not exist or cannot be written to", path)
+    if path.exists() and not overwrite:
+        raise OutputError("exists already", path, "use -y to replace it")

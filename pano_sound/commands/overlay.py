@@ -1,0 +1,52 @@
+"""pano-sound overlay"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..settings import AnalyseSettings, RenderSettings
+from .options import Progress, output_option, overwrite_option, settings_options, source_argument, verbosity
+
+
+@click.command("overlay")
+@source_argument
+@output_option("The 360° video to write: .mp4, .mov or .m4v.")
+@click.option(
+    "--soundmap",
+    "soundmap_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="What `analyse` wrote for INPUT; default: INPUT is analysed now.",
+)
+@overwrite_option
+@settings_options(AnalyseSettings, to="analysing")
+@settings_options(RenderSettings, to="rendering")
+@verbosity
+def command(
+    source: Path,
+    output: Path,
+    soundmap_file: Path | None,
+    overwrite: bool,
+    analysing: dict[str, Any],
+    rendering: dict[str, Any],
+    quiet: bool,
+) -> None:
+    """Write the 360° film INPUT with its saliency drawn over it: still 360°, tagged so, its sound kept.
+
+    \b
+    pano-sound overlay holiday.mp4 -o holiday-heard.mp4
+    """
+    from ..localize.soundmap import SoundMap
+    from ..media.writer import check_output
+    from ..pipeline import analyse, overlay
+
+    check_output(output, source, overwrite)
+    with Progress(quiet) as progress:
+        if soundmap_file is None:
+            soundmap = analyse(source, progress=progress, **analysing)
+        else:
+            soundmap = SoundMap.load(soundmap_file)
+        overlay(source, soundmap, output, overwrite=overwrite, progress=progress, **rendering)

@@ -1,0 +1,41 @@
+"""pano-sound probe"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from .options import json_option, source_argument, verbosity
+
+
+@click.command("probe")
+@source_argument
+@json_option
+@verbosity
+def command(source: Path, as_json: bool, quiet: bool) -> None:
+    """Say what is in the file INPUT and whether it can be panned, and if not, why."""
+    from ..media.probe import probe
+
+    info = probe(source)
+    if as_json:
+        click.echo(json.dumps(info.to_json()))
+        return
+    rows = [("file", f"{info.path} ({info.container}, {info.size_bytes / 1e6:.1f} MB)")]
+    if info.video:
+        video, fps = info.video, info.video.fps
+        speed = f", {float(fps):.6g} fps" if fps else ""
+        rows.append(("picture", f"{video.width}x{video.height}{speed}, {video.codec}, {video.pix_fmt}"))
+        rows.append(("duration", f"{info.duration:.2f} s"))
+        tag = info.spherical.projection or "not tagged"
+        rows.append(("360°", f"{tag}, {info.spherical.stereo}"))
+    if info.audio:
+        audio = info.audio
+        kind = "first-order ambisonics" if audio.ambisonic else audio.layout
+        rows.append(("sound", f"{audio.codec}, {audio.rate} Hz, {audio.channels} channels ({kind})"))
+    else:
+        rows.append(("sound", "none: the view would hold"))
+    rows.append(("can be panned", f"no: {info.problem}" if info.problem else "yes"))
+    for name, value in rows:
+        click.echo(f"{name:14} {value}")

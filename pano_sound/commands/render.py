@@ -1,0 +1,44 @@
+"""pano-sound render"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..settings import PlanSettings, RenderSettings, parse_size
+from .options import Progress, output_option, overwrite_option, settings_options, source_argument, verbosity
+
+
+@click.command("render")
+@source_argument
+@click.argument("path", metavar="PATH", type=click.Path(path_type=Path))
+@output_option("The video to write: .mp4, .mov, .m4v or .mkv.")
+@overwrite_option
+@settings_options(PlanSettings, only=("size", "fov"), to="view")
+@settings_options(RenderSettings)
+@verbosity
+def command(
+    source: Path,
+    path: Path,
+    output: Path,
+    overwrite: bool,
+    view: dict[str, Any],
+    options: dict[str, Any],
+    quiet: bool,
+) -> None:
+    """Write an ordinary video of the 360° film INPUT, seen along the camera path PATH.
+
+    --fov and --size replace those of PATH.
+
+    \b
+    pano-sound render holiday.mp4 holiday.path.json -o holiday-flat.mp4
+    """
+    from ..camera.path import CameraPath
+    from ..pipeline import render
+
+    size = parse_size(view["size"]) if view["size"] else None
+    camera = CameraPath.load(path).with_view(size, view["fov"])
+    with Progress(quiet) as progress:
+        render(source, camera, output, overwrite=overwrite, progress=progress, **options)

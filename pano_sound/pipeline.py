@@ -1,0 +1,229 @@
+"""The three verbs, and the three in a row: analyse, plan, render; pan. And overlay, the look into analyse.
+
+Options are those of pano_sound.settings, by name: `pan("in.mp4", "out.mp4", fov=80, crf=20)`. `progress` is called
+as `progress(stage, done, total)` with seconds of film; it may raise to stop the work, nothing is left behind then.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import fields, replace
+from itertools import chain, islice
+from typing import Any
+
+import numpy as np
+
+from .camera.path import CameraPath
+from .camera.plan import plan as plan_path
+from .localize.soundmap import SILENCE_DB, SoundMap
+from .media.probe import MediaInfo, probe, require_pannable
+from .media.reader import Picture, VideoReader
+from .media.sound import SoundReader
+from .media.writer import VideoWriter, check_output
+from .settings import AnalyseSettings, PlanSettings, RenderSettings, Settings
+from .show.overlay import Overlay
+from .sphere.view import Plane, View, render_planes
+
+log = logging.getLogger("pano_sound")
+
+Path = str | os.PathLike[str]
+Progress = Callable[[str, float, float], None]
+
+ROWS, COLUMNS = 480, 960
+BATCH = 8
+SOUND_BLOCK = 20.0
+
+
+def analyse(src: Path, *, progress: Progress | None = None, **options: Any) -> SoundMap:
+    """Where `src` sounds, over time. Options: AnalyseSettings.
+
+    Raises InputError, UnsupportedInputError, ModelError; ValueError or TypeError for options.
+    """
+    (settings,) = _settings(options, AnalyseSettings)
+    info = _pannable(src)
+    return _analyse(info, settings, progress or _silent)
+
+
+def plan(soundmap: SoundMap, **options: Any) -> CameraPath:
+    """Where to look while the film of `soundmap` plays. Options: PlanSettings."""
+    (settings,) = _settings(options, PlanSettings)
+    return plan_path(soundmap, settings)
+
+
+def render(
+    src: Path,
+    path: CameraPath,
+    dst: Path,
+    *,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    **options: Any,
+) -> None:
+    """Write `dst`: `src` seen along `path`, from the original pixels, with its sound. Options: RenderSettings.
+
+    Raises InputError, UnsupportedInputError, OutputError; ValueError or TypeError for options.
+    """
+    (settings,) = _settings(options, RenderSettings)
+    check_output(dst, src, overwrite)
+    _render(_pannable(src), path, dst, settings, overwrite, progress or _silent)
+
+
+def pan(
+    src: Path, dst: Path, *, overwrite: bool = False, progress: Progress | None = None, **options: Any
+) -> CameraPath:
+    """Write `dst`: an ordinary video of `src` that looks where the sound comes from; returns the path taken.
+
+    Options: AnalyseSettings, PlanSettings and RenderSettings. Raises what `analyse` and `render` raise.
+    """
+    analysing, planning, rendering = _settings(options, AnalyseSettings, PlanSettings, RenderSettings)
+    check_output(dst, src, overwrite)
+    info = _pannable(src)
+    path = plan_path(_analyse(info, analysing, progress or _silent), planning)
+    _render(info, path, dst, rendering, overwrite, progress or _silent)
+    return path
+
+
+def overlay(
+    src: Path,
+    soundmap: SoundMap,
+    dst: Path,
+    *,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    **options: Any,
+) -> None:
+    """Write `dst`: the 360° video `src` with its saliency drawn over it, sound kept, tagged as 360°.
+
+    Options: RenderSettings. Raises what `render` raises.
+    """
+    (settings,) = _settings(options, RenderSettings)
+    check_output(dst, src, overwrite)
+    info = _pannable(src)
+    width, height = (side // 2 * 2 for side in info.eye)
+    draw = Overlay(soundmap, width, height)
+    _write(info, dst, (width, height), draw, settings, overwrite, progress or _silent, "overlay", spherical=True)
+
+
+def _analyse(info: MediaInfo, settings: AnalyseSettings, progress: Progress) -> SoundMap:
+    import torch
+
+    from .localize.weights import load
+    from .localize.windows import SoundFeatures
+
+    model = load(settings.model)
+    sound = SoundFeatures(model)
+    for i, block in enumerate(SoundReader(info.path, model.sound_rate, info).blocks(SOUND_BLOCK)):
+        progress("listen", min(i * SOUND_BLOCK, info.duration), info.duration)
+        sound.add(block)
+    sound.finish()
+    progress("listen", info.duration, info.duration)
+    if sound.levels.max() <= SILENCE_DB:
+        what = "is silent" if info.audio else "has no sound"
+        log.warning("%s %s: the view holds", info.path, what)
+
+    times: list[float] = []
+    responses, levels = [], []
+    with VideoReader(info.path, info) as reader:
+        pictures = reader.analysis_pictures(settings.every, COLUMNS, ROWS)
+        while batch := list(islice(pictures, BATCH)):
+            at = np.array([t for t, _ in batch])
+            level = sound.level(at - info.start, settings.window)
+            response = np.zeros((len(at), ROWS // model.grid_stride, COLUMNS // model.grid_stride), dtype=np.float16)
+            heard = level > SILENCE_DB
+            if heard.any():
+                stack = np.stack([rgb.transpose(2, 0, 1) for (_, rgb), use in zip(batch, heard, strict=True) if use])
+                pooled = sound.pooled(at[heard] - info.start, settings.window)
+                with torch.inference_mode():
+                    v = model.visual(torch.from_numpy(stack), wrap=True)
+                    h = model.sound_embedding(torch.from_numpy(pooled))
+                    response[heard] = model.respond(v, h).numpy()
+            times.extend(at)
+            responses.append(response)
+            levels.append(level)
+            progress("look", float(at[-1]) - info.start, info.duration)
+    progress("look", info.duration, info.duration)
+    width, height = info.eye
+    return SoundMap(
+        times=np.array(times),
+        response=np.concatenate(responses),
+        level_db=np.concatenate(levels).astype(np.float32),
+        temperature=model.temperature,
+        calibration=getattr(model, "calibration", (0.05, 0.4)),
+        source={
+            "path": os.path.basename(info.path),
+            "size_bytes": info.size_bytes,
+            "width": width,
+            "height": height,
+            "end": info.start + info.duration,
+        },
+        settings=settings.to_json(),
+    )
+
+
+def _render(
+    info: MediaInfo, path: CameraPath, dst: Path, settings: RenderSettings, overwrite: bool, progress: Progress
+) -> None:
+    def look(picture: Picture) -> tuple[Plane, ...]:
+        yaw, pitch, roll, hfov = path.at(picture.t)
+        return render_planes(picture.planes, View(path.width, path.height, hfov), yaw, pitch, roll)
+
+    _write(info, dst, (path.width, path.height), look, settings, overwrite, progress, "render")
+
+
+def _write(
+    info: MediaInfo,
+    dst: Path,
+    size: tuple[int, int],
+    draw: Callable[[Picture], tuple[Plane, ...]],
+    settings: RenderSettings,
+    overwrite: bool,
+    progress: Progress,
+    stage: str,
+    spherical: bool = False,
+) -> None:
+    """Encode what `draw` makes of each picture, at that picture's own time and in its colours."""
+    assert info.video is not None
+    with VideoReader(info.path, info) as reader:
+        pictures = reader.pictures()
+        first = next(pictures)
+        with VideoWriter(
+            dst,
+            width=size[0],
+            height=size[1],
+            time_base=first.time_base,
+            fps=info.video.fps,
+            source=info,
+            bit_depth=first.bit_depth,
+            colour=first.colour,
+            sound_from=info.path if info.audio else None,
+            codec=settings.codec,
+            crf=settings.crf,
+            preset=settings.encoder_preset,
+            overwrite=overwrite,
+            spherical=spherical,
+        ) as writer:
+            for picture in chain([first], pictures):
+                writer.write(replace(picture, planes=draw(picture)))
+                progress(stage, min(picture.t - info.start, info.duration), info.duration)
+    progress(stage, info.duration, info.duration)
+
+
+def _pannable(src: Path) -> MediaInfo:
+    info = probe(src)
+    require_pannable(info)
+    return info
+
+
+def _settings(options: dict[str, Any], *kinds: type[Settings]) -> list[Any]:
+    """Options sorted into the settings that know them. Raises TypeError for one that none knows."""
+    known = {f.name: kind for kind in kinds for f in fields(kind)}
+    for name in options:
+        if name not in known:
+            raise TypeError(f"unknown option {name!r}; there are: {', '.join(known)}")
+    return [kind(**{n: v for n, v in options.items() if known[n] is kind}) for kind in kinds]
+
+
+def _silent(stage: str, done: float, total: float) -> None:
+    pass

@@ -1,0 +1,201 @@
+"""Every option once: name, default, range, choices and help. The command line, the path file and the docs
+are derived from these classes; no default is written anywhere else."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, TypeVar
+
+S = TypeVar("S", bound="Settings")
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: tuple[str, ...] | None = None,
+    metavar: str | None = None,
+    short: str | None = None,
+    kind: type | None = None,
+) -> Any:
+    """A dataclass field that knows its range and its help text.
+
+    `kind` gives the type of an option whose default is None (decided from the input or the preset).
+    """
+    about = {
+        "help": help,
+        "minimum": minimum,
+        "maximum": maximum,
+        "choices": choices,
+        "metavar": metavar,
+        "short": short,
+        "kind": kind or type(default),
+    }
+    return field(default=default, metadata=about)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Values of one stage's options. Raises ValueError, naming the option, for a value out of range."""
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value, about = getattr(self, f.name), f.metadata
+            if value is None:
+                continue
+            name = option_name(f.name)
+            if about["choices"] and value not in about["choices"]:
+                raise ValueError(f"{name} must be one of {', '.join(about['choices'])}, not {value!r}")
+            low, high = about["minimum"], about["maximum"]
+            too_low, too_high = low is not None and value < low, high is not None and value > high
+            if too_low or too_high or value != value:
+                raise ValueError(f"{name} must be {_range_words(low, high)}, not {value}")
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class AnalyseSettings(Settings):
+    """How the film is listened to and looked at (footage -> sound map)."""
+
+    model: str = option(
+        "base", "Weights: a name that `pano-sound models` lists, or a .safetensors file.", metavar="NAME|FILE"
+    )
+    every: float = option(
+        0.25,
+        "Seconds between analysed pictures; 0 analyses every frame, as the paper does.",
+        minimum=0.0,
+        maximum=10.0,
+    )
+    window: float = option(
+        3.0,
+        "Seconds of sound, centred on a picture, that are compared with it. The paper uses 20, which cannot "
+        "follow sources that take turns.",
+        minimum=0.5,
+        maximum=60.0,
+    )
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # Su et al. 2016 as the paper uses it: 5 s clips, 198 directions, 30° per clip and axis, 65.5°, 640x480.
+    "paper": {
+        "signal": "glimpse",
+        "fov": 65.5,
+        "size": "640x480",
+        "centring": 0.0,
+        "step": 5.0,
+        "max_speed": 6.0,
+        "move_cost": 0.0,
+        "ease": 0.0,
+    },
+    "default": {
+        "signal": "glimpse",
+        "fov": 90.0,
+        "size": None,
+        "centring": 0.5,
+        "step": 0.5,
+        "max_speed": 45.0,
+        "move_cost": 0.012,
+        "ease": 1.2,
+    },
+}
+
+
+@dataclass(frozen=True)
+class PlanSettings(Settings):
+    """How the camera is moved (sound map -> camera path).
+
+    What is None is as the preset says, and has its number after `resolved()`.
+    """
+
+    preset: str = option(
+        "default",
+        "Numbers for the options below: 'default' moves when it pays and holds otherwise; 'paper' is AUTOCAM's grid "
+        "of 198 directions, 5 s clips and at most 30° per clip.",
+        choices=tuple(PRESETS),
+    )
+    signal: str = option(
+        None,
+        "What is followed: 'glimpse' (the view that holds most saliency; also right for several sources), 'mean' "
+        "(vector mean on the sphere) or 'centroid' (the paper's planar mean of pixels; wrong near the seam).",
+        choices=("glimpse", "mean", "centroid"),
+        kind=str,
+    )
+    mechanism: str = option("2", "The paper's attention: 1 (softmax) or 2 (ReLU, then softmax).", choices=("1", "2"))
+    fov: float = option(None, "Horizontal field of view, degrees.", minimum=20.0, maximum=150.0, kind=float)
+    size: str | None = option(
+        None,
+        "Output size in pixels. By default 16:9 and as large as the source's detail fills: 640x360 up to 3840x2160.",
+        metavar="WxH",
+        kind=str,
+    )
+    centring: float = option(
+        None,
+        "How much less a source at the corner of the view counts than one in its middle, 0..1.",
+        minimum=0.0,
+        maximum=1.0,
+        kind=float,
+    )
+    step: float = option(None, "Seconds between key points of the camera.", minimum=0.1, maximum=30.0, kind=float)
+    max_speed: float = option(
+        None, "Fastest turn between key points, degrees per second.", minimum=1.0, maximum=180.0, kind=float
+    )
+    move_cost: float = option(
+        None,
+        "Price of turning by one degree, in seconds of sounding source in view: higher is calmer.",
+        minimum=0.0,
+        maximum=1.0,
+        kind=float,
+    )
+    ease: float = option(
+        None,
+        "Seconds over which moves are eased in and out; 0 joins key points linearly.",
+        minimum=0.0,
+        maximum=5.0,
+        kind=float,
+    )
+
+    def resolved(self) -> PlanSettings:
+        """The same settings with the preset's numbers filled in (size may stay None: as the source's detail)."""
+        chosen = {k: v for k, v in PRESETS[self.preset].items() if getattr(self, k) is None}
+        return replace(self, **chosen)
+
+
+@dataclass(frozen=True)
+class RenderSettings(Settings):
+    """How the video is written (footage + camera path -> video)."""
+
+    codec: str = option("libx264", "Video encoder, by FFmpeg's name.", choices=("libx264", "libx265"))
+    crf: int = option(
+        18, "Quality in the encoder's own terms; smaller is better and larger files.", minimum=0, maximum=51
+    )
+    encoder_preset: str = option(
+        "medium",
+        "Encoder effort, in the encoder's own terms.",
+        choices=("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"),
+    )
+
+
+def option_name(field_name: str) -> str:
+    """'max_speed' -> '--max-speed'."""
+    return "--" + field_name.replace("_", "-")
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """'1280x720' -> (1280, 720), pixels. Raises ValueError for another form, odd or out of 64..8192."""
+    width, times, height = text.lower().partition("x")
+    if not (times and width.isdecimal() and height.isdecimal()):
+        raise ValueError(f"--size must look like 1280x720, not {text!r}")
+    w, h = int(width), int(height)
+    if not all(64 <= side <= 8192 and side % 2 == 0 for side in (w, h)):
+        raise ValueError(f"--size needs even numbers from 64 to 8192, not {text}")
+    return w, h
+
+
+def _range_words(low: float | None, high: float | None) -> str:
+    if low is not None and high is not None:
+        return f"from {low:g} to {high:g}"
+    return f"at least {low:g}" if low is not None else f"at most {high:g}"

@@ -1,0 +1,136 @@
+"""An ordinary (rectilinear) view into an equirectangular picture: where each output pixel lies in the source,
+and the picture sampled there with a correct seam and correct poles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .convention import rotation
+
+Plane = NDArray[Any]
+
+# The map from output to source is smooth, so it is computed at every GRID-th pixel and interpolated; where the
+# view comes near a pole, whose neighbourhood bends the map, at every pixel. Tested to a tenth of a source pixel.
+GRID = 8
+NEAR_POLE = 12.0
+
+
+@dataclass(frozen=True)
+class View:
+    """A flat picture of `width` x `height` square pixels with a horizontal field of view `hfov` in degrees."""
+
+    width: int
+    height: int
+    hfov: float
+
+    @property
+    def focal(self) -> float:
+        """Focal length in pixels."""
+        return self.width / 2 / float(np.tan(np.radians(self.hfov) / 2))
+
+    @property
+    def vfov(self) -> float:
+        """Vertical field of view, degrees."""
+        return float(np.degrees(2 * np.arctan(self.height / 2 / self.focal)))
+
+    def contains(self, vectors: NDArray[np.floating], yaw: float, pitch: float, roll: float = 0.0) -> NDArray[np.bool_]:
+        """Which unit vectors (..., 3) lie inside the picture of this view, (...), when it looks to (yaw, pitch)."""
+        x, y, z = np.moveaxis(vectors @ rotation(yaw, pitch, roll), -1, 0)
+        inside_x = np.abs(y) * self.focal <= self.width / 2 * x
+        return (x > 0) & inside_x & (np.abs(z) * self.focal <= self.height / 2 * x)
+
+
+def sampling_map(
+    view: View,
+    yaw: float,
+    pitch: float,
+    roll: float,
+    source_width: int,
+    source_height: int,
+    *,
+    first: tuple[float, float] = (0.0, 0.0),
+    pitch_px: int = 1,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Where each pixel of the view lies in a `source_width` x `source_height` equirectangular picture.
+
+    Samples lie at output pixel coordinates `first + pitch_px * (column, row)`: the default is every pixel;
+    chroma planes start elsewhere and go in steps of 2.
+
+    Returns:
+        (u, v), float32, (rows, columns) in source pixel coordinates (0 = centre of the first pixel). u may lie
+        outside 0..source_width - 1 by up to a turn: columns wrap round. v lies in [-0.5, source_height - 0.5].
+    """
+    columns, rows = -(-view.width // pitch_px), -(-view.height // pitch_px)
+    half_diagonal = np.degrees(np.arctan(np.hypot(view.width, view.height) / 2 / view.focal))
+    grid = 1 if abs(pitch) + half_diagonal > 90.0 - NEAR_POLE else GRID
+    x = first[0] + pitch_px * _grid_points(columns, grid) - (view.width - 1) / 2
+    y = first[1] + pitch_px * _grid_points(rows, grid) - (view.height - 1) / 2
+    r = (rotation(yaw, pitch, roll) @ np.diag([view.focal, -1.0, -1.0])).astype(np.float32)
+    x, y = x.astype(np.float32)[None, :], y.astype(np.float32)[:, None]
+    forward, left, up = (r[i, 0] + r[i, 1] * x + r[i, 2] * y for i in range(3))
+    # Turns are taken relative to the middle of the view, so that none of them jumps inside it.
+    middle = np.radians(yaw)
+    cos, sin = np.float32(np.cos(middle)), np.float32(np.sin(middle))
+    turn = np.arctan2(-left * cos - forward * sin, forward * cos - left * sin)
+    lift = np.arctan2(up, np.hypot(forward, left))
+    u = (turn + np.float32(middle + np.pi)) * np.float32(source_width / (2 * np.pi)) - np.float32(0.5)
+    v = np.float32(source_height / 2 - 0.5) - lift * np.float32(source_height / np.pi)
+    if grid == 1:
+        return u, v
+    full = (u.shape[1] * grid, u.shape[0] * grid)
+    inner = np.s_[grid : grid + rows, grid : grid + columns]
+    return cv2.resize(u, full)[inner], cv2.resize(v, full)[inner]
+
+
+def _grid_points(length: int, grid: int) -> NDArray[np.float64]:
+    """Every `grid`-th of `length` positions, where cv2.resize by `grid` expects them, and one beyond each end."""
+    if grid == 1:
+        return np.arange(length, dtype=np.float64)
+    return grid * (np.arange(-1, -(-length // grid) + 1) + 0.5) - 0.5
+
+
+def sample(plane: Plane, u: NDArray[np.float32], v: NDArray[np.float32], *, smooth: bool = True) -> Plane:
+    """One plane of an equirectangular picture at source coordinates (u, v) -> plane of the shape of u.
+
+    Columns wrap round; above the top row the picture goes on half a turn away, as it does on the sphere.
+    `smooth` interpolates bicubically, otherwise linearly. uint8, uint16 or float32; one or more channels.
+    """
+    height, width = plane.shape[:2]
+    lowest, highest = float(v.min()), float(v.max())
+    if lowest < 1 or highest > height - 3:
+        across = np.roll(plane, width // 2, axis=1)
+        plane = np.concatenate([across[1::-1], plane, across[:-3:-1]])
+        v = v + np.float32(2)
+    how = cv2.INTER_CUBIC if smooth else cv2.INTER_LINEAR
+    return cv2.remap(plane, u, v, how, borderMode=cv2.BORDER_WRAP)
+
+
+def render_planes(
+    planes: Sequence[Plane], view: View, yaw: float, pitch: float, roll: float = 0.0
+) -> tuple[Plane, ...]:
+    """A 4:2:0 equirectangular picture seen through `view` -> the planes (Y, U, V) of the flat picture.
+
+    Works on the planes as they are, so colours and bit depth pass through untouched. Chroma samples are taken
+    as MPEG-2 and later place them: beside every second luma column, between two luma rows. A source much finer
+    than the view is averaged down first, so that nothing aliases.
+
+    Args:
+        planes: luma (H, W) and two chroma (ceil(H / 2), ceil(W / 2)), uint8 or uint16.
+    """
+    height, width = planes[0].shape
+    shrink = int(width / (2 * np.pi) / view.focal)
+    if shrink > 1:
+        width, height = width // shrink // 2 * 2, height // shrink // 2 * 2
+        small = [(width, height), (width // 2, height // 2), (width // 2, height // 2)]
+        planes = [cv2.resize(p, s, interpolation=cv2.INTER_AREA) for p, s in zip(planes, small, strict=True)]
+    u, v = sampling_map(view, yaw, pitch, roll, width, height)
+    luma = sample(planes[0], u, v)
+    u, v = sampling_map(view, yaw, pitch, roll, width, height, first=(0.0, 0.5), pitch_px=2)
+    u, v = u / 2, (v - np.float32(0.5)) / 2
+    return luma, *(sample(p, u, v, smooth=False) for p in planes[1:])
