@@ -24,7 +24,7 @@ from .media.sound import SoundReader
 from .media.writer import VideoWriter, check_output
 from .settings import AnalyseSettings, PlanSettings, RenderSettings, Settings
 from .show.overlay import Overlay
-from .sphere.view import Plane, View, render_planes
+from .sphere.view import Planes, View, render_planes
 
 log = logging.getLogger("pano_sound")
 
@@ -165,7 +165,7 @@ def _analyse(info: MediaInfo, settings: AnalyseSettings, progress: Progress) -> 
 def _render(
     info: MediaInfo, path: CameraPath, dst: Path, settings: RenderSettings, overwrite: bool, progress: Progress
 ) -> None:
-    def look(picture: Picture) -> tuple[Plane, ...]:
+    def look(picture: Picture) -> Planes:
         yaw, pitch, roll, hfov = path.at(picture.t)
         return render_planes(picture.planes, View(path.width, path.height, hfov), yaw, pitch, roll)
 
@@ -176,7 +176,7 @@ def _write(
     info: MediaInfo,
     dst: Path,
     size: tuple[int, int],
-    draw: Callable[[Picture], tuple[Plane, ...]],
+    draw: Callable[[Picture], Planes],
     settings: RenderSettings,
     overwrite: bool,
     progress: Progress,

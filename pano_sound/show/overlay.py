@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ..localize.soundmap import SoundMap
 from ..media.reader import Picture
-from ..sphere.view import Plane
+from ..sphere.view import Plane, Planes
 
 STRENGTH = 0.65
 FULL_RANGE = 2
@@ -35,7 +35,7 @@ class Overlay:
         maps = [self._heat_of(k) for k in (i, j)]
         return (1 - share) * maps[0] + share * maps[1]
 
-    def __call__(self, picture: Picture) -> tuple[Plane, ...]:
+    def __call__(self, picture: Picture) -> Planes:
         width, height = self.size
         heat = self.heat(picture.t)
         shades = colour_planes(picture.bit_depth, picture.colour.range == FULL_RANGE)
@@ -52,7 +52,7 @@ class Overlay:
                 .round()
                 .astype(plane.dtype)
             )
-        return tuple(planes)
+        return planes[0], planes[1], planes[2]
 
     def _heat_of(self, k: int) -> NDArray[np.float32]:
         saliency = self.soundmap.saliency(self.mechanism, slice(k, k + 1))[0]
@@ -60,7 +60,7 @@ class Overlay:
         return np.clip((saliency - low) / max(saliency.max() - low, 1e-9), 0, 1) * self.sure[k]
 
 
-def colour_planes(bit_depth: int, full_range: bool) -> tuple[NDArray[np.generic], ...]:
+def colour_planes(bit_depth: int, full_range: bool) -> tuple[Plane, ...]:
     """The heat map's 256 colours as BT.709 (Y, U, V) tables, uint8 or uint16 of `bit_depth` bits."""
     bgr = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[None], cv2.COLORMAP_INFERNO)[0].astype(np.float64) / 255
     b, g, r = bgr.T

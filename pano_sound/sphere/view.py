@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from .convention import rotation
 
 Plane = NDArray[Any]
+Planes = tuple[Plane, Plane, Plane]
 
 # The map from output to source is smooth, so it is computed at every GRID-th pixel and interpolated; where the
 # view comes near a pole, whose neighbourhood bends the map, at every pixel. Tested to a tenth of a source pixel.
@@ -56,7 +57,7 @@ def sampling_map(
     *,
     first: tuple[float, float] = (0.0, 0.0),
     pitch_px: int = 1,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+) -> tuple[Plane, Plane]:
     """Where each pixel of the view lies in a `source_width` x `source_height` equirectangular picture.
 
     Samples lie at output pixel coordinates `first + pitch_px * (column, row)`: the default is every pixel;
@@ -72,8 +73,8 @@ def sampling_map(
     x = first[0] + pitch_px * _grid_points(columns, grid) - (view.width - 1) / 2
     y = first[1] + pitch_px * _grid_points(rows, grid) - (view.height - 1) / 2
     r = (rotation(yaw, pitch, roll) @ np.diag([view.focal, -1.0, -1.0])).astype(np.float32)
-    x, y = x.astype(np.float32)[None, :], y.astype(np.float32)[:, None]
-    forward, left, up = (r[i, 0] + r[i, 1] * x + r[i, 2] * y for i in range(3))
+    across, down = x.astype(np.float32)[None, :], y.astype(np.float32)[:, None]
+    forward, left, up = (r[i, 0] + r[i, 1] * across + r[i, 2] * down for i in range(3))
     # Turns are taken relative to the middle of the view, so that none of them jumps inside it.
     middle = np.radians(yaw)
     cos, sin = np.float32(np.cos(middle)), np.float32(np.sin(middle))
@@ -95,7 +96,7 @@ def _grid_points(length: int, grid: int) -> NDArray[np.float64]:
     return grid * (np.arange(-1, -(-length // grid) + 1) + 0.5) - 0.5
 
 
-def sample(plane: Plane, u: NDArray[np.float32], v: NDArray[np.float32], *, smooth: bool = True) -> Plane:
+def sample(plane: Plane, u: Plane, v: Plane, *, smooth: bool = True) -> Plane:
     """One plane of an equirectangular picture at source coordinates (u, v) -> plane of the shape of u.
 
     Columns wrap round; above the top row the picture goes on half a turn away, as it does on the sphere.
@@ -111,9 +112,7 @@ def sample(plane: Plane, u: NDArray[np.float32], v: NDArray[np.float32], *, smoo
     return cv2.remap(plane, u, v, how, borderMode=cv2.BORDER_WRAP)
 
 
-def render_planes(
-    planes: Sequence[Plane], view: View, yaw: float, pitch: float, roll: float = 0.0
-) -> tuple[Plane, ...]:
+def render_planes(planes: Sequence[Plane], view: View, yaw: float, pitch: float, roll: float = 0.0) -> Planes:
     """A 4:2:0 equirectangular picture seen through `view` -> the planes (Y, U, V) of the flat picture.
 
     Works on the planes as they are, so colours and bit depth pass through untouched. Chroma samples are taken
@@ -133,4 +132,4 @@ def render_planes(
     luma = sample(planes[0], u, v)
     u, v = sampling_map(view, yaw, pitch, roll, width, height, first=(0.0, 0.5), pitch_px=2)
     u, v = u / 2, (v - np.float32(0.5)) / 2
-    return luma, *(sample(p, u, v, smooth=False) for p in planes[1:])
+    return luma, sample(planes[1], u, v, smooth=False), sample(planes[2], u, v, smooth=False)
