@@ -197,9 +197,7 @@ def _video_info(stream: Any, frame: Any) -> VideoInfo:
 def _audio_info(stream: Any, video: VideoInfo | None, spherical: Spherical) -> AudioInfo:
     context = stream.codec_context
     layout, channels = context.layout.name, context.layout.nb_channels
-    is_360 = video is not None and (
-        spherical.projection is not None or _looks_spherical(video, spherical.stereo)
-    )
+    is_360 = video is not None and (spherical.projection is not None or _looks_spherical(video, spherical.stereo))
     ambisonic = layout == "ambisonic 1" or (is_360 and channels == 4 and layout in _FOUR_CHANNEL_LAYOUTS)
     return AudioInfo(context.name, context.sample_rate or 0, channels, layout, ambisonic)
 

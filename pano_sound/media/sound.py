@@ -87,9 +87,7 @@ def rechunked(pieces: Iterable[Samples], size: int) -> Iterator[Samples]:
         yield np.concatenate(waiting, axis=-1)
 
 
-def timeline(
-    source: Source, rate: int, layout: str, begin: Fraction, end: Fraction | None = None
-) -> Iterator[Samples]:
+def timeline(source: Source, rate: int, layout: str, begin: Fraction, end: Fraction | None = None) -> Iterator[Samples]:
     """The sound of an open file without holes, from presentation time `begin` (s) on.
 
     Args:

@@ -54,9 +54,7 @@ class Soundtrack:
         InputError: the file cannot be read.
     """
 
-    def __init__(
-        self, output: Any, muxer: str, path: str | os.PathLike[str], ambisonic: bool, spherical: bool
-    ) -> None:
+    def __init__(self, output: Any, muxer: str, path: str | os.PathLike[str], ambisonic: bool, spherical: bool) -> None:
         self._output = output
         self._source = open_source(path)
         self._packets: Packets = iter(())

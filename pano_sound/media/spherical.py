@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 from av.sidedata.sidedata import Type
 
 from pano_sound.errors import OutputError
+from pano_sound.media.outputs import output_error
 
 PROJECTIONS = (
     "equirectangular",
@@ -74,6 +75,7 @@ _V1_XML = (
     b"</rdf:SphericalVideo>"
 )
 _VISUAL_ENTRY_FIELDS = 78
+_SOUND_ENTRY_FIELDS = {0: 28, 1: 44}
 _ENTRY_ENDING = (b"pasp", b"clap", b"colr", b"btrt", b"fiel")
 _COPY_BYTES = 1 << 22
 
@@ -92,6 +94,8 @@ def children(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     at = 0
     while at < len(data):
         if at + 8 > len(data):
+            if not any(data[at:]):
+                return  # QuickTime may end a list of boxes with four zero bytes.
             raise ValueError("a box is cut off")
         size, kind = struct.unpack_from(">I4s", data, at)
         header = 8
@@ -120,28 +124,43 @@ def _v2_boxes() -> bytes:
     return st3d + box(b"sv3d", svhd + box(b"proj", prhd + equi))
 
 
-def _tagged_sample_entry(content: bytes) -> bytes:
+def _with_sample_entries(trak: bytes, edit: Callable[[bytes], bytes]) -> bytes:
+    def stsd(content: bytes) -> bytes:
+        return content[:8] + b"".join(box(kind, edit(c)) for kind, c in children(content[8:]))
+
+    to_stbl = {b"stbl": lambda c: _edited(c, {b"stsd": stsd})}
+    to_minf = {b"minf": lambda c: _edited(c, to_stbl)}
+    return _edited(trak, {b"mdia": lambda c: _edited(c, to_minf)})
+
+
+def _tagged_picture_entry(content: bytes) -> bytes:
     fields, extensions = content[:_VISUAL_ENTRY_FIELDS], content[_VISUAL_ENTRY_FIELDS:]
-    # QuickTime writers may end the entry with four zero bytes that are not a box.
-    kept = [(k, c) for k, c in children(extensions.removesuffix(b"\0" * 4)) if k not in (b"st3d", b"sv3d")]
+    kept = [(k, c) for k, c in children(extensions) if k not in (b"st3d", b"sv3d")]
     first = next((i for i, (k, _) in enumerate(kept) if k in _ENTRY_ENDING), len(kept))
     boxes = [box(k, c) for k, c in kept]
     return fields + b"".join(boxes[:first]) + _v2_boxes() + b"".join(boxes[first:])
 
 
-def _tagged_stsd(content: bytes) -> bytes:
-    head, entries = content[:8], content[8:]
-    return head + b"".join(box(kind, _tagged_sample_entry(c)) for kind, c in children(entries))
-
-
-def _tagged_trak(content: bytes) -> bytes:
-    parts = dict(children(content))
-    handler = dict(children(parts.get(b"mdia", b""))).get(b"hdlr", b"")
-    if handler[8:12] != b"vide":
+def _tagged_sound_entry(content: bytes) -> bytes:
+    (version,) = struct.unpack_from(">H", content, 8)
+    (channels,) = struct.unpack_from(">H", content, 16)
+    if channels != 4 or version not in _SOUND_ENTRY_FIELDS:
         return content
-    to_stbl = {b"stbl": lambda c: _edited(c, {b"stsd": _tagged_stsd})}
-    to_minf = {b"minf": lambda c: _edited(c, to_stbl)}
-    tagged = _edited(content, {b"mdia": lambda c: _edited(c, to_minf)})
+    fields = _SOUND_ENTRY_FIELDS[version]
+    kept = [box(k, c) for k, c in children(content[fields:]) if k != b"SA3D"]
+    # Version 0, periphonic, order 1, ACN, SN3D, four channels in their order.
+    sa3d = box(b"SA3D", struct.pack(">BBIBBI4I", 0, 0, 1, 0, 0, 4, 0, 1, 2, 3))
+    return content[:fields] + b"".join(kept) + sa3d
+
+
+def _tagged_trak(content: bytes, ambisonic: bool) -> bytes:
+    parts = dict(children(content))
+    handler = dict(children(parts.get(b"mdia", b""))).get(b"hdlr", b"")[8:12]
+    if handler == b"soun" and ambisonic:
+        return _with_sample_entries(content, _tagged_sound_entry)
+    if handler != b"vide":
+        return content
+    tagged = _with_sample_entries(content, _tagged_picture_entry)
     kept = [(k, c) for k, c in children(tagged) if not (k == b"uuid" and c[:16] == _V1_UUID)]
     return b"".join(box(k, c) for k, c in kept) + box(b"uuid", _V1_UUID + _V1_XML)
 
@@ -200,10 +219,11 @@ def _copy(source: BinaryIO, target: BinaryIO, start: int, end: int) -> None:
         left -= len(piece)
 
 
-def tag_mp4(path: str | os.PathLike[str]) -> None:
+def tag_mp4(path: str | os.PathLike[str], ambisonic: bool = False) -> None:
     """Mark the video of an mp4/mov file as a full mono equirectangular sphere, replacing earlier 360° tags.
 
-    The file is rewritten beside itself and then replaced, so that a failure leaves it as it was.
+    With `ambisonic`, sound of four channels is marked as first-order ambisonics (ACN/SN3D). The file is rewritten
+    beside itself and then replaced, so that a failure leaves it as it was.
 
     Raises:
         OutputError: the file is no mp4/mov with a video track, or the new one cannot be written.
@@ -220,7 +240,7 @@ def tag_mp4(path: str | os.PathLike[str]) -> None:
             _, start, content_start, end = where
             source.seek(content_start)
             old = source.read(end - content_start)
-            tagged = _edited(old, {b"trak": _tagged_trak})
+            tagged = _edited(old, {b"trak": lambda c: _tagged_trak(c, ambisonic)})
             if b"sv3d" not in tagged:
                 raise ValueError("it has no video track")
             # Data behind the index moves by what the index grows; offsets too big for 32 bits get 64.
@@ -236,7 +256,7 @@ def tag_mp4(path: str | os.PathLike[str]) -> None:
     except (ValueError, struct.error) as error:
         raise OutputError(f"cannot be tagged as 360°: {error}", name) from None
     except OSError as error:
-        raise OutputError(f"cannot be tagged as 360°: {error.strerror}", name) from None
+        raise output_error(error, name) from None
     finally:
         if os.path.exists(beside):
             os.remove(beside)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import itertools
 import os
 from fractions import Fraction
@@ -14,52 +13,17 @@ import av
 import numpy as np
 
 from pano_sound.errors import OutputError
+from pano_sound.media.outputs import MUXERS, check_output, output_error
 from pano_sound.media.probe import MediaInfo
 from pano_sound.media.reader import Colour, Picture
 from pano_sound.media.soundtrack import Soundtrack
 from pano_sound.media.spherical import tag_mp4
 
-_MUXERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 _KEPT_METADATA = ("creation_time", "title", "artist", "copyright", "comment", "location")
 _FINEST_TIME_BASE = Fraction(1, 1_000_000)
 _number = itertools.count()
 
-
-def check_output(
-    path: str | os.PathLike[str], source_path: str | os.PathLike[str] | None = None, overwrite: bool = False
-) -> None:
-    """Say now what would be wrong with this output, before any work is done.
-
-    Args:
-        path: the file to be written; its extension (mp4, m4v, mov, mkv) decides its format.
-        source_path: an input that must not be the same file, also not through links.
-        overwrite: whether `path` may exist.
-
-    Raises:
-        OutputError: unknown extension, missing or read-only folder; `path` is a folder, the input, or exists.
-    """
-    name = os.fspath(path)
-    if os.path.isdir(name):
-        raise OutputError("is a folder", name, "give a file name such as out.mp4")
-    extension = os.path.splitext(name)[1].lower()
-    if extension not in _MUXERS:
-        what = f"cannot write '{extension}' files" if extension else "has no extension"
-        raise OutputError(what, name, f"use one of {', '.join(_MUXERS)}")
-    folder = os.path.dirname(name) or "."
-    if not os.path.isdir(folder):
-        raise OutputError("the folder does not exist", name, f"create {folder} first")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError("the folder cannot be written to", name)
-    if not os.path.lexists(name):
-        return
-    if source_path is not None:
-        with contextlib.suppress(OSError):
-            if os.path.samefile(name, source_path):
-                raise OutputError("is the input itself", name, "give another output name")
-    if os.path.exists(name) and not os.path.isfile(name):
-        raise OutputError("is not a regular file", name)
-    if not overwrite:
-        raise OutputError("exists already", name, "use -y to replace it")
+__all__ = ["VideoWriter", "check_output"]
 
 
 class VideoWriter:
@@ -111,7 +75,7 @@ class VideoWriter:
             raise OutputError(what, self.path, "use even numbers")
         folder, name = os.path.split(self.path)
         extension = os.path.splitext(name)[1].lower()
-        self._muxer = _MUXERS[extension]
+        self._muxer = MUXERS[extension]
         if spherical and self._muxer == "matroska":
             raise OutputError("360° tags can only be written into mp4 and mov", self.path)
         # Shortened, because the name of the temporary file must not be longer than file systems allow.
@@ -121,6 +85,7 @@ class VideoWriter:
         self._bit_depth = bit_depth
         self._time_base = max(time_base, _FINEST_TIME_BASE)
         self._spherical = spherical
+        self._ambisonic = False
         self._written = False
         self._container: Any = None
         self._soundtrack: Soundtrack | None = None
@@ -130,7 +95,7 @@ class VideoWriter:
             self._discard()
             if isinstance(error, OutputError) or not isinstance(error, (av.FFmpegError, ValueError, OSError)):
                 raise
-            raise self._failure(error) from None
+            raise output_error(error, self.path) from None
 
     def _open(
         self,
@@ -156,9 +121,7 @@ class VideoWriter:
                 if key in source.metadata:
                     self._container.metadata[key] = source.metadata[key]
         try:
-            stream = self._container.add_stream(
-                codec, rate=fps or 30, options={"crf": str(crf), "preset": preset}
-            )
+            stream = self._container.add_stream(codec, rate=fps or 30, options={"crf": str(crf), "preset": preset})
         except (av.FFmpegError, ValueError, TypeError):
             what = f"the encoder '{codec}' is missing or not for this kind of file"
             raise OutputError(what, self.path, "use libx264") from None
@@ -172,9 +135,8 @@ class VideoWriter:
         stream.time_base = self._time_base
         self._stream = stream
         if sound_from is not None:
-            ambisonic = bool(source and source.audio and source.audio.ambisonic)
-            track = Soundtrack(self._container, self._muxer, sound_from, ambisonic, self._spherical)
-            self._soundtrack = track
+            self._ambisonic = bool(source and source.audio and source.audio.ambisonic)
+            self._soundtrack = Soundtrack(self._container, self._muxer, sound_from, self._ambisonic, self._spherical)
         self._container.start_encoding()
 
     def __enter__(self) -> VideoWriter:
@@ -191,7 +153,7 @@ class VideoWriter:
         except BaseException as problem:
             self._discard()
             if isinstance(problem, (av.FFmpegError, OSError)):
-                raise self._failure(problem) from None
+                raise output_error(problem, self.path) from None
             raise
 
     def write(self, picture: Picture) -> None:
@@ -208,7 +170,7 @@ class VideoWriter:
         try:
             self._mux(self._stream.encode(frame))
         except (av.FFmpegError, OSError) as error:
-            raise self._failure(error) from None
+            raise output_error(error, self.path) from None
 
     def _frame(self, picture: Picture) -> Any:
         if picture.planes[0].shape != self._size[::-1] or (picture.bit_depth > 8) != (self._bit_depth > 8):
@@ -239,7 +201,10 @@ class VideoWriter:
         self._container.close()
         self._container = None
         if self._spherical:
-            tag_mp4(self._partial)
+            try:
+                tag_mp4(self._partial, self._ambisonic)
+            except OutputError as error:
+                raise OutputError(error.message, self.path, error.hint) from None
         os.replace(self._partial, self.path)
 
     def _discard(self) -> None:
@@ -255,10 +220,3 @@ class VideoWriter:
             self._container = None
         with contextlib.suppress(OSError):
             os.remove(self._partial)
-
-    def _failure(self, error: BaseException) -> OutputError:
-        number = getattr(error, "errno", None)
-        if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            return OutputError("there is no room left on the disk", self.path, "nothing was written")
-        reason = getattr(error, "strerror", None) or str(error)
-        return OutputError(f"cannot be written: {reason}", self.path)

@@ -51,9 +51,7 @@ def make_film(
     levels = levels or grey_levels(len(times))
     with av.open(str(path), "w", container_options=options or {}) as out:
         out.metadata.update(metadata or {})
-        stream = out.add_stream(
-            codec, rate=(len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else 30
-        )
+        stream = out.add_stream(codec, rate=(len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else 30)
         stream.width, stream.height, stream.pix_fmt = *size, pix_fmt
         if stereo is not None:
             packing = {"left-right": 3, "top-bottom": 4}[stereo]
@@ -105,9 +103,7 @@ def make_sound(path: Path, sound: np.ndarray, rate: int = 48000, layout: str = "
     return path
 
 
-def tone(
-    seconds: float, rate: int = 48000, channels: int = 2, hz: float = 440, level: float = 0.5
-) -> np.ndarray:
+def tone(seconds: float, rate: int = 48000, channels: int = 2, hz: float = 440, level: float = 0.5) -> np.ndarray:
     """A sine, the same in all channels, float32 (channels, n)."""
     wave = level * np.sin(2 * np.pi * hz * np.arange(round(seconds * rate)) / rate)
     return np.tile(wave.astype(np.float32), (channels, 1))

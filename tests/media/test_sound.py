@@ -60,9 +60,7 @@ def test_gaps_are_silent_and_overlaps_dropped(tmp_path):
 
 
 def test_a_time_stamp_that_lies_does_not_fill_the_disk_with_silence(tmp_path):
-    path = films.make_film(
-        tmp_path / "a.mkv", films.steady(30), sound=films.clicks(1, [0.2]), jump=(0.5, 40_000_000)
-    )
+    path = films.make_film(tmp_path / "a.mkv", films.steady(30), sound=films.clicks(1, [0.2]), jump=(0.5, 40_000_000))
     assert len(whole(path)) < 2 * 16000
 
 
@@ -77,9 +75,7 @@ def test_ambisonics_are_heard_through_w(tmp_path):
 @pytest.mark.parametrize(("channels", "layout"), [(1, "mono"), (2, "stereo"), (6, "5.1"), (4, "quad")])
 def test_loud_channels_stay_within_full_scale(tmp_path, channels, layout):
     sound = films.tone(0.5, channels=channels, level=0.99)
-    path = films.make_film(
-        tmp_path / "a.mkv", size=(160, 120), sound=sound, layout=layout, sound_codec="flac"
-    )
+    path = films.make_film(tmp_path / "a.mkv", size=(160, 120), sound=sound, layout=layout, sound_codec="flac")
     heard = np.abs(whole(path))
     assert 0.5 < heard.max() <= 1
 

@@ -134,14 +134,10 @@ def test_flash_and_click_stay_together(tmp_path, output, container, sound_codec,
         ("aac", "4.0", "b.mp4", ("aac", "stereo", False)),
     ],
 )
-def test_sound_is_copied_where_it_plays_and_encoded_elsewhere(
-    tmp_path, sound_codec, layout, output, expected
-):
+def test_sound_is_copied_where_it_plays_and_encoded_elsewhere(tmp_path, sound_codec, layout, output, expected):
     channels = {"mono": 1, "stereo": 2, "5.1": 6, "4.0": 4}[layout]
     sound = films.tone(0.5, channels=channels)
-    source = films.make_film(
-        tmp_path / "a.mkv", films.steady(15), sound=sound, sound_codec=sound_codec, layout=layout
-    )
+    source = films.make_film(tmp_path / "a.mkv", films.steady(15), sound=sound, sound_codec=sound_codec, layout=layout)
     audio = rewrite(source, tmp_path / output).audio
     assert (audio.codec, audio.layout) == expected[:2]
     assert (packets(source) == packets(tmp_path / output)) is expected[2]
@@ -156,9 +152,7 @@ def test_ambisonics_become_left_and_right(tmp_path):
     """A source 90° to the left (W = Y) is heard on the left only, one in front (Y = 0) on both sides."""
     left, front = films.tone(1, channels=1, hz=300)[0], films.tone(1, channels=1, hz=1100)[0]
     sound = np.stack([(left + front) / 2, left / 2, 0 * left, front / 2])
-    source = films.make_film(
-        tmp_path / "a.mkv", films.steady(30), sound=sound, layout="4.0", sound_codec="flac"
-    )
+    source = films.make_film(tmp_path / "a.mkv", films.steady(30), sound=sound, layout="4.0", sound_codec="flac")
     rewrite(source, tmp_path / "b.mp4")
     with av.open(str(tmp_path / "b.mp4")) as film:
         heard = np.concatenate([f.to_ndarray() for f in film.decode(audio=0)], axis=1)[:, :48000]
