@@ -12,12 +12,15 @@ matrix `world = R @ camera`, R = yaw · pitch · roll, each about the axis that 
 Pixel (column u, row v) of a W x H equirectangular picture means its centre: yaw = ((u + 0.5) / W - 0.5) · 360,
 pitch = (0.5 - (v + 0.5) / H) · 180. Columns wrap round.
 
-    elsewhere                        yaw      pitch    roll     tested against
-    ffmpeg v360 (yaw/pitch/roll)     same     same     same     v360 through PyAV, pixel by pixel
-    py360convert e2p (u_deg, v_deg,  same     same     minus    py360convert, pixel by pixel
+    elsewhere                          yaw      pitch    roll     checked by
+    ffmpeg v360 (yaw, pitch, roll)     same     same     same     tests, pixel by pixel, through PyAV
+    py360convert e2p (u_deg, v_deg,    same     same     same     tests, pixel by pixel
                       in_rot_deg)
-    AmbiX azimuth / elevation        minus    same     -        ACN/SN3D encoding of a known direction
-    Spherical Video V2 prhd pose     minus    same     same     the standard's text
+    AmbiX azimuth, elevation           minus    same     -        the format's text
+    Spherical Video V2 pose            minus    same     same     the format's text
+
+Pixels are areas here. v360 takes the centre of the source's last pixel for the edge of the sphere, py360convert the
+centre of a view's last pixel for the edge of its field of view: each is up to half a pixel off at the edges.
 """
 
 from __future__ import annotations

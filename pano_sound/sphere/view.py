@@ -18,7 +18,7 @@ Planes = tuple[Plane, Plane, Plane]
 
 # The map from output to source is smooth, so it is computed at every GRID-th pixel and interpolated; where the
 # view comes near a pole, whose neighbourhood bends the map, at every pixel. Tested to a tenth of a source pixel.
-GRID = 8
+GRID = 4
 NEAR_POLE = 12.0
 
 
