@@ -7,6 +7,7 @@ and text files, which FFmpeg would also "play", cannot make it read anything els
 from __future__ import annotations
 
 import errno
+import itertools
 import logging
 import os
 import stat
@@ -62,28 +63,33 @@ class Source:
         return round(self.shift / stream.time_base)
 
     def packets(self, stream: Any) -> Iterator[Any]:
-        """The stream's packets in file order, unreadable ones skipped; an empty one at the end flushes."""
+        """The stream's packets in file order; those without data and those that cannot be read are left out."""
         failures = 0
         while failures < _DAMAGED_READS_IN_A_ROW:
             try:
                 for packet in self.container.demux(stream):
-                    failures = 0
-                    yield packet
+                    if packet.size:
+                        failures = 0
+                        yield packet
                 return
             except av.FFmpegError:
                 failures += 1
                 self.damaged += 1
-        yield av.Packet()
 
     def frames(self, stream: Any) -> Iterator[Any]:
         """The stream's decoded frames in presentation order; packets that do not decode are skipped."""
-        for packet in self.packets(stream):
+        for packet in itertools.chain(self.packets(stream), [None]):
             try:
-                decoded = stream.codec_context.decode(packet if packet.size else None)
+                decoded = stream.codec_context.decode(packet)
             except (av.FFmpegError, ValueError):
                 self.damaged += 1
                 continue
             yield from decoded
+
+
+def fraction(value: Any) -> Fraction | None:
+    """A rational of PyAV, which has its own kind from version 19 on, as a Fraction; None for none and for 0."""
+    return Fraction(value.numerator, value.denominator) if value else None
 
 
 def open_source(path: str | os.PathLike[str]) -> Source:

@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 from pano_sound.errors import InputError, UnsupportedInputError
-from pano_sound.media.inputs import Source, open_source
+from pano_sound.media.inputs import Source, fraction, open_source
 from pano_sound.media.spherical import Spherical, read_side_data
 
 _SMALLEST_WIDTH = 64
@@ -184,13 +184,13 @@ def _video_info(stream: Any, frame: Any) -> VideoInfo:
     return VideoInfo(
         width=frame.width,
         height=frame.height,
-        fps=stream.average_rate or stream.guessed_rate or None,
+        fps=fraction(stream.average_rate) or fraction(stream.guessed_rate),
         codec=context.name,
         pix_fmt=frame.format.name,
         bit_depth=max(c.bits for c in frame.format.components),
-        time_base=stream.time_base,
+        time_base=Fraction(stream.time_base),
         rotation=frame.rotation,
-        sample_aspect_ratio=stream.sample_aspect_ratio or context.sample_aspect_ratio or None,
+        sample_aspect_ratio=fraction(stream.sample_aspect_ratio) or fraction(context.sample_aspect_ratio),
     )
 
 

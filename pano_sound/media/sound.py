@@ -120,11 +120,12 @@ def _placed(source: Source, rate: int, layout: str, begin: Fraction) -> Iterator
     Frames that follow one another are resampled as one run, so that no time stamp's rounding is heard.
     """
     run: _Run | None = None
-    shift = source.ticks(source.audio)
-    for frame in source.frames(source.audio):
+    track: Any = source.audio
+    time_base, shift = Fraction(track.time_base), source.ticks(track)
+    for frame in source.frames(track):
         if not frame.samples or not frame.sample_rate:
             continue
-        t = None if frame.pts is None else (frame.pts - shift) * Fraction(frame.time_base)
+        t = None if frame.pts is None else (frame.pts - shift) * time_base
         if run is None or not run.goes_on_with(frame, t):
             if run is not None:
                 yield from run.finish()

@@ -110,7 +110,7 @@ class Soundtrack:
         last: int | None = None
         for packet in self._source.packets(sound):
             time = packet.dts if packet.dts is not None else packet.pts
-            if not packet.size or time is None:
+            if time is None:
                 continue
             if packet.is_corrupt or (last is not None and time <= last):
                 self._source.damaged += 1

@@ -188,7 +188,7 @@ class VideoWriter:
     def _mux(self, packets: list[Any]) -> None:
         for packet in packets:
             if self._soundtrack is not None and packet.dts is not None:
-                self._soundtrack.mux_until(packet.dts * packet.time_base)
+                self._soundtrack.mux_until(packet.dts * Fraction(packet.time_base))
             self._container.mux(packet)
 
     def _finish(self) -> None:
