@@ -30,22 +30,23 @@ def great_circle_cost(looks: NDArray[np.float64], limit: float, price: float) ->
 def best_sequence(scores: NDArray[np.float32], costs: NDArray[np.float32]) -> NDArray[np.intp]:
     """States (t,) that maximise the sum of scores (t, n) less the costs (n, n) of moving, cost[to, from].
 
-    Globally optimal; of equals, the lowest state is taken, and staying is preferred to moving.
+    Globally optimal. Of equals the lowest first state is taken, and moves are made as late as possible: they end
+    when what they are made for begins. (So the recursion runs from the end of the film to its start.)
     """
     steps, states = scores.shape
-    came_from = np.empty((steps, states), dtype=np.int32)
-    best = scores[0].astype(np.float32)
+    goes_to = np.empty((steps, states), dtype=np.int32)
+    to_come = scores[-1].astype(np.float32)
     here = np.arange(states)
-    for t in range(1, steps):
-        options = best[None, :] - costs
-        source = options.argmax(axis=1)
-        value = options[here, source]
+    for t in range(steps - 2, -1, -1):
+        options = to_come[:, None] - costs
+        target = options.argmax(axis=0)
+        value = options[target, here]
         stay = options[here, here] >= value
-        came_from[t] = np.where(stay, here, source)
-        best = scores[t] + value
-        best -= best.max()  # Only differences matter; this keeps float32 exact over long films.
+        goes_to[t] = np.where(stay, here, target)
+        to_come = scores[t] + value
+        to_come -= to_come.max()  # Only differences matter; this keeps float32 exact over long films.
     sequence = np.empty(steps, dtype=np.intp)
-    sequence[-1] = best.argmax()
-    for t in range(steps - 1, 0, -1):
-        sequence[t - 1] = came_from[t, sequence[t]]
+    sequence[0] = to_come.argmax()
+    for t in range(steps - 1):
+        sequence[t + 1] = goes_to[t, sequence[t]]
     return sequence

@@ -1,0 +1,30 @@
+"""Sound maps of made scenes, where the truth is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from pano_sound.localize.soundmap import SoundMap
+from pano_sound.sphere.convention import directions
+from pano_sound.sphere.geometry import angle_between, cell_directions
+
+Sources = Callable[[float], Sequence[tuple[float, float]]]
+CELLS = cell_directions(30, 60)
+
+
+def soundmap(seconds: float, sources: Sources, every: float = 0.25, noise: float = 0.02, peak: float = 0.4) -> SoundMap:
+    """A film of `seconds`, in which `sources(t)` are the (yaw, pitch) that sound at t; none of them: silence."""
+    rng = np.random.default_rng(0)
+    times = np.arange(0.0, seconds, every)
+    response = noise * rng.standard_normal((len(times), 30, 60))
+    level = np.full(len(times), -20.0, np.float32)
+    for i, t in enumerate(times):
+        here = sources(float(t))
+        if not here:
+            level[i] = -120.0
+        for yaw, pitch in here:
+            response[i] += peak * np.exp(-((angle_between(CELLS, directions(yaw, pitch)) / 12) ** 2))
+    source = {"path": "made.mp4", "width": 3840, "height": 1920, "end": seconds}
+    return SoundMap(times, response.astype(np.float16), level, 0.07, (0.1, 0.35), source)

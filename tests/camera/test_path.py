@@ -1,0 +1,72 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pano_sound.camera.path import CameraPath
+from pano_sound.errors import DataFileError
+
+
+def path_of(*rows):
+    return CameraPath(640, 360, np.array(rows, float))
+
+
+def test_between_samples_it_goes_along_the_sphere():
+    path = path_of([0, 170, 0, 0, 60], [2, -170, 0, 10, 100])
+    assert path.at(1) == pytest.approx((180, 0, 5, 80))
+    assert path.at(-5) == pytest.approx((170, 0, 0, 60))
+    assert path.at(99) == pytest.approx((-170, 0, 10, 100))
+    assert path.speed() == pytest.approx([10])
+
+
+rows = st.tuples(st.floats(-180, 180), st.floats(-90, 90), st.floats(-180, 180), st.floats(20, 150))
+
+
+@given(st.lists(rows, min_size=1, max_size=6))
+def test_a_saved_path_comes_back(tmp_path_factory, looks):
+    file = tmp_path_factory.mktemp("p") / "a.path.json"
+    path = path_of(*[[0.5 * i, *look] for i, look in enumerate(looks)])
+    path.save(file)
+    back = CameraPath.load(file)
+    assert back.samples == pytest.approx(path.samples, abs=1e-5)
+    assert (back.width, back.height) == (640, 360)
+    assert [p.name for p in file.parent.iterdir()] == [file.name]
+
+
+GOOD = path_of([0, 0, 0, 0, 90], [1, 5, 0, 0, 90]).to_json()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda d: d.update(format="other/9"), "format is 'other/9'"),
+        (lambda d: d.update(samples=[]), "samples: there are none"),
+        (lambda d: d["samples"][1].update(t=0), "samples[1]: t must be greater"),
+        (lambda d: d["samples"][1].update(yaw="left"), "samples[1]: yaw is 'left', not a number"),
+        (lambda d: d["samples"][0].update(pitch=91), "samples[0]: pitch is 91, outside -90..90"),
+        (lambda d: d["samples"][0].pop("hfov"), "samples[0]: hfov is None"),
+        (lambda d: d["samples"].insert(0, 7), "samples[0]: not an object"),
+        (lambda d: d["view"].update(width=641), "view: width and height must be even"),
+        (lambda d: d["view"].update(width=10**9), "view: width and height must be even"),
+        (lambda d: d["samples"][0].update(yaw=float("nan")), "samples[0]: yaw is nan"),
+    ],
+)
+def test_a_wrong_value_is_named(tmp_path, change, says):
+    data = json.loads(json.dumps(GOOD))
+    change(data)
+    file = tmp_path / "a.path.json"
+    file.write_text(json.dumps(data))
+    with pytest.raises(DataFileError) as error:
+        CameraPath.load(file)
+    assert says in str(error.value)
+    assert str(file) in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00", b"[1]", b"null"])
+def test_what_is_no_path_is_refused(tmp_path, content):
+    file = tmp_path / "a.path.json"
+    file.write_bytes(content)
+    with pytest.raises(DataFileError):
+        CameraPath.load(file)
