@@ -14,6 +14,7 @@ from fractions import Fraction
 from typing import Any
 
 import av
+from av.bitstream import BitStreamFilterContext
 
 from pano_sound.media.inputs import log, open_source
 from pano_sound.media.sound import rechunked, timeline
@@ -49,34 +50,50 @@ class Soundtrack:
         path: the file whose sound it is. Without a sound track nothing is written.
         ambisonic: its four channels are first-order ambisonics.
         spherical: the output is 360° footage.
+        may_copy: whether packets may be copied at all.
+
+    Attributes:
+        copied: whether packets are copied.
 
     Raises:
         InputError: the file cannot be read.
     """
 
-    def __init__(self, output: Any, muxer: str, path: str | os.PathLike[str], ambisonic: bool, spherical: bool) -> None:
+    def __init__(
+        self,
+        output: Any,
+        muxer: str,
+        path: str | os.PathLike[str],
+        ambisonic: bool,
+        spherical: bool,
+        may_copy: bool = True,
+    ) -> None:
         self._output = output
         self._source = open_source(path)
         self._packets: Packets = iter(())
         self._next: tuple[Fraction, Any] | None = None
+        self.copied = False
         sound = self._source.audio
         if sound is None:
             return
         try:
-            self._packets = self._prepare(sound, muxer, ambisonic, spherical)
+            self._packets = self._prepare(sound, muxer, ambisonic, spherical, may_copy)
         except BaseException:
             self.close()
             raise
 
-    def _prepare(self, sound: Any, muxer: str, ambisonic: bool, spherical: bool) -> Packets:
+    def _prepare(self, sound: Any, muxer: str, ambisonic: bool, spherical: bool, may_copy: bool) -> Packets:
         context = sound.codec_context
         layout = context.layout.name
-        playable = (ambisonic and spherical) or (not ambisonic and layout in _PLAYABLE)
-        if playable and (muxer == "matroska" or context.name in _COPIED[muxer]):
+        plays = (ambisonic and spherical) or (not ambisonic and layout in _PLAYABLE)
+        if may_copy and plays and (muxer == "matroska" or context.name in _COPIED[muxer]):
             try:
-                return self._copied(sound, self._output.add_stream_from_template(sound))
+                stream = self._output.add_stream_from_template(sound)
             except ValueError:
                 pass  # This container does not take this codec after all.
+            else:
+                self.copied = True
+                return self._copied(sound, stream)
         if ambisonic:
             mix, channels = ("as is", "4.0") if spherical else ("cardioids", "stereo")
         else:
@@ -108,7 +125,7 @@ class Soundtrack:
     def _copied(self, sound: Any, stream: Any) -> Packets:
         shift = self._source.ticks(sound)
         last: int | None = None
-        for packet in self._source.packets(sound):
+        for packet in self._out_of_transport_stream(sound):
             time = packet.dts if packet.dts is not None else packet.pts
             if time is None:
                 continue
@@ -120,6 +137,20 @@ class Soundtrack:
             packet.pts = packet.dts if packet.pts is None else packet.pts - shift
             packet.stream = stream
             yield packet.dts * Fraction(sound.time_base), packet
+
+    def _out_of_transport_stream(self, sound: Any) -> Iterator[Any]:
+        """The packets, AAC without the headers that MPEG streams give it; muxers do that too, but stop at damage."""
+        if sound.codec_context.name != "aac" or sound.codec_context.extradata:
+            yield from self._source.packets(sound)
+            return
+        unwrap = BitStreamFilterContext("aac_adtstoasc", sound)
+        for packet in self._source.packets(sound):
+            try:
+                unwrapped = unwrap.filter(packet)
+            except av.FFmpegError:
+                self._source.damaged += 1
+                continue
+            yield from unwrapped
 
     def _encoded(self, sound: Any, stream: Any, rate: int, mix: str, layout: str) -> Packets:
         begin = (sound.start_time or 0) * Fraction(sound.time_base) - self._source.shift

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import os
 from fractions import Fraction
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -79,8 +80,8 @@ class VideoWriter:
         if spherical and self._muxer == "matroska":
             raise OutputError("360° tags can only be written into mp4 and mov", self.path)
         # Shortened, because the name of the temporary file must not be longer than file systems allow.
-        partial = f".{name[:40]}.partial-{os.getpid()}-{next(_number)}{extension}"
-        self._partial = os.path.join(folder, partial)
+        hidden = f".{name[:40]}.partial-{os.getpid()}-{next(_number)}{extension}"
+        self._partial = os.path.join(folder, hidden)
         self._size = (width, height)
         self._bit_depth = bit_depth
         self._time_base = max(time_base, _FINEST_TIME_BASE)
@@ -89,8 +90,16 @@ class VideoWriter:
         self._written = False
         self._container: Any = None
         self._soundtrack: Soundtrack | None = None
+        open_it = partial(self._open, fps, colour or Colour(), codec, crf, preset, source, sound_from)
         try:
-            self._open(fps, colour or Colour(), codec, crf, preset, source, sound_from)
+            try:
+                open_it(may_copy=True)
+            except (av.FFmpegError, ValueError):
+                if self._soundtrack is None or not self._soundtrack.copied:
+                    raise
+                # Sound whose description is too damaged to be copied may still decode.
+                self._discard()
+                open_it(may_copy=False)
         except BaseException as error:
             self._discard()
             if isinstance(error, OutputError) or not isinstance(error, (av.FFmpegError, ValueError, OSError)):
@@ -106,6 +115,7 @@ class VideoWriter:
         preset: str,
         source: MediaInfo | None,
         sound_from: str | os.PathLike[str] | None,
+        may_copy: bool,
     ) -> None:
         # Matroska would rather move the whole film than begin with the negative times of sound's priming.
         options = {"avoid_negative_ts": "disabled"}
@@ -136,7 +146,9 @@ class VideoWriter:
         self._stream = stream
         if sound_from is not None:
             self._ambisonic = bool(source and source.audio and source.audio.ambisonic)
-            self._soundtrack = Soundtrack(self._container, self._muxer, sound_from, self._ambisonic, self._spherical)
+            self._soundtrack = Soundtrack(
+                self._container, self._muxer, sound_from, self._ambisonic, self._spherical, may_copy
+            )
         self._container.start_encoding()
 
     def __enter__(self) -> VideoWriter:
