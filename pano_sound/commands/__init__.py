@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import importlib
 import logging
-import os
 import signal
 import sys
 from typing import Any
@@ -53,30 +52,25 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _stop)
     try:
         result = cli(standalone_mode=False)
-        sys.stdout.flush()
     except click.Abort:
         _complain("interrupted")
-        _leave(130)
+        sys.exit(130)
     except click.ClickException as error:
         error.show()
-        _leave(error.exit_code)
+        sys.exit(error.exit_code)
     except PanoSoundError as error:
         _complain(f"error: {error}")
-        _leave(error.exit_code)
-    except BrokenPipeError:
-        # Whoever read our output has seen enough; keep the interpreter from complaining while it shuts down.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        _leave(0)
+        sys.exit(error.exit_code)
     except MemoryError:
         _complain("error: out of memory")
-        _leave(1)
+        sys.exit(1)
     except Exception as error:
         logging.getLogger("pano_sound").debug("unexpected error", exc_info=True)
         first_line = (str(error).splitlines() or [""])[0]
         _complain(f"error: unexpected {type(error).__name__}: {first_line} (-vv shows where; please report it)")
-        _leave(1)
+        sys.exit(1)
     else:
-        _leave(result if isinstance(result, int) else 0)
+        sys.exit(result if isinstance(result, int) else 0)
 
 
 def _stop(signum: int, frame: Any) -> None:
@@ -85,7 +79,3 @@ def _stop(signum: int, frame: Any) -> None:
 
 def _complain(line: str) -> None:
     print(f"pano-sound: {line}", file=sys.stderr)
-
-
-def _leave(code: int) -> None:
-    sys.exit(code)

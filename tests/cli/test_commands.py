@@ -1,0 +1,221 @@
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import films
+import numpy as np
+import pytest
+
+from pano_sound.camera.path import CameraPath
+from pano_sound.errors import EXIT_CODES
+
+CLI = Path(__file__).parents[2] / "cli.py"
+
+COMMANDS = ("pan", "analyse", "plan", "render", "overlay", "probe", "models")
+
+
+def stamps(path):
+    with av.open(str(path)) as film:
+        return [round(float(f.pts * f.time_base), 4) for f in film.decode(video=0)]
+
+
+def test_pan_is_the_three_steps_in_a_row(run, film, tmp_path):
+    done = run("pan", film, "-o", "out.mp4", "--json", model=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    path = json.loads(done.stdout)["path"]
+    assert path["format"] == "pano-sound.path/1"
+
+    assert run("analyse", film, "-o", "a.soundmap.npz", model=True).returncode == 0
+    assert run("plan", "a.soundmap.npz").returncode == 0
+    assert json.loads((tmp_path / "a.path.json").read_text()) == path
+    assert run("render", film, "a.path.json", "-o", "step.mp4").returncode == 0
+
+    assert stamps(tmp_path / "out.mp4") == stamps(tmp_path / "step.mp4") == stamps(film)
+    with av.open(str(tmp_path / "out.mp4")) as out:
+        assert (out.streams.video[0].width, out.streams.video[0].height) == (640, 360)
+        assert len(out.streams.audio) == 1
+    assert not [p for p in tmp_path.iterdir() if "partial" in p.name]
+
+
+def test_render_takes_another_size_and_field_of_view(run, film, tmp_path):
+    run("analyse", film, "-o", "a.soundmap.npz", model=True)
+    run("plan", "a.soundmap.npz")
+    assert run("render", film, "a.path.json", "-o", "b.mkv", "--size", "320x240", "--fov", "50").returncode == 0
+    with av.open(str(tmp_path / "b.mkv")) as out:
+        assert (out.streams.video[0].width, out.streams.video[0].height) == (320, 240)
+
+
+def test_overlay_is_still_a_sphere_with_its_sound(run, film, tmp_path):
+    done = run("overlay", film, "-o", "heard.mp4", model=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    probed = json.loads(run("probe", "heard.mp4", "--json").stdout)
+    assert probed["spherical"]["projection"] == "equirectangular"
+    assert probed["audio"] is not None
+    assert (probed["video"]["width"], probed["video"]["height"]) == (256, 128)
+    assert stamps(tmp_path / "heard.mp4") == stamps(film)
+
+
+def test_analyse_tells_programs_what_it_found(run, film):
+    done = json.loads(run("analyse", film, "--json", "--every", "0.5", model=True).stdout)
+    assert [s["t"] for s in done["samples"]] == pytest.approx([0, 0.533, 1, 1.533], abs=0.01)
+    assert done["output"] == f"{film.stem}.soundmap.npz"
+
+
+def test_the_paper_preset_and_every_frame(run, film, tmp_path):
+    done = run("pan", film, "-o", "out.mp4", "--preset", "paper", "--every", "0", "--window", "20", model=True)
+    assert done.returncode == 0
+    with av.open(str(tmp_path / "out.mp4")) as out:
+        assert (out.streams.video[0].width, out.streams.video[0].height) == (640, 480)
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "says"),
+    [
+        ("missing", 3, "no such file"),
+        ("empty", 3, "empty"),
+        ("noise", 3, ""),
+        ("text", 3, ""),
+        ("headless", 3, ""),
+        ("folder", 3, "folder"),
+        ("sound only", 4, "no picture"),
+        ("flat", 4, "320x180"),
+        ("tiny", 4, "32x16"),
+    ],
+)
+@pytest.mark.parametrize("command", ["pan", "analyse", "overlay"])
+def test_what_cannot_be_panned_is_refused_in_one_line(run, bad, tmp_path, command, kind, code, says):
+    source = bad(kind)
+    before = source.read_bytes() if source.is_file() else None
+    done = run(command, source, "-o", "out.npz" if command == "analyse" else "out.mp4", model=True)
+    assert done.returncode == code
+    assert done.stdout == ""
+    assert done.stderr.startswith("pano-sound: error: ")
+    assert done.stderr.count("\n") == 1
+    assert says in done.stderr
+    assert source.name in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out.mp4").exists()
+    assert before is None or source.read_bytes() == before
+
+
+@pytest.mark.parametrize(("kind", "says"), [("mute", "has no sound"), ("silent", "is silent")])
+def test_without_sound_the_view_holds_and_it_says_so(run, bad, tmp_path, kind, says):
+    source = bad(kind)
+    done = run("pan", source, "-o", "out.mp4", "--json", model=True)
+    assert done.returncode == 0
+    assert done.stderr.count("\n") == 1
+    assert f"warning: {source}: {says}" not in done.stdout
+    assert says in done.stderr
+    looks = {(s["yaw"], s["pitch"]) for s in json.loads(done.stdout)["path"]["samples"]}
+    assert looks == {(0.0, 0.0)}
+    assert stamps(tmp_path / "out.mp4") == stamps(source)
+    assert run("pan", source, "-o", "out.mp4", "-y", "-q", model=True).stderr == ""
+
+
+def test_outputs_are_never_replaced_unasked_nor_the_input_ever(run, film, tmp_path):
+    out = tmp_path / "out.mp4"
+    out.write_text("mine")
+    done = run("pan", film, "-o", out, model=True)
+    assert (done.returncode, out.read_text()) == (5, "mine")
+    assert "-y" in done.stderr
+    assert run("pan", film, "-o", out, "-y", model=True).returncode == 0
+    before = film.read_bytes()
+    (tmp_path / "link.mp4").symlink_to(film)
+    for same in (film, tmp_path / "link.mp4"):
+        assert run("pan", film, "-o", same, "-y", model=True).returncode == 5
+    assert film.read_bytes() == before
+    assert run("pan", film, "-o", tmp_path / "no" / "out.mp4", model=True).returncode == 5
+    assert run("pan", film, "-o", "out.xyz", model=True).returncode == 5
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--fov", "500"],
+        ["--fov", "nan"],
+        ["--size", "641x360"],
+        ["--size", "big"],
+        ["--every", "-1"],
+        ["--signal", "nose"],
+        ["--crf", "60"],
+        ["--nonsense"],
+    ],
+)
+def test_wrong_options_are_refused(run, film, wrong):
+    done = run("pan", film, "-o", "out.mp4", *wrong, model=True)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_weights_that_are_none(run, film, tmp_path):
+    (tmp_path / "w.safetensors").write_bytes(b"nothing")
+    for model in ("unknown", "w.safetensors", "gone.safetensors"):
+        done = run("pan", film, "-o", "out.mp4", "--model", model)
+        assert done.returncode == 6
+        assert done.stderr.count("\n") == 1
+
+
+def test_data_files_that_are_none(run, film, tmp_path):
+    (tmp_path / "a.path.json").write_text("{}")
+    (tmp_path / "a.soundmap.npz").write_bytes(b"PK")
+    assert run("render", film, "a.path.json", "-o", "out.mp4").returncode == 7
+    assert run("plan", "a.soundmap.npz", "-o", "b.path.json").returncode == 7
+    assert run("overlay", film, "--soundmap", "a.soundmap.npz", "-o", "out.mp4").returncode == 7
+
+
+def test_no_pickle_is_ever_loaded(run, tmp_path):
+    np.savez(tmp_path / "evil.npz", format=np.array([{"a": 1}], dtype=object))
+    assert run("plan", "evil.npz", "-o", "b.path.json").returncode == 7
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_in_the_middle_nothing_is_left(tmp_path, number):
+    films.make_film(tmp_path / "long.mp4", films.steady(900, 30), size=(256, 128), sound=films.tone(30.0))
+    CameraPath(1280, 720, np.array([[0.0, 0, 0, 0, 90]])).save(tmp_path / "a.path.json")
+    work = subprocess.Popen(
+        [sys.executable, CLI, "render", "long.mp4", "a.path.json", "-o", "out.mp4"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not any("partial" in p.name for p in tmp_path.iterdir()):
+        assert time.monotonic() < deadline
+        assert work.poll() is None
+        time.sleep(0.05)
+    work.send_signal(number)
+    _, said = work.communicate(timeout=30)
+    assert work.returncode == 128 + number
+    assert "Traceback" not in said
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.path.json", "long.mp4"]
+
+
+@pytest.mark.parametrize("command", [None, *COMMANDS])
+def test_help_of_every_command(run, command):
+    done = run(*([command] if command else []), "--help")
+    assert done.returncode == 0
+    if command is None:
+        for code, meaning in EXIT_CODES.items():
+            assert str(code) in done.stdout
+            assert meaning.split(",")[0] in " ".join(done.stdout.split())
+
+
+def test_help_imports_nothing_heavy():
+    heavy = "{'torch', 'cv2', 'av', 'numpy', 'scipy', 'tqdm'}"
+    code = (
+        "import sys; from click.testing import CliRunner; from pano_sound.commands import cli; "
+        "CliRunner().invoke(cli, ['pan', '--help'], catch_exceptions=False); "
+        f"print(sorted({heavy} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_closed_pipe_is_met_with_silence(film):
+    line = f'"{sys.executable}" "{CLI}" probe "{film}" --json | true'
+    done = subprocess.run(line, shell=True, capture_output=True, text=True)
+    assert done.stderr == ""
