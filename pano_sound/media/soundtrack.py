@@ -21,6 +21,8 @@ from pano_sound.media.sound import rechunked, timeline
 
 _COPIED_INTO_MOV = {"aac", "mp3", "mp3float", "ac3", "eac3", "alac"}
 _COPIED = {"mov": _COPIED_INTO_MOV, "mp4": _COPIED_INTO_MOV | {"flac", "opus", "libopus"}}
+_DESCRIPTION_BYTES = {"flac": 34, "alac": 36, "opus": 19, "libopus": 19}
+"""How long these codecs' descriptions must be; without them a damaged file's packets cannot be muxed."""
 _PLAYABLE = {
     "1 channels",
     "2 channels",
@@ -86,7 +88,8 @@ class Soundtrack:
         context = sound.codec_context
         layout = context.layout.name
         plays = (ambisonic and spherical) or (not ambisonic and layout in _PLAYABLE)
-        if may_copy and plays and (muxer == "matroska" or context.name in _COPIED[muxer]):
+        described = len(context.extradata or b"") >= _DESCRIPTION_BYTES.get(context.name, 0)
+        if may_copy and plays and described and (muxer == "matroska" or context.name in _COPIED[muxer]):
             try:
                 stream = self._output.add_stream_from_template(sound)
             except ValueError:

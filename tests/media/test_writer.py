@@ -297,3 +297,23 @@ def test_pictures_of_another_size_are_the_callers_mistake(tmp_path):
     with pytest.raises(ValueError, match="size"), writer(tmp_path / "a.mp4") as out:
         out.write(grey(0, size=(32, 32)))
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_damage_in_copied_sound_does_not_stop_the_film(tmp_path, seed):
+    """A transport stream's AAC has headers of its own, which muxers refuse to take when they are damaged."""
+    source = films.make_film(tmp_path / "a.ts", films.steady(30), sound=films.tone(1))
+    content = bytearray(source.read_bytes())
+    rng = np.random.default_rng(seed)
+    for at in rng.integers(2000, len(content), 60):
+        content[at] = rng.integers(256)
+    source.write_bytes(content)
+    assert rewrite(source, tmp_path / "b.mp4").audio.codec == "aac"
+
+
+def test_sound_whose_description_is_lost_is_encoded(tmp_path):
+    source = films.make_film(tmp_path / "a.mkv", films.steady(15), sound=films.tone(0.5), sound_codec="libopus")
+    content = source.read_bytes()
+    at = content.index(b"OpusHead")
+    source.write_bytes(content[:at] + b"OpusHurt" + content[at + 8 :])
+    assert rewrite(source, tmp_path / "b.mp4").video is not None
