@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def response(v: Tensor, h: Tensor) -> Tensor:
-    """Cosine between a sound and each cell: v (n, D, rows, columns) and h (n, D), both unit length -> (n, rows, columns).
+    """Cosine between a sound and each cell: v (n, D, rows, columns), h (n, D) of unit length -> (n, rows, columns).
 
     With one picture and many sounds, or the reverse, n may be 1 on one side. Range [-1, 1].
     """
@@ -18,7 +18,7 @@ def response(v: Tensor, h: Tensor) -> Tensor:
 
 
 def mechanism1(raw: Tensor, temperature: float = 1.0) -> Tensor:
-    """Equation 1 and 2: softmax over the cells. Raw response (n, rows, columns) -> attention, summing to 1 over each map."""
+    """Equations 1 and 2: softmax over the cells. Raw response (n, rows, columns) -> attention, each map sums to 1."""
     return torch.softmax(raw.flatten(1) / temperature, dim=1).view_as(raw)
 
 

@@ -69,6 +69,7 @@ class MelListener(nn.Module):
         if len(widths) != len(strides) + 1:
             raise ValueError(f"{len(widths)} widths need {len(widths) - 1} strides, not {len(strides)}")
         self.stride = 2 * int(np.prod(strides))  # mel frames from vector to vector
+        self.strides = list(strides)
         self.features = widths[-1]
         self.register_buffer("bank", mel_bank(), persistent=False)
         self.bank: Tensor
@@ -87,12 +88,8 @@ class MelListener(nn.Module):
     @property
     def reach(self) -> int:
         """Vectors on either side that one vector can depend on (its receptive field, rounded up)."""
-        frames, jump = 1, 2
-        for block in self.blocks:
-            step = block.layers[0].stride[0]  # type: ignore[union-attr, index]
-            frames += jump
-            jump *= int(step)  # type: ignore[arg-type]
-        return -(-frames // self.stride)
+        jumps = np.cumprod([1, 2, *self.strides[:-1]])  # mel frames from cell to cell, at the input of each layer
+        return -(-int(jumps.sum()) // self.stride)
 
     def from_mels(self, magnitudes: Tensor) -> Tensor:
         """Mel magnitudes (n, frames, BANDS) -> vectors (n, ceil(frames / stride), features)."""

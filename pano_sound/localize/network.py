@@ -21,8 +21,8 @@ from .trunks import make_trunk
 BASE: dict[str, Any] = {
     "trunk": {"name": "lite0", "stride": 16},
     "listener": {
-        "widths": [32, 64, 64, 128, 128, 384, 384, 384, 384, 512, 512],
-        "strides": [2, 1, 2, 1, 2, 1, 1, 1, 2, 1],
+        "widths": [24, 48, 96, 96, 192, 192, 384, 384, 384, 512, 512],
+        "strides": [2, 2, 1, 2, 1, 1, 1, 1, 2, 1],
     },
     "hidden": 1024,
     "embedding": 512,
@@ -70,7 +70,7 @@ class Localizer(nn.Module):
             nn.Dropout(0.3),
             nn.Linear(hidden, embedding),
             # No affine part: the mean of h over sounds is zero, and with it, nearly, the mean response of any
-            # place to all sounds. What a place merely looks like cannot draw attention, as a map of salient things would.
+            # place to all sounds. So no place can draw attention by its looks alone, whatever is heard.
             nn.BatchNorm1d(embedding, affine=False),
         )
         self.log_temperature = nn.Parameter(torch.tensor(math.log(0.07)))

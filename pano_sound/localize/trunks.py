@@ -35,7 +35,9 @@ class Conv(nn.Conv2d):
     top and bottom are padded with zeros always. The width must then be a multiple of the stride.
     """
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, shift: int = 0) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, shift: int = 0
+    ) -> None:
         super().__init__(inputs, outputs, kernel, stride, groups=groups)
         self.shift = shift
         self.wrap = False
@@ -60,7 +62,7 @@ class Conv(nn.Conv2d):
 
 
 class MBConv(nn.Module):
-    """Inverted residual block without squeeze-and-excitation: expand 1x1, depthwise kxk, project 1x1 (ReLU6 between)."""
+    """Inverted residual block without squeeze-and-excitation: expand 1x1, depthwise kxk, project 1x1, ReLU6."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int, shift: int = 0) -> None:
         super().__init__()
@@ -77,10 +79,25 @@ class MBConv(nn.Module):
 
 
 class Trunk(nn.Module):
-    """What every trunk has: `channels` of its map, its `stride` in pixels, and the two switches below."""
+    """What every trunk has: `channels` of its map, its `stride` in pixels, and the parts below.
+
+    forward = last(body(pictures)): pictures (n, 3, H, W), RGB 0..255, of any size -> map (n, channels,
+    ceil(H / stride), ceil(W / stride)). `body` ends in fewer channels where it can; training keeps those.
+    """
 
     channels: int
     stride: int
+
+    def body(self, pictures: Tensor) -> Tensor:
+        """Everything but the last 1x1 convolution."""
+        raise NotImplementedError
+
+    def last(self, features: Tensor) -> Tensor:
+        """The last 1x1 convolution, if there is one."""
+        return features
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return self.last(self.body(pictures))
 
     def set_wrap(self, wrap: bool) -> None:
         """Treat pictures as unrolled spheres (True) or as ordinary pictures with borders (False)."""
@@ -96,10 +113,9 @@ class EfficientNetLite0(Trunk):
         stride: 32, or 16 by à trous: the last strided convolution does not stride, and the depthwise
             convolutions after it are dilated by 2. The weights are the same; every second cell of the finer map
             ([::2, ::2]) is the coarse map, except near the top and bottom.
-        head: end with the 1280 channels of the last 1x1 convolution, or with the 320 before it.
     """
 
-    def __init__(self, stride: int = 16, head: bool = True) -> None:
+    def __init__(self, stride: int = 16) -> None:
         super().__init__()
         if stride not in (16, 32):
             raise ValueError(f"stride must be 16 or 32, not {stride}")
@@ -118,15 +134,17 @@ class EfficientNetLite0(Trunk):
             last = next(block for block in blocks if block.depthwise.groups == 672 and block.depthwise.stride == (2, 2))
             last.depthwise.stride = (1, 1)
         self.blocks = nn.ModuleList(blocks)
-        self.head = Conv(320, 1280, 1) if head else None
-        self.channels = 1280 if head else 320
+        self.head = Conv(320, 1280, 1)
+        self.channels = 1280
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Pictures (n, 3, H, W), RGB 0..255, any H and W -> map (n, channels, ceil(H/stride), ceil(W/stride))."""
+    def body(self, pictures: Tensor) -> Tensor:
         x = F.relu6(self.stem((pictures - 127.0) / 128.0))
         for block in self.blocks:
             x = block(x)
-        return x if self.head is None else F.relu6(self.head(x))
+        return x
+
+    def last(self, features: Tensor) -> Tensor:
+        return F.relu6(self.head(features))
 
 
 class TinyTrunk(Trunk):
@@ -143,12 +161,18 @@ class TinyTrunk(Trunk):
             Conv(widths[i], widths[i + 1], 3, 2, shift=int(i == steps - 1)) for i in range(steps)
         )
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Pictures (n, 3, H, W), RGB 0..255 -> map (n, channels, ceil(H/stride), ceil(W/stride))."""
+    def body(self, pictures: Tensor) -> Tensor:
         x = (pictures - 127.0) / 128.0
         for layer in self.layers:
             x = F.relu6(layer(x))
         return x
+
+
+def channels_last(module: nn.Module) -> None:
+    """Keep the weights of convolutions in the memory layout in which processors compute them fastest."""
+    for parameter in module.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
 def make_trunk(name: str, stride: int, **options: object) -> Trunk:

@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from ..errors import ModelError
 from .network import Localizer
+from .trunks import channels_last
 
 FORMAT = "pano-sound.model/1"
 _SUFFIX = ".safetensors"
@@ -71,7 +72,7 @@ def load(
         reason = " ".join(str(error).split())[:120]
         raise ModelError(f"the weights do not fit this version of pano-sound: {reason}", path=path) from error
     network.requires_grad_(False).eval()
-    network.trunk.to(memory_format=torch.channels_last)
+    channels_last(network)
     network.to(device or "cpu")
     if torch.device(device or "cpu").type == "cpu" and _has_bfloat16():
         network.precision = torch.bfloat16
@@ -88,6 +89,7 @@ def save(model: Localizer, path: str | os.PathLike[str], metadata: dict[str, str
     at.parent.mkdir(parents=True, exist_ok=True)
     part = at.with_name(at.name + ".part")
     save_file(state, part, {**metadata, "format": FORMAT, "config": json.dumps(model.config)})
+    part.chmod(0o644)
     part.replace(at)
 
 

@@ -14,7 +14,7 @@ from .listener import HOP, WINDOW
 from .network import Localizer
 
 SILENCE = -70.0  # dBFS; quieter steps say nothing beside louder ones
-_FAINT = 1e-4  # what a silent step weighs: nothing beside a louder one, all there is when nothing else is
+_FAINT = 1e-7  # what a silent step weighs: nothing beside a louder one, all there is when nothing else is
 _CHUNK = 96  # features computed at once, about 30 s
 
 
@@ -41,7 +41,7 @@ class SoundFeatures:
         self._base = 0  # the feature that starts at self._wave[0]
         self._done = 0  # features computed
         self._samples = 0
-        self._energy = np.zeros(0)
+        self._energy: NDArray[np.float64] = np.zeros(0)
         self._parts: list[NDArray[np.float16]] = []
         self._finished = False
 
@@ -128,7 +128,7 @@ class SoundFeatures:
         cells = (np.arange(self._samples, self._samples + len(samples)) + self._lead) // self._cell
         self._samples += len(samples)
         if len(cells):
-            sums = np.bincount(cells, np.square(samples, dtype=np.float64), len(self._energy))
+            sums = np.bincount(cells, np.square(samples, dtype=np.float64), len(self._energy)).astype(np.float64)
             sums[: len(self._energy)] += self._energy
             self._energy = sums
 

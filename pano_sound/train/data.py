@@ -68,6 +68,22 @@ def read_pairs(data: Path) -> dict[str, list[str]]:
     return pairs
 
 
+def read_people(data: Path) -> list[Item]:
+    """Whole people, which `pictures.csv` hardly has: the boxes drawn by people around COCO's persons in `boxed/`.
+
+    Only the pictures with COCO's numbers are used for training; the others are left for judging."""
+    folder = data / "boxed"
+    if not (folder / "boxes.csv").exists():
+        return []
+    items = []
+    for row in read_table(folder / "boxes.csv"):
+        box = tuple(float(row[name]) for name in ("x0", "y0", "x1", "y1"))
+        tall = box[3] - box[1] > 0.25
+        if row["label"].lower() == "person" and row["file"][0].isdigit() and tall:
+            items.append(Item(folder / row["file"], "person", "train", box))  # type: ignore[arg-type]
+    return items
+
+
 def read_sound(path: Path, rate: int) -> NDArray[np.float32]:
     """A whole sound file as mono float32 at that rate."""
     blocks = list(SoundReader(path, rate).blocks(10.0))

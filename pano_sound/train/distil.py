@@ -85,11 +85,12 @@ def disturb(x: Tensor, background: Tensor, generator: torch.Generator) -> Tensor
 
     knots = torch.randn(n, 1, 6, generator=generator) * 5 * some(0.7)
     x = x * 10 ** (F.interpolate(knots, BANDS, mode="linear", align_corners=True) / 20)
-    decay = torch.exp(-torch.arange(30) / (4 + 8 * torch.rand(1, generator=generator)))
-    tail = F.conv1d(F.pad(x.square().transpose(1, 2).reshape(-1, 1, x.shape[1]), (29, 0)), decay.flip(0)[None, None])
-    tail = tail.reshape(n, BANDS, -1).transpose(1, 2)
-    power = torch.lerp(x.square(), tail / decay.sum() * 2, some(0.25))
-    loud = level(power.sqrt())
+    power = x.square()
+    rooms = torch.rand(n, generator=generator) < 0.25
+    frames = 4 + 8 * float(torch.rand(1, generator=generator))
+    if rooms.any():
+        power[rooms] = reverberated(power[rooms], frames)
+    loud = level(x)
     power = power + (some(0.6) * decibels(-25, -3) * loud / level(background) * background).square()
     colour = 10 ** (torch.linspace(0.5, -0.5, BANDS) * torch.randn(n, 1, 1, generator=generator))
     hiss = colour * torch.rand(x.shape, generator=generator).clamp_min(1e-6).log().neg().sqrt()
@@ -97,10 +98,24 @@ def disturb(x: Tensor, background: Tensor, generator: torch.Generator) -> Tensor
     return power.sqrt() * decibels(-40, 6)
 
 
+def reverberated(power: Tensor, frames: float) -> Tensor:
+    """Power (n, frames, BANDS) smeared over time by a tail that falls to 1/e within that many frames."""
+    decay = torch.exp(-torch.arange(32) / frames)
+    lines = F.pad(power.transpose(1, 2).reshape(-1, 1, power.shape[1]), (len(decay) - 1, 0))
+    tail = F.conv1d(lines, (decay / decay.sum()).flip(0)[None, None])
+    return 2 * tail.reshape(len(power), BANDS, -1).transpose(1, 2)
+
+
 class Crops:
     """Random training crops of labelled sounds with the teacher's answers, labels drawn with equal chance."""
 
-    def __init__(self, mels: MelCache, answers: tuple[NDArray, NDArray, NDArray], chosen: Sequence[int], items: Sequence[Item]):
+    def __init__(
+        self,
+        mels: MelCache,
+        answers: tuple[NDArray, NDArray, NDArray],
+        chosen: Sequence[int],
+        items: Sequence[Item],
+    ) -> None:
         self.mels, (self.edges, self.embeddings, self.scores) = mels, answers
         self.names = sorted({items[i].label for i in chosen})
         self.by_label = [[i for i in chosen if items[i].label == name] for name in self.names]
@@ -143,7 +158,9 @@ class Pupil(nn.Module):
         self.classes = nn.Linear(student.features, classes)
         self.labels = nn.Linear(student.features, labels)
 
-    def loss(self, mels: Tensor, e: Tensor, s: Tensor, known: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, float]]:
+    def loss(
+        self, mels: Tensor, e: Tensor, s: Tensor, known: Tensor, labels: Tensor
+    ) -> tuple[Tensor, dict[str, float]]:
         """Distance to the teacher's embedding and scores over the known steps, and to the clip's label."""
         y = self.student.from_mels(mels).float()
         pooled = (y * known[..., None]).sum(1) / known.sum(1, keepdim=True)
@@ -162,8 +179,8 @@ def distil(
     student: MelListener,
     crops: Crops,
     folder: Path,
-    steps: int = 1500,
-    batch: int = 48,
+    steps: int = 1000,
+    batch: int = 32,
     rate: float = 2e-3,
     seed: int = 0,
     log: Log | None = None,

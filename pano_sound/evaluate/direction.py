@@ -1,0 +1,173 @@
+"""Does it look where the sound truly comes from? Real 360° scenes whose ambisonics say where that is.
+
+The model hears the W channel alone, which has no direction. Each scene is turned by random yaws, so that looking to
+the front scores as chance. Beside the result: another scene's sound, and no sound (the mean response to many).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..localize.network import Localizer
+from ..localize.windows import SoundFeatures
+from ..media.reader import VideoReader
+from ..media.sound import SoundReader
+from ..sphere.convention import directions
+from ..sphere.geometry import angle_between, cell_areas, cell_directions, vector_mean
+from ..train.data import Item, read_items, read_table
+from .localization import embed_sounds
+
+WIDTH, HEIGHT = 960, 480
+NEAR = 25.0  # degrees
+READ_OUTS = ("mean", "peak")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How maps become directions.
+
+    Args:
+        window: seconds of sound that are pooled around each picture.
+        smooth: seconds over which response maps are averaged.
+        sharpness: what responses are divided by before the exponential; None is the model's temperature.
+    """
+
+    window: float = 5.0
+    smooth: float = 3.0
+    sharpness: float | None = None
+
+
+@dataclass
+class Scene:
+    """One scene: pictures and what is true of them.
+
+    `times` (n,) s, `pictures` uint8 (n, 3, HEIGHT, WIDTH), `truth` unit vectors (n, 3)."""
+
+    name: str
+    tier: str
+    times: NDArray[np.float64]
+    pictures: torch.Tensor
+    truth: NDArray[np.float64]
+    sound: SoundFeatures
+
+
+def read_scenes(model: Localizer, data: Path, every: float = 1.0) -> list[Scene]:
+    """The scenes of DATA/pano/directions.csv, a picture each `every` seconds."""
+    rows: dict[str, list[dict[str, str]]] = defaultdict(list)
+    for row in read_table(data / "pano" / "directions.csv"):
+        rows[row["file"]].append(row)
+    scenes = []
+    for name, known in rows.items():
+        sound = SoundFeatures(model)
+        for block in SoundReader(data / "pano" / name, model.sound_rate).blocks(10.0):
+            sound.add(block)
+        sound.finish()
+        with VideoReader(data / "pano" / name) as video:
+            taken = [(t - video.info.start, p.copy()) for t, p in video.analysis_pictures(every, WIDTH, HEIGHT)]
+        times = np.array([t for t, _ in taken])
+        at = np.array([float(row["t_s"]) for row in known])
+        nearest = np.abs(at - times[:, None]).argmin(axis=1)
+        angles = np.array([[float(row["yaw_deg"]), float(row["pitch_deg"])] for row in known])
+        truth = directions(angles[nearest, 0], angles[nearest, 1])
+        pictures = torch.from_numpy(np.stack([p for _, p in taken])).permute(0, 3, 1, 2)
+        scenes.append(Scene(name, known[0]["tier"], times, pictures, truth, sound))
+    return scenes
+
+
+def maps(model: Localizer, pictures: torch.Tensor, batch: int = 4) -> torch.Tensor:
+    """Visual embeddings of panoramas (n, 3, HEIGHT, WIDTH) -> float32 (n, D, rows, columns)."""
+    with torch.inference_mode():
+        return torch.cat([model.visual(part, wrap=True) for part in pictures.split(batch)])
+
+
+def read_out(raw: NDArray[np.float32], scene: Scene, reading: Reading, temperature: float) -> dict[str, NDArray]:
+    """Raw responses (n, rows, columns) -> unit vectors (n, 3): the spherical mean of the attention, and its peak."""
+    near = np.abs(scene.times[:, None] - scene.times) <= reading.smooth / 2
+    smooth = np.stack([raw[row].mean(axis=0) for row in near])
+    rows, columns = raw.shape[1:]
+    cells, areas = cell_directions(rows, columns).reshape(-1, 3), cell_areas(rows, columns).ravel()
+    flat = smooth.reshape(len(raw), -1) / (reading.sharpness or temperature)
+    weights = np.exp(flat - flat.max(axis=1, keepdims=True)) * areas
+    high = np.where(areas > areas.max() * np.cos(np.radians(65)), flat, -np.inf)
+    return {"mean": vector_mean(cells, weights)[0], "peak": cells[high.argmax(axis=1)]}
+
+
+def evaluate(
+    model: Localizer, scenes: list[Scene], bank: torch.Tensor, reading: Reading, turns: int = 3, seed: int = 0
+) -> list[dict[str, float | str]]:
+    """Angles between read-out and truth.
+
+    Args:
+        bank: (m, D) embeddings of many sounds, whose mean is "no sound".
+        turns: random yaws per scene.
+
+    Returns:
+        One record for each picture, turn, hearing ('own', 'another', 'none') and read-out: file, tier, hearing,
+        read_out, error (degrees), response (the highest).
+    """
+    rng = np.random.default_rng(seed)
+    records: list[dict[str, float | str]] = []
+    for k, scene in enumerate(scenes):
+        other = scenes[(k + 1 + int(rng.integers(len(scenes) - 1))) % len(scenes)]
+        pooled = scene.sound.pooled(scene.times, reading.window)
+        with torch.inference_mode():
+            heard = {
+                "own": model.sound_embedding(torch.from_numpy(pooled)),
+                "another": model.sound_embedding(
+                    torch.from_numpy(other.sound.pooled(scene.times[: len(scene.times)], reading.window))
+                ),
+                "none": bank.mean(dim=0, keepdim=True).expand(len(pooled), -1),
+            }
+        for _ in range(turns):
+            shift = int(rng.integers(WIDTH))
+            v = maps(model, scene.pictures.roll(shift, dims=3))
+            angle = np.radians(360.0 * shift / WIDTH)  # to the right: clockwise from above
+            turn = np.array([[np.cos(angle), np.sin(angle), 0], [-np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+            truth = scene.truth @ turn.T
+            for hearing, h in heard.items():
+                raw = model.respond(v, h).numpy()
+                for name, found in read_out(raw, scene, reading, model.temperature).items():
+                    for i, error in enumerate(angle_between(found, truth)):
+                        records.append(
+                            {
+                                "file": scene.name,
+                                "tier": scene.tier,
+                                "hearing": hearing,
+                                "read_out": name,
+                                "error": float(error),
+                                "response": float(raw[i].max()),
+                            }
+                        )
+    return records
+
+
+def sound_bank(model: Localizer, data: Path, each: int = 2) -> torch.Tensor:
+    """Embeddings of a few `val` sounds of every label."""
+    counts: dict[str, int] = defaultdict(int)
+    chosen: list[Item] = []
+    for item in read_items(data, "sounds"):
+        if item.split == "val" and counts[item.label] < each:
+            counts[item.label] += 1
+            chosen.append(item)
+    return embed_sounds(model, chosen)
+
+
+def table(records: list[dict[str, float | str]], by: str = "tier") -> str:
+    """Share within 25° and median error, by tier or file, for each hearing and read-out."""
+    lines = [f"{by:<28}{'read-out':<10}" + "".join(f"{h:>22}" for h in ("own", "another", "none"))]
+    for group in sorted({str(r[by]) for r in records}):
+        for read in READ_OUTS:
+            line = f"{group:<28}{read:<10}"
+            for hearing in ("own", "another", "none"):
+                errors = np.array(
+                    [r["error"] for r in records if (r[by], r["read_out"], r["hearing"]) == (group, read, hearing)]
+                )
+                line += f"{100 * np.mean(errors <= NEAR):>10.0f} %, {np.median(errors):>6.0f}°  "
+            lines.append(line)
+    return "\n".join(lines)

@@ -1,0 +1,166 @@
+"""Does the sound find its picture? Four pictures and one sound, and where in the right one the peak lies.
+
+Beside each result stands what the same model scores when it hears another sound (`shuffled`) and when it does not
+listen at all (`picture only`: the mean response over all sounds). Both must be near chance, or the model only
+knows what usually sounds.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+from tqdm import tqdm
+
+from ..localize.network import Localizer
+from ..localize.windows import SoundFeatures
+from ..train.data import PICTURE_SIZE, Item, read_items, read_pairs, read_picture, read_sound
+
+
+@dataclass
+class Share:
+    """How many of how many, with its 95 % (Clopper–Pearson) interval."""
+
+    right: int = 0
+    of: int = 0
+
+    def add(self, right: bool) -> None:
+        """Count one more."""
+        self.right += bool(right)
+        self.of += 1
+
+    @property
+    def value(self) -> float:
+        """The share in 0..1; nan of nothing."""
+        return self.right / self.of if self.of else float("nan")
+
+    def interval(self) -> tuple[float, float]:
+        """The 95 % binomial interval."""
+        if not self.of:
+            return 0.0, 1.0
+        low, high = binomtest(self.right, self.of).proportion_ci(0.95)
+        return float(low), float(high)
+
+    def __str__(self) -> str:
+        low, high = self.interval()
+        return f"{100 * self.value:5.1f} %  [{100 * low:.1f}, {100 * high:.1f}]  of {self.of}"
+
+
+@dataclass
+class Result:
+    """What `four_pictures` measures; chance is 25 % for the first three."""
+
+    right: Share = field(default_factory=Share)
+    shuffled: Share = field(default_factory=Share)
+    picture_only: Share = field(default_factory=Share)
+    in_box: Share = field(default_factory=Share)
+    centre_in_box: Share = field(default_factory=Share)
+    box_area: float = float("nan")
+    by_label: dict[str, Share] = field(default_factory=lambda: defaultdict(Share))
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain numbers."""
+        return {**asdict(self), "by_label": {k: asdict(v) for k, v in self.by_label.items()}}
+
+    def __str__(self) -> str:
+        worst = sorted(self.by_label.items(), key=lambda pair: pair[1].value)
+        lines = [
+            f"right one of four pictures   {self.right}",
+            f"  another sound heard        {self.shuffled}",
+            f"  picture only               {self.picture_only}",
+            f"peak inside the box          {self.in_box}",
+            f"  the centre inside it       {self.centre_in_box}  (boxes cover {100 * self.box_area:.0f} % on average)",
+            "by label, worst first:",
+        ]
+        return "\n".join(lines + [f"  {label:<18}{share}" for label, share in worst])
+
+
+def embed_sounds(model: Localizer, items: list[Item]) -> torch.Tensor:
+    """h of each whole sound, (n, D)."""
+    pooled = []
+    for item in tqdm(items, "sounds", leave=False):
+        features = SoundFeatures(model)
+        features.add(read_sound(item.path, model.sound_rate))
+        features.finish()
+        pooled.append(features.pooled([features.times.mean()], np.inf)[0])
+    with torch.inference_mode():
+        return model.sound_embedding(torch.from_numpy(np.stack(pooled)))
+
+
+def responses(
+    model: Localizer, items: list[Item], h: torch.Tensor
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Peak response of each sound in each picture.
+
+    Returns:
+        (sounds, pictures) peaks; (sounds, pictures, 2) where, as shares (x, y) of width and height; (pictures,) peak
+        of the mean response over all sounds.
+    """
+    peaks = np.zeros((len(h), len(items)), np.float32)
+    places = np.zeros((len(h), len(items), 2), np.float32)
+    unheard = np.zeros(len(items), np.float32)
+    for k, item in enumerate(tqdm(items, "pictures", leave=False)):
+        picture = torch.from_numpy(read_picture(item.path, (PICTURE_SIZE, PICTURE_SIZE))).permute(2, 0, 1)[None]
+        with torch.inference_mode():
+            v = model.visual(picture, wrap=False)
+            columns = v.shape[3]
+            raw = (h @ v[0].flatten(1)).numpy()
+        best = raw.argmax(axis=1)
+        peaks[:, k] = raw[np.arange(len(h)), best]
+        pixel = np.stack([best % columns, best // columns], axis=1) * model.grid_stride + 7.5
+        places[:, k] = pixel / PICTURE_SIZE
+        unheard[k] = raw.mean(axis=0).max()
+    return peaks, places, unheard
+
+
+def four_pictures(model: Localizer, data: Path, draws: int = 1000, seed: int = 0, split: str = "val") -> Result:
+    """Draw a label that has both sounds and pictures, one of its sounds, one right and three wrong pictures.
+
+    The wrong pictures are of three other labels, none of which belongs to the sound. The picture with the highest
+    raw response is the answer.
+    """
+    pairs = read_pairs(data)
+    sounds = [item for item in read_items(data, "sounds") if item.split == split and item.label in pairs]
+    wanted = {label for item in sounds for label in pairs[item.label]}
+    pictures = [item for item in read_items(data, "pictures") if item.split == split and item.label in wanted]
+    seen = {item.label for item in pictures}
+    sounds = [item for item in sounds if seen & set(pairs[item.label])]
+    of_sound, of_picture = _by_label(sounds), _by_label(pictures)
+    peaks, places, unheard = responses(model, pictures, embed_sounds(model, sounds))
+
+    rng = np.random.default_rng(seed)
+    result, areas = Result(), []
+    for _ in range(draws):
+        label = str(rng.choice(sorted(of_sound)))
+        sound = int(rng.choice(of_sound[label]))
+        own = [name for name in pairs[label] if name in of_picture]
+        others = [name for name in sorted(of_picture) if name not in pairs[label]]
+        right = int(rng.choice(of_picture[str(rng.choice(own))]))
+        shown = [right, *(int(rng.choice(of_picture[str(name)])) for name in rng.choice(others, 3, replace=False))]
+        another = int(rng.choice(of_sound[str(rng.choice([n for n in sorted(of_sound) if n != label]))]))
+        found = int(peaks[sound, shown].argmax()) == 0
+        result.right.add(found)
+        result.by_label[label].add(found)
+        result.shuffled.add(int(peaks[another, shown].argmax()) == 0)
+        result.picture_only.add(int(unheard[shown].argmax()) == 0)
+        box = pictures[right].box
+        if box is not None:
+            x, y = places[sound, right]
+            result.in_box.add(box[0] <= x <= box[2] and box[1] <= y <= box[3])
+            result.centre_in_box.add(box[0] <= 0.5 <= box[2] and box[1] <= 0.5 <= box[3])
+            areas.append((box[2] - box[0]) * (box[3] - box[1]))
+    result.box_area = float(np.mean(areas)) if areas else float("nan")
+    return result
+
+
+def _by_label(items: list[Item]) -> dict[str, list[int]]:
+    groups: dict[str, list[int]] = {}
+    for i, item in enumerate(items):
+        groups.setdefault(item.label, []).append(i)
+    return groups

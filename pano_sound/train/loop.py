@@ -1,0 +1,184 @@
+"""Training of `base`, from the data folder to the weights file: distil, cache, then learn to match and to point."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from .. import __version__
+from ..localize import weights
+from ..localize.network import BASE, Localizer
+from ..localize.trunks import channels_last
+from . import losses
+from .data import PICTURE_SIZE, MelCache, cached_maps, read_items, read_pairs, read_picture, useful_pictures
+from .distil import Crops, ask_teacher, distil
+from .lessons import COARSE, Lessons, SoundBank, make_scenes
+from .log import Log
+from .pretrained import lite0
+
+
+@dataclass
+class Recipe:
+    """Everything that decides how training goes."""
+
+    seed: int = 0
+    distil_steps: int = 1000
+    scenes: int = 800
+    steps: int = 1000
+    rate: float = 1.5e-3
+    scenes_per_step: int = 16
+    mosaic: int = 6
+    versions: int = 2
+    weight_mosaic: float = 1.0
+    weight_box: float = 0.3
+    weight_scene: float = 1.0
+    weight_presence: float = 0.5
+
+
+class Head(nn.Module):
+    """What learns, above the frozen trunk and sound net; the temperatures of presence are used in training only."""
+
+    def __init__(self, model: Localizer) -> None:
+        super().__init__()
+        self.model = model
+        self.steepness = nn.Parameter(torch.tensor(12.0))
+        self.middle = nn.Parameter(torch.tensor(0.25))
+
+    def maps(self, features: Tensor) -> Tensor:
+        """What the trunk's `body` says (n, channels, rows, columns) -> embeddings (n, D, cells)."""
+        with torch.no_grad():
+            features = self.model.trunk.last(features)
+        return self.model.embed_map(features).flatten(2)
+
+    def loss(
+        self, batch: dict[str, Tensor], scenes: dict[str, Tensor], recipe: Recipe, rng: np.random.Generator
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Weighted sum of all losses for a batch of `Lessons.pairs` and one of `Lessons.scene_batch`, and its parts."""
+        temperature = self.model.log_temperature.exp().clamp(0.02, 0.5)
+        both = self.model.sound_embedding(torch.cat([batch["sounds"], scenes["sounds"]]))
+        h, h_scene = both[: len(batch["sounds"])], both[len(batch["sounds"]) :]
+        v, v_scene = self.maps(batch["maps"]), self.maps(scenes["maps"])
+        raw = torch.einsum("sd,pdc->spc", h, v)
+        scores = losses.soft_maximum(raw, temperature)
+        match, pairs = batch["match"], int(batch["match"].any(dim=1).sum())
+        own = raw[torch.arange(pairs), torch.arange(pairs)]
+        boxed = batch["boxed"][:pairs]
+        scene_raw = torch.einsum("sd,pdc->spc", h_scene, v_scene)
+        parts = {
+            "contrast": losses.contrast(scores, match, temperature),
+            "mosaic": self.mosaic(raw, batch, pairs, recipe.mosaic, temperature, rng),
+            "box": losses.place(own[boxed], batch["targets"][:pairs][boxed], temperature),
+            "scene": losses.place(scene_raw.diagonal().T, scenes["targets"], temperature)
+            + losses.inside(scene_raw.diagonal().T, scenes["targets"], temperature),
+            "presence": losses.presence(scores, match, torch.ones_like(match), self.steepness, self.middle)
+            + losses.presence(
+                losses.soft_maximum(scene_raw, 0.03),
+                scenes["match"],
+                torch.ones_like(scenes["match"]),
+                self.steepness,
+                self.middle,
+            ),
+        }
+        total = (
+            parts["contrast"]
+            + recipe.weight_mosaic * parts["mosaic"]
+            + recipe.weight_box * parts["box"]
+            + recipe.weight_scene * parts["scene"]
+            + recipe.weight_presence * parts["presence"]
+        )
+        return total, {name: float(value.detach()) for name, value in parts.items()}
+
+    def mosaic(
+        self,
+        raw: Tensor,
+        batch: dict[str, Tensor],
+        pairs: int,
+        count: int,
+        temperature: Tensor,
+        rng: np.random.Generator,
+    ) -> Tensor:
+        """Each sound against its own picture and others that do not match it, side by side as one map."""
+        joint, target = [], []
+        cells_of = raw.shape[2]
+        for k in range(pairs):
+            wrong = np.flatnonzero(~batch["match"][k].numpy())
+            others = rng.choice(wrong, count - 1, replace=False)
+            joint.append(raw[k, [k, *others]].flatten())
+            target.append(torch.cat([batch["targets"][k], torch.zeros(cells_of * (count - 1))]))
+        return losses.inside(torch.stack(joint), torch.stack(target), temperature)
+
+
+def fit(head: Head, lessons: Lessons, recipe: Recipe, folder: Path, log: Log) -> None:
+    """Train everything above the frozen parts. Goes on from `folder/head.pt`; writes it every 100 steps."""
+    learning = [p for p in head.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(learning, lr=recipe.rate, weight_decay=0.02)
+    at, start = folder / "head.pt", 0
+    if at.exists():
+        kept = torch.load(at, weights_only=True)
+        head.load_state_dict(kept["head"])
+        optimiser.load_state_dict(kept["optimiser"])
+        start = int(kept["step"])
+    for step in tqdm(range(start, recipe.steps), "head", initial=start, total=recipe.steps):
+        rng = np.random.default_rng((recipe.seed, step))
+        torch.manual_seed(recipe.seed * 1_000_003 + step)
+        for group in optimiser.param_groups:
+            warm = min(1.0, (step + 1) / 60)
+            group["lr"] = recipe.rate * warm * 0.5 * (1 + math.cos(math.pi * step / recipe.steps))
+        head.model.hear.train()
+        total, parts = head.loss(lessons.pairs(rng), lessons.scene_batch(rng, recipe.scenes_per_step), recipe, rng)
+        optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        optimiser.step()
+        if step % 20 == 0 or step == recipe.steps - 1:
+            log.write(stage="head", step=step, loss=float(total.detach()), temperature=head.model.temperature, **parts)
+        if (step + 1) % 100 == 0 or step == recipe.steps - 1:
+            state = {"head": head.state_dict(), "optimiser": optimiser.state_dict(), "step": step + 1}
+            torch.save(state, at.with_suffix(".part"))
+            at.with_suffix(".part").replace(at)
+    head.eval()
+
+
+def train(data: Path, out: Path, folder: Path, recipe: Recipe | None = None) -> Localizer:
+    """From the data folder to a weights file.
+
+    Args:
+        data: folder with sounds.csv, pictures.csv, pairs.csv, stills/ and teachers/ (see `data.py`).
+        out: the weights file to write.
+        folder: caches and checkpoints; a second run with the same folder goes on where the first one was.
+        recipe: what decides how training goes; None is the default, with which `base` was made.
+    """
+    recipe = recipe or Recipe()
+    log = Log(folder / "log.jsonl")
+    torch.manual_seed(recipe.seed)
+    sounds, pairs = read_items(data, "sounds"), read_pairs(data)
+    pictures = useful_pictures(read_items(data, "pictures"), pairs)
+    mels = MelCache(folder, "mels", sounds)
+    model = Localizer(**BASE)
+    chosen = [i for i, sound in enumerate(sounds) if sound.split == "train"]
+    crops = Crops(mels, ask_teacher(data, folder, mels), chosen, sounds)
+    channels_last(model.listener)
+    distil(model.listener, crops, folder, recipe.distil_steps, seed=recipe.seed, log=log)
+    bank = SoundBank(model.listener, mels, sounds, folder, recipe.versions, recipe.seed)
+
+    trunk = lite0(COARSE)
+    channels_last(trunk)
+    model.trunk.load_state_dict(trunk.state_dict())
+    size = (PICTURE_SIZE, PICTURE_SIZE)
+    maps = cached_maps(folder, "pictures", len(pictures), lambda i: read_picture(pictures[i].path, size), trunk.body)
+    trunk.set_wrap(True)
+    scenes = make_scenes(data, folder, "train", recipe.scenes, trunk.body)
+
+    model.trunk.requires_grad_(False)
+    model.listener.requires_grad_(False)
+    head = Head(model)
+    fit(head, Lessons(bank, pictures, maps, scenes, pairs), recipe, folder, log)
+    metadata = {"name": out.stem, "version": __version__, "recipe": json.dumps(asdict(recipe))}
+    weights.save(model, out, metadata)
+    return model

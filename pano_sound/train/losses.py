@@ -1,0 +1,66 @@
+"""What training asks for. Every function takes raw responses (cosines) and a temperature.
+
+    contrast   the right sound for a picture and the right picture for a sound, of all in the batch
+    place      equation 8 of the paper: attention should lie where it is known to sound
+    presence   the raw response itself: high where the thing is that sounds, low for everything else, so that
+               it can be used as a confidence (off-screen and ambient sounds are the negatives that count)
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def soft_maximum(raw: Tensor, temperature: Tensor | float, dim: int = -1) -> Tensor:
+    """Smooth maximum of responses over cells, on the scale of responses: log-mean-exp at that temperature."""
+    count = raw.shape[dim]
+    return temperature * (torch.logsumexp(raw / temperature, dim) - torch.log(torch.tensor(float(count))))
+
+
+def contrast(scores: Tensor, match: Tensor, temperature: Tensor | float) -> Tensor:
+    """Cross entropy over the batch, both ways.
+
+    Args:
+        scores: (sounds, pictures), one response for each pair.
+        match: bool (sounds, pictures), which belong together; a row or column without any is left out.
+    """
+    loss = scores.new_zeros(())
+    for logits, right in ((scores / temperature, match), (scores.T / temperature, match.T)):
+        known = right.any(dim=1)
+        chance = torch.log_softmax(logits[known], dim=1).masked_fill(~right[known], -1e4)
+        loss = loss - torch.logsumexp(chance, dim=1).mean() / 2
+    return loss
+
+
+def place(raw: Tensor, target: Tensor, temperature: Tensor | float) -> Tensor:
+    """Equation 8: cross entropy between attention and where it sounds.
+
+    Args:
+        raw: (n, cells) responses.
+        target: (n, cells), >= 0; how much of each cell the sounding thing covers. Scaled to sum to 1 here.
+    """
+    attention = torch.log_softmax(raw / temperature, dim=1)
+    return -(attention * target / target.sum(dim=1, keepdim=True)).sum(dim=1).mean()
+
+
+def inside(raw: Tensor, target: Tensor, temperature: Tensor | float) -> Tensor:
+    """-log of the attention that falls on the sounding thing, wherever on it: (n, cells), (n, cells) -> scalar."""
+    attention = torch.softmax(raw / temperature, dim=1)
+    share = target / target.amax(dim=1, keepdim=True)
+    return -torch.log((attention * share).sum(dim=1) + 1e-6).mean()
+
+
+def presence(scores: Tensor, match: Tensor, known: Tensor, steepness: Tensor | float, middle: Tensor | float) -> Tensor:
+    """Is this sound's source in this picture at all? Binary cross entropy, matches and non-matches weighing the same.
+
+    Args:
+        scores: (sounds, pictures), the highest response of each pair.
+        match: bool, belongs together; known: bool, False where nobody can say (left out).
+        steepness, middle: the logistic curve over responses.
+    """
+    logits = steepness * (scores - middle)
+    each = F.binary_cross_entropy_with_logits(logits, match.float(), reduction="none")
+    positive, negative = match & known, ~match & known
+    return (each[positive].mean() + each[negative].mean()) / 2

@@ -1,0 +1,92 @@
+"""Weights files: there and back, and a clear word for bad ones."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from pano_sound.errors import ModelError
+from pano_sound.localize import weights
+from pano_sound.localize.network import TINY, Localizer
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path / "small.safetensors"
+    weights.save(Localizer(**TINY), path, {"name": "small", "version": "1"})
+    return path
+
+
+def test_there_and_back(saved: Path) -> None:
+    torch.manual_seed(0)
+    original, loaded = Localizer(**TINY).eval(), weights.load(saved)
+    assert not loaded.training
+    assert loaded.config == original.config
+    assert {p.dtype for p in loaded.parameters()} == {torch.float32}
+    for name, value in original.state_dict().items():
+        torch.testing.assert_close(loaded.state_dict()[name].float(), value.float(), rtol=1e-3, atol=1e-4)
+    assert not list(saved.parent.glob("*.part"))
+
+
+def test_the_same_weights_on_a_coarser_grid(saved: Path, tmp_path: Path) -> None:
+    config = {**TINY, "trunk": {"name": "lite0", "stride": 16}}
+    path = tmp_path / "fine.safetensors"
+    weights.save(Localizer(**config), path, {})
+    assert weights.load(path).grid_stride == 16
+    assert weights.load(path, stride=32).grid_stride == 32
+
+
+def test_names_and_listing(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "folders", lambda: [saved.parent])
+    assert weights.find("small") == saved
+    (entry,) = weights.available()
+    assert entry["name"] == "small"
+    assert entry["parameters"] == sum(v.numel() for v in Localizer(**TINY).state_dict().values())
+    assert entry["size"] == saved.stat().st_size
+    assert len(entry["sha256"]) == 64
+    assert entry["metadata"]["version"] == "1"
+    assert json.loads(entry["metadata"]["config"]) == TINY
+    with pytest.raises(ModelError, match="there are: small"):
+        weights.load("large")
+
+
+def test_bad_files(tmp_path: Path, saved: Path) -> None:
+    empty, text, other, cut = (tmp_path / f"{n}.safetensors" for n in ("empty", "text", "other", "cut"))
+    empty.touch()
+    text.write_text("these are not weights")
+    save_file({"x": torch.zeros(1)}, other, {"format": "somebody.else/3"})
+    cut.write_bytes(saved.read_bytes()[:-100])
+    for path, word in ((empty, "damaged"), (text, "damaged"), (cut, "damaged"), (other, "another format")):
+        with pytest.raises(ModelError, match=word) as error:
+            weights.load(path)
+        assert error.value.exit_code == 6
+        assert "\n" not in str(error.value)
+        assert str(path) in str(error.value)
+    with pytest.raises(ModelError, match="no weights there"):
+        weights.load(tmp_path / "missing.safetensors")
+
+
+def test_another_architecture(tmp_path: Path) -> None:
+    model = Localizer(**TINY)
+    model.config["embedding"] = 99
+    path = tmp_path / "odd.safetensors"
+    weights.save(model, path, {})
+    with pytest.raises(ModelError, match="do not fit") as error:
+        weights.load(path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.slow
+def test_the_real_weights_load() -> None:
+    model = weights.load("base")
+    assert weights.find("base").stat().st_size <= 25_000_000
+    assert model.grid_stride == 16
+    with torch.inference_mode():
+        v = model.visual(torch.randint(0, 256, (1, 3, 480, 960), dtype=torch.uint8), wrap=True)
+        h = model.sound_embedding(model.sound_features(torch.randn(16_000)).mean(0, keepdim=True))
+        raw = model.respond(v, h)
+    assert raw.shape == (1, 30, 60)
+    assert raw.abs().max() <= 1.0

@@ -1,0 +1,100 @@
+"""Sound features of a track: streaming equals the whole, sliding pooling equals brute force, silence is silent."""
+
+import numpy as np
+import pytest
+import torch
+
+from pano_sound.localize.network import TINY, Localizer
+from pano_sound.localize.windows import SoundFeatures
+
+RATE = 16_000
+
+
+@pytest.fixture(scope="module")
+def model() -> Localizer:
+    torch.manual_seed(0)
+    model = Localizer(**TINY).eval()
+    for norm in model.listener.modules():  # statistics as after training, so that features are of size one
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            norm.train()
+            norm.momentum = None
+    with torch.no_grad():
+        model.sound_features(torch.randn(RATE * 20) * 0.1)
+    return model.eval()
+
+
+def heard(model: Localizer, wave: np.ndarray, *cuts: int) -> SoundFeatures:
+    features = SoundFeatures(model)
+    for part in np.split(wave, cuts):
+        features.add(part)
+    features.finish()
+    return features
+
+
+def noise(seconds: float, seed: int = 0) -> np.ndarray:
+    """Noise that gets louder and softer, so that places differ."""
+    rng = np.random.default_rng(seed)
+    n = round(seconds * RATE)
+    return (rng.normal(0, 0.1, n) * (1.2 + np.sin(np.arange(n) / 9000))).astype(np.float32)
+
+
+def test_streaming_equals_the_whole_track(model: Localizer) -> None:
+    wave = noise(75.3)
+    with torch.inference_mode():
+        whole = model.sound_features(torch.from_numpy(wave)).numpy()
+    cuts = np.sort(np.random.default_rng(1).integers(0, len(wave), 40))
+    for features in (heard(model, wave), heard(model, wave, *cuts)):
+        assert features.features.dtype == np.float16
+        assert features.features.shape == whole.shape == (len(features.times), 16)
+        np.testing.assert_allclose(features.features, whole, rtol=2e-3, atol=2e-3)
+    assert whole.std() > 0.05
+
+
+@pytest.mark.parametrize("window", [0.1, 1.0, 5.0, 1000.0])
+def test_pooling_equals_brute_force(model: Localizer, window: float) -> None:
+    features = heard(model, noise(20.0))
+    times = np.array([-3.0, 0.0, 0.4, 7.77, 12.0, 19.9, 31.0])
+    pooled, level = features.pooled(times, window), features.level(times, window)
+    assert pooled.dtype == np.float32
+    for t, got, decibels in zip(times, pooled, level, strict=True):
+        inside = np.abs(features.times - t) <= window / 2
+        if not inside.any():
+            inside[np.abs(features.times - t).argmin()] = True
+        np.testing.assert_allclose(got, features.features[inside].astype(np.float64).mean(0), atol=1e-6)
+        power = np.mean(10 ** (features.levels[inside] / 10))
+        assert decibels == pytest.approx(10 * np.log10(power), abs=0.5)  # the last cell is shorter
+
+
+def test_level_of_a_known_tone(model: Localizer) -> None:
+    t = np.arange(RATE * 10) / RATE
+    wave = np.where(t < 5, 0.1 * np.sin(2 * np.pi * 440 * t), 0.0).astype(np.float32)
+    level = heard(model, wave, 1, 3000, 90000).level([2.5, 7.5], 2.0)
+    assert level[0] == pytest.approx(-23.0, abs=0.05)  # a sine of amplitude 0.1: -20 dB - 3 dB
+    assert level[1] == -120.0
+
+
+def test_silence_carries_no_weight_beside_sound(model: Localizer) -> None:
+    loud = noise(4.0)
+    with_silence = np.concatenate([loud, np.zeros(6 * RATE, np.float32)])
+    features = heard(model, with_silence)
+    sounding = features.levels > -70
+    expected = features.features[sounding].astype(np.float64).mean(0)
+    np.testing.assert_allclose(features.pooled([5.0], 100.0)[0], expected, atol=1e-3)
+    np.testing.assert_allclose(
+        features.pooled([8.0], 2.0)[0],
+        features.features[np.abs(features.times - 8.0) <= 1.0].astype(np.float64).mean(0),
+        atol=1e-5,
+    )
+
+
+@pytest.mark.parametrize("samples", [0, 1, 399, 400, 5119, 5120, 5121])
+def test_short_tracks(model: Localizer, samples: int) -> None:
+    features = heard(model, np.full(samples, 0.1, np.float32))
+    assert len(features.features) == len(features.levels) == len(features.times) >= 1
+    assert np.isfinite(features.pooled([0.0, 9.0], 1.0)).all()
+    assert features.level([0.0], 1.0)[0] == pytest.approx(-20.0 if samples else -120.0, abs=0.01)
+
+
+def test_asking_too_early(model: Localizer) -> None:
+    with pytest.raises(RuntimeError, match="finish"):
+        SoundFeatures(model).pooled([0.0], 1.0)

@@ -1,0 +1,111 @@
+"""Training, on a handful of made pictures and sounds: the loss falls, and a stopped run goes on where it was."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pano_sound.localize.listener import BANDS, MelListener
+from pano_sound.localize.network import TINY, Localizer
+from pano_sound.train.data import Item
+from pano_sound.train.distil import CROP, Pupil, disturb
+from pano_sound.train.lessons import Lessons, SoundBank, box_cells
+from pano_sound.train.log import Log
+from pano_sound.train.loop import Head, Recipe, fit
+from pano_sound.train.scenes import Pasted
+
+LABELS = ("bell", "dog", "horn", "drum", "cat", "saw", "flute", "bird")
+
+
+@pytest.fixture
+def lessons(tmp_path: Path) -> Lessons:
+    """Eight labels, each with its own direction in feature space, for sounds, pictures and scenes."""
+    rng = np.random.default_rng(0)
+    sounds = [Item(Path("x"), label, "train") for label in (*LABELS, "rain") for _ in range(4)]
+    pictures = [Item(Path("x"), label, "train", (0.1, 0.1, 0.9, 0.9)) for label in (*LABELS, "cup") for _ in range(4)]
+    heard = {label: rng.normal(size=16) for label in (*LABELS, "rain")}
+    seen = {label: rng.uniform(0, 3, 16) for label in (*LABELS, "cup")}
+    bank = SoundBank.__new__(SoundBank)
+    bank.items, bank.edges = sounds, np.arange(len(sounds) + 1) * 5
+    bank.by_label = {}
+    for i, item in enumerate(sounds):
+        bank.by_label.setdefault(("train", item.label), []).append(i)
+    rows = [heard[item.label] + rng.normal(0, 0.3, 16) for item in sounds for _ in range(5)]
+    bank.features = torch.tensor(np.array(rows)[None], dtype=torch.float32)
+    maps = np.stack([np.tile(seen[item.label], (10, 10, 1)) for item in pictures]).astype(np.float16)
+    scenes = rng.uniform(0, 0.3, (10, 15, 30, 16)).astype(np.float16)
+    objects = []
+    for k in range(10):
+        label = LABELS[k % len(LABELS)]
+        scenes[k, 5:8, 10:14] = seen[label]
+        objects.append([Pasted(label, 320.0, 160.0, 448.0, 256.0)])
+    return Lessons(bank, pictures, maps, (scenes, objects), {label: [label] for label in LABELS})
+
+
+def test_a_few_steps_lower_the_loss(lessons: Lessons, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = Localizer(**TINY)
+    model.trunk.requires_grad_(False)
+    model.listener.requires_grad_(False)
+    head = Head(model)
+    recipe = Recipe(steps=25, scenes_per_step=4, rate=1e-2, mosaic=4)
+
+    def loss() -> float:
+        head.eval()
+        rng = np.random.default_rng(99)
+        with torch.no_grad():
+            return float(head.loss(lessons.pairs(rng, 2), lessons.scene_batch(rng, 4), recipe, rng)[0])
+
+    before = loss()
+    fit(head, lessons, recipe, tmp_path, Log(tmp_path / "log.jsonl"))
+    assert loss() < 0.8 * before
+    assert (tmp_path / "log.jsonl").read_text().count("\n") == 3
+
+    again = Head(Localizer(**TINY))
+    again.model.trunk.requires_grad_(False)
+    again.model.listener.requires_grad_(False)
+    fit(again, lessons, recipe, tmp_path, Log(tmp_path / "log.jsonl"))  # nothing is left to do but to read it
+    torch.testing.assert_close(again.model.look.weight, head.model.look.weight)
+
+
+def test_batches_say_what_belongs_together(lessons: Lessons) -> None:
+    batch = lessons.pairs(np.random.default_rng(0), silent=3)
+    sounds, pictures = batch["match"].shape
+    assert (sounds, pictures) == (len(LABELS) + 1, len(LABELS) + 3)
+    assert torch.equal(batch["match"][:8, :8], torch.eye(8, dtype=torch.bool))
+    assert not batch["match"][8:].any()
+    assert not batch["match"][:, 8:].any()
+    scene = lessons.scene_batch(np.random.default_rng(0), 6)
+    assert scene["targets"].shape == (6, 450)
+    assert scene["match"].diagonal().all()
+    assert ((scene["targets"] > 0.5).sum(1) == 12).all()
+
+
+def test_box_cells() -> None:
+    assert (box_cells(None, 10, 10) == 1).all()
+    half = box_cells((0.0, 0.0, 0.5, 1.0), 10, 10)
+    assert half[1:, 1:5].min() == 1
+    assert half[:, 6:].max() < 0.01
+
+
+def test_distillation_learns_and_disturbing_keeps_shape() -> None:
+    torch.manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(8, CROP, BANDS, generator=generator)
+    y = disturb(x, x.roll(1, 0), generator)
+    assert y.shape == x.shape
+    assert torch.isfinite(y).all()
+    assert (y >= 0).all()
+    pupil = Pupil(MelListener([4, 8, 8, 8, 16], [2, 2, 2, 2]), 6, 5, 3).train()
+    answers = torch.randn(8, 8, 6), torch.rand(8, 8, 5), torch.ones(8, 8), torch.arange(8) % 3
+    optimiser = torch.optim.Adam(pupil.parameters(), 1e-2)
+    first = None
+    for _ in range(15):
+        loss, parts = pupil.loss(x, *answers)
+        first = first or float(loss.detach())
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert set(parts) == {"embedding", "classes", "labels"}
+    assert float(loss.detach()) < first

@@ -1,0 +1,47 @@
+"""Losses against numbers worked out by hand."""
+
+import math
+
+import pytest
+import torch
+
+from pano_sound.train import losses
+
+
+def test_soft_maximum() -> None:
+    raw = torch.tensor([0.2, 0.9, -0.5])
+    assert float(losses.soft_maximum(raw, 1e-3)) == pytest.approx(0.9, abs=0.002)
+    assert float(losses.soft_maximum(torch.full((7,), 0.3), 0.1)) == pytest.approx(0.3)
+
+
+def test_contrast_of_equal_scores_is_chance() -> None:
+    assert float(losses.contrast(torch.zeros(4, 4), torch.eye(4, dtype=torch.bool), 0.1)) == pytest.approx(math.log(4))
+
+
+def test_contrast_with_two_right_answers_and_one_without() -> None:
+    match = torch.tensor([[True, True, False], [False, False, False]])
+    # Row 0: two of three are right, log(3/2). Columns 0 and 1: one of two is right, log(2).
+    expected = (math.log(3 / 2) + math.log(2)) / 2
+    assert float(losses.contrast(torch.zeros(2, 3), match, 1.0)) == pytest.approx(expected)
+
+
+def test_place_is_equation_8() -> None:
+    raw = torch.tensor([[0.0, math.log(3.0)]])
+    assert float(losses.place(raw, torch.tensor([[0.0, 2.0]]), 1.0)) == pytest.approx(math.log(4 / 3))
+    both = (math.log(4) + math.log(4 / 3)) / 2
+    assert float(losses.place(raw, torch.tensor([[1.0, 1.0]]), 1.0)) == pytest.approx(both)
+
+
+def test_inside_does_not_care_where_inside() -> None:
+    raw = torch.tensor([[9.0, -9.0, -9.0, -9.0]])
+    target = torch.tensor([[1.0, 1.0, 1.0, 0.0]])
+    assert float(losses.inside(raw, target, 1.0)) == pytest.approx(0.0, abs=1e-4)
+    assert float(losses.place(raw, target, 1.0)) > 5
+
+
+def test_presence_weighs_matches_like_the_rest() -> None:
+    scores = torch.tensor([[0.5, 0.5, 0.5, 0.5]])
+    match, known = torch.tensor([[True, False, False, False]]), torch.tensor([[True, True, True, False]])
+    assert float(losses.presence(scores, match, known, 10.0, 0.5)) == pytest.approx(math.log(2))
+    sure = losses.presence(torch.tensor([[0.9, 0.1, 0.1, 0.9]]), match, known, 10.0, 0.5)
+    assert float(sure) == pytest.approx(math.log(1 + math.exp(-4)))

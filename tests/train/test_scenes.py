@@ -1,0 +1,57 @@
+"""Made scenes: always the same for a seed, wrapped at the seam, and labelled where things really are."""
+
+import cv2
+import numpy as np
+import pytest
+
+from pano_sound.train.data import Item
+from pano_sound.train.scenes import HEIGHT, WIDTH, Pasted, SceneMaker, cells
+
+
+@pytest.fixture(scope="module")
+def maker(tmp_path_factory: pytest.TempPathFactory) -> SceneMaker:
+    folder = tmp_path_factory.mktemp("pictures")
+    cv2.imwrite(str(folder / "still.png"), np.full((240, 480, 3), 40, np.uint8))
+    items = []
+    for label in ("dog", "cat", "cup"):
+        path = folder / f"{label}.png"
+        cv2.imwrite(str(path), np.full((100, 120, 3), 220, np.uint8))
+        items.append(Item(path, label, "train", (0.1, 0.1, 0.9, 0.9)))
+    return SceneMaker([folder / "still.png"], items, ["dog", "cat"], seed=3)
+
+
+def test_the_same_scene_twice(maker: SceneMaker) -> None:
+    first, again = maker.make(5), maker.make(5)
+    assert np.array_equal(first.picture, again.picture)
+    assert first.objects == again.objects
+    assert not np.array_equal(first.picture, maker.make(6).picture)
+
+
+def test_things_are_where_the_labels_say(maker: SceneMaker) -> None:
+    crossing = 0
+    for i in range(30):
+        scene = maker.make(i)
+        assert scene.picture.shape == (HEIGHT, WIDTH, 3)
+        labels = [thing.label for thing in scene.objects]
+        assert labels
+        assert len(set(labels)) == len(labels)
+        grey = scene.picture.mean(axis=2)
+        for thing in scene.objects:
+            x, y = int((thing.x0 + thing.x1) / 2) % WIDTH, int((thing.y0 + thing.y1) / 2)
+            assert grey[y, x] > 120  # things are bright, the still is dark
+            crossing += thing.x1 > WIDTH
+        inside = np.zeros((HEIGHT, WIDTH), bool)
+        for thing in scene.objects:
+            columns = np.arange(int(thing.x0) - 4, int(thing.x1) + 5) % WIDTH
+            inside[max(0, int(thing.y0) - 4) : int(thing.y1) + 5, columns] = True
+        assert grey[~inside].max() < 60
+    assert crossing > 0
+
+
+def test_cells_of_a_thing_across_the_seam() -> None:
+    # Stride 32, a cell is the 32 pixels around pixel 32 i + 7: from 32 i - 8.5 to 32 i + 23.5.
+    covered = cells(Pasted("", 950.0, 55.5, 983.5, 87.5), 15, 30, 32)
+    assert covered[2].sum() == pytest.approx((983.5 - 950.0) / 32, abs=1e-5)
+    assert covered[2, 0] == pytest.approx(1.0)  # 951.5 … 983.5 is cell 0, seen once round
+    assert covered[2, 29] == pytest.approx(1.5 / 32)
+    assert covered[[0, 1, 3, 4]].sum() == 0
