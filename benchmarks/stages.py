@@ -1,0 +1,119 @@
+"""Time per stage of `pan` on one film: seconds per minute of film, and share of the whole.
+
+    python benchmarks/stages.py [FILM] [--model base] [--runs 3]
+
+Every stage is timed alone, `--runs` times in turn with the others, and its median taken: shares of one run can be
+compared between machines and days, seconds cannot.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pano_sound.camera.plan import plan
+from pano_sound.localize.weights import load
+from pano_sound.localize.windows import SoundFeatures
+from pano_sound.media.probe import probe
+from pano_sound.media.reader import VideoReader
+from pano_sound.media.sound import SoundReader
+from pano_sound.media.writer import VideoWriter
+from pano_sound.pipeline import BATCH, SOUND_BLOCK, analyse
+from pano_sound.settings import AnalyseSettings, RenderSettings
+from pano_sound.sphere.view import View, render_planes
+
+SAMPLE = Path(__file__).parents[1] / "samples" / "meadow.mp4"
+
+
+def stages(film: Path, model_name: str, folder: str) -> dict[str, float]:
+    """Seconds that each stage takes for the whole film."""
+    info, settings, rendering = probe(film), AnalyseSettings(model=model_name), RenderSettings()
+    model = load(model_name)
+    took: dict[str, float] = {}
+
+    def timed(name: str, began: float) -> None:
+        took[name] = took.get(name, 0.0) + time.perf_counter() - began
+
+    began = time.perf_counter()
+    blocks = list(SoundReader(film, model.sound_rate, info).blocks(SOUND_BLOCK))
+    timed("decode sound", began)
+    began = time.perf_counter()
+    sound = SoundFeatures(model)
+    for block in blocks:
+        sound.add(block)
+    sound.finish()
+    timed("listen (sound net)", began)
+
+    with VideoReader(film, info) as reader:
+        began = time.perf_counter()
+        small = list(reader.analysis_pictures(settings.every))
+        timed("decode for analysis", began)
+    pictures = iter(small)
+    while batch := list(islice(pictures, BATCH)):
+        at = np.array([t for t, _ in batch])
+        stack = torch.from_numpy(np.stack([rgb.transpose(2, 0, 1) for _, rgb in batch]))
+        with torch.inference_mode():
+            began = time.perf_counter()
+            v = model.visual(stack, wrap=True)
+            timed("look (visual net)", began)
+            began = time.perf_counter()
+            h = model.sound_embedding(torch.from_numpy(sound.pooled(at - info.start, settings.window)))
+            model.respond(v, h).numpy()
+            timed("attention", began)
+
+    soundmap = analyse(film, model=model_name)
+    began = time.perf_counter()
+    path = plan(soundmap)
+    timed("plan", began)
+
+    with VideoReader(film, info) as reader:
+        began = time.perf_counter()
+        for picture in reader.pictures():
+            time_base = picture.time_base
+        timed("decode for rendering", began)
+        out = os.path.join(folder, "out.mp4")
+        size = {"width": path.width, "height": path.height, "time_base": time_base, "fps": info.video.fps}
+        quality = {"codec": rendering.codec, "crf": rendering.crf, "preset": rendering.encoder_preset}
+        with VideoWriter(out, **size, **quality, source=info, sound_from=str(film), overwrite=True) as writer:
+            for picture in reader.pictures():
+                yaw, pitch, roll, hfov = path.at(picture.t)
+                began = time.perf_counter()
+                planes = render_planes(picture.planes, View(path.width, path.height, hfov), yaw, pitch, roll)
+                timed("render", began)
+                began = time.perf_counter()
+                writer.write(replace(picture, planes=planes))
+                timed("encode", began)
+    return took
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("film", nargs="?", type=Path, default=SAMPLE)
+    parser.add_argument("--model", default="base")
+    parser.add_argument("--runs", type=int, default=3)
+    args = parser.parse_args()
+    info = probe(args.film)
+    minutes = info.duration / 60
+    with tempfile.TemporaryDirectory() as folder:
+        runs = [stages(args.film, args.model, folder) for _ in range(args.runs)]
+    median = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
+    whole = sum(median.values())
+    video = info.video
+    print(f"{args.film.name}: {video.width}x{video.height}, {info.duration:.1f} s; median of {args.runs} runs")
+    print(f"{'stage':24}{'s per minute':>14}{'share':>8}")
+    for name, seconds in [*median.items(), ("all", whole)]:
+        print(f"{name:24}{seconds / minutes:14.2f}{seconds / whole:8.0%}")
+    print(f"{info.duration / whole:.2f} x real time on {torch.get_num_threads()} threads")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""Writes docs/cli.md, the command line's help as a page:  python docs/make_cli.py"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pano_sound.commands import COMMANDS, cli
+
+PAGE = Path(__file__).with_name("cli.md")
+
+
+def page() -> str:
+    """The text of docs/cli.md."""
+    parts = ["# The command line\n\nWritten by `python docs/make_cli.py`; a test keeps it true.\n"]
+    shape = {"terminal_width": 100, "max_content_width": 100, "help_option_names": ["-h", "--help"]}
+    top = click.Context(cli, info_name="pano-sound", **shape)
+    contexts = [top]
+    for name in COMMANDS:
+        command = cli.get_command(top, name)
+        assert command is not None
+        contexts.append(click.Context(command, info_name=name, parent=top, **shape))
+    for context in contexts:
+        parts.append(f"## {context.command_path}\n\n```text\n{context.get_help()}\n```\n")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

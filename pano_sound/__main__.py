@@ -1,0 +1,5 @@
+"""python -m pano_sound"""
+
+from .commands import main
+
+main()

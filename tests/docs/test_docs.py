@@ -1,0 +1,98 @@
+"""What README and docs say is run and compared."""
+
+import json
+import re
+import runpy
+import shlex
+import sys
+from pathlib import Path
+
+import films
+import pytest
+
+from pano_sound.camera.path import CameraPath
+from pano_sound.commands import main
+from pano_sound.errors import EXIT_CODES
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", ROOT / "docs" / "files.md", ROOT / "docs" / "cli.md"]
+
+
+def blocks(text: str, kind: str) -> list[str]:
+    return re.findall(rf"^```{kind}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[str]:
+    """Every `pano-sound …` line of the README, in order."""
+    lines = [line.partition("#")[0].strip() for block in blocks(README, "sh") for line in block.splitlines()]
+    return [line for line in lines if line.startswith("pano-sound ")]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with a film called input.mp4, and a tiny model in the place of `base`."""
+    import torch
+
+    from pano_sound.localize.network import TINY, Localizer
+    from pano_sound.localize.weights import save
+
+    path = tmp_path_factory.mktemp("readme")
+    films.make_film(path / "input.mp4", films.steady(15, 15), size=(256, 128), sound=films.tone(1.0))
+    torch.manual_seed(0)
+    save(Localizer(**TINY), path / "tiny.safetensors", {"name": "tiny", "version": "0"})
+    return path
+
+
+def test_every_command_of_the_readme_runs(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    assert len(commands()) >= 7
+    for line in commands():
+        words = shlex.split(line)
+        if words[1] in ("pan", "analyse", "overlay"):
+            words += ["--model", "tiny.safetensors"]
+        if words[1] != "probe":
+            words += ["-y"]
+        monkeypatch.setattr(sys, "argv", words)
+        with pytest.raises(SystemExit) as exit:
+            main()
+        assert exit.value.code == 0, line
+
+
+def test_the_python_example_runs(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    (folder / "out.mp4").unlink(missing_ok=True)
+    (code,) = blocks(README, "python")
+    code = code.replace('analyse("input.mp4")', 'analyse("input.mp4", model="tiny.safetensors")')
+    exec(compile(code, "README.md", "exec"), {})
+    assert (folder / "out.mp4").stat().st_size > 0
+
+
+def test_the_path_file_of_the_docs_is_one():
+    (example,) = blocks((ROOT / "docs" / "files.md").read_text(encoding="utf-8"), "json")
+    path = CameraPath.from_json(json.loads(example))
+    assert path.at(2.5)[0] == pytest.approx(40)
+
+
+def test_ci_runs_what_the_readme_says():
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    starts = [b.strip() for b in blocks(README, "sh") if ".venv/bin/pip" in b]
+    assert len(starts) == 2
+    for start in starts:
+        assert start in script
+
+
+def test_the_exit_codes_are_those_of_the_program():
+    table = dict(re.findall(r"^\| (\d+) \| (.*) \|$", README, re.MULTILINE))
+    assert table == {str(code): meaning for code, meaning in EXIT_CODES.items()}
+
+
+def test_the_command_line_page_is_up_to_date():
+    page = runpy.run_path(str(ROOT / "docs" / "make_cli.py"))["page"]()
+    assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == page, "run python docs/make_cli.py"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
