@@ -14,15 +14,16 @@ from fractions import Fraction
 from typing import Any
 
 import av
-from av.bitstream import BitStreamFilterContext
 
 from pano_sound.media.inputs import log, open_source
 from pano_sound.media.sound import rechunked, timeline
 
 _COPIED_INTO_MOV = {"aac", "mp3", "mp3float", "ac3", "eac3", "alac"}
 _COPIED = {"mov": _COPIED_INTO_MOV, "mp4": _COPIED_INTO_MOV | {"flac", "opus", "libopus"}}
-_DESCRIPTION_BYTES = {"flac": 34, "alac": 36, "opus": 19, "libopus": 19}
-"""How long these codecs' descriptions must be; without them a damaged file's packets cannot be muxed."""
+_DESCRIPTION_BYTES = {"aac": 2, "flac": 34, "alac": 36, "opus": 19, "libopus": 19}
+"""How long these codecs' descriptions must be to copy them.
+
+Without one a muxer stops at the first damaged packet. AAC in transport streams never has one."""
 _PLAYABLE = {
     "1 channels",
     "2 channels",
@@ -128,7 +129,7 @@ class Soundtrack:
     def _copied(self, sound: Any, stream: Any) -> Packets:
         shift = self._source.ticks(sound)
         last: int | None = None
-        for packet in self._out_of_transport_stream(sound):
+        for packet in self._source.packets(sound):
             time = packet.dts if packet.dts is not None else packet.pts
             if time is None:
                 continue
@@ -140,20 +141,6 @@ class Soundtrack:
             packet.pts = packet.dts if packet.pts is None else packet.pts - shift
             packet.stream = stream
             yield packet.dts * Fraction(sound.time_base), packet
-
-    def _out_of_transport_stream(self, sound: Any) -> Iterator[Any]:
-        """The packets, AAC without the headers that MPEG streams give it; muxers do that too, but stop at damage."""
-        if sound.codec_context.name != "aac" or sound.codec_context.extradata:
-            yield from self._source.packets(sound)
-            return
-        unwrap = BitStreamFilterContext("aac_adtstoasc", sound)
-        for packet in self._source.packets(sound):
-            try:
-                unwrapped = unwrap.filter(packet)
-            except av.FFmpegError:
-                self._source.damaged += 1
-                continue
-            yield from unwrapped
 
     def _encoded(self, sound: Any, stream: Any, rate: int, mix: str, layout: str) -> Packets:
         begin = (sound.start_time or 0) * Fraction(sound.time_base) - self._source.shift
