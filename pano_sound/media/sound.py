@@ -126,13 +126,20 @@ def _placed(source: Source, rate: int, layout: str, begin: Fraction) -> Iterator
         if not frame.samples or not frame.sample_rate:
             continue
         t = None if frame.pts is None else (frame.pts - shift) * time_base
-        if run is None or not run.goes_on_with(frame, t):
-            if run is not None:
-                yield from run.finish()
-            if t is None:
-                t = begin if run is None else run.expected
-            run = _Run(frame, t, round((t - begin) * rate), rate, layout)
-        yield from run.push(frame)
+        pieces: list[tuple[int, Samples]] = []
+        try:
+            if run is None or not run.goes_on_with(frame, t):
+                if run is not None:
+                    pieces += run.finish()
+                if t is None:
+                    t = begin if run is None else run.expected
+                run = _Run(frame, t, round((t - begin) * rate), rate, layout)
+            pieces += run.push(frame)
+        except (av.FFmpegError, ValueError):
+            # A damaged frame may claim channels that nothing can mix.
+            source.damaged += 1
+            run = None
+        yield from pieces
     if run is not None:
         yield from run.finish()
 
@@ -145,7 +152,7 @@ class _Run:
         self.expected = t
         self.at = at
         self.mix = _MIXES.get(layout)
-        target = layout if self.mix is None else _LAYOUTS[min(len(_floats(frame)), _MIXED_CHANNELS[layout])]
+        target = _MIXED_LAYOUTS.get(layout, layout)
         # Integers, because only to integers swresample mixes down without going beyond full scale.
         self.resampler = av.AudioResampler(format="s32p", layout=target, rate=rate)
         self.layout = target
@@ -153,24 +160,29 @@ class _Run:
     def goes_on_with(self, frame: Any, t: Fraction | None) -> bool:
         return _kind(frame) == self.kind and (t is None or abs(t - self.expected) <= _GAP)
 
-    def push(self, frame: Any) -> Iterator[tuple[int, Samples]]:
+    def push(self, frame: Any) -> list[tuple[int, Samples]]:
         self.expected += Fraction(frame.samples, frame.sample_rate)
         if self.mix is not None:
-            mixed = np.ascontiguousarray(self.mix(_floats(frame)), np.float32)
+            four = np.zeros((4, frame.samples), np.float32)
+            given = _floats(frame)[:4]
+            four[: len(given)] = given
+            mixed = np.ascontiguousarray(self.mix(four), np.float32)
             rate = frame.sample_rate
             frame = av.AudioFrame.from_ndarray(mixed, format="fltp", layout=self.layout)
             frame.sample_rate = rate
         frame.pts = None
-        yield from self._out(frame)
+        return self._out(frame)
 
-    def finish(self) -> Iterator[tuple[int, Samples]]:
-        yield from self._out(None)
+    def finish(self) -> list[tuple[int, Samples]]:
+        return self._out(None)
 
-    def _out(self, frame: Any) -> Iterator[tuple[int, Samples]]:
+    def _out(self, frame: Any) -> list[tuple[int, Samples]]:
+        pieces = []
         for out in self.resampler.resample(frame):
             samples = (out.to_ndarray() * np.float64(2.0**-31)).astype(np.float32)
-            yield self.at, samples
+            pieces.append((self.at, samples))
             self.at += samples.shape[1]
+        return pieces
 
 
 _MIXES = {
@@ -178,8 +190,7 @@ _MIXES = {
     "cardioids": lambda x: np.stack([x[0] + x[1], x[0] - x[1]]) / 2,
     "as is": lambda x: x,
 }
-_MIXED_CHANNELS = {"W": 1, "cardioids": 2, "as is": 8}
-_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+_MIXED_LAYOUTS = {"W": "mono", "cardioids": "stereo", "as is": "4.0"}
 
 
 def _kind(frame: Any) -> tuple[str, str, int]:
