@@ -19,6 +19,9 @@ from pano_sound.media.probe import MediaInfo, probe
 Plane = NDArray[np.uint8] | NDArray[np.uint16]
 
 _BT709 = 1
+_BEYOND_THE_END = 10
+"""A time stamp that is this many seconds after the film's end is damage."""
+
 _LIMITED_RANGE = 1
 _FULL_RANGE = 2
 
@@ -148,11 +151,15 @@ class VideoReader:
         return self._running
 
     def _decode(self) -> Iterator[tuple[Any, int]]:
-        """(frame, PTS): PTS always grow; frames without one follow the one before."""
+        """(frame, PTS): PTS always grow; frames without one that can be true follow the one before."""
         self.corrupt_frames = 0
         dropped = 0
         last: int | None = None
         step = 1 if not self.video.fps else max(1, round(1 / (self.video.fps * self.video.time_base)))
+        latest: int | None = None
+        if self.info.duration > 0:
+            end = Fraction(self.info.start) + Fraction(self.info.duration) + _BEYOND_THE_END
+            latest = int(end / self.video.time_base)
         with open_source(self.path) as source:
             stream = source.video
             if stream is None:
@@ -165,6 +172,8 @@ class VideoReader:
             for frame in source.frames(stream):
                 follows = 0 if last is None else last + step
                 pts = follows if frame.pts is None else frame.pts - shift
+                if last is not None and latest is not None and pts > latest:
+                    pts = follows  # Were it believed, all pictures after it would come too early.
                 if last is not None and pts <= last:
                     dropped += 1
                     self.corrupt_frames = source.damaged + dropped
