@@ -274,7 +274,7 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path, container, limit):
     code = f"""
         import resource, sys
         import numpy as np
-        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parents[1])]!r}
         from test_writer import OutputError, grey, writer
         resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
         rng = np.random.default_rng(0)
