@@ -93,7 +93,8 @@ def _grid_points(length: int, grid: int) -> NDArray[np.float64]:
     """Every `grid`-th of `length` positions, where cv2.resize by `grid` expects them, and one beyond each end."""
     if grid == 1:
         return np.arange(length, dtype=np.float64)
-    return grid * (np.arange(-1, -(-length // grid) + 1) + 0.5) - 0.5
+    cells = np.arange(-1, -(-length // grid) + 1, dtype=np.float64)
+    return grid * (cells + 0.5) - 0.5
 
 
 def sample(plane: Plane, u: Plane, v: Plane, *, smooth: bool = True) -> Plane:

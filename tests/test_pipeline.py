@@ -1,0 +1,97 @@
+import av
+import films
+import numpy as np
+import pytest
+import torch
+
+import pano_sound
+from pano_sound.errors import OutputError
+from pano_sound.localize.network import TINY, Localizer
+from pano_sound.localize.weights import save
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save(Localizer(**TINY), path, {"name": "tiny", "version": "0"})
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory):
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    return films.make_film(path, films.steady(20, 10, start=1), size=(256, 128), sound=films.tone(2.0), sound_start=1)
+
+
+def test_progress_goes_forward_through_every_stage(film, tiny, tmp_path):
+    seen = []
+    pano_sound.pan(film, tmp_path / "out.mp4", model=tiny, progress=lambda *step: seen.append(step))
+    assert list(dict.fromkeys(stage for stage, _, _ in seen)) == ["listen", "look", "render"]
+    for stage in ("listen", "look", "render"):
+        done = [d for s, d, _ in seen if s == stage]
+        total = {t for s, _, t in seen if s == stage}
+        assert done == sorted(done)
+        assert total == {done[-1]}
+        assert done[-1] == pytest.approx(2.0, abs=0.11)
+
+
+def test_stopping_from_progress_leaves_nothing(film, tiny, tmp_path):
+    class StopError(Exception):
+        pass
+
+    def stop(stage, done, total):
+        if stage == "render" and done > 0.5:
+            raise StopError
+
+    with pytest.raises(StopError):
+        pano_sound.pan(film, tmp_path / "out.mp4", model=tiny, progress=stop)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_output_that_cannot_be_is_refused_before_any_work(film, tmp_path):
+    with pytest.raises(OutputError):
+        pano_sound.pan(film, film, overwrite=True, model="there is no such model")
+
+
+@pytest.mark.parametrize("wrong", [{"fov": 500.0}, {"signal": "nose"}, {"every": float("nan")}])
+def test_options_out_of_range(film, tmp_path, wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        pano_sound.pan(film, tmp_path / "out.mp4", **wrong)
+
+
+def test_options_that_are_none(film, tmp_path):
+    with pytest.raises(TypeError, match="unknown option 'fow'"):
+        pano_sound.pan(film, tmp_path / "out.mp4", fow=80)
+
+
+def test_times_are_the_films_own(film, tiny):
+    soundmap = pano_sound.analyse(film, model=tiny, every=0.5)
+    assert soundmap.times == pytest.approx([1.0, 1.5, 2.0, 2.5])
+    assert soundmap.level_db.min() > -20
+    path = pano_sound.plan(soundmap)
+    assert path.times[0] == pytest.approx(1.0)
+    assert path.times[-1] >= 2.9
+
+
+def test_sound_that_comes_late_is_silence_before(tiny, tmp_path):
+    film = films.make_film(
+        tmp_path / "late.mp4", films.steady(40, 10), size=(256, 128), sound=films.tone(2.0), sound_start=2
+    )
+    soundmap = pano_sound.analyse(film, model=tiny, window=0.5, every=0.5)
+    assert (soundmap.level_db[:3] < -60).all()
+    assert (soundmap.level_db[5:] > -20).all()
+    assert (soundmap.response[:3] == 0).all()
+
+
+def test_ten_bits_stay_ten_bits(tiny, tmp_path):
+    film = films.make_film(
+        tmp_path / "deep.mkv", films.steady(6, 10), size=(256, 128), codec="libx265", pix_fmt="yuv420p10le"
+    )
+    pano_sound.pan(film, tmp_path / "out.mkv", model=tiny)
+    with av.open(str(tmp_path / "out.mkv")) as out:
+        assert out.streams.video[0].codec_context.pix_fmt == "yuv420p10le"
+        levels = [int(np.median(f.to_ndarray()[: f.height])) for f in out.decode(video=0)]
+    with av.open(str(film)) as source:
+        before = [int(np.median(f.to_ndarray()[: f.height])) for f in source.decode(video=0)]
+    assert np.abs(np.array(levels) - before).max() <= 8

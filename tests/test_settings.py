@@ -1,0 +1,32 @@
+from dataclasses import fields
+
+import pytest
+
+from pano_sound.settings import PRESETS, AnalyseSettings, PlanSettings, RenderSettings, option_name, parse_size
+
+
+@pytest.mark.parametrize("kind", [AnalyseSettings, PlanSettings, RenderSettings])
+def test_every_option_has_help_and_a_default_in_its_range(kind):
+    kind()
+    for f in fields(kind):
+        assert f.metadata["help"].endswith(".")
+        assert option_name(f.name) == "--" + f.name.replace("_", "-")
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_are_complete_and_given_options_win(preset):
+    resolved = PlanSettings(preset=preset, fov=77.0).resolved()
+    assert resolved.fov == 77.0
+    assert all(getattr(resolved, name) == value for name, value in PRESETS[preset].items() if name != "fov")
+    assert set(PRESETS[preset]) == {f.name for f in fields(PlanSettings)} - {"preset", "mechanism"}
+
+
+@pytest.mark.parametrize(("text", "size"), [("1280x720", (1280, 720)), ("64X64", (64, 64))])
+def test_sizes(text, size):
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "x", "1280", "1280x", "-2x4", "63x64", "1281x720", "99999x2", "1280x720x3"])
+def test_sizes_that_are_none(text):
+    with pytest.raises(ValueError, match="--size"):
+        parse_size(text)

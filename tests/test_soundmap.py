@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+
+from pano_sound.errors import DataFileError
+from pano_sound.localize.soundmap import FORMAT, SoundMap
+
+
+@pytest.fixture
+def soundmap():
+    rng = np.random.default_rng(0)
+    response = rng.uniform(-1, 1, (3, 4, 8)).astype(np.float16)
+    levels = np.array([-20, -80, -30], np.float32)
+    return SoundMap(np.array([0.0, 0.5, 1.0]), response, levels, 0.1, (0.0, 0.5), {"path": "é.mp4"}, {"every": 0.5})
+
+
+def test_a_saved_map_comes_back(soundmap, tmp_path):
+    soundmap.save(tmp_path / "a.soundmap.npz")
+    back = SoundMap.load(tmp_path / "a.soundmap.npz")
+    assert (back.response == soundmap.response).all()
+    assert (back.times == soundmap.times).all()
+    assert (back.source, back.settings, back.calibration) == (soundmap.source, soundmap.settings, (0.0, 0.5))
+    assert [p.name for p in tmp_path.iterdir()] == ["a.soundmap.npz"]
+
+
+def test_both_mechanisms_by_hand():
+    response = np.array([[[0.2, -0.4]]], np.float16)
+    soundmap = SoundMap(np.zeros(1), response, np.zeros(1, np.float32), 0.2, (0, 1))
+    assert soundmap.saliency(1)[0, 0, 0] == pytest.approx(1 / (1 + np.exp(-0.6 / 0.2)), abs=1e-3)
+    assert soundmap.saliency(2)[0, 0, 0] == pytest.approx(1 / (1 + np.exp(-0.2 / 0.2)), abs=1e-3)
+
+
+def test_confidence_is_nothing_in_silence(soundmap):
+    assert soundmap.confidence()[1] == 0
+    assert (soundmap.confidence()[[0, 2]] > 0).all()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": np.array("pano-sound.soundmap/9")},
+        {"times": np.array([0.0, 0.5])},
+        {"times": np.array([0.0, 0.5, 0.5])},
+        {"response": np.zeros((3, 4))},
+        {"about": np.array("{}")},
+        {"about": np.array("not json")},
+        {"about": np.array({"a": 1}, dtype=object)},
+    ],
+)
+def test_files_that_do_not_fit_are_refused(soundmap, tmp_path, change):
+    soundmap.save(tmp_path / "a.npz")
+    with np.load(tmp_path / "a.npz") as good:
+        parts = dict(good)
+    assert str(parts["format"]) == FORMAT
+    np.savez(tmp_path / "b.npz", **{**parts, **change})
+    with pytest.raises(DataFileError):
+        SoundMap.load(tmp_path / "b.npz")
