@@ -32,8 +32,10 @@ Path = str | os.PathLike[str]
 Progress = Callable[[str, float, float], None]
 
 ROWS, COLUMNS = 480, 960
-BATCH = 8
+BATCH = 4
 SOUND_BLOCK = 20.0
+# Below this share of its sounding time in which the network is sure, a film's user is told.
+RARELY = 0.1
 
 
 def analyse(src: Path, *, progress: Progress | None = None, **options: Any) -> SoundMap:
@@ -145,7 +147,7 @@ def _analyse(info: MediaInfo, settings: AnalyseSettings, progress: Progress) -> 
             progress("look", float(at[-1]) - info.start, info.duration)
     progress("look", info.duration, info.duration)
     width, height = info.eye
-    return SoundMap(
+    soundmap = SoundMap(
         times=np.array(times),
         response=np.concatenate(responses),
         level_db=np.concatenate(levels).astype(np.float32),
@@ -160,6 +162,10 @@ def _analyse(info: MediaInfo, settings: AnalyseSettings, progress: Progress) -> 
         },
         settings=settings.to_json(),
     )
+    heard = soundmap.level_db > SILENCE_DB
+    if heard.any() and (soundmap.confidence()[heard] > 0.5).mean() < RARELY:
+        log.warning("%s: hardly anything in the picture seems to make its sound: the view mostly holds", info.path)
+    return soundmap
 
 
 def _render(

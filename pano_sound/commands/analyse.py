@@ -18,6 +18,7 @@ from .options import (
     settings_options,
     source_argument,
     verbosity,
+    wrote,
 )
 
 
@@ -44,6 +45,7 @@ def command(
     with Progress(quiet) as progress:
         soundmap = analyse(source, progress=progress, **options)
     soundmap.save(output)
+    wrote(output, quiet)
     if as_json:
         look, _ = mean_direction(soundmap.saliency())
         rows = [

@@ -131,6 +131,12 @@ class Progress:
         self.bar.update(done - self.bar.n)
 
 
+def wrote(output: Path, quiet: bool) -> None:
+    """Say on a terminal that the work is done."""
+    if not quiet and sys.stderr.isatty():
+        print(f"wrote {output}", file=sys.stderr)
+
+
 source_argument = click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
 overwrite_option = click.option("-y", "--overwrite", is_flag=True, help="Replace the output if it exists.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")

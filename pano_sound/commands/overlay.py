@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ..settings import AnalyseSettings, RenderSettings
-from .options import Progress, output_option, overwrite_option, settings_options, source_argument, verbosity
+from .options import Progress, output_option, overwrite_option, settings_options, source_argument, verbosity, wrote
 
 
 @click.command("overlay")
@@ -50,3 +50,4 @@ def command(
         else:
             soundmap = SoundMap.load(soundmap_file)
         overlay(source, soundmap, output, overwrite=overwrite, progress=progress, **rendering)
+    wrote(output, quiet)

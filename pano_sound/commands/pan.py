@@ -17,6 +17,7 @@ from .options import (
     settings_options,
     source_argument,
     verbosity,
+    wrote,
 )
 
 
@@ -39,5 +40,6 @@ def command(source: Path, output: Path, overwrite: bool, options: dict[str, Any]
 
     with Progress(quiet) as progress:
         path = pan(source, output, overwrite=overwrite, progress=progress, **options)
+    wrote(output, quiet)
     if as_json:
         click.echo(json.dumps({"output": str(output), "path": path.to_json()}))

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ..settings import PlanSettings
-from .options import check_data_output, json_option, output_option, overwrite_option, settings_options, verbosity
+from .options import check_data_output, json_option, output_option, overwrite_option, settings_options, verbosity, wrote
 
 ENDING = ".soundmap.npz"
 
@@ -37,5 +37,6 @@ def command(
 
     path = plan(SoundMap.load(soundmap), **options)
     path.save(output)
+    wrote(output, quiet)
     if as_json:
         click.echo(json.dumps({"output": str(output), "path": path.to_json()}))

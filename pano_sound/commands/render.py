@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ..settings import PlanSettings, RenderSettings, parse_size
-from .options import Progress, output_option, overwrite_option, settings_options, source_argument, verbosity
+from .options import Progress, output_option, overwrite_option, settings_options, source_argument, verbosity, wrote
 
 
 @click.command("render")
@@ -42,3 +42,4 @@ def command(
     camera = CameraPath.load(path).with_view(size, view["fov"])
     with Progress(quiet) as progress:
         render(source, camera, output, overwrite=overwrite, progress=progress, **options)
+    wrote(output, quiet)

@@ -24,7 +24,7 @@ def stamps(path):
 
 
 def test_pan_is_the_three_steps_in_a_row(run, film, tmp_path):
-    done = run("pan", film, "-o", "out.mp4", "--json", model=True)
+    done = run("pan", film, "-o", "out.mp4", "--json", "-q", model=True)
     assert (done.returncode, done.stderr) == (0, "")
     path = json.loads(done.stdout)["path"]
     assert path["format"] == "pano-sound.path/1"
@@ -50,7 +50,7 @@ def test_render_takes_another_size_and_field_of_view(run, film, tmp_path):
 
 
 def test_overlay_is_still_a_sphere_with_its_sound(run, film, tmp_path):
-    done = run("overlay", film, "-o", "heard.mp4", model=True)
+    done = run("overlay", film, "-o", "heard.mp4", "-q", model=True)
     assert (done.returncode, done.stderr) == (0, "")
     probed = json.loads(run("probe", "heard.mp4", "--json").stdout)
     assert probed["spherical"]["projection"] == "equirectangular"
