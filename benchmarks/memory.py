@@ -2,7 +2,7 @@
 
     python benchmarks/memory.py [--minutes 10]
 
-The films are a sample's picture and sound over and over, encoded once. Peak resident memory is what the operating
+The films are a sample's packets over and over. Peak resident memory is what the operating
 system counted for the whole process.
 """
 
@@ -13,49 +13,30 @@ import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 
 import av
-
-from pano_sound.media.reader import VideoReader
-from pano_sound.media.writer import VideoWriter
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "meadow.mp4"
 
 
 def make(path: Path, seconds: float) -> None:
-    """Write `seconds` of the sample's pictures, again and again, with its sound over and over beside them."""
-    wave = path.with_suffix(".flac")
-    _sound(wave, seconds)
-    tick = Fraction(1, 30)
-    with VideoWriter(
-        path, width=1920, height=960, time_base=tick, fps=Fraction(30), preset="ultrafast", sound_from=wave,
-        spherical=True,
-    ) as writer:  # fmt: skip
-        number = 0
-        while number < seconds * 30:
-            with VideoReader(SAMPLE) as reader:
-                for picture in reader.pictures():
-                    if number < seconds * 30:
-                        writer.write(replace(picture, pts=number, time_base=tick))
-                    number += 1
-
-
-def _sound(path: Path, seconds: float) -> None:
-    with av.open(str(path), "w") as out:
-        track = out.add_stream("flac", rate=48000, layout="mono")
-        done = 0
-        while done < seconds * 48000:
+    """Write the sample's packets, picture and sound, again and again until there are `seconds` of film."""
+    with av.open(str(path), "w") as out, av.open(str(SAMPLE)) as first:
+        streams = {s.type: out.add_stream_from_template(s) for s in (first.streams.video[0], first.streams.audio[0])}
+        begin = 0.0
+        while begin < seconds:
             with av.open(str(SAMPLE)) as film:
-                to = av.AudioResampler("s16", "mono", 48000)
-                for frame in film.decode(audio=0):
-                    for piece in to.resample(frame):
-                        piece.pts, piece.time_base = done, Fraction(1, 48000)
-                        done += piece.samples
-                        out.mux(track.encode(piece))
-        out.mux(track.encode(None))
+                length = film.duration / av.time_base
+                for packet in film.demux(video=0, audio=0):
+                    if packet.dts is None:
+                        continue
+                    stream = packet.stream
+                    shift = round(begin / stream.time_base)
+                    packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
+                    packet.stream = streams[stream.type]
+                    out.mux(packet)
+            begin += length
 
 
 def peak_of_pan(film: Path) -> float:
