@@ -6,12 +6,14 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from ..errors import PanoSoundError
 from ..localize import weights
 from . import direction, localization
+from .speed import speed
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m pano_sound.evaluate", description=__doc__)
     parser.add_argument("data", type=Path, help="folder with sounds.csv, pictures.csv, pairs.csv and pano/")
     parser.add_argument("--model", default="base", help="name or path of the weights (default: base)")
-    parser.add_argument("--only", choices=("pictures", "direction"), help="one of the two measurements")
+    parser.add_argument("--only", choices=("pictures", "direction", "speed"), help="one of the measurements")
     parser.add_argument("--draws", type=int, default=1000, help="four-picture draws (default: 1000)")
     parser.add_argument("--turns", type=int, default=3, help="random yaws per scene (default: 3)")
     parser.add_argument("--window", type=float, default=5.0, help="seconds of sound per picture (default: 5)")
@@ -30,15 +32,19 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if given.threads:
         torch.set_num_threads(given.threads)
-    out: dict[str, object] = {"model": str(given.model)}
+    out: dict[str, Any] = {"model": str(given.model)}
     try:
         model = weights.load(given.model)
-        if given.only != "direction":
+        if given.only in (None, "speed"):
+            out["speed"] = speed(given.model)
+            if not given.json:
+                print("\n".join(f"{name:<30}{value:g}" for name, value in out["speed"].items()))
+        if given.only in (None, "pictures"):
             result = localization.four_pictures(model, given.data, given.draws, given.seed)
             out["pictures"] = result.as_json()
             if not given.json:
                 print(result)
-        if given.only != "pictures":
+        if given.only in (None, "direction"):
             reading = direction.Reading(given.window, given.smooth)
             scenes = direction.read_scenes(model, given.data)
             bank = direction.sound_bank(model, given.data)

@@ -7,7 +7,6 @@ knows what usually sounds.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,11 +61,11 @@ class Result:
     in_box: Share = field(default_factory=Share)
     centre_in_box: Share = field(default_factory=Share)
     box_area: float = float("nan")
-    by_label: dict[str, Share] = field(default_factory=lambda: defaultdict(Share))
+    by_label: dict[str, Share] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Plain numbers."""
-        return {**asdict(self), "by_label": {k: asdict(v) for k, v in self.by_label.items()}}
+        return asdict(self)
 
     def __str__(self) -> str:
         worst = sorted(self.by_label.items(), key=lambda pair: pair[1].value)
@@ -146,7 +145,7 @@ def four_pictures(model: Localizer, data: Path, draws: int = 1000, seed: int = 0
         another = int(rng.choice(of_sound[str(rng.choice([n for n in sorted(of_sound) if n != label]))]))
         found = int(peaks[sound, shown].argmax()) == 0
         result.right.add(found)
-        result.by_label[label].add(found)
+        result.by_label.setdefault(label, Share()).add(found)
         result.shuffled.add(int(peaks[another, shown].argmax()) == 0)
         result.picture_only.add(int(unheard[shown].argmax()) == 0)
         box = pictures[right].box

@@ -178,7 +178,7 @@ def channels_last(module: nn.Module) -> None:
 def make_trunk(name: str, stride: int, **options: object) -> Trunk:
     """The trunk of that name: 'lite0' or 'tiny'. Raises ValueError for another name."""
     if name == "lite0":
-        return EfficientNetLite0(stride, **options)  # type: ignore[arg-type]
+        return EfficientNetLite0(stride, **options)
     if name == "tiny":
         return TinyTrunk(stride, **options)  # type: ignore[arg-type]
     raise ValueError(f"no trunk is called {name!r} (there are 'lite0' and 'tiny')")

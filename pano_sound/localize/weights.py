@@ -1,4 +1,4 @@
-"""Weights on disk: safetensors files that carry their architecture, kept as float16 and used as float32.
+"""Weights on disk: safetensors files that carry their architecture, their matrices kept as float16 and used as float32.
 
 A model's name stands for `weights/NAME.safetensors`, in the installed package or at the top of a checkout; a path
 stands for itself.
@@ -74,15 +74,16 @@ def load(
     network.requires_grad_(False).eval()
     channels_last(network)
     network.to(device or "cpu")
-    if torch.device(device or "cpu").type == "cpu" and _has_bfloat16():
+    if torch.device(device or "cpu").type == "cpu" and has_bfloat16():
         network.precision = torch.bfloat16
     return network
 
 
 def save(model: Localizer, path: str | os.PathLike[str], metadata: dict[str, str]) -> None:
-    """Write a model as float16. `metadata` (name, version, …) is kept beside format and config."""
+    """Write a model, its matrices as float16. `metadata` (name, version, …) is kept beside format and config."""
     state = {
-        k: (v.detach().half() if v.is_floating_point() else v.detach()).contiguous().cpu()
+        # Biases and statistics are small in number, and some of them too small or too large for float16.
+        k: (v.detach().half() if v.dim() > 1 and v.is_floating_point() else v.detach()).contiguous().cpu()
         for k, v in model.state_dict().items()
     }
     at = Path(path)
@@ -132,7 +133,7 @@ def describe(path: Path) -> dict[str, Any]:
     }
 
 
-def _has_bfloat16() -> bool:
+def has_bfloat16() -> bool:
     """Whether this processor multiplies bfloat16 natively; elsewhere autocast to it would be slower."""
     check = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
     return bool(check and check())

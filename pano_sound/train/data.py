@@ -150,7 +150,7 @@ def cached_maps(
             store[first : first + len(maps)] = maps
             done_at.write_text(str(first + len(maps)))
             bar.update(len(maps))
-    return np.load(at, mmap_mode="r")
+    return np.load(at, mmap_mode="r")[:count]
 
 
 def _ahead(

