@@ -27,16 +27,17 @@ def make(path: Path, seconds: float) -> None:
         begin = 0.0
         while begin < seconds:
             with av.open(str(SAMPLE)) as film:
-                length = film.duration / av.time_base
+                end = begin
                 for packet in film.demux(video=0, audio=0):
                     if packet.dts is None:
                         continue
                     stream = packet.stream
+                    end = max(end, begin + float((packet.pts + packet.duration) * stream.time_base))
                     shift = round(begin / stream.time_base)
                     packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
                     packet.stream = streams[stream.type]
                     out.mux(packet)
-            begin += length
+            begin = end
 
 
 def peak_of_pan(film: Path) -> float:
