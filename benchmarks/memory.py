@@ -37,7 +37,7 @@ def make(path: Path, seconds: float) -> None:
                     packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
                     packet.stream = streams[stream.type]
                     out.mux(packet)
-            begin = end
+            begin = end + 0.1  # room for time stamps before 0: B-frames, AAC priming
 
 
 def peak_of_pan(film: Path) -> float:
