@@ -95,7 +95,7 @@ class Localizer(nn.Module):
 
     def embed_map(self, features: Tensor) -> Tensor:
         """Trunk map (n, channels, rows, columns) -> unit vectors (n, D, rows, columns)."""
-        return F.normalize(self.look(features), dim=1)
+        return F.normalize(self.look(features).float(), dim=1)
 
     def visual(self, pictures: Tensor, wrap: bool) -> Tensor:
         """Visual embedding of every cell.
@@ -115,8 +115,7 @@ class Localizer(nn.Module):
         self.trunk.set_wrap(wrap)
         x = pictures.float().contiguous(memory_format=torch.channels_last)
         with torch.autocast(x.device.type, self.precision, enabled=self.precision != torch.float32):
-            features = self.trunk(x)
-        return self.embed_map(features.float())
+            return self.embed_map(self.trunk(x))
 
     def sound_features(self, wave: Tensor) -> Tensor:
         """Wave (samples,), float32 mono in [-1, 1] at `sound_rate` -> features (k, F), `sound_step` s apart."""

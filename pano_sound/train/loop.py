@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -59,8 +58,7 @@ class Head(nn.Module):
         with torch.autocast(features.device.type, torch.bfloat16, enabled=weights.has_bfloat16()):
             with torch.no_grad():
                 features = self.model.trunk.last(features)
-            projected = self.model.look(features)
-        return F.normalize(projected.float(), dim=1).flatten(2)
+            return self.model.embed_map(features).flatten(2)
 
     def loss(
         self, batch: dict[str, Tensor], scenes: dict[str, Tensor], recipe: Recipe, rng: np.random.Generator
