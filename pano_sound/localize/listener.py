@@ -76,9 +76,7 @@ class MelListener(nn.Module):
         self.stem = nn.Sequential(
             nn.Conv2d(1, widths[0], 3, 2, 1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True)
         )
-        self.blocks = nn.Sequential(
-            *(Separable(widths[i], widths[i + 1], strides[i]) for i in range(len(strides)))
-        )
+        self.blocks = nn.Sequential(*(Separable(widths[i], widths[i + 1], strides[i]) for i in range(len(strides))))
 
     @property
     def step(self) -> float:

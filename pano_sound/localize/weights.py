@@ -121,7 +121,8 @@ def describe(path: Path) -> dict[str, Any]:
     metadata = read_metadata(path)
     with safe_open(path, "pt") as file:
         parameters = sum(
-            torch.Size(file.get_slice(key).get_shape()).numel() for key in file.keys()  # noqa: SIM118
+            torch.Size(file.get_slice(key).get_shape()).numel()
+            for key in file.keys()  # noqa: SIM118
         )
     return {
         "name": path.stem,

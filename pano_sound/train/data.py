@@ -140,6 +140,8 @@ def cached_maps(
     folder.mkdir(parents=True, exist_ok=True)
     done = int(done_at.read_text()) if done_at.exists() and at.exists() else 0
     store = np.lib.format.open_memmap(at, mode="r+") if done else None
+    if store is not None and len(store) < count:
+        store = _longer(at, store, done, count)
     with ThreadPoolExecutor(2) as pool, tqdm(total=count, initial=done, desc=name) as bar:
         for first, pictures in _ahead(pool, picture, range(done, count), batch):
             x = torch.from_numpy(pictures).permute(0, 3, 1, 2)  # channels last in memory
@@ -151,6 +153,16 @@ def cached_maps(
             done_at.write_text(str(first + len(maps)))
             bar.update(len(maps))
     return np.load(at, mmap_mode="r")[:count]
+
+
+def _longer(at: Path, store: NDArray[np.float16], done: int, count: int) -> NDArray[np.float16]:
+    """The same memory-mapped file with room for `count` maps, the first `done` of which are kept."""
+    part = at.with_suffix(".part")
+    longer = np.lib.format.open_memmap(part, mode="w+", dtype=np.float16, shape=(count, *store.shape[1:]))
+    longer[:done] = store[:done]
+    longer.flush()
+    part.replace(at)
+    return longer
 
 
 def _ahead(

@@ -1,10 +1,10 @@
 """What training asks for. Every function takes raw responses (cosines) and a temperature.
 
-    contrast   the right sound for a picture and the right picture for a sound, of all in the batch
-    place      equation 8 of the paper: attention should lie where it is known to sound
-    inside     the same, without saying how it is spread over the thing
-    presence   the raw response itself: high where the thing is that sounds, low for everything else, so that
-               it can be used as a confidence (off-screen and ambient sounds are the negatives that count)
+contrast   the right sound for a picture and the right picture for a sound, of all in the batch
+place      equation 8 of the paper: attention should lie where it is known to sound
+inside     the same, without saying how it is spread over the thing
+presence   the raw response itself: high where the thing is that sounds, low for everything else, so that
+           it can be used as a confidence (off-screen and ambient sounds are the negatives that count)
 """
 
 from __future__ import annotations

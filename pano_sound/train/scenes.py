@@ -185,6 +185,7 @@ def cells(thing: Pasted, rows: int, columns: int, stride: int) -> NDArray[np.flo
     """Share of each cell that an object covers, (rows, columns) in [0, 1]; columns wrap round.
 
     A cell is the square of `stride` pixels around the pixel that it looks at (`trunks.py`: stride * i + 7)."""
+
     def cover(first: float, last: float, count: int, period: int | None) -> NDArray[np.float64]:
         begin = np.arange(count) * stride + 7.5 - stride / 2
         total = np.zeros(count)

@@ -1,0 +1,22 @@
+import numpy as np
+import torch
+
+from pano_sound.train.data import cached_maps
+
+
+def test_a_cache_is_kept_and_grows(tmp_path):
+    asked = []
+
+    def picture(i):
+        asked.append(i)
+        return np.full((4, 4, 3), i, np.uint8)
+
+    def trunk(x: torch.Tensor) -> torch.Tensor:
+        return x[:, :, ::2, ::2]
+
+    for count, new in ((3, [0, 1, 2]), (3, []), (7, [3, 4, 5, 6]), (5, [])):
+        asked.clear()
+        maps = cached_maps(tmp_path, "maps", count, picture, trunk, batch=2)
+        assert sorted(asked) == new
+        assert maps.shape == (count, 2, 2, 3)
+        assert maps[:, 0, 0, 0].tolist() == list(range(count))
