@@ -152,7 +152,7 @@ def _analyse(info: MediaInfo, settings: AnalyseSettings, progress: Progress) -> 
         response=np.concatenate(responses),
         level_db=np.concatenate(levels).astype(np.float32),
         temperature=model.temperature,
-        calibration=getattr(model, "calibration", (0.05, 0.4)),
+        presence=model.presence,
         source={
             "path": os.path.basename(info.path),
             "size_bytes": info.size_bytes,

@@ -10,7 +10,7 @@ def soundmap():
     rng = np.random.default_rng(0)
     response = rng.uniform(-1, 1, (3, 4, 8)).astype(np.float16)
     levels = np.array([-20, -80, -30], np.float32)
-    return SoundMap(np.array([0.0, 0.5, 1.0]), response, levels, 0.1, (0.0, 0.5), {"path": "é.mp4"}, {"every": 0.5})
+    return SoundMap(np.array([0.0, 0.5, 1.0]), response, levels, 0.1, (10.0, 0.2), {"path": "é.mp4"}, {"every": 0.5})
 
 
 def test_a_saved_map_comes_back(soundmap, tmp_path):
@@ -18,7 +18,7 @@ def test_a_saved_map_comes_back(soundmap, tmp_path):
     back = SoundMap.load(tmp_path / "a.soundmap.npz")
     assert (back.response == soundmap.response).all()
     assert (back.times == soundmap.times).all()
-    assert (back.source, back.settings, back.calibration) == (soundmap.source, soundmap.settings, (0.0, 0.5))
+    assert (back.source, back.settings, back.presence) == (soundmap.source, soundmap.settings, (10.0, 0.2))
     assert [p.name for p in tmp_path.iterdir()] == ["a.soundmap.npz"]
 
 
@@ -27,6 +27,15 @@ def test_both_mechanisms_by_hand():
     soundmap = SoundMap(np.zeros(1), response, np.zeros(1, np.float32), 0.2, (0, 1))
     assert soundmap.saliency(1)[0, 0, 0] == pytest.approx(1 / (1 + np.exp(-0.6 / 0.2)), abs=1e-3)
     assert soundmap.saliency(2)[0, 0, 0] == pytest.approx(1 / (1 + np.exp(-0.2 / 0.2)), abs=1e-3)
+
+
+def test_confidence_is_the_learnt_curve_of_the_highest_response():
+    response = np.full((3, 30, 60), -0.2, np.float16)
+    response[0, 15, 30], response[1, 15, 28:32] = 0.2, 0.6
+    soundmap = SoundMap(np.arange(3.0), response, np.zeros(3, np.float32), 0.07, (12.0, 0.2))
+    # One cell of 1,800 counts 0.03 * ln(1800) less than its response, four cells 0.03 * ln(450) less.
+    want = [1 / (1 + np.exp(-12 * (best - 0.2))) for best in (0.2 - 0.2249, 0.6 - 0.1833, -0.2)]
+    assert soundmap.confidence() == pytest.approx(want, abs=0.01)
 
 
 def test_confidence_is_nothing_in_silence(soundmap):

@@ -7,7 +7,7 @@ convolutional, and the attention is the inner product of both (equations 1 to 3,
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -46,6 +46,7 @@ class Localizer(nn.Module):
         listener: options of `MelListener`.
         hidden: width of the layer between pooled sound features and embedding.
         embedding: D, the number of dimensions of the common space.
+        presence: steepness and middle of the logistic curve over a map's highest response (`SoundMap.confidence`).
 
     Attributes:
         config: the arguments, JSON-able; `Localizer(**config)` builds the same architecture.
@@ -56,10 +57,16 @@ class Localizer(nn.Module):
     """
 
     def __init__(
-        self, trunk: Mapping[str, Any], listener: Mapping[str, Any], hidden: int = 1024, embedding: int = 512
+        self,
+        trunk: Mapping[str, Any],
+        listener: Mapping[str, Any],
+        hidden: int = 1024,
+        embedding: int = 512,
+        presence: Sequence[float] = (12.0, 0.25),
     ) -> None:
         super().__init__()
         self.config = {"trunk": dict(trunk), "listener": dict(listener), "hidden": hidden, "embedding": embedding}
+        self.set_presence(*presence)
         self.trunk = make_trunk(**trunk)
         self.listener = MelListener(**listener)
         self.look = nn.Conv2d(self.trunk.channels, embedding, 1)
@@ -75,6 +82,11 @@ class Localizer(nn.Module):
         )
         self.log_temperature = nn.Parameter(torch.tensor(math.log(0.07)))
         self.precision = torch.float32
+
+    def set_presence(self, steepness: float, middle: float) -> None:
+        """Keep the learnt curve from a map's highest response to whether anything there makes the sound."""
+        self.presence = (steepness, middle)
+        self.config["presence"] = [steepness, middle]
 
     @property
     def sound_rate(self) -> int:

@@ -6,7 +6,7 @@ The file is a NumPy archive without pickled objects:
     times       (n,) float64, presentation times in seconds
     response    (n, h, w) float16, cosine between the sound and each cell of the equirectangular picture, -1..1
     level_db    (n,) float32, level of the sound in the window, dBFS (-120 = digital silence)
-    about       JSON text: source (path, size, duration ...), settings, temperature, calibration
+    about       JSON text: source (path, size, duration ...), settings, temperature, presence
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from ..errors import DataFileError, OutputError
 
 FORMAT = "pano-sound.soundmap/1"
 SILENCE_DB = -60.0
+PEAK = 0.03
+"""Temperature of the smooth maximum over a map's cells from which presence is told: nearly the highest response."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ class SoundMap:
         response: (n, h, w) float16, cosine of sound and picture cell, -1..1; row 0 is the top of the sphere.
         level_db: (n,) float32, level of the sound in each window, dBFS.
         temperature: what cosines are divided by before the softmax (learnt), > 0.
-        calibration: (low, high): best responses of a scene in which nothing, and in which something, sounds.
+        presence: (steepness, middle) of the learnt curve from a map's highest response to how likely it is that
+            anything in the picture makes the sound.
         source: what was analysed: path, size_bytes, duration, width, height, has_sound.
         settings: the AnalyseSettings used, as JSON-able dict.
     """
@@ -45,7 +48,7 @@ class SoundMap:
     response: NDArray[np.float16]
     level_db: NDArray[np.float32]
     temperature: float
-    calibration: tuple[float, float]
+    presence: tuple[float, float]
     source: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
 
@@ -73,11 +76,14 @@ class SoundMap:
     def confidence(self) -> NDArray[np.float32]:
         """How surely something in the picture makes this sound: (n,) float32, 0..1; 0 in silence.
 
-        It is the place of the best response between `calibration`'s two ends.
+        In training, where as many pictures with as without the sounding thing were shown, this was the
+        probability of "with". It tells them apart only so well (see the model's card).
         """
-        low, high = self.calibration
-        best = self.response.reshape(len(self), -1).max(axis=1).astype(np.float32)
-        sure = np.clip((best - low) / max(high - low, 1e-6), 0.0, 1.0)
+        steepness, middle = self.presence
+        cells = self.response.reshape(len(self), -1).astype(np.float32)
+        best = cells.max(axis=1)
+        highest = best + PEAK * np.log(np.exp((cells - best[:, None]) / PEAK).mean(axis=1))
+        sure = 1.0 / (1.0 + np.exp(-steepness * (highest - middle)))
         return np.where(self.level_db > SILENCE_DB, sure, 0.0).astype(np.float32)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -87,7 +93,7 @@ class SoundMap:
             "source": self.source,
             "settings": self.settings,
             "temperature": self.temperature,
-            "calibration": list(self.calibration),
+            "presence": list(self.presence),
         }
         partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
         try:
@@ -120,7 +126,7 @@ class SoundMap:
                     response=archive["response"],
                     level_db=archive["level_db"],
                     temperature=float(about["temperature"]),
-                    calibration=(float(about["calibration"][0]), float(about["calibration"][1])),
+                    presence=(float(about["presence"][0]), float(about["presence"][1])),
                     source=about["source"],
                     settings=about["settings"],
                 )

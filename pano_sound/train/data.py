@@ -139,7 +139,7 @@ def cached_maps(
     at, done_at = folder / f"{name}.npy", folder / f"{name}.done"
     folder.mkdir(parents=True, exist_ok=True)
     done = int(done_at.read_text()) if done_at.exists() and at.exists() else 0
-    store = np.lib.format.open_memmap(at, mode="r+") if done else None
+    store: NDArray[np.float16] | None = np.lib.format.open_memmap(at, mode="r+") if done else None
     if store is not None and len(store) < count:
         store = _longer(at, store, done, count)
     with ThreadPoolExecutor(2) as pool, tqdm(total=count, initial=done, desc=name) as bar:

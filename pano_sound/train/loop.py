@@ -15,6 +15,7 @@ from tqdm import tqdm
 from .. import __version__
 from ..localize import weights
 from ..localize.network import BASE, Localizer
+from ..localize.soundmap import PEAK
 from ..localize.trunks import channels_last
 from . import losses
 from .data import PICTURE_SIZE, MelCache, cached_maps, read_items, read_pairs, read_picture, useful_pictures
@@ -22,8 +23,6 @@ from .distil import Crops, ask_teacher, distil
 from .lessons import COARSE, Lessons, SoundBank, make_scenes
 from .log import Log
 from .pretrained import lite0
-
-PEAK = 0.03  # temperature of the soft maximum over the cells of a scene: nearly the highest, as things are small
 
 
 @dataclass
@@ -183,6 +182,7 @@ def train(data: Path, out: Path, folder: Path, recipe: Recipe | None = None) -> 
     model.listener.requires_grad_(False)
     head = Head(model)
     fit(head, Lessons(bank, pictures, maps, scenes, pairs), recipe, folder, log)
+    model.set_presence(float(head.steepness), float(head.middle))
     metadata = {"name": out.stem, "version": __version__, "recipe": json.dumps(asdict(recipe))}
     weights.save(model, out, metadata)
     return model

@@ -27,4 +27,4 @@ def soundmap(seconds: float, sources: Sources, every: float = 0.25, noise: float
         for yaw, pitch in here:
             response[i] += peak * np.exp(-((angle_between(CELLS, directions(yaw, pitch)) / 12) ** 2))
     source = {"path": "made.mp4", "width": 3840, "height": 1920, "end": seconds}
-    return SoundMap(times, response.astype(np.float16), level, 0.07, (0.1, 0.35), source)
+    return SoundMap(times, response.astype(np.float16), level, 0.07, (40.0, 0.12), source)

@@ -48,7 +48,7 @@ def test_names_and_listing(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert entry["size"] == saved.stat().st_size
     assert len(entry["sha256"]) == 64
     assert entry["metadata"]["version"] == "1"
-    assert json.loads(entry["metadata"]["config"]) == TINY
+    assert json.loads(entry["metadata"]["config"]) == Localizer(**TINY).config
     with pytest.raises(ModelError, match="there are: small"):
         weights.load("large")
 

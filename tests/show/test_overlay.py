@@ -12,7 +12,7 @@ def made_map(row, column, response=0.6, level=-20.0):
     maps = np.zeros((2, 30, 60), np.float16)
     maps[:, row, column] = response
     levels = np.full(2, level, np.float32)
-    return SoundMap(np.array([0.0, 1.0]), maps, levels, 0.05, (0.1, 0.5), {"width": 480})
+    return SoundMap(np.array([0.0, 1.0]), maps, levels, 0.05, (60.0, 0.2), {"width": 480})
 
 
 def grey(bit_depth=8):
