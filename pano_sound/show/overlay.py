@@ -62,7 +62,9 @@ class Overlay:
 
 def colour_planes(bit_depth: int, full_range: bool) -> tuple[Plane, ...]:
     """The heat map's 256 colours as BT.709 (Y, U, V) tables, uint8 or uint16 of `bit_depth` bits."""
-    bgr = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[None], cv2.COLORMAP_INFERNO)[0].astype(np.float64) / 255
+    # Without the map's dark third, which would read as shadow.
+    shades = np.linspace(90, 255, 256).round().astype(np.uint8)[None]
+    bgr = cv2.applyColorMap(shades, cv2.COLORMAP_INFERNO)[0].astype(np.float64) / 255
     b, g, r = bgr.T
     y = 0.2126 * r + 0.7152 * g + 0.0722 * b
     u, v = (b - y) / 1.8556, (r - y) / 1.5748
