@@ -54,21 +54,23 @@ def stages(film: Path, model_name: str, folder: str) -> dict[str, float]:
     timed("listen (sound net)", began)
 
     with VideoReader(film, info) as reader:
-        began = time.perf_counter()
-        small = list(reader.analysis_pictures(settings.every))
-        timed("decode for analysis", began)
-    pictures = iter(small)
-    while batch := list(islice(pictures, BATCH)):
-        at = np.array([t for t, _ in batch])
-        stack = torch.from_numpy(np.stack([rgb.transpose(2, 0, 1) for _, rgb in batch]))
-        with torch.inference_mode():
+        pictures = reader.analysis_pictures(settings.every)
+        while True:
             began = time.perf_counter()
-            v = model.visual(stack, wrap=True)
-            timed("look (visual net)", began)
-            began = time.perf_counter()
-            h = model.sound_embedding(torch.from_numpy(sound.pooled(at - info.start, settings.window)))
-            model.respond(v, h).numpy()
-            timed("attention", began)
+            batch = list(islice(pictures, BATCH))
+            timed("decode for analysis", began)
+            if not batch:
+                break
+            at = np.array([t for t, _ in batch])
+            stack = torch.from_numpy(np.stack([rgb.transpose(2, 0, 1) for _, rgb in batch]))
+            with torch.inference_mode():
+                began = time.perf_counter()
+                v = model.visual(stack, wrap=True)
+                timed("look (visual net)", began)
+                began = time.perf_counter()
+                h = model.sound_embedding(torch.from_numpy(sound.pooled(at - info.start, settings.window)))
+                model.respond(v, h).numpy()
+                timed("attention", began)
 
     soundmap = analyse(film, model=model_name)
     began = time.perf_counter()
@@ -92,6 +94,8 @@ def stages(film: Path, model_name: str, folder: str) -> dict[str, float]:
                 began = time.perf_counter()
                 writer.write(replace(picture, planes=planes))
                 timed("encode", began)
+            began = time.perf_counter()
+        timed("encode", began)
     return took
 
 

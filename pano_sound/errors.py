@@ -69,4 +69,5 @@ EXIT_CODES = {
     ModelError.exit_code: "weights are missing, damaged or of another format",
     DataFileError.exit_code: "a sound map, camera path or table cannot be used",
     130: "interrupted (Ctrl-C); nothing is left behind",
+    143: "stopped by a signal (128 + its number); nothing is left behind",
 }

@@ -18,10 +18,11 @@ import numpy as np
 from .camera.path import CameraPath
 from .camera.plan import plan as plan_path
 from .localize.soundmap import SILENCE_DB, SoundMap
+from .media.outputs import check_output
 from .media.probe import MediaInfo, probe, require_pannable
 from .media.reader import Picture, VideoReader
 from .media.sound import SoundReader
-from .media.writer import VideoWriter, check_output
+from .media.writer import VideoWriter
 from .settings import AnalyseSettings, PlanSettings, RenderSettings, Settings
 from .show.overlay import Overlay
 from .sphere.view import Planes, View, render_planes
@@ -34,6 +35,8 @@ Progress = Callable[[str, float, float], None]
 ROWS, COLUMNS = 480, 960
 BATCH = 4
 SOUND_BLOCK = 20.0
+# Seconds by which a film's end may differ from what a sound map or path was made for.
+OTHER_FILM = 1.0
 # Below this share of its sounding time in which the network is sure, a film's user is told.
 RARELY = 0.1
 
@@ -69,7 +72,9 @@ def render(
     """
     (settings,) = _settings(options, RenderSettings)
     check_output(dst, src, overwrite)
-    _render(_pannable(src), path, dst, settings, overwrite, progress or _silent)
+    info = _pannable(src)
+    _check_belongs(path.source, info, "camera path")
+    _render(info, path, dst, settings, overwrite, progress or _silent)
 
 
 def pan(
@@ -101,8 +106,9 @@ def overlay(
     Options: RenderSettings. Raises what `render` raises.
     """
     (settings,) = _settings(options, RenderSettings)
-    check_output(dst, src, overwrite)
+    check_output(dst, src, overwrite, spherical=True)
     info = _pannable(src)
+    _check_belongs(soundmap.source, info, "sound map")
     width, height = (side // 2 * 2 for side in info.eye)
     draw = Overlay(soundmap, width, height)
     _write(info, dst, (width, height), draw, settings, overwrite, progress or _silent, "overlay", spherical=True)
@@ -115,10 +121,15 @@ def _analyse(info: MediaInfo, settings: AnalyseSettings, progress: Progress) -> 
     from .localize.windows import SoundFeatures
 
     model = load(settings.model)
+    log.info("%s: listening at %d Hz with model %s", info.path, model.sound_rate, settings.model)
     sound = SoundFeatures(model)
     for i, block in enumerate(SoundReader(info.path, model.sound_rate, info).blocks(SOUND_BLOCK)):
         progress("listen", min(i * SOUND_BLOCK, info.duration), info.duration)
         sound.add(block)
+    # Past the end of its sound a film is silent, not as loud as it was last.
+    for begin in np.arange(sound.seconds, info.duration, SOUND_BLOCK):
+        length = min(SOUND_BLOCK, info.duration - begin)
+        sound.add(np.zeros(round(length * model.sound_rate), np.float32))
     sound.finish()
     progress("listen", info.duration, info.duration)
     if sound.levels.max() <= SILENCE_DB:
@@ -173,8 +184,11 @@ def _render(
 ) -> None:
     def look(picture: Picture) -> Planes:
         yaw, pitch, roll, hfov = path.at(picture.t)
-        return render_planes(picture.planes, View(path.width, path.height, hfov), yaw, pitch, roll)
+        view = View(path.width, path.height, hfov)
+        return render_planes(picture.planes, view, yaw, pitch, roll, picture.bit_depth)
 
+    fastest = float(path.speed().max(initial=0.0))
+    log.info("%s: %dx%d, %d samples, up to %.0f°/s", info.path, path.width, path.height, len(path.samples), fastest)
     _write(info, dst, (path.width, path.height), look, settings, overwrite, progress, "render")
 
 
@@ -214,6 +228,13 @@ def _write(
                 writer.write(replace(picture, planes=draw(picture)))
                 progress(stage, min(picture.t - info.start, info.duration), info.duration)
     progress(stage, info.duration, info.duration)
+
+
+def _check_belongs(source: dict[str, Any], info: MediaInfo, what: str) -> None:
+    """Warn when a file was made for a film of another length than this one."""
+    end = source.get("end")
+    if isinstance(end, (int, float)) and abs(end - info.start - info.duration) > OTHER_FILM:
+        log.warning("%s: the %s was made for a film that ends at %.1f s, not this one", info.path, what, end)
 
 
 def _pannable(src: Path) -> MediaInfo:

@@ -3,6 +3,7 @@ are derived from these classes; no default is written anywhere else."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, TypeVar
 
@@ -15,9 +16,8 @@ def option(
     *,
     minimum: float | None = None,
     maximum: float | None = None,
-    choices: tuple[str, ...] | None = None,
+    choices: tuple[Any, ...] | None = None,
     metavar: str | None = None,
-    short: str | None = None,
     kind: type | None = None,
 ) -> Any:
     """A dataclass field that knows its range and its help text.
@@ -30,7 +30,6 @@ def option(
         "maximum": maximum,
         "choices": choices,
         "metavar": metavar,
-        "short": short,
         "kind": kind or type(default),
     }
     return field(default=default, metadata=about)
@@ -47,14 +46,14 @@ class Settings:
                 continue
             name = option_name(f.name)
             if about["choices"] and value not in about["choices"]:
-                raise ValueError(f"{name} must be one of {', '.join(about['choices'])}, not {value!r}")
+                raise ValueError(f"{name} must be one of {', '.join(map(str, about['choices']))}, not {value!r}")
             low, high = about["minimum"], about["maximum"]
             too_low, too_high = low is not None and value < low, high is not None and value > high
             if too_low or too_high or value != value:
                 raise ValueError(f"{name} must be {_range_words(low, high)}, not {value}")
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {name: os.fspath(v) if isinstance(v, os.PathLike) else v for name, v in asdict(self).items()}
 
 
 @dataclass(frozen=True)
@@ -124,11 +123,12 @@ class PlanSettings(Settings):
         choices=("glimpse", "mean", "centroid"),
         kind=str,
     )
-    mechanism: str = option("2", "The paper's attention: 1 (softmax) or 2 (ReLU, then softmax).", choices=("1", "2"))
+    mechanism: int = option(2, "The paper's attention: 1 (softmax) or 2 (ReLU, then softmax).", choices=(1, 2))
     fov: float = option(None, "Horizontal field of view, degrees.", minimum=20.0, maximum=150.0, kind=float)
     size: str | None = option(
         None,
-        "Output size in pixels. By default 16:9 and as large as the source's detail fills: 640x360 up to 3840x2160.",
+        "Output size in pixels. By default 16:9 and as large as the source's detail fills, 640x360 up to 3840x2160; "
+        "with --preset paper 640x480.",
         metavar="WxH",
         kind=str,
     )
@@ -158,6 +158,11 @@ class PlanSettings(Settings):
         kind=float,
     )
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.size is not None:
+            parse_size(self.size)
+
     def resolved(self) -> PlanSettings:
         """The same settings with the preset's numbers filled in (size may stay None: as the source's detail)."""
         chosen = {k: v for k, v in PRESETS[self.preset].items() if getattr(self, k) is None}
@@ -186,8 +191,10 @@ def option_name(field_name: str) -> str:
 
 def parse_size(text: str) -> tuple[int, int]:
     """'1280x720' -> (1280, 720), pixels. Raises ValueError for another form, odd or out of 64..8192."""
+    if not isinstance(text, str):
+        raise ValueError(f"--size must be text like '1280x720', not {text!r}")
     width, times, height = text.lower().partition("x")
-    if not (times and width.isdecimal() and height.isdecimal()):
+    if not (times and width.isdecimal() and height.isdecimal() and len(text) < 12):
         raise ValueError(f"--size must look like 1280x720, not {text!r}")
     w, h = int(width), int(height)
     if not all(64 <= side <= 8192 and side % 2 == 0 for side in (w, h)):

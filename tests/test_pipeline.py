@@ -95,3 +95,47 @@ def test_ten_bits_stay_ten_bits(tiny, tmp_path):
     with av.open(str(film)) as source:
         before = [int(np.median(f.to_ndarray()[: f.height])) for f in source.decode(video=0)]
     assert np.abs(np.array(levels) - before).max() <= 8
+
+
+def test_after_its_sound_a_film_is_silent(tiny, tmp_path):
+    film = films.make_film(tmp_path / "a.mp4", films.steady(80, 10), size=(256, 128), sound=films.tone(2.0))
+    soundmap = pano_sound.analyse(film, model=tiny, window=1.0, every=0.5)
+    assert (soundmap.level_db[soundmap.times > 3] < -60).all()
+    assert (soundmap.level_db[soundmap.times < 2] > -20).all()
+
+
+@pytest.mark.parametrize("size", [(130, 66), (258, 130), (1922, 962)])
+@pytest.mark.parametrize("count", [1, 3])
+def test_odd_sizes_and_a_single_picture(tiny, tmp_path, size, count):
+    film = films.make_film(tmp_path / "a.mp4", films.steady(count, 10), size=size, sound=films.tone(0.3))
+    pano_sound.pan(film, tmp_path / "out.mp4", model=tiny)
+    soundmap = pano_sound.analyse(film, model=tiny)
+    pano_sound.overlay(film, soundmap, tmp_path / "heard.mp4")
+    with av.open(str(tmp_path / "heard.mp4")) as out:
+        assert sum(1 for _ in out.decode(video=0)) == count
+
+
+def test_one_eye_of_stereo_is_panned(tiny, tmp_path):
+    film = films.make_film(
+        tmp_path / "a.mp4", films.steady(3, 10), size=(256, 256), sound=films.tone(0.3), stereo="top-bottom"
+    )
+    soundmap = pano_sound.analyse(film, model=tiny)
+    assert (soundmap.source["width"], soundmap.source["height"]) == (256, 128)
+    pano_sound.pan(film, tmp_path / "out.mp4", model=tiny)
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mov"])
+def test_sound_that_jumps_far_ahead_is_left_out(tiny, tmp_path, kind):
+    film = films.make_film(
+        tmp_path / "a.mkv",
+        films.steady(20, 10),
+        size=(256, 128),
+        sound=films.tone(2.0),
+        sound_codec="flac",
+        layout="stereo",
+        jump=(1.0, 20_000),
+    )
+    out = tmp_path / f"out.{kind}"
+    pano_sound.pan(film, out, model=tiny)
+    with av.open(str(out)) as result:
+        assert float(result.duration / av.time_base) < 15

@@ -10,7 +10,9 @@ def soundmap():
     rng = np.random.default_rng(0)
     response = rng.uniform(-1, 1, (3, 4, 8)).astype(np.float16)
     levels = np.array([-20, -80, -30], np.float32)
-    return SoundMap(np.array([0.0, 0.5, 1.0]), response, levels, 0.1, (10.0, 0.2), {"path": "é.mp4"}, {"every": 0.5})
+    return SoundMap(
+        np.array([0.0, 0.5, 1.0]), response, levels, 0.1, (10.0, 0.2), {"path": "é.mp4", "width": 960}, {"every": 0.5}
+    )
 
 
 def test_a_saved_map_comes_back(soundmap, tmp_path):
@@ -51,6 +53,8 @@ def test_confidence_is_nothing_in_silence(soundmap):
         {"times": np.array([0.0, 0.5, 0.5])},
         {"response": np.zeros((3, 4))},
         {"about": np.array("{}")},
+        {"response": np.full((3, 4, 8), np.nan)},
+        {"level_db": np.zeros(2)},
         {"about": np.array("not json")},
         {"about": np.array({"a": 1}, dtype=object)},
     ],
@@ -63,3 +67,14 @@ def test_files_that_do_not_fit_are_refused(soundmap, tmp_path, change):
     np.savez(tmp_path / "b.npz", **{**parts, **change})
     with pytest.raises(DataFileError):
         SoundMap.load(tmp_path / "b.npz")
+
+
+def test_flipped_bytes_are_refused_or_harmless(soundmap, tmp_path):
+    soundmap.save(tmp_path / "a.npz")
+    good = (tmp_path / "a.npz").read_bytes()
+    for at in range(0, len(good) - 8, 37):
+        (tmp_path / "b.npz").write_bytes(good[:at] + bytes(b ^ 0xFF for b in good[at : at + 8]) + good[at + 8 :])
+        try:
+            SoundMap.load(tmp_path / "b.npz")
+        except DataFileError:
+            continue

@@ -10,6 +10,7 @@ from ..sphere.geometry import slerp
 
 SAMPLE_EVERY = 0.1
 SAME = 1e-4
+EASED_ARC = 60.0
 
 
 def interpolate(
@@ -32,7 +33,10 @@ def interpolate(
 
 def ease(vectors: NDArray[np.float64], every: float, seconds: float) -> NDArray[np.float64]:
     """Moves eased in and out: unit vectors (n, 3), `every` seconds apart, averaged over a Hann window of
-    `seconds` and brought back onto the sphere. Never faster than before; what holds longer than the window holds.
+    `seconds` and brought back onto the sphere. What holds longer than the window holds.
+
+    Meant for windows in which the camera turns by no more than EASED_ARC degrees: then it is hardly ever faster than
+    before. Over wider arcs the average cuts across the sphere and can be anything.
     """
     reach = round(seconds / 2 / every)
     if reach < 1:

@@ -23,12 +23,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataFileError, OutputError
+from ..errors import DataFileError
+from ..outputs import written_whole
 from ..sphere.convention import angles, directions, wrap_degrees
 from ..sphere.geometry import angle_between, slerp
 
 FORMAT = "pano-sound.path/1"
 COLUMNS = ("t", "yaw", "pitch", "roll", "hfov")
+HUGE = 1e12
 LIMITS = {"yaw": (-1e6, 1e6), "pitch": (-90, 90), "roll": (-360, 360), "hfov": (1, 170)}
 
 
@@ -39,7 +41,7 @@ class CameraPath:
     Args:
         width, height: size of the output in pixels, even.
         samples: (n, 5) float64: t (seconds, growing), yaw, pitch, roll, hfov (degrees).
-        source: what it was planned for (path, duration, ...).
+        source: what it was planned for: the sound map's source.
         settings: the PlanSettings used, with the preset's numbers.
     """
 
@@ -89,26 +91,20 @@ class CameraPath:
         }
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the file, one sample a line, beside its final name first. Raises OutputError."""
-        path = Path(path)
+        """Write the file, one sample a line. Raises OutputError."""
         whole = self.to_json()
         rows = ",\n  ".join(json.dumps(row) for row in whole["samples"])
-        whole["samples"] = "@"
-        text = json.dumps(whole, indent=1, ensure_ascii=False).replace('"@"', f"[\n  {rows}\n ]", 1)
-        partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
-        try:
-            partial.write_text(text + "\n", encoding="utf-8")
-            os.replace(partial, path)
-        except OSError as error:
-            raise OutputError(f"cannot write the camera path: {error.strerror or error}", path) from error
-        finally:
-            partial.unlink(missing_ok=True)
+        parts = {name: json.dumps(value, indent=1) for name, value in whole.items()}
+        parts["samples"] = f"[\n  {rows}\n ]"
+        body = ",\n".join(f' "{name}": {text}' for name, text in parts.items())
+        with written_whole(path, "w") as file:
+            file.write(f"{{\n{body}\n}}\n")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> CameraPath:
         """Read a path file, checking every value. Raises DataFileError that names the sample that is wrong."""
         try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"))
+            data = json.loads(Path(path).read_text(encoding="utf-8-sig"))
         except FileNotFoundError:
             raise DataFileError("no such camera path", path) from None
         except (OSError, UnicodeDecodeError) as error:
@@ -141,8 +137,8 @@ def _checked(row: Any, i: int, path: str | os.PathLike[str] | None) -> list[floa
         raise DataFileError(f"samples[{i}]: not an object with t, yaw, pitch, roll and hfov", path)
     for name in COLUMNS:
         value = row.get(name)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise DataFileError(f"samples[{i}]: {name} is {value!r}, not a number", path)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < HUGE:
+            raise DataFileError(f"samples[{i}]: {name} is {str(value)[:40]}, not a number", path)
         low, high = LIMITS.get(name, (-math.inf, math.inf))
         if not low <= value <= high:
             raise DataFileError(f"samples[{i}]: {name} is {value}, outside {low:g}..{high:g}", path)

@@ -7,7 +7,7 @@ import logging
 import numpy as np
 from numpy.typing import NDArray
 
-from ..localize.soundmap import SoundMap
+from ..localize.soundmap import CHUNK, SoundMap
 from ..settings import PlanSettings, parse_size
 from ..sphere.convention import directions
 from ..sphere.geometry import angle_between
@@ -18,7 +18,6 @@ from .path import CameraPath
 log = logging.getLogger("pano_sound")
 
 SIZES = ((640, 360), (960, 540), (1280, 720), (1920, 1080), (2560, 1440), (3840, 2160))
-CHUNK = 256
 
 
 def plan(soundmap: SoundMap, settings: PlanSettings | None = None) -> CameraPath:
@@ -34,31 +33,28 @@ def plan(soundmap: SoundMap, settings: PlanSettings | None = None) -> CameraPath
     """
     chosen = (settings or PlanSettings()).resolved()
     step, fov, max_speed = chosen.step, chosen.fov, chosen.max_speed
-    width, height = parse_size(chosen.size) if chosen.size else detail_size(soundmap.source["width"], fov)
+    width, height = parse_size(chosen.size) if chosen.size else detail_size(soundmap.source.get("width", 3840), fov)
     view = View(width, height, fov)
     as_paper = chosen.preset == "paper"
 
     looks = glimpses.glimpse_directions(20.0) if as_paper else glimpses.glimpse_directions(10.0, steepest=45.0)
     limit = max_speed * step
     if as_paper:
-        costs = autocam.per_axis_limit(looks, limit)
+        costs = autocam.per_axis_limit(looks, limit) + autocam.great_circle_cost(looks, np.inf, chosen.move_cost)
     else:
         costs = autocam.great_circle_cost(looks, limit, chosen.move_cost)
-    if limit < 10.0:
-        log.warning("max-speed x step is %.1f°, less than the grid's 10°: the camera cannot turn", limit)
+    if np.isinf(costs).sum() == costs.size - len(looks):
+        log.warning("in %g s at %g degrees per second the camera reaches no other direction: it holds", step, max_speed)
 
     start, end = soundmap.times[0], max(soundmap.times[-1], soundmap.source.get("end", 0.0))
     clips = max(1, round((end - start) / step))
-    clip_of = np.minimum(((soundmap.times - start) / step).astype(int), clips - 1)
-    scores = np.zeros((clips, len(looks)), dtype=np.float32)
-    np.add.at(scores, clip_of, _scores(soundmap, looks, view, chosen))
-    scores *= step / np.maximum(np.bincount(clip_of, minlength=clips), 1)[:, None]
+    key_times = start + (np.arange(clips) + 0.5) * step
+    scores = step * _per_clip(soundmap.times, _scores(soundmap, looks, view, chosen), key_times, step)
 
     sequence = autocam.best_sequence(scores, costs)
-    key_times = start + (np.arange(clips) + 0.5) * step
     times = np.arange(start, end + motion.SAMPLE_EVERY, motion.SAMPLE_EVERY)
     path = motion.interpolate(key_times, looks[sequence], times)
-    path = motion.ease(path, motion.SAMPLE_EVERY, chosen.ease)
+    path = motion.ease(path, motion.SAMPLE_EVERY, min(chosen.ease, motion.EASED_ARC / max_speed))
     samples = motion.thin(motion.to_samples(times, path, fov))
     return CameraPath(width, height, samples, source=soundmap.source, settings=chosen.to_json())
 
@@ -69,6 +65,21 @@ def detail_size(source_width: int, hfov: float) -> tuple[int, int]:
     return next((s for s in SIZES if s[0] >= needed), SIZES[-1])
 
 
+def _per_clip(
+    times: NDArray[np.float64], worth: NDArray[np.float32], key_times: NDArray[np.float64], step: float
+) -> NDArray[np.float32]:
+    """Mean worth (n, m) of the times (n,) in each clip of `step` seconds, (clips, m); of the nearest time where a
+    clip has none."""
+    clip_of = np.clip(((times - key_times[0]) / step + 0.5).astype(int), 0, len(key_times) - 1)
+    counts = np.bincount(clip_of, minlength=len(key_times))
+    scores = np.zeros((len(key_times), worth.shape[1]), dtype=np.float32)
+    np.add.at(scores, clip_of, worth)
+    scores /= np.maximum(counts, 1)[:, None]
+    for clip in np.flatnonzero(counts == 0):
+        scores[clip] = worth[np.abs(times - key_times[clip]).argmin()]
+    return scores
+
+
 def _scores(soundmap: SoundMap, looks: NDArray[np.float64], view: View, settings: PlanSettings) -> NDArray[np.float32]:
     """Worth of each look at each time, (n, m) float32: the best look scores the map's confidence, the worst 0."""
     weights = glimpses.glimpse_weights(looks, view, soundmap.grid, settings.centring)
@@ -76,7 +87,7 @@ def _scores(soundmap: SoundMap, looks: NDArray[np.float64], view: View, settings
     worth = np.empty((len(soundmap), len(looks)), dtype=np.float32)
     for begin in range(0, len(soundmap), CHUNK):
         part = slice(begin, begin + CHUNK)
-        saliency = soundmap.saliency(int(settings.mechanism), part)
+        saliency = soundmap.saliency(settings.mechanism, part)
         if settings.signal == "glimpse":
             worth[part] = glimpses.glimpse_mass(saliency, weights)
             continue

@@ -49,7 +49,9 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point: runs the command line and exits with a code of EXIT_CODES; never shows a traceback."""
-    signal.signal(signal.SIGTERM, _stop)
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _stop)
     try:
         result = cli(standalone_mode=False)
     except click.Abort:

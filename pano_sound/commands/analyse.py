@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
+from ..outputs import check_file
 from ..settings import AnalyseSettings
 from .options import (
     Progress,
-    check_data_output,
     json_option,
     output_option,
     overwrite_option,
@@ -38,7 +38,7 @@ def command(
     pano-sound analyse holiday.mp4 -o holiday.soundmap.npz
     """
     output = output or Path(f"{source.stem}.soundmap.npz")
-    check_data_output(output, overwrite)
+    check_file(output, source, overwrite)
     from ..camera.glimpses import mean_direction
     from ..pipeline import analyse
 
@@ -47,17 +47,15 @@ def command(
     soundmap.save(output)
     wrote(output, quiet)
     if as_json:
-        look, _ = mean_direction(soundmap.saliency())
-        rows = [
-            {
-                "t": round(float(t), 3),
-                "yaw": round(float(yaw), 1),
-                "pitch": round(float(pitch), 1),
-                "confidence": round(float(sure), 3),
-                "level_db": round(float(level), 1),
+        rows = []
+        for i, (t, sure) in enumerate(zip(soundmap.times, soundmap.confidence(), strict=True)):
+            look, _ = mean_direction(soundmap.saliency(part=slice(i, i + 1)))
+            found = {
+                "t": t,
+                "yaw": look[0, 0],
+                "pitch": look[0, 1],
+                "confidence": sure,
+                "level_db": soundmap.level_db[i],
             }
-            for t, (yaw, pitch), sure, level in zip(
-                soundmap.times, look, soundmap.confidence(), soundmap.level_db, strict=True
-            )
-        ]
+            rows.append({name: round(float(value), 3) for name, value in found.items()})
         click.echo(json.dumps({"output": str(output), "grid": soundmap.grid, "samples": rows}))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import fields
@@ -13,17 +12,16 @@ from typing import Any
 
 import click
 
-from ..errors import OutputError
-from ..settings import Settings, option_name, parse_size
+from ..settings import Settings, option_name
 
 F = Callable[..., Any]
 
 
-def settings_options(
-    kind: type[Settings], only: tuple[str, ...] | None = None, to: str = "options"
-) -> Callable[[F], F]:
-    """Adds an option for every field of a settings class (or `only` for these); the command gets them as a dict
-    in its argument `to`, where several classes may meet."""
+def settings_options(kind: type[Settings], only: dict[str, str] | None = None, to: str = "options") -> Callable[[F], F]:
+    """Adds an option for every field of a settings class; the command gets them as a dict in its argument `to`.
+
+    `only` names the fields to take, each with the help text it has in this command.
+    """
     chosen = [f for f in fields(kind) if only is None or f.name in only]
 
     def decorate(function: F) -> F:
@@ -34,12 +32,13 @@ def settings_options(
                 kind(**mine)
             except ValueError as error:
                 raise click.UsageError(str(error)) from None
-            kwargs[to] = {**kwargs.get(to, {}), **mine}
+            kwargs[to] = mine | kwargs.get(to, {})
             return function(*args, **kwargs)
 
         decorated: F = with_options
         for f in reversed(chosen):
-            decorated = _click_option(f.name, f.default, f.metadata)(decorated)
+            about = f.metadata if only is None else {**f.metadata, "help": only[f.name]}
+            decorated = _click_option(f.name, f.default, about)(decorated)
         return decorated
 
     return decorate
@@ -47,8 +46,12 @@ def settings_options(
 
 def _click_option(name: str, default: Any, about: Any) -> Callable[[F], F]:
     value_type: Any = about["kind"]
+    callback = None
     if about["choices"]:
-        value_type = click.Choice(about["choices"])
+        value_type = click.Choice([str(choice) for choice in about["choices"]])
+        if about["kind"] is int:
+            default = str(default)
+            callback = lambda ctx, param, value: int(value)  # noqa: E731
     elif about["minimum"] is not None or about["maximum"] is not None:
         ranged = click.IntRange if about["kind"] is int else click.FloatRange
         value_type = ranged(about["minimum"], about["maximum"])
@@ -59,17 +62,8 @@ def _click_option(name: str, default: Any, about: Any) -> Callable[[F], F]:
         show_default=default is not None,
         metavar=about["metavar"],
         help=about["help"],
-        callback=_check_size if name == "size" else None,
+        callback=callback,
     )
-
-
-def _check_size(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    if value is not None:
-        try:
-            parse_size(value)
-        except ValueError as error:
-            raise click.UsageError(str(error)) from None
-    return value
 
 
 def verbosity(function: F) -> F:
@@ -146,13 +140,3 @@ def output_option(help: str, required: bool = True) -> Callable[[F], F]:
     """-o, --output."""
     kind = click.Path(path_type=Path)
     return click.option("-o", "--output", type=kind, required=required, metavar="FILE", help=help)
-
-
-def check_data_output(path: Path, overwrite: bool) -> None:
-    """Say now what would be wrong with a sound map's or path's file. Raises OutputError."""
-    if path.is_dir():
-        raise OutputError("is a folder", path, "give a file name")
-    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise OutputError("the folder does not exist or cannot be written to", path)
-    if path.exists() and not overwrite:
-        raise OutputError("exists already", path, "use -y to replace it")

@@ -19,7 +19,7 @@ from .options import Progress, output_option, overwrite_option, settings_options
     "soundmap_file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="What `analyse` wrote for INPUT; default: INPUT is analysed now.",
+    help="What `analyse` wrote for INPUT; default: INPUT is analysed now, with the options of `analyse`.",
 )
 @overwrite_option
 @settings_options(AnalyseSettings, to="analysing")
@@ -40,10 +40,10 @@ def command(
     pano-sound overlay holiday.mp4 -o holiday-heard.mp4
     """
     from ..localize.soundmap import SoundMap
-    from ..media.writer import check_output
+    from ..media.outputs import check_output
     from ..pipeline import analyse, overlay
 
-    check_output(output, source, overwrite)
+    check_output(output, source, overwrite, spherical=True)
     with Progress(quiet) as progress:
         if soundmap_file is None:
             soundmap = analyse(source, progress=progress, **analysing)

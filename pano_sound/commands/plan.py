@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
+from ..outputs import check_file
 from ..settings import PlanSettings
-from .options import check_data_output, json_option, output_option, overwrite_option, settings_options, verbosity, wrote
+from .options import json_option, output_option, overwrite_option, settings_options, verbosity, wrote
 
 ENDING = ".soundmap.npz"
 
@@ -31,7 +32,7 @@ def command(
     """
     name = soundmap.name
     output = output or Path((name[: -len(ENDING)] if name.endswith(ENDING) else soundmap.stem) + ".path.json")
-    check_data_output(output, overwrite)
+    check_file(output, soundmap, overwrite)
     from ..localize.soundmap import SoundMap
     from ..pipeline import plan
 

@@ -16,7 +16,14 @@ from .options import Progress, output_option, overwrite_option, settings_options
 @click.argument("path", metavar="PATH", type=click.Path(path_type=Path))
 @output_option("The video to write: .mp4, .mov, .m4v or .mkv.")
 @overwrite_option
-@settings_options(PlanSettings, only=("size", "fov"), to="view")
+@settings_options(
+    PlanSettings,
+    only={
+        "fov": "Horizontal field of view, degrees, throughout. By default PATH's.",
+        "size": "Output size in pixels. By default PATH's.",
+    },
+    to="view",
+)
 @settings_options(RenderSettings)
 @verbosity
 def command(
@@ -29,8 +36,6 @@ def command(
     quiet: bool,
 ) -> None:
     """Write an ordinary video of the 360° film INPUT, seen along the camera path PATH.
-
-    --fov and --size replace those of PATH.
 
     \b
     pano-sound render holiday.mp4 holiday.path.json -o holiday-flat.mp4

@@ -14,19 +14,28 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+import zlib
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataFileError, OutputError
+from ..errors import DataFileError
+from ..outputs import written_whole
 
 FORMAT = "pano-sound.soundmap/1"
 SILENCE_DB = -60.0
+CHUNK = 256
+"""Maps computed at once: a long film's need not be in memory as float32 all together."""
 PEAK = 0.03
 """Temperature of the smooth maximum over a map's cells from which presence is told: nearly the highest response."""
+
+# What NumPy, zip and JSON raise on files that are not what they should be.
+_DAMAGE = (
+    *(ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +49,7 @@ class SoundMap:
         temperature: what cosines are divided by before the softmax (learnt), > 0.
         presence: (steepness, middle) of the learnt curve from a map's highest response to how likely it is that
             anything in the picture makes the sound.
-        source: what was analysed: path, size_bytes, duration, width, height, has_sound.
+        source: what was analysed: path (its name), size_bytes, width, height, end (presentation time, s).
         settings: the AnalyseSettings used, as JSON-able dict.
     """
 
@@ -80,37 +89,32 @@ class SoundMap:
         probability of "with". It tells them apart only so well (see the model's card).
         """
         steepness, middle = self.presence
-        cells = self.response.reshape(len(self), -1).astype(np.float32)
-        best = cells.max(axis=1)
-        highest = best + PEAK * np.log(np.exp((cells - best[:, None]) / PEAK).mean(axis=1))
+        highest = np.empty(len(self), np.float32)
+        for begin in range(0, len(self), CHUNK):
+            part = slice(begin, begin + CHUNK)
+            cells = self.response[part].reshape(len(highest[part]), -1).astype(np.float32)
+            best = cells.max(axis=1)
+            highest[part] = best + PEAK * np.log(np.exp((cells - best[:, None]) / PEAK).mean(axis=1))
         sure = 1.0 / (1.0 + np.exp(-steepness * (highest - middle)))
         return np.where(self.level_db > SILENCE_DB, sure, 0.0).astype(np.float32)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the file, beside its final name first. Raises OutputError."""
-        path = Path(path)
         about = {
             "source": self.source,
             "settings": self.settings,
             "temperature": self.temperature,
             "presence": list(self.presence),
         }
-        partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
-        try:
-            with open(partial, "wb") as f:
-                np.savez_compressed(
-                    f,
-                    format=np.array(FORMAT),
-                    times=self.times,
-                    response=self.response,
-                    level_db=self.level_db,
-                    about=np.array(json.dumps(about)),
-                )
-            os.replace(partial, path)
-        except OSError as error:
-            raise OutputError(f"cannot write the sound map: {error.strerror or error}", path) from error
-        finally:
-            partial.unlink(missing_ok=True)
+        with written_whole(path) as file:
+            np.savez_compressed(
+                file,
+                format=np.array(FORMAT),
+                times=self.times,
+                response=self.response,
+                level_db=self.level_db,
+                about=np.array(json.dumps(about)),
+            )
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> SoundMap:
@@ -132,10 +136,18 @@ class SoundMap:
                 )
         except FileNotFoundError:
             raise DataFileError("no such sound map", path) from None
-        except (OSError, ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        except (*_DAMAGE, OSError) as error:
             raise DataFileError("not a sound map, or damaged", path, "analyse again") from error
-        n = len(soundmap.times)
-        times_ok = soundmap.times.shape == (n,) and n > 0 and bool(np.all(np.diff(soundmap.times) > 0))
-        if not times_ok or soundmap.response.ndim != 3 or {len(soundmap.response), len(soundmap.level_db)} != {n}:
-            raise DataFileError("its parts do not fit each other", path, "analyse again")
+        soundmap._check(path)
         return soundmap
+
+    def _check(self, path: str | os.PathLike[str]) -> None:
+        """Raises DataFileError, naming `path`, when the parts do not fit each other."""
+        n = len(self.times)
+        growing = self.times.shape == (n,) and n > 0 and bool(np.all(np.diff(self.times) > 0))
+        same_length = self.response.ndim == 3 and self.level_db.shape == (n,) and len(self.response) == n
+        numbers = np.array([self.temperature, *self.presence, self.times[-1] if n else 0.0])
+        finite = bool(np.isfinite(numbers).all() and np.isfinite(self.response).all() and self.temperature > 0)
+        known = isinstance(self.source, dict) and isinstance(self.source.get("width"), int)
+        if not (growing and same_length and finite and known and self.response.size):
+            raise DataFileError("its parts do not fit each other", path, "analyse again")

@@ -58,6 +58,11 @@ class SoundFeatures:
                 return
             self._compute(self._wave[:needed], _CHUNK)
 
+    @property
+    def seconds(self) -> float:
+        """How much sound there was so far."""
+        return self._samples / self.model.sound_rate
+
     def finish(self) -> None:
         """Compute what the last samples still owe. A track without samples becomes one silent feature."""
         if self._finished:

@@ -18,7 +18,7 @@ from typing import Any
 
 import av
 
-from pano_sound.errors import InputError
+from ..errors import InputError
 
 log = logging.getLogger("pano_sound")
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from pano_sound.errors import InputError, UnsupportedInputError
-from pano_sound.media.inputs import Source, fraction, open_source
-from pano_sound.media.spherical import Spherical, read_side_data
+from ..errors import InputError, UnsupportedInputError
+from .inputs import Source, fraction, open_source
+from .spherical import Spherical, read_side_data
 
 _SMALLEST_WIDTH = 64
 _TOLERANCE = 0.02

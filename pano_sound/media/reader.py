@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pano_sound.errors import InputError
-from pano_sound.media.inputs import log, open_source
-from pano_sound.media.probe import MediaInfo, probe
+from ..errors import InputError
+from .inputs import log, open_source
+from .probe import MediaInfo, probe
 
 Plane = NDArray[np.uint8] | NDArray[np.uint16]
 

@@ -11,8 +11,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from pano_sound.media.inputs import Source, log, open_source
-from pano_sound.media.probe import MediaInfo, probe
+from .inputs import Source, log, open_source
+from .probe import MediaInfo, probe
 
 Samples = NDArray[np.float32]
 
@@ -62,7 +62,7 @@ class SoundReader:
                 return
             layout = "W" if self.info.audio.ambisonic else "mono"
             begin = Fraction(self.info.start).limit_denominator(10**9)
-            end = None if self.info.video is None else begin + Fraction(self.info.duration)
+            end = begin + Fraction(self.info.duration) if self.info.video and self.info.duration else None
             mono = (piece[0] for piece in timeline(source, self.rate, layout, begin, end))
             yield from rechunked(mono, size)
             self.damaged_packets = source.damaged
@@ -95,7 +95,7 @@ def timeline(source: Source, rate: int, layout: str, begin: Fraction, end: Fract
         layout: an FFmpeg layout to mix down to; or, from ambisonics, 'W' (1 channel: omnidirectional),
             'cardioids' (2 channels: what two cardioid microphones hear that look left and right,
             L = (W + Y) / 2 and R = (W - Y) / 2 in SN3D) or 'as is' (all channels, not mixed).
-        end: a gap that lasts to beyond this presentation time (s) ends the track; None: no limit.
+        end: sound that a gap puts later than this presentation time (s) is left out; None: no limit.
 
     Yields:
         float32 (channels, samples) in [-1, 1], of any length.
@@ -103,7 +103,7 @@ def timeline(source: Source, rate: int, layout: str, begin: Fraction, end: Fract
     cursor = 0
     for at, piece in _placed(source, rate, layout, begin):
         if end is not None and at > cursor and at > (end - begin) * rate:
-            return
+            continue
         while cursor < at:
             hole = min(at - cursor, _PIECE)
             yield np.zeros((piece.shape[0], hole), np.float32)

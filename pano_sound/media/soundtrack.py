@@ -15,8 +15,8 @@ from typing import Any
 
 import av
 
-from pano_sound.media.inputs import log, open_source
-from pano_sound.media.sound import rechunked, timeline
+from .inputs import log, open_source
+from .sound import rechunked, timeline
 
 _COPIED_INTO_MOV = {"aac", "mp3", "mp3float", "ac3", "eac3", "alac"}
 _COPIED = {"mov": _COPIED_INTO_MOV, "mp4": _COPIED_INTO_MOV | {"flac", "opus", "libopus"}}
@@ -54,6 +54,7 @@ class Soundtrack:
         ambisonic: its four channels are first-order ambisonics.
         spherical: the output is 360° footage.
         may_copy: whether packets may be copied at all.
+        end: sound later than this presentation time (s) is left out, as damaged; None: no limit.
 
     Attributes:
         copied: whether packets are copied.
@@ -70,9 +71,11 @@ class Soundtrack:
         ambisonic: bool,
         spherical: bool,
         may_copy: bool = True,
+        end: float | None = None,
     ) -> None:
         self._output = output
         self._source = open_source(path)
+        self._end = None if end is None else Fraction(end)
         self._packets: Packets = iter(())
         self._next: tuple[Fraction, Any] | None = None
         self.copied = False
@@ -133,7 +136,8 @@ class Soundtrack:
             time = packet.dts if packet.dts is not None else packet.pts
             if time is None:
                 continue
-            if packet.is_corrupt or (last is not None and time <= last):
+            late = self._end is not None and (time - shift) * Fraction(sound.time_base) > self._end
+            if packet.is_corrupt or late or (last is not None and time <= last):
                 self._source.damaged += 1
                 continue
             last = time
@@ -145,7 +149,7 @@ class Soundtrack:
     def _encoded(self, sound: Any, stream: Any, rate: int, mix: str, layout: str) -> Packets:
         begin = (sound.start_time or 0) * Fraction(sound.time_base) - self._source.shift
         at = round(begin * rate)
-        for samples in rechunked(timeline(self._source, rate, mix, Fraction(at, rate)), _AAC_FRAME):
+        for samples in rechunked(timeline(self._source, rate, mix, Fraction(at, rate), self._end), _AAC_FRAME):
             frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=layout)
             frame.sample_rate, frame.pts, frame.time_base = rate, at, Fraction(1, rate)
             at += samples.shape[1]

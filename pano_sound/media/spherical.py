@@ -14,8 +14,8 @@ from typing import Any, BinaryIO
 
 from av.sidedata.sidedata import Type
 
-from pano_sound.errors import OutputError
-from pano_sound.media.outputs import output_error
+from ..errors import OutputError
+from .outputs import output_error
 
 PROJECTIONS = (
     "equirectangular",

@@ -13,18 +13,20 @@ from typing import Any
 import av
 import numpy as np
 
-from pano_sound.errors import OutputError
-from pano_sound.media.outputs import MUXERS, check_output, output_error
-from pano_sound.media.probe import MediaInfo
-from pano_sound.media.reader import Colour, Picture
-from pano_sound.media.soundtrack import Soundtrack
-from pano_sound.media.spherical import tag_mp4
+from ..errors import OutputError
+from ..outputs import partial_name
+from .inputs import log
+from .outputs import MUXERS, check_output, output_error
+from .probe import MediaInfo
+from .reader import Colour, Picture
+from .soundtrack import Soundtrack
+from .spherical import tag_mp4
 
 _KEPT_METADATA = ("creation_time", "title", "artist", "copyright", "comment", "location")
 _FINEST_TIME_BASE = Fraction(1, 1_000_000)
+# Seconds of sound beyond the picture's end that are kept; what is later has a damaged time stamp.
+_SOUND_BEYOND = 10.0
 _number = itertools.count()
-
-__all__ = ["VideoWriter", "check_output"]
 
 
 class VideoWriter:
@@ -70,18 +72,12 @@ class VideoWriter:
             InputError: `sound_from` cannot be read.
         """
         self.path = os.fspath(path)
-        check_output(self.path, sound_from or (source.path if source else None), overwrite)
+        check_output(self.path, sound_from or (source.path if source else None), overwrite, spherical)
         if width <= 0 or height <= 0 or width % 2 or height % 2:
             what = f"{width}x{height} is not a size that can be encoded"
             raise OutputError(what, self.path, "use even numbers")
-        folder, name = os.path.split(self.path)
-        extension = os.path.splitext(name)[1].lower()
-        self._muxer = MUXERS[extension]
-        if spherical and self._muxer == "matroska":
-            raise OutputError("360° tags can only be written into mp4 and mov", self.path)
-        # Shortened, because the name of the temporary file must not be longer than file systems allow.
-        hidden = f".{name[:40]}.partial-{os.getpid()}-{next(_number)}{extension}"
-        self._partial = os.path.join(folder, hidden)
+        self._muxer = MUXERS[os.path.splitext(self.path)[1].lower()]
+        self._partial = os.fspath(partial_name(self.path, f"-{next(_number)}"))
         self._size = (width, height)
         self._bit_depth = bit_depth
         self._time_base = max(time_base, _FINEST_TIME_BASE)
@@ -131,7 +127,10 @@ class VideoWriter:
                 if key in source.metadata:
                     self._container.metadata[key] = source.metadata[key]
         try:
-            stream = self._container.add_stream(codec, rate=fps or 30, options={"crf": str(crf), "preset": preset})
+            choices = {"crf": str(crf), "preset": preset}
+            if codec == "libx265":
+                choices["x265-params"] = "log-level=error"
+            stream = self._container.add_stream(codec, rate=fps or 30, options=choices)
         except (av.FFmpegError, ValueError, TypeError):
             what = f"the encoder '{codec}' is missing or not for this kind of file"
             raise OutputError(what, self.path, "use libx264") from None
@@ -142,13 +141,17 @@ class VideoWriter:
         context.color_range, context.colorspace = colour.range, colour.space
         context.color_primaries, context.color_trc = colour.primaries, colour.transfer
         context.thread_type = "AUTO"
+        if codec == "libx265" and self._muxer != "matroska":
+            context.codec_tag = "hvc1"  # what Apple's players ask for
         stream.time_base = self._time_base
         self._stream = stream
         if sound_from is not None:
             self._ambisonic = bool(source and source.audio and source.audio.ambisonic)
+            end = source.start + source.duration + _SOUND_BEYOND if source and source.duration else None
             self._soundtrack = Soundtrack(
-                self._container, self._muxer, sound_from, self._ambisonic, self._spherical, may_copy
+                self._container, self._muxer, sound_from, self._ambisonic, self._spherical, may_copy, end
             )
+            log.info("%s: sound is %s", self.path, "copied" if self._soundtrack.copied else "encoded to AAC")
         self._container.start_encoding()
 
     def __enter__(self) -> VideoWriter:

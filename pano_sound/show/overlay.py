@@ -20,9 +20,9 @@ class Overlay:
     Heat is the saliency over its peak, times the map's confidence: where the network is not sure, nothing shows.
     """
 
-    def __init__(self, soundmap: SoundMap, width: int, height: int, mechanism: int = 2) -> None:
+    def __init__(self, soundmap: SoundMap, width: int, height: int) -> None:
         """`width`, `height`: size of the pictures' luma, even."""
-        self.soundmap, self.mechanism = soundmap, mechanism
+        self.soundmap = soundmap
         self.size = (width, height)
         self.sure = soundmap.confidence()
 
@@ -55,7 +55,7 @@ class Overlay:
         return planes[0], planes[1], planes[2]
 
     def _heat_of(self, k: int) -> NDArray[np.float32]:
-        saliency = self.soundmap.saliency(self.mechanism, slice(k, k + 1))[0]
+        saliency = self.soundmap.saliency(part=slice(k, k + 1))[0]
         low = np.median(saliency)
         return np.clip((saliency - low) / max(saliency.max() - low, 1e-9), 0, 1) * self.sure[k]
 

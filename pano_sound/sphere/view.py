@@ -113,7 +113,9 @@ def sample(plane: Plane, u: Plane, v: Plane, *, smooth: bool = True) -> Plane:
     return cv2.remap(plane, u, v, how, borderMode=cv2.BORDER_WRAP)
 
 
-def render_planes(planes: Sequence[Plane], view: View, yaw: float, pitch: float, roll: float = 0.0) -> Planes:
+def render_planes(
+    planes: Sequence[Plane], view: View, yaw: float, pitch: float, roll: float = 0.0, bit_depth: int = 8
+) -> Planes:
     """A 4:2:0 equirectangular picture seen through `view` -> the planes (Y, U, V) of the flat picture.
 
     Works on the planes as they are, so colours and bit depth pass through untouched. Chroma samples are taken
@@ -122,6 +124,7 @@ def render_planes(planes: Sequence[Plane], view: View, yaw: float, pitch: float,
 
     Args:
         planes: luma (H, W) and two chroma (ceil(H / 2), ceil(W / 2)), uint8 or uint16.
+        bit_depth: how many bits of uint16 are used: a cubic overshoots at sharp edges and is cut there.
     """
     height, width = planes[0].shape
     shrink = int(width / (2 * np.pi) / view.focal)
@@ -131,6 +134,8 @@ def render_planes(planes: Sequence[Plane], view: View, yaw: float, pitch: float,
         planes = [cv2.resize(p, s, interpolation=cv2.INTER_AREA) for p, s in zip(planes, small, strict=True)]
     u, v = sampling_map(view, yaw, pitch, roll, width, height)
     luma = sample(planes[0], u, v)
+    if luma.dtype == np.uint16:
+        luma = np.minimum(luma, np.uint16((1 << bit_depth) - 1))
     u, v = sampling_map(view, yaw, pitch, roll, width, height, first=(0.0, 0.5), pitch_px=2)
     u, v = u / 2, (v - np.float32(0.5)) / 2
     return luma, sample(planes[1], u, v, smooth=False), sample(planes[2], u, v, smooth=False)

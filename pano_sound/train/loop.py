@@ -30,9 +30,9 @@ class Recipe:
     """Everything that decides how training goes."""
 
     seed: int = 0
-    distil_steps: int = 1000
-    scenes: int = 800
-    steps: int = 1000
+    distil_steps: int = 5000
+    scenes: int = 1600
+    steps: int = 1500
     rate: float = 1.5e-3
     scenes_per_step: int = 16
     mosaic: int = 6
@@ -80,7 +80,9 @@ class Head(nn.Module):
             "box": losses.place(own[boxed], batch["targets"][:pairs][boxed], temperature),
             "scene": losses.place(scene_own, scenes["targets"], temperature)
             + losses.inside(scene_own, scenes["targets"], temperature),
-            "presence": losses.presence(scores, match, torch.ones_like(match), self.steepness, self.middle)
+            "presence": losses.presence(
+                losses.soft_maximum(raw, PEAK), match, torch.ones_like(match), self.steepness, self.middle
+            )
             + losses.presence(
                 losses.soft_maximum(scene_raw, PEAK),
                 scenes["match"],

@@ -21,17 +21,19 @@ def test_held_before_the_first_and_after_the_last_key_point():
 
 
 @settings(deadline=None)
-@given(st.lists(st.tuples(st.floats(-180, 180), st.floats(-45, 45)), min_size=2, max_size=8), st.floats(0.2, 3))
-def test_easing_never_makes_it_faster(looks, seconds):
+@given(
+    st.floats(-180, 180),
+    st.lists(st.tuples(st.floats(0, 50), st.floats(-15, 15)), min_size=2, max_size=8),
+    st.floats(0.2, 3),
+)
+def test_easing_hardly_makes_it_faster(begin, looks, seconds):
+    looks = [(begin + yaw, pitch) for yaw, pitch in looks]
     keys = np.arange(len(looks), dtype=float)
     sharp = interpolate(keys, np.array(looks), np.arange(0, len(looks), 0.1))
     eased = ease(sharp, 0.1, seconds)
     assert np.linalg.norm(eased, axis=1) == pytest.approx(1)
     fastest = angle_between(sharp[1:], sharp[:-1]).max()
-    # Averages of arcs bend inwards; brought back onto the sphere they can gain a little over wide arcs.
-    reach = np.degrees(np.arccos(np.clip((sharp @ sharp.T).min(), -1, 1)))
-    if reach < 60:
-        assert angle_between(eased[1:], eased[:-1]).max() <= fastest * 1.2 + 1e-6
+    assert angle_between(eased[1:], eased[:-1]).max() <= fastest * 1.2 + 1e-6
 
 
 def test_holds_take_two_samples():

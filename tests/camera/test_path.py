@@ -44,7 +44,7 @@ GOOD = path_of([0, 0, 0, 0, 90], [1, 5, 0, 0, 90]).to_json()
         (lambda d: d.update(format="other/9"), "format is 'other/9'"),
         (lambda d: d.update(samples=[]), "samples: there are none"),
         (lambda d: d["samples"][1].update(t=0), "samples[1]: t must be greater"),
-        (lambda d: d["samples"][1].update(yaw="left"), "samples[1]: yaw is 'left', not a number"),
+        (lambda d: d["samples"][1].update(yaw="left"), "samples[1]: yaw is left, not a number"),
         (lambda d: d["samples"][0].update(pitch=91), "samples[0]: pitch is 91, outside -90..90"),
         (lambda d: d["samples"][0].pop("hfov"), "samples[0]: hfov is None"),
         (lambda d: d["samples"].insert(0, 7), "samples[0]: not an object"),

@@ -75,7 +75,7 @@ def test_the_other_signals_follow_one_source_away_from_the_seam(signal):
 
 def test_the_path_shows_every_number_it_was_made_with():
     path = plan(soundmap(5, lambda t: [(0, 0)]), PlanSettings(fov=70.0))
-    assert path.settings == {**PRESETS["default"], "preset": "default", "mechanism": "2", "fov": 70.0, "size": None}
+    assert path.settings == {**PRESETS["default"], "preset": "default", "mechanism": 2, "fov": 70.0, "size": None}
 
 
 def test_sizes_follow_the_sources_detail():
@@ -83,6 +83,26 @@ def test_sizes_follow_the_sources_detail():
     assert detail_size(3840, 90) == (1280, 720)
     assert detail_size(7680, 90) == (2560, 1440)
     assert detail_size(100_000, 90) == (3840, 2160)
+
+
+def test_sparse_analysis_is_enough_for_a_source_that_moves_once():
+    def source(t):
+        return [(-60, 0)] if t < 10 else [(80, 0)]
+
+    path = plan(soundmap(20, source, every=4.0))
+    assert in_view(path, source, 0, 7) == 1
+    assert in_view(path, source, 14, 20) == 1
+
+
+def test_any_speed_and_ease_move_smoothly():
+    path = plan(soundmap(20, lambda t: [(60 * t, 0)]), PlanSettings(max_speed=180.0, ease=5.0, move_cost=0.0))
+    assert path.speed().max() < 1.3 * 180
+
+
+def test_a_speed_that_reaches_no_other_direction_holds_and_says_so(caplog):
+    path = plan(soundmap(10, lambda t: [(60, 0)] if t < 5 else [(-60, 0)]), PlanSettings(max_speed=5.0))
+    assert path.speed().max() < 1e-6
+    assert "reaches no other direction" in caplog.text
 
 
 def test_a_film_of_one_picture_can_be_planned():

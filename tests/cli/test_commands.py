@@ -59,6 +59,26 @@ def test_overlay_is_still_a_sphere_with_its_sound(run, film, tmp_path):
     assert stamps(tmp_path / "heard.mp4") == stamps(film)
 
 
+def test_overlay_says_at_once_what_cannot_be_tagged(run, film):
+    done = run("overlay", film, "-o", "heard.mkv", "--model", "there is no such model")
+    assert done.returncode == 5
+    assert "360° tags" in done.stderr
+
+
+def test_files_of_another_film_are_noticed(run, bad, film, tmp_path):
+    run("analyse", film, "-o", "a.soundmap.npz", "-q", model=True)
+    run("plan", "a.soundmap.npz")
+    other = bad("mute")
+    done = run("render", other, "a.path.json", "-o", "a.mp4")
+    assert (done.returncode, "not this one" in done.stderr) == (0, True)
+    done = run("overlay", other, "--soundmap", "a.soundmap.npz", "-o", "b.mp4")
+    assert (done.returncode, "not this one" in done.stderr) == (0, True)
+
+
+def test_verbose_says_more(run, film):
+    assert "listening at" in run("pan", film, "-o", "out.mp4", "-v", model=True).stderr
+
+
 def test_analyse_tells_programs_what_it_found(run, film):
     done = json.loads(run("analyse", film, "--json", "--every", "0.5", model=True).stdout)
     assert [s["t"] for s in done["samples"]] == pytest.approx([0, 0.533, 1, 1.533], abs=0.01)
@@ -108,8 +128,7 @@ def test_without_sound_the_view_holds_and_it_says_so(run, bad, tmp_path, kind, s
     done = run("pan", source, "-o", "out.mp4", "--json", model=True)
     assert done.returncode == 0
     assert done.stderr.count("\n") == 1
-    assert f"warning: {source}: {says}" not in done.stdout
-    assert says in done.stderr
+    assert f"warning: {source} {says}" in done.stderr
     looks = {(s["yaw"], s["pitch"]) for s in json.loads(done.stdout)["path"]["samples"]}
     assert looks == {(0.0, 0.0)}
     assert stamps(tmp_path / "out.mp4") == stamps(source)
@@ -129,6 +148,12 @@ def test_outputs_are_never_replaced_unasked_nor_the_input_ever(run, film, tmp_pa
         assert run("pan", film, "-o", same, "-y", model=True).returncode == 5
     assert film.read_bytes() == before
     assert run("pan", film, "-o", tmp_path / "no" / "out.mp4", model=True).returncode == 5
+    assert run("analyse", film, "-o", film, "-y", model=True).returncode == 5
+    assert film.read_bytes() == before
+    assert run("analyse", film, "-o", "a.soundmap.npz", model=True).returncode == 0
+    assert run("plan", "a.soundmap.npz", "-o", "a.soundmap.npz", "-y").returncode == 5
+    assert run("plan", "a.soundmap.npz", "-o", "/dev/null", "-y").returncode == 5
+    assert run("plan", "a.soundmap.npz", "-o", "x" * 300).returncode == 5
     assert run("pan", film, "-o", "out.xyz", model=True).returncode == 5
 
 
@@ -172,7 +197,7 @@ def test_no_pickle_is_ever_loaded(run, tmp_path):
     assert run("plan", "evil.npz", "-o", "b.path.json").returncode == 7
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_stopped_in_the_middle_nothing_is_left(tmp_path, number):
     films.make_film(tmp_path / "long.mp4", films.steady(900, 30), size=(256, 128), sound=films.tone(30.0))
     CameraPath(1280, 720, np.array([[0.0, 0, 0, 0, 90]])).save(tmp_path / "a.path.json")

@@ -95,12 +95,20 @@ def test_planes_show_the_same_place_in_the_same_kind(kind):
     chroma_rows = (wide[0::2] + wide[1::2]) / 2
     chroma = np.round(chroma_rows[:, 1::4]).astype(kind) * scale
     view = View(640, 360, 90)
-    y, u, v = render_planes((luma, chroma, chroma), view, 100, 20)
+    y, u, v = render_planes((luma, chroma, chroma), view, 100, 20, bit_depth=10)
     assert y.shape == (360, 640)
     assert u.shape == v.shape == (180, 320)
     assert y.dtype == u.dtype == kind
     beside = (y[0::2].astype(float) + y[1::2]) / 2
     assert np.abs(beside[:, 0::2] - u).max() <= 1.6 * scale
+
+
+def test_sharp_edges_stay_within_the_bits():
+    """A cubic overshoots; what does not fit in 10 bits comes out black from some encoders."""
+    board = (np.indices((480, 960)).sum(axis=0) // 8 % 2 * 1023).astype(np.uint16)
+    chroma = np.full((240, 480), 512, np.uint16)
+    luma, _, _ = render_planes((board, chroma, chroma), View(640, 360, 60), 10, 5, bit_depth=10)
+    assert luma.max() == 1023
 
 
 def test_a_much_finer_source_is_averaged_not_aliased():

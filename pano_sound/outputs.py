@@ -1,0 +1,69 @@
+"""Output files: what would be wrong with one, said before any work; and files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from .errors import OutputError
+
+FilePath = str | os.PathLike[str]
+
+
+def check_file(path: FilePath, source: FilePath | None = None, overwrite: bool = False) -> None:
+    """Say now what would be wrong with an output file.
+
+    Args:
+        source: an input that must not be the same file, also not through links.
+        overwrite: whether `path` may exist.
+
+    Raises:
+        OutputError: missing or read-only folder; `path` is a folder, a device, the input, or exists.
+    """
+    name = os.fspath(path)
+    if os.path.isdir(name):
+        raise OutputError("is a folder", name, "give a file name")
+    folder = os.path.dirname(name) or "."
+    if not os.path.isdir(folder):
+        raise OutputError("the folder does not exist", name, f"create {folder} first")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError("the folder cannot be written to", name)
+    if not os.path.lexists(name):
+        return
+    if source is not None:
+        with contextlib.suppress(OSError):
+            if os.path.samefile(name, source):
+                raise OutputError("is the input itself", name, "give another output name")
+    if os.path.exists(name) and not os.path.isfile(name):
+        raise OutputError("is not a regular file", name)
+    if not overwrite:
+        raise OutputError("exists already", name, "use -y to replace it")
+
+
+def partial_name(path: FilePath, tag: str = "") -> Path:
+    """A hidden name beside `path`, with its extension, for what is not complete yet; never too long."""
+    at = Path(path)
+    # Shortened, because names must not be longer than file systems allow.
+    return at.with_name(f".{at.name[:40]}.partial-{os.getpid()}{tag}{at.suffix[:20]}")
+
+
+@contextlib.contextmanager
+def written_whole(path: FilePath, mode: str = "wb") -> Iterator[IO[Any]]:
+    """A file to write into, beside its final name, which it gets when the block ends well; else it is removed.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    partial = partial_name(path)
+    try:
+        with open(partial, mode, encoding=None if "b" in mode else "utf-8") as file:
+            yield file
+        os.replace(partial, path)
+    except OSError as error:
+        raise OutputError(f"cannot be written: {error.strerror or error}", path) from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink()
