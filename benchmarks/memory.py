@@ -63,6 +63,8 @@ def main() -> None:
             film.unlink()
             print(f"{minutes:5g} minutes: peak {peaks[-1]:.0f} MB", flush=True)
     print(f"long / short: {peaks[1] / peaks[0]:.3f}")
+    if peaks[1] > 1.1 * peaks[0] or peaks[1] > 1500:
+        raise SystemExit("too much: the long film may take 10 % more than the short one, and 1,500 MB")
 
 
 if __name__ == "__main__":

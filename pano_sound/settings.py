@@ -96,9 +96,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "size": None,
         "centring": 0.5,
         "step": 0.5,
-        "max_speed": 45.0,
-        "move_cost": 0.012,
-        "ease": 1.2,
+        "max_speed": 60.0,
+        "move_cost": 0.004,
+        "ease": 1.0,
     },
 }
 

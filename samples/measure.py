@@ -1,6 +1,6 @@
 """For how long is what sounds in view? Pans the samples and compares the camera with the truth of each scene.
 
-    python samples/measure.py [--model base] [OPTION=VALUE ...]      options of `plan` and `analyse`, e.g. fov=80
+    python samples/measure.py [OPTION=VALUE ...]      options of `analyse` and `plan`, e.g. model=base fov=80
 
 A source counts as in view when its middle is inside the picture. Beside it: a camera that never turns from straight
 ahead, and the best that any camera held still could do.
@@ -11,7 +11,9 @@ from __future__ import annotations
 import argparse
 import csv
 from collections import defaultdict
+from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -42,10 +44,37 @@ def seconds_in_view(truth: Truth, every: float, looks: dict[float, tuple[float, 
     return every * sum(seen)
 
 
+@dataclass(frozen=True)
+class Measured:
+    """Seconds in which something sounds in a sample; of these, in which it is in view of our camera, of one that
+    always looks straight ahead, and of the luckiest camera that never turns."""
+
+    sounding: float
+    in_view: float
+    ahead: float
+    best_still: float
+
+
+def measure(film: Path, analysing: dict[str, Any], planning: dict[str, Any]) -> Measured:
+    """Analyse and plan a sample, and compare the path with its truth."""
+    path = pano_sound.plan(pano_sound.analyse(film, **analysing), **planning)
+    view = View(path.width, path.height, path.samples[0, 4])
+    truth, every = sounding(film.stem)
+
+    def held(yaw: float, pitch: float) -> float:
+        return seconds_in_view(truth, every, dict.fromkeys(truth, (yaw, pitch)), view)
+
+    return Measured(
+        sounding=every * len(truth),
+        in_view=seconds_in_view(truth, every, {t: path.at(t)[:2] for t in truth}, view),
+        ahead=held(0.0, 0.0),
+        best_still=max(held(yaw, pitch) for pitch in (0.0, -20.0) for yaw in range(-180, 180, 10)),
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("options", nargs="*", metavar="OPTION=VALUE")
-    parser.add_argument("--model", default="base")
     args = parser.parse_args()
     known = {**AnalyseSettings().to_json(), **PlanSettings().resolved().to_json()}
     given = dict(word.split("=", 1) for word in args.options)
@@ -53,18 +82,14 @@ def main() -> None:
     analysing = {k: v for k, v in values.items() if k in AnalyseSettings.__dataclass_fields__}
     planning = {k: v for k, v in values.items() if k in PlanSettings.__dataclass_fields__}
 
-    print(f"{'sample':12}{'sounding s':>12}{'in view s':>11}{'share':>7}{'ahead s':>9}{'best still s':>14}")
-    totals = np.zeros(4)
-    for film in sorted(HERE.glob("*.mp4")):
-        path = pano_sound.plan(pano_sound.analyse(film, model=args.model, **analysing), **planning)
-        view = View(path.width, path.height, path.samples[0, 4])
-        truth, every = sounding(film.stem)
-        ours = seconds_in_view(truth, every, {t: path.at(t)[:2] for t in truth}, view)
-        held = [seconds_in_view(truth, every, dict.fromkeys(truth, (yaw, 0.0)), view) for yaw in range(-180, 180, 10)]
-        row = np.array([every * len(truth), ours, held[18], max(held)])
-        totals += row
-        print(f"{film.stem:12}{row[0]:12.1f}{row[1]:11.1f}{row[1] / row[0]:7.0%}{row[2]:9.1f}{row[3]:14.1f}")
-    print(f"{'all':12}{totals[0]:12.1f}{totals[1]:11.1f}{totals[1] / totals[0]:7.0%}{totals[2]:9.1f}{totals[3]:14.1f}")
+    print(f"{'sample':12}{'sounding':>10}{'in view':>10}{'share':>8}{'ahead':>8}{'best still':>12}")
+    rows = {film.stem: measure(film, analysing, planning) for film in sorted(HERE.glob("*.mp4"))}
+    rows["all"] = Measured(*np.sum([astuple(row) for row in rows.values()], axis=0))
+    for name, row in rows.items():
+        share = row.in_view / row.sounding
+        print(
+            f"{name:12}{row.sounding:8.1f} s{row.in_view:8.1f} s{share:8.0%}{row.ahead:6.1f} s{row.best_still:10.1f} s"
+        )
 
 
 if __name__ == "__main__":

@@ -46,7 +46,8 @@ class Localizer(nn.Module):
         listener: options of `MelListener`.
         hidden: width of the layer between pooled sound features and embedding.
         embedding: D, the number of dimensions of the common space.
-        presence: steepness and middle of the logistic curve over a map's highest response (`SoundMap.confidence`).
+        presence: steepness and middle of the logistic curve over a map's highest response (`SoundMap.confidence`);
+            the default is what `base` learnt.
 
     Attributes:
         config: the arguments, JSON-able; `Localizer(**config)` builds the same architecture.
@@ -62,7 +63,7 @@ class Localizer(nn.Module):
         listener: Mapping[str, Any],
         hidden: int = 1024,
         embedding: int = 512,
-        presence: Sequence[float] = (12.0, 0.25),
+        presence: Sequence[float] = (11.86, 0.256),
     ) -> None:
         super().__init__()
         self.config = {"trunk": dict(trunk), "listener": dict(listener), "hidden": hidden, "embedding": embedding}

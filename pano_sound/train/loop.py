@@ -30,9 +30,9 @@ class Recipe:
     """Everything that decides how training goes."""
 
     seed: int = 0
-    distil_steps: int = 5000
-    scenes: int = 1600
-    steps: int = 1500
+    distil_steps: int = 1000
+    scenes: int = 800
+    steps: int = 1000
     rate: float = 1.5e-3
     scenes_per_step: int = 16
     mosaic: int = 6
@@ -184,7 +184,7 @@ def train(data: Path, out: Path, folder: Path, recipe: Recipe | None = None) -> 
     model.listener.requires_grad_(False)
     head = Head(model)
     fit(head, Lessons(bank, pictures, maps, scenes, pairs), recipe, folder, log)
-    model.set_presence(float(head.steepness), float(head.middle))
+    model.set_presence(head.steepness.item(), head.middle.item())
     metadata = {"name": out.stem, "version": __version__, "recipe": json.dumps(asdict(recipe))}
     weights.save(model, out, metadata)
     return model
