@@ -1,0 +1,30 @@
+"""The samples, with the real weights: does the camera go where it sounds?"""
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "share"), [("courtyard", 0.7), ("carpark", 0.5)])
+def test_what_sounds_is_in_view(name, share):
+    measured = runpy.run_path(str(SAMPLES / "measure.py"))["measure"](SAMPLES / f"{name}.mp4", {}, {})
+    assert measured.in_view > share * measured.sounding
+    assert measured.in_view > measured.best_still
+    assert measured.in_view > measured.ahead
+
+
+@pytest.mark.parametrize("name", ["courtyard", "carpark", "meadow", "room"])
+def test_the_truth_fits_the_film(name):
+    from pano_sound.media.probe import probe
+
+    info = probe(SAMPLES / f"{name}.mp4")
+    truth, every = runpy.run_path(str(SAMPLES / "measure.py"))["sounding"](name)
+    assert info.problem is None
+    assert info.audio is not None
+    assert max(truth) <= info.duration
+    assert every == pytest.approx(0.1)
+    assert 8 <= info.duration <= 12.1
