@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..datasets.labelled import Item, read_items, read_table
 from ..localize.network import Localizer
 from ..localize.windows import SoundFeatures
 from ..media.reader import VideoReader
 from ..media.sound import SoundReader
 from ..sphere.convention import directions
 from ..sphere.geometry import angle_between, cell_areas, cell_directions, vector_mean
-from ..train.data import Item, read_items, read_table
 from .localization import embed_sounds
 
 WIDTH, HEIGHT = 960, 480

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 from tqdm import tqdm
 
+from ..datasets.examples import PICTURE_SIZE, read_picture, read_sound
+from ..datasets.labelled import Item, read_items, read_pairs
 from ..localize.network import Localizer
 from ..localize.windows import SoundFeatures
-from ..train.data import PICTURE_SIZE, Item, read_items, read_pairs, read_picture, read_sound
 
 
 @dataclass

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from ..errors import PanoSoundError
-from .loop import Recipe, train
+from .base import Recipe, train
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from ..datasets.labelled import Item
 from ..errors import DataFileError
 from ..localize.listener import BANDS, MelListener
-from .data import Item, MelCache
+from .caches import MelCache
 from .log import Log
 
 PATCH = 96  # mel frames that the teacher hears at once

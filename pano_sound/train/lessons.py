@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
+from ..datasets.examples import PICTURE_SIZE
+from ..datasets.labelled import Item, read_items, read_pairs, read_people
 from ..localize.listener import BANDS, MelListener
-from .data import PICTURE_SIZE, Item, MelCache, read_items, read_pairs, read_people
+from .caches import MelCache
 from .distil import disturb
 from .scenes import Pasted, SceneMaker, cells, scene_maps
 

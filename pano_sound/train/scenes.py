@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .data import Item, cached_maps, read_picture
+from ..datasets.examples import read_picture
+from ..datasets.labelled import Item
+from .caches import cached_maps
 
 WIDTH, HEIGHT = 960, 480
 Pixels = NDArray[np.uint8]

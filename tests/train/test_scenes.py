@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pano_sound.train.data import Item
+from pano_sound.datasets.labelled import Item
 from pano_sound.train.scenes import HEIGHT, WIDTH, Pasted, SceneMaker, cells
 
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from pano_sound.datasets.labelled import Item
 from pano_sound.localize.listener import BANDS, MelListener
 from pano_sound.localize.network import TINY, Localizer
-from pano_sound.train.data import Item
+from pano_sound.train.base import Head, Recipe, fit
 from pano_sound.train.distil import CROP, Pupil, disturb
 from pano_sound.train.lessons import Lessons, SoundBank, box_cells
 from pano_sound.train.log import Log
-from pano_sound.train.loop import Head, Recipe, fit
 from pano_sound.train.scenes import Pasted
 
 LABELS = ("bell", "dog", "horn", "drum", "cat", "saw", "flute", "bird")

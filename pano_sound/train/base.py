@@ -13,12 +13,14 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from .. import __version__
+from ..datasets.examples import PICTURE_SIZE, read_picture
+from ..datasets.labelled import read_items, read_pairs, useful_pictures
 from ..localize import weights
 from ..localize.network import BASE, Localizer
 from ..localize.soundmap import PEAK
 from ..localize.trunks import channels_last
 from . import losses
-from .data import PICTURE_SIZE, MelCache, cached_maps, read_items, read_pairs, read_picture, useful_pictures
+from .caches import MelCache, cached_maps
 from .distil import Crops, ask_teacher, distil
 from .lessons import COARSE, Lessons, SoundBank, make_scenes
 from .log import Log

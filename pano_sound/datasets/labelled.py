@@ -1,0 +1,82 @@
+"""The layout of labelled sounds and pictures, recorded apart: three tables in one folder.
+
+`sounds.csv` (file, label, source, group, split, seconds), `pictures.csv` (file, label, source, split, x0, y0, x1, y1,
+box_by) and `pairs.csv` (sound, picture: labels that belong together).
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import DataFileError
+from .examples import Box
+
+
+@dataclass(frozen=True)
+class Item:
+    """One sound or picture: its file, label, split ('train' or 'val') and, for a picture, its box or None.
+
+    The box is (x0, y0, x1, y1) as shares of width and height."""
+
+    path: Path
+    label: str
+    split: str
+    box: Box | None = None
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """Rows of a CSV file. Raises DataFileError when it cannot be read."""
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+    except (OSError, csv.Error, UnicodeDecodeError) as error:
+        raise DataFileError(f"the table cannot be read: {error}", path=path) from error
+
+
+def read_items(data: Path, kind: str) -> list[Item]:
+    """All rows of `sounds.csv` or `pictures.csv` (kind: 'sounds' or 'pictures') of a data folder."""
+    items = []
+    for row in read_table(data / f"{kind}.csv"):
+        corners = [row.get(name, "") for name in ("x0", "y0", "x1", "y1")]
+        box = tuple(float(c) for c in corners) if all(corners) else None
+        items.append(Item(data / row["file"], row["label"], row["split"], box))  # type: ignore[arg-type]
+    return items
+
+
+def read_pairs(data: Path) -> dict[str, list[str]]:
+    """Sound label -> the picture labels that it belongs to."""
+    pairs: dict[str, list[str]] = {}
+    for row in read_table(data / "pairs.csv"):
+        pairs.setdefault(row["sound"], []).append(row["picture"])
+    return pairs
+
+
+def read_people(data: Path) -> list[Item]:
+    """Whole people, which `pictures.csv` hardly has: the boxes drawn by people around COCO's persons in `boxed/`.
+
+    Only the pictures with COCO's numbers are used for training; the others are left for judging."""
+    folder = data / "boxed"
+    if not (folder / "boxes.csv").exists():
+        return []
+    items = []
+    for row in read_table(folder / "boxes.csv"):
+        box = tuple(float(row[name]) for name in ("x0", "y0", "x1", "y1"))
+        tall = box[3] - box[1] > 0.25
+        if row["label"].lower() == "person" and row["file"][0].isdigit() and tall:
+            items.append(Item(folder / row["file"], "person", "train", box))  # type: ignore[arg-type]
+    return items
+
+
+def useful_pictures(items: Sequence[Item], pairs: dict[str, list[str]], others: int = 15) -> list[Item]:
+    """The pictures whose label has a sound, and up to `others` of each other label (things that are silent)."""
+    heard = {picture for pictures in pairs.values() for picture in pictures}
+    counts: dict[str, int] = {}
+    chosen = []
+    for item in items:
+        counts[item.label] = counts.get(item.label, 0) + 1
+        if item.label in heard or counts[item.label] <= others:
+            chosen.append(item)
+    return chosen
