@@ -9,10 +9,13 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from ..errors import DataFileError
-from .examples import Box
+from .examples import Box, Example, read_picture, read_sound
 
 
 @dataclass(frozen=True)
@@ -80,3 +83,41 @@ def useful_pictures(items: Sequence[Item], pairs: dict[str, list[str]], others: 
         if item.label in heard or counts[item.label] <= others:
             chosen.append(item)
     return chosen
+
+
+def paired(data: Path, split: str, seed: int = 0) -> list[Example]:
+    """Each picture of a split whose label has sounds there, with one of them, drawn at random.
+
+    Every picture is a recording of its own (`video`), so that negatives come from other pictures. The boxes are
+    those of the table, one annotator at most.
+
+    Args:
+        data: the folder of the three tables.
+        split: rows of this split only, sounds as well as pictures.
+        seed: of the drawing; the same seed gives the same pairs.
+
+    Raises:
+        DataFileError: a table cannot be read, or no picture of the split has a sound.
+    """
+    sounds: dict[str, list[Item]] = {}
+    for item in read_items(data, "sounds"):
+        if item.split == split:
+            sounds.setdefault(item.label, []).append(item)
+    heard: dict[str, list[str]] = {}
+    for label, pictures in read_pairs(data).items():
+        for picture in pictures if label in sounds else ():
+            heard.setdefault(picture, []).append(label)
+    rng = np.random.default_rng(seed)
+    examples = []
+    for item in read_items(data, "pictures"):
+        if item.split != split or item.label not in heard:
+            continue
+        choice = sounds[heard[item.label][int(rng.integers(len(heard[item.label])))]]
+        sound = choice[int(rng.integers(len(choice)))]
+        name = item.path.relative_to(data).as_posix()
+        boxes = ((item.box,),) if item.box is not None else ()
+        look, listen = partial(read_picture, item.path), partial(read_sound, sound.path)
+        examples.append(Example(name, name, look, listen, boxes, label=sound.label, split=split))
+    if not examples:
+        raise DataFileError(f"no picture of split {split!r} has a sound of its label", path=data)
+    return examples

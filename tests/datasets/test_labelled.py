@@ -1,0 +1,62 @@
+"""Labelled pictures and sounds become pairs: same label, same split, always the same for one seed."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from scipy.io import wavfile
+
+from pano_sound.datasets.labelled import paired
+from pano_sound.datasets.layouts import read_set
+from pano_sound.errors import DataFileError
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Two labels with sounds and pictures, one with sounds only, one with pictures only."""
+    sounds, pictures = ["file,label,source,group,split,seconds"], ["file,label,source,split,x0,y0,x1,y1,box_by"]
+    for k in range(12):
+        label, split = ("dog", "bell", "rain")[k % 3], "train" if k < 9 else "val"
+        wavfile.write(tmp_path / f"{k}.wav", 16000, np.full(1600, 100 * k, np.int16))
+        sounds.append(f"{k}.wav,{label},us,{k},{split},0.1")
+    for k in range(9):
+        label, split = ("dog", "bell", "cup")[k % 3], "train" if k < 6 else "val"
+        cv2.imwrite(str(tmp_path / f"{k}.png"), np.full((20, 30, 3), 20 * k, np.uint8))
+        pictures.append(f"{k}.png,{label},us,{split}," + ("0.1,0.2,0.6,0.7,ssd" if k % 2 else ",,,,"))
+    (tmp_path / "sounds.csv").write_text("\n".join(sounds))
+    (tmp_path / "pictures.csv").write_text("\n".join(pictures))
+    (tmp_path / "pairs.csv").write_text("sound,picture\ndog,dog\nbell,bell\nbell,dog\n")
+    return tmp_path
+
+
+def test_pairs_share_label_and_split(data: Path) -> None:
+    examples = paired(data, "train")
+    assert [e.key for e in examples] == ["0.png", "1.png", "3.png", "4.png"]
+    assert [e.boxes for e in examples] == [(), (((0.1, 0.2, 0.6, 0.7),),), (((0.1, 0.2, 0.6, 0.7),),), ()]
+    for k, e in zip((0, 1, 3, 4), examples, strict=True):
+        assert e.label in (("dog", "bell") if k % 3 == 0 else ("bell",))
+        number = round(float(e.sound(16000).mean()) * 2**15 / 100)
+        assert number < 9
+        assert number % 3 == ("dog", "bell").index(e.label)
+        assert e.picture().shape == (20, 30, 3)
+        assert e.picture().mean() == 20 * k
+
+
+def test_the_same_seed_draws_the_same_pairs(data: Path) -> None:
+    def drawn(seed: int) -> list[float]:
+        return [float(e.sound(16000).mean()) for e in paired(data, "train", seed)]
+
+    assert drawn(3) == drawn(3)
+    assert len({tuple(drawn(seed)) for seed in range(8)}) > 1
+
+
+def test_the_layout_is_recognised(data: Path) -> None:
+    assert [e.split for e in read_set(data)] == ["train"] * 4 + ["val"] * 2
+    assert len(read_set(data, split="val")) == 2
+    with pytest.raises(DataFileError, match="'test'"):
+        read_set(data, split="test")
+    with pytest.raises(DataFileError, match="looked for"):
+        read_set(data.parent)
+    with pytest.raises(DataFileError, match="no layout"):
+        read_set(data, layout="other")
