@@ -14,42 +14,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 from tqdm import tqdm
 
 from ..datasets.examples import PICTURE_SIZE, read_picture, read_sound
 from ..datasets.labelled import Item, read_items, read_pairs
 from ..localize.network import Localizer
 from ..localize.windows import SoundFeatures
-
-
-@dataclass
-class Share:
-    """How many of how many, with its 95 % (Clopper–Pearson) interval."""
-
-    right: int = 0
-    of: int = 0
-
-    def add(self, right: bool) -> None:
-        """Count one more."""
-        self.right += bool(right)
-        self.of += 1
-
-    @property
-    def value(self) -> float:
-        """The share in 0..1; nan of nothing."""
-        return self.right / self.of if self.of else float("nan")
-
-    def interval(self) -> tuple[float, float]:
-        """The 95 % binomial interval."""
-        if not self.of:
-            return 0.0, 1.0
-        low, high = binomtest(self.right, self.of).proportion_ci(0.95)
-        return float(low), float(high)
-
-    def __str__(self) -> str:
-        low, high = self.interval()
-        return f"{100 * self.value:5.1f} %  [{100 * low:.1f}, {100 * high:.1f}]  of {self.of}"
+from .metrics import Share
 
 
 @dataclass
