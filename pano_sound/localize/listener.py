@@ -1,4 +1,4 @@
-"""The sound nets: what they hear as log-mel bands, and a compact fully convolutional network over them."""
+"""What every sound net states of itself, and the compact one of `base`: log-mel bands, convolutions over them."""
 
 from __future__ import annotations
 
@@ -26,13 +26,54 @@ def mel_bank() -> Tensor:
 
 
 def mel_magnitudes(wave: Tensor, bank: Tensor) -> Tensor:
-    """Wave (samples,) at RATE, [-1, 1] -> mel magnitudes (frames, BANDS), 10 ms apart, float32.
+    """Waves (..., samples) at RATE, [-1, 1] -> mel magnitudes (..., frames, BANDS), 10 ms apart, float32.
 
     Frame i covers samples [HOP i, HOP i + WINDOW). A wave shorter than one window is padded with zeros.
     """
-    wave = F.pad(wave, (0, max(0, WINDOW - wave.shape[0])))
+    wave = F.pad(wave, (0, max(0, WINDOW - wave.shape[-1])))
     window = torch.hann_window(WINDOW, device=wave.device)
-    return torch.fft.rfft(wave.unfold(0, WINDOW, HOP) * window, FFT).abs() @ bank
+    return torch.fft.rfft(wave.unfold(-1, WINDOW, HOP) * window, FFT).abs() @ bank
+
+
+class Listener(nn.Module):
+    """What every sound net has: a wave of any length -> one feature vector each `hop` samples.
+
+    Attributes:
+        rate: Hz that it wants.
+        hop: samples from one feature to the next.
+        features: F, the length of a feature vector.
+        field: (before, after): feature i depends on the samples from hop * i - before up to hop * i + after, no others.
+        margin: seconds that the middle of a feature keeps from the ends of a window that holds it.
+    """
+
+    rate: int
+    hop: int
+    features: int
+    field: tuple[int, int]
+    margin: float = 0.0
+
+    @property
+    def step(self) -> float:
+        """Seconds from one feature to the next."""
+        return self.hop / self.rate
+
+    @property
+    def middle(self) -> int:
+        """The sample at the middle of what feature 0 depends on."""
+        before, after = self.field
+        return (after - before) // 2
+
+    def count(self, samples: int) -> int:
+        """How many features a wave of so many samples has: at least 1."""
+        raise NotImplementedError
+
+    def from_waves(self, waves: Tensor) -> Tensor:
+        """Waves (n, samples), float32 in [-1, 1] at `rate` -> features (n, count(samples), F)."""
+        raise NotImplementedError
+
+    def forward(self, wave: Tensor) -> Tensor:
+        """Wave (samples,), float32 in [-1, 1] at `rate` -> features (count(samples), F)."""
+        return self.from_waves(wave[None])[0]
 
 
 class Separable(nn.Module):
@@ -54,7 +95,7 @@ class Separable(nn.Module):
         return F.relu(out + x if self.residual else out)
 
 
-class MelListener(nn.Module):
+class MelListener(Listener):
     """Log-mel bands -> MobileNet-like convolutions -> one vector each 0.32 s, each from about 2 s of sound.
 
     Args:
@@ -69,8 +110,11 @@ class MelListener(nn.Module):
         if len(widths) != len(strides) + 1:
             raise ValueError(f"{len(widths)} widths need {len(widths) - 1} strides, not {len(strides)}")
         self.stride = 2 * int(np.prod(strides))  # mel frames from vector to vector
-        self.strides = list(strides)
+        self.hop = self.stride * HOP
         self.features = widths[-1]
+        jumps = np.cumprod([1, 2, *strides[:-1]])  # mel frames from cell to cell, at the input of each 3x3 layer
+        around = int(jumps.sum()) * HOP
+        self.field = (around, around + WINDOW)
         self.register_buffer("bank", mel_bank(), persistent=False)
         self.bank: Tensor
         self.stem = nn.Sequential(
@@ -78,22 +122,14 @@ class MelListener(nn.Module):
         )
         self.blocks = nn.Sequential(*(Separable(widths[i], widths[i + 1], strides[i]) for i in range(len(strides))))
 
-    @property
-    def step(self) -> float:
-        """Seconds from one vector to the next."""
-        return self.stride * HOP / RATE
-
-    @property
-    def reach(self) -> int:
-        """Vectors on either side that one vector can depend on (its receptive field, rounded up)."""
-        jumps = np.cumprod([1, 2, *self.strides[:-1]])  # mel frames from cell to cell, at the input of each layer
-        return -(-int(jumps.sum()) // self.stride)
+    def count(self, samples: int) -> int:
+        frames = max(1, (samples - WINDOW) // HOP + 1)
+        return -(-frames // self.stride)
 
     def from_mels(self, magnitudes: Tensor) -> Tensor:
         """Mel magnitudes (n, frames, BANDS) -> vectors (n, ceil(frames / stride), features)."""
         x = (torch.log(magnitudes + FLOOR)[:, None] + 2.0) / 3.0
         return self.blocks(self.stem(x)).mean(dim=3).transpose(1, 2)
 
-    def forward(self, wave: Tensor) -> Tensor:
-        """Wave (samples,), float32 at RATE -> vectors (k, features), `step` seconds apart."""
-        return self.from_mels(mel_magnitudes(wave, self.bank)[None])[0]
+    def from_waves(self, waves: Tensor) -> Tensor:
+        return self.from_mels(mel_magnitudes(waves, self.bank))

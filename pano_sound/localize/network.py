@@ -1,4 +1,4 @@
-"""The localizer: a visual trunk, a sound net, and the cosine between them in a common space of unit vectors.
+"""The localizer: a visual trunk, a sound net, and the cosine between them in a common space.
 
 The paper's shape (its Fig. 2): the sound net takes any length and is pooled over a window, the visual net is fully
 convolutional, and the attention is the inner product of both (equations 1 to 3, in `attention.py`).
@@ -14,9 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .attention import response
-from .listener import MelListener
-from .trunks import make_trunk
+from .attention import attended, mechanism1, mechanism2, response
+from .listener import Listener, MelListener
+from .soundnet import SoundNet
+from .trunks import EfficientNetLite0, TinyTrunk, Trunk
+from .vgg import VGG16
 
 BASE: dict[str, Any] = {
     "trunk": {"name": "lite0", "stride": 16},
@@ -38,16 +40,31 @@ TINY: dict[str, Any] = {
 """An architecture of a few thousand parameters, for tests."""
 
 
+TRUNKS: dict[str, type[Trunk]] = {"lite0": EfficientNetLite0, "vgg16": VGG16, "tiny": TinyTrunk}
+LISTENERS: dict[str, type[Listener]] = {"mel": MelListener, "soundnet": SoundNet}
+
+
+def make_trunk(name: str, **options: Any) -> Trunk:
+    """The visual trunk of that name. Raises ValueError for another name, or options that do not fit."""
+    return _make(TRUNKS, "trunk", name)(**options)
+
+
+def make_listener(name: str = "mel", **options: Any) -> Listener:
+    """The sound net of that name. Raises ValueError for another name, or options that do not fit."""
+    return _make(LISTENERS, "listener", name)(**options)
+
+
 class Localizer(nn.Module):
-    """Where in a picture does this sound come from?
+    """Where in a picture does this sound come from? The `base` model; `PaperLocalizer` shares all but its heads.
 
     Args:
         trunk: options of `make_trunk`: name, stride and others.
-        listener: options of `MelListener`.
+        listener: options of `make_listener`: name ('mel' if none is given) and others.
         hidden: width of the layer between pooled sound features and embedding.
         embedding: D, the number of dimensions of the common space.
         presence: steepness and middle of the logistic curve over a map's highest response (`SoundMap.confidence`);
             the default is what `base` learnt.
+        mechanism: the attention that it was trained with, 1 or 2 (equations 2 and 3); z (equation 4) is taken with it.
 
     Attributes:
         config: the arguments, JSON-able; `Localizer(**config)` builds the same architecture.
@@ -64,12 +81,27 @@ class Localizer(nn.Module):
         hidden: int = 1024,
         embedding: int = 512,
         presence: Sequence[float] = (11.86, 0.256),
+        mechanism: int = 1,
     ) -> None:
         super().__init__()
-        self.config = {"trunk": dict(trunk), "listener": dict(listener), "hidden": hidden, "embedding": embedding}
+        if mechanism not in (1, 2):
+            raise ValueError(f"mechanism must be 1 or 2, not {mechanism}")
+        self.config = {
+            "trunk": dict(trunk),
+            "listener": dict(listener),
+            "hidden": hidden,
+            "embedding": embedding,
+            "mechanism": mechanism,
+        }
         self.set_presence(*presence)
+        self.mechanism = mechanism
         self.trunk = make_trunk(**trunk)
-        self.listener = MelListener(**listener)
+        self.listener = make_listener(**listener)
+        self.precision = torch.float32
+        self._make_heads(hidden, embedding)
+
+    def _make_heads(self, hidden: int, embedding: int) -> None:
+        """The layers between the two nets and the common space."""
         self.look = nn.Conv2d(self.trunk.channels, embedding, 1)
         self.hear = nn.Sequential(
             nn.BatchNorm1d(self.listener.features),
@@ -82,7 +114,6 @@ class Localizer(nn.Module):
             nn.BatchNorm1d(embedding, affine=False),
         )
         self.log_temperature = nn.Parameter(torch.tensor(math.log(0.07)))
-        self.precision = torch.float32
 
     def set_presence(self, steepness: float, middle: float) -> None:
         """Keep the learnt curve from a map's highest response to whether anything there makes the sound."""
@@ -118,7 +149,8 @@ class Localizer(nn.Module):
             wrap: the pictures are unrolled spheres (equirectangular); W must then be a multiple of `grid_stride`.
 
         Returns:
-            float32 (n, D, ceil(H / grid_stride), ceil(W / grid_stride)), unit length over D.
+            float32 (n, D, ceil(H / grid_stride), ceil(W / grid_stride)), of unit length over D. (In the paper's
+            model floor, not ceil, and of any length.)
 
         Raises:
             ValueError: the width does not fit.
@@ -127,7 +159,9 @@ class Localizer(nn.Module):
             raise ValueError(f"width {pictures.shape[-1]} is not a multiple of {self.grid_stride}")
         self.trunk.set_wrap(wrap)
         x = pictures.float().contiguous(memory_format=torch.channels_last)
-        with torch.autocast(x.device.type, self.precision, enabled=self.precision != torch.float32):
+        if self.precision == torch.float32:  # or what an autocast around this call says, as in training
+            return self.embed_map(self.trunk(x))
+        with torch.autocast(x.device.type, self.precision):
             return self.embed_map(self.trunk(x))
 
     def sound_features(self, wave: Tensor) -> Tensor:
@@ -142,7 +176,27 @@ class Localizer(nn.Module):
         """The raw response: cosine between v (n, D, rows, columns) and h (n, D) -> (n, rows, columns) in [-1, 1]."""
         return response(v, h)
 
-    def forward(self, pictures: Tensor, mels: Tensor, wrap: bool = False) -> Tensor:
-        """Pictures (n, 3, H, W) and mel magnitudes (n, frames, BANDS) -> raw responses (n, rows, columns)."""
-        h = self.sound_embedding(self.listener.from_mels(mels).mean(dim=1))
+    def attention(self, raw: Tensor) -> Tensor:
+        """Where, by the mechanism it was trained with: raw (n, rows, columns) -> attention, each map sums to 1."""
+        return (mechanism1 if self.mechanism == 1 else mechanism2)(raw, self.temperature)
+
+    def sound_code(self, pooled: Tensor) -> Tensor:
+        """f_s, for comparing sounds with `visual_code` by cosine: pooled features (n, F) -> (n, C). In `base`: h."""
+        return self.sound_embedding(pooled)
+
+    def visual_code(self, v: Tensor, raw: Tensor) -> Tensor:
+        """f_v, what is seen where the sound is (section 3.2): v (n, D, rows, columns), raw (n, rows, columns) of the
+        same pairs -> (n, C). In `base`: z (equation 4), of unit length.
+        """
+        return F.normalize(attended(v, self.attention(raw)), dim=1)
+
+    def forward(self, pictures: Tensor, waves: Tensor, wrap: bool = False) -> Tensor:
+        """Pictures (n, 3, H, W) and waves (n, samples) at `sound_rate` -> raw responses (n, rows, columns)."""
+        h = self.sound_embedding(self.listener.from_waves(waves).mean(dim=1))
         return self.respond(self.visual(pictures, wrap), h)
+
+
+def _make(kinds: Mapping[str, Any], what: str, name: str) -> Any:
+    if name not in kinds:
+        raise ValueError(f"no {what} is called {name!r} (there are {', '.join(kinds)})")
+    return kinds[name]

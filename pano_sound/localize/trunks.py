@@ -1,6 +1,7 @@
-"""The fully convolutional visual trunks: EfficientNet-Lite0, and a tiny one for tests.
+"""The fully convolutional visual trunks: what they share, EfficientNet-Lite0, and a tiny one for tests (VGG-16 is in
+`vgg.py`).
 
-Both take pictures of any size and can treat them as the unrolled sphere (`wrap=True`): every convolution is
+All take pictures of any size and can treat them as the unrolled sphere (`wrap=True`): every convolution is
 then padded circularly left and right, so that the seam of an equirectangular picture is not a border.
 
 Where a cell looks. The strided convolutions of EfficientNet-Lite0 were trained with TensorFlow's 'SAME' padding
@@ -82,7 +83,8 @@ class Trunk(nn.Module):
     """What every trunk has: `channels` of its map, its `stride` in pixels, and the parts below.
 
     forward = last(body(pictures)): pictures (n, 3, H, W), RGB 0..255, of any size -> map (n, channels,
-    ceil(H / stride), ceil(W / stride)). `body` ends in fewer channels where it can; training keeps those.
+    ceil(H / stride), ceil(W / stride)); VGG-16, which pools, rounds down. `body` ends in fewer channels where it can;
+    training keeps those.
     """
 
     channels: int
@@ -173,12 +175,3 @@ def channels_last(module: nn.Module) -> None:
     for parameter in module.parameters():
         if parameter.dim() == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-
-
-def make_trunk(name: str, stride: int, **options: object) -> Trunk:
-    """The trunk of that name: 'lite0' or 'tiny'. Raises ValueError for another name."""
-    if name == "lite0":
-        return EfficientNetLite0(stride, **options)
-    if name == "tiny":
-        return TinyTrunk(stride, **options)  # type: ignore[arg-type]
-    raise ValueError(f"no trunk is called {name!r} (there are 'lite0' and 'tiny')")

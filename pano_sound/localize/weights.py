@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,22 @@ from safetensors.torch import load_file, save_file
 
 from ..errors import ModelError
 from .network import Localizer
+from .paper import PaperLocalizer
 from .trunks import channels_last
 
 FORMAT = "pano-sound.model/1"
 _SUFFIX = ".safetensors"
+_KINDS = {"base": Localizer, "paper": PaperLocalizer}
+
+
+def build(config: Mapping[str, Any]) -> Localizer:
+    """An untrained model of that architecture, `model.config` of another: the paper's where its `kind` says so.
+
+    Raises:
+        TypeError, ValueError: the options do not fit; KeyError: no such kind.
+    """
+    options = dict(config)
+    return _KINDS[options.pop("kind", "base")](**options)
 
 
 def folders() -> list[Path]:
@@ -65,7 +78,7 @@ def load(
         config = json.loads(metadata["config"])
         if stride is not None:
             config["trunk"]["stride"] = stride
-        network = Localizer(**config)
+        network = build(config)
         state = load_file(path, device="cpu")
         network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:

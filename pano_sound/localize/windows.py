@@ -10,12 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from .listener import HOP, WINDOW
 from .network import Localizer
 
 SILENCE = -70.0  # dBFS; quieter steps say nothing beside louder ones
 _FAINT = 1e-7  # what a silent step weighs: nothing beside a louder one, all there is when nothing else is
-_CHUNK = 96  # features computed at once, about 30 s
+_BLOCK = 30.0  # seconds computed at once
 
 
 class SoundFeatures:
@@ -35,8 +34,11 @@ class SoundFeatures:
     def __init__(self, model: Localizer) -> None:
         self.model = model
         self.step = model.sound_step
-        self._cell = model.listener.stride * HOP  # samples from feature to feature
-        self._lead = self._cell // 2 - WINDOW // 2  # feature 0 looks at the middle of the first window
+        self._listener = model.listener
+        self._cell = self._listener.hop
+        self._lead = self._cell // 2 - self._listener.middle
+        self._before = -(-self._listener.field[0] // self._cell)  # features that the start of a block spoils
+        self._chunk = round(_BLOCK / self.step)
         self._wave = np.zeros(0, np.float32)  # samples still needed
         self._base = 0  # the feature that starts at self._wave[0]
         self._done = 0  # features computed
@@ -50,13 +52,11 @@ class SoundFeatures:
         samples = np.asarray(block, np.float32)
         self._measure(samples)
         self._wave = np.concatenate([self._wave, samples])
-        reach = self.model.listener.reach
         while True:
-            count = self._done - self._base + _CHUNK + reach
-            needed = (count * self._cell // HOP - 1) * HOP + WINDOW
+            needed = (self._done - self._base + self._chunk - 1) * self._cell + self._listener.field[1]
             if len(self._wave) < needed:
                 return
-            self._compute(self._wave[:needed], _CHUNK)
+            self._compute(self._wave[:needed], self._chunk)
 
     @property
     def seconds(self) -> float:
@@ -67,8 +67,7 @@ class SoundFeatures:
         """Compute what the last samples still owe. A track without samples becomes one silent feature."""
         if self._finished:
             return
-        frames = max(1, (len(self._wave) - WINDOW) // HOP + 1)
-        total = self._base + -(-frames * HOP // self._cell)
+        total = self._base + self._listener.count(len(self._wave))
         if total > self._done:
             self._compute(self._wave, total - self._done)
         self._finished = True
@@ -77,13 +76,13 @@ class SoundFeatures:
         self._parts = []
         count = len(self.features)
         edges = np.clip(np.arange(count + 1) * self._cell - self._lead, 0, self._samples)
-        edges[-1] = self._samples
+        edges[0], edges[-1] = 0, self._samples
         energy = np.zeros(count)
         heard = min(count, len(self._energy))
         energy[:heard] = self._energy[:heard]
         energy[-1] += self._energy[heard:].sum()
         sizes = np.maximum(np.diff(edges), 1)
-        self.times = np.arange(count) * self.step + WINDOW / 2 / self.model.sound_rate
+        self.times = np.arange(count) * self.step + self._listener.middle / self._listener.rate
         self.levels = _decibels(energy / sizes).astype(np.float32)
         weights = np.where(self.levels > SILENCE, 1.0, _FAINT)
         self._weight_sums = _prefix(weights)
@@ -93,8 +92,9 @@ class SoundFeatures:
     def pooled(self, times: ArrayLike, window: float) -> NDArray[np.float32]:
         """Mean feature over the window (s) centred on each time (s from the first sample): (n,) -> float32 (n, F).
 
-        Windows are cut at the ends of the track and always hold at least the nearest feature. Steps below
-        `SILENCE` carry no weight unless the whole window is that quiet.
+        A window holds the features whose middle is inside, by the listener's `margin` at least. Windows are cut at the
+        ends of the track and always hold at least the nearest feature. Steps below `SILENCE` carry no weight unless
+        the whole window is that quiet.
         """
         first, last = self._window(times, window)
         weight = self._weight_sums[last] - self._weight_sums[first]
@@ -112,8 +112,9 @@ class SoundFeatures:
             raise RuntimeError("finish() has not been called")
         middle = np.atleast_1d(np.asarray(times, np.float64))
         nearest = np.clip(np.rint((middle - self.times[0]) / self.step).astype(int), 0, len(self.times) - 1)
-        first = np.searchsorted(self.times, middle - window / 2, "left")
-        last = np.searchsorted(self.times, middle + window / 2, "right")
+        half = max(0.0, window / 2 - self._listener.margin)
+        first = np.searchsorted(self.times, middle - half, "left")
+        last = np.searchsorted(self.times, middle + half, "right")
         return np.minimum(first, nearest), np.maximum(last, nearest + 1)
 
     def _compute(self, wave: NDArray[np.float32], count: int) -> None:
@@ -124,13 +125,13 @@ class SoundFeatures:
         skip = self._done - self._base
         self._parts.append(out[skip : skip + count].cpu().numpy().astype(np.float16))
         self._done += count
-        base = max(0, self._done - self.model.listener.reach)
+        base = max(0, self._done - self._before)
         self._wave = self._wave[(base - self._base) * self._cell :]
         self._base = base
 
     def _measure(self, samples: NDArray[np.float32]) -> None:
         """Add the energy of each sample to the feature that it is nearest to."""
-        cells = (np.arange(self._samples, self._samples + len(samples)) + self._lead) // self._cell
+        cells = np.maximum((np.arange(self._samples, self._samples + len(samples)) + self._lead) // self._cell, 0)
         self._samples += len(samples)
         if len(cells):
             sums = np.bincount(cells, np.square(samples, dtype=np.float64), len(self._energy)).astype(np.float64)

@@ -16,6 +16,7 @@ from .. import __version__
 from ..datasets.examples import PICTURE_SIZE, read_picture
 from ..datasets.labelled import read_items, read_pairs, useful_pictures
 from ..localize import weights
+from ..localize.listener import MelListener
 from ..localize.network import BASE, Localizer
 from ..localize.soundmap import PEAK
 from ..localize.trunks import channels_last
@@ -170,6 +171,7 @@ def train(data: Path, out: Path, folder: Path, recipe: Recipe | None = None) -> 
     model = Localizer(**BASE)
     chosen = [i for i, sound in enumerate(sounds) if sound.split == "train"]
     crops = Crops(mels, ask_teacher(data, folder, mels), chosen, sounds)
+    assert isinstance(model.listener, MelListener)
     channels_last(model.listener)
     distil(model.listener, crops, folder, recipe.distil_steps, seed=recipe.seed, log=log)
     bank = SoundBank(model.listener, mels, sounds, folder, recipe.versions, recipe.seed)

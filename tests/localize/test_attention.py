@@ -50,7 +50,7 @@ def test_network_returns_unit_vectors_and_cosines() -> None:
     raw = model.respond(v, h)
     assert raw.shape == (2, 4, 8)
     assert raw.abs().max() <= 1.0 + 1e-6
-    whole = model(torch.zeros(2, 3, 64, 128), torch.rand(2, 100, 64), wrap=True)
+    whole = model(torch.zeros(2, 3, 64, 128), torch.rand(2, 16_000), wrap=True)
     assert whole.shape == (2, 4, 8)
 
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from pano_sound.localize.network import TINY, Localizer
-from pano_sound.localize.trunks import EfficientNetLite0, TinyTrunk, make_trunk
+from pano_sound.localize.network import TINY, Localizer, make_trunk
+from pano_sound.localize.trunks import EfficientNetLite0, TinyTrunk
 
 
 def lite0(stride: int) -> EfficientNetLite0:
@@ -77,6 +77,6 @@ def test_width_must_fit_the_grid_when_it_wraps() -> None:
 
 def test_unknown_trunk() -> None:
     with pytest.raises(ValueError, match="no trunk"):
-        make_trunk("vgg", 16)
+        make_trunk("vgg", stride=16)
     with pytest.raises(ValueError, match="stride"):
         EfficientNetLite0(8)

@@ -1,0 +1,93 @@
+"""SoundNet (Aytar, Vondrick and Torralba, NIPS 2016), conv1 to conv8: the sound net of the paper (its section 3.1).
+
+Layers, kernels, strides and paddings are those of the published 8-layer net (`main_train.lua`), trained by its authors
+on two million Flickr videos to say what ImageNet's VGG sees. Of its two heads the paper keeps the one with 1000
+filters, which names objects (`conv8`; the other, 401 scenes, is left out). Averaged over a window it is f_s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .listener import Listener
+
+# (kernel, stride, padding, max-pooling after it: kernel = stride) of conv1 to conv8.
+LAYERS = (
+    (64, 2, 32, 8),
+    (32, 2, 16, 8),
+    (16, 2, 8, 1),
+    (8, 2, 4, 1),
+    (4, 2, 2, 4),
+    (4, 2, 2, 1),
+    (4, 2, 2, 1),
+    (8, 2, 0, 1),
+)
+WIDTHS = (16, 32, 64, 128, 256, 512, 1024, 1000)
+"""Channels of conv1 to conv8."""
+LOUDNESS = 256.0
+"""The net was trained on waves in [-256, 256]."""
+
+
+class SoundNet(Listener):
+    """Raw wave -> conv1 … conv8 -> one vector each 2.97 s, each from 14.5 s of sound.
+
+    conv1 to conv7 are followed by BatchNorm and ReLU, conv8 by nothing. A wave too short for one vector (less than
+    9.5 s) is repeated until it is long enough, as SoundNet's authors did with what they fed to it.
+
+    Args:
+        widths: channels of the eight convolutions.
+    """
+
+    rate = 22_050
+
+    def __init__(self, widths: Sequence[int] = WIDTHS) -> None:
+        super().__init__()
+        if len(widths) != len(LAYERS):
+            raise ValueError(f"SoundNet has {len(LAYERS)} layers, not {len(widths)}")
+        inputs = [1, *widths]
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(inputs[i], widths[i], kernel, stride, padding)
+            for i, (kernel, stride, padding, _) in enumerate(LAYERS)
+        )
+        self.norms = nn.ModuleList(nn.BatchNorm1d(width) for width in widths[:-1])
+        self.features = widths[-1]
+        jump, before, after = 1, 0, 1  # samples from cell to cell, and what one cell depends on
+        for kernel, stride, padding, pool in LAYERS:
+            before += padding * jump
+            after += (kernel - 1 - padding) * jump
+            last, jump = jump, jump * stride
+            after += (pool - 1) * jump
+            jump *= pool
+        self.hop, self.field = jump, (before, after)
+        # A window holds a vector when it holds the middles of all the vectors of conv7 that it was made from.
+        self.margin = (LAYERS[-1][0] - 1) / 2 * last / self.rate
+        self.shortest = 1  # samples for one vector
+        for kernel, stride, padding, pool in reversed(LAYERS):
+            self.shortest = (self.shortest * pool - 1) * stride + kernel - 2 * padding
+
+    def count(self, samples: int) -> int:
+        size = max(samples, self.shortest)
+        for kernel, stride, padding, pool in LAYERS:
+            size = ((size + 2 * padding - kernel) // stride + 1) // pool
+        return size
+
+    def layers(self, waves: Tensor) -> list[Tensor]:
+        """Waves (n, samples) -> what conv1 to conv8 make of them (after norm, ReLU and pooling): (n, channels, k)."""
+        if waves.shape[-1] < self.shortest:
+            waves = F.pad(waves, (0, 1)) if waves.shape[-1] == 0 else waves
+            waves = waves.tile(-(-self.shortest // waves.shape[-1]))[..., : self.shortest]
+        x, found = waves[:, None] * LOUDNESS, []
+        for i, convolve in enumerate(self.convolutions):
+            x = convolve(x)
+            if i < len(self.norms):
+                x = F.relu(self.norms[i](x), inplace=True)
+            if LAYERS[i][3] > 1:
+                x = F.max_pool1d(x, LAYERS[i][3])
+            found.append(x)
+        return found
+
+    def from_waves(self, waves: Tensor) -> Tensor:
+        return self.layers(waves)[-1].transpose(1, 2)
