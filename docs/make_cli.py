@@ -20,7 +20,13 @@ def page() -> str:
     for name in COMMANDS:
         command = cli.get_command(top, name)
         assert command is not None
-        contexts.append(click.Context(command, info_name=name, parent=top, **shape))
+        context = click.Context(command, info_name=name, parent=top, **shape)
+        contexts.append(context)
+        if isinstance(command, click.Group):
+            contexts += [
+                click.Context(inner, info_name=inner.name, parent=context, **shape)
+                for inner in command.commands.values()
+            ]
     for context in contexts:
         parts.append(f"## {context.command_path}\n\n```text\n{context.get_help()}\n```\n")
     return "\n".join(parts)

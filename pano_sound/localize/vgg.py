@@ -7,7 +7,7 @@ cosines may be negative and mechanism 2 has something to clip.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -52,3 +52,10 @@ class VGG16(Trunk):
     def body(self, pictures: Tensor) -> Tensor:
         features: Tensor = self.features(pictures - self.mean)
         return features
+
+
+def from_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """torchvision's `vgg16` state dict -> one for `VGG16`, no classifier. Raises KeyError for what it lacks."""
+    with torch.device("meta"):
+        wanted = VGG16().state_dict()
+    return {name: state[name].float() for name in wanted}

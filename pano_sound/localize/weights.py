@@ -107,16 +107,16 @@ def save(model: Localizer, path: str | os.PathLike[str], metadata: dict[str, str
     part.replace(at)
 
 
-def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
+def read_metadata(path: str | os.PathLike[str], format: str = FORMAT) -> dict[str, str]:
     """What a weights file says of itself. Raises ModelError when it is damaged or of another format."""
     try:
         with safe_open(path, "pt") as file:
             metadata = dict(file.metadata() or {})
     except (OSError, SafetensorError) as error:
         raise ModelError("the weights are damaged, or not a safetensors file", path=path) from error
-    if metadata.get("format") != FORMAT:
+    if metadata.get("format") != format:
         found = metadata.get("format", "none")
-        raise ModelError(f"the weights are of another format: {found}, not {FORMAT}", path=path)
+        raise ModelError(f"the weights are of another format: {found}, not {format}", path=path)
     return metadata
 
 
@@ -129,9 +129,9 @@ def available() -> list[dict[str, Any]]:
     return list(models.values())
 
 
-def describe(path: Path) -> dict[str, Any]:
+def describe(path: Path, format: str = FORMAT) -> dict[str, Any]:
     """One entry of `available`. Raises ModelError as `read_metadata` does."""
-    metadata = read_metadata(path)
+    metadata = read_metadata(path, format)
     with safe_open(path, "pt") as file:
         parameters = sum(
             torch.Size(file.get_slice(key).get_shape()).numel()
