@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..datasets.examples import PICTURE_SIZE, Example
 from ..errors import DataFileError
 from ..localize.network import Localizer
-from .embed import hear, look, mean_response, others
+from .embed import by_mechanism, embed, look, mean_response, others
 from .metrics import (
     CUTS,
     Share,
@@ -29,6 +29,7 @@ from .metrics import (
     heat_map,
     success,
 )
+from .sets import kinds as kinds_of
 
 HEARINGS = {"own": "", "another": "another sound", "none": "picture only"}
 MECHANISMS = (1, 2)
@@ -133,21 +134,22 @@ class Boxed:
             right = f"{c['success']:5.2f} % ± {c['success_sd']:.2f}  ({len(self.random)} times)"
             lines.append(f"{'random pattern':<42}{right:<36}{c['auc']:8.1f} ± {c['auc_sd']:.1f}")
         lines += [line(f"annotator {s + 1} alone, mechanism {m}", o) for (s, m), o in self.subjects.items()]
-        lines.append(
-            f"{len(self.keys)} examples; boxes cover {100 * self.truth_area:.0f} % of their pictures on average"
-        )
+        lines.append(f"{len(self.keys)} examples; boxes cover {100 * self.truth_area:.0f} % of a picture on average")
         return "\n".join(lines)
 
 
-def boxed_examples(examples: Sequence[Example]) -> list[Example]:
-    """Those in which somebody drew a box."""
-    return [example for example in examples if any(example.boxes)]
-
-
-def evaluate(model: Localizer, examples: Sequence[Example], repeats: int = 100, seed: int = 0, batch: int = 8) -> Boxed:
+def evaluate(
+    model: Localizer,
+    examples: Sequence[Example],
+    kinds: Sequence[str] | None = None,
+    repeats: int = 100,
+    seed: int = 0,
+    batch: int = 8,
+) -> Boxed:
     """Measure a model on the boxed ones among the examples.
 
     Args:
+        kinds: of the examples, from `sets.read`; None: their labels or recordings.
         repeats: how often the random pattern is drawn (the paper: 100); 0 leaves it out.
         seed: of the random patterns and of which other sound is heard.
         batch: pictures at once.
@@ -156,24 +158,22 @@ def evaluate(model: Localizer, examples: Sequence[Example], repeats: int = 100, 
         DataFileError: nobody drew a box in any of them.
         InputError: a picture or a sound cannot be read.
     """
-    chosen = boxed_examples(examples)
+    boxed = [i for i, example in enumerate(examples) if any(example.boxes)]
+    chosen = [examples[i] for i in boxed]
     if not chosen:
         raise DataFileError("no example has a box", hint="this measure needs boxes around what sounds")
     rng = np.random.default_rng(seed)
     result = Boxed([example.key for example in chosen], 0.0)
-    swap = others(chosen, rng)
-    pooled = hear(model, chosen)
-    with torch.inference_mode():
-        h = model.sound_embedding(pooled)
+    swap = others([(kinds or kinds_of(examples))[i] for i in boxed], rng)
+    h = embed(model, [example.sound for example in chosen])
     bank = h[rng.permutation(len(h))[:BANK]]
     hearings = [name for name in HEARINGS if name != "another" or swap is not None]
     annotators = max(len(example.boxes) for example in chosen)
     areas = []
     randoms = [np.random.default_rng((seed, k)) for k in range(repeats)]
     chance: list[list[NDArray[np.float64]]] = [[] for _ in range(repeats)]
-    for indices, v in look(model, chosen, batch):
-        few = [chosen[i] for i in indices]
-        here = list(indices)
+    for here, v in look(model, [example.picture for example in chosen], batch):
+        few = [chosen[i] for i in here]
         truth = np.stack([consensus_map(example.boxes, PICTURE_SIZE, PICTURE_SIZE) for example in few])
         areas += [float((one > 0).mean()) for one in truth]
         with torch.inference_mode():
@@ -182,8 +182,7 @@ def evaluate(model: Localizer, examples: Sequence[Example], repeats: int = 100, 
                 raw["another"] = model.respond(v, h[swap[here]])
         for hearing in hearings:
             for mechanism in MECHANISMS:
-                response = raw[hearing] if mechanism == 1 else raw[hearing].relu()
-                maps = heat_map(response, PICTURE_SIZE, PICTURE_SIZE)
+                maps = heat_map(by_mechanism(raw[hearing], mechanism), PICTURE_SIZE, PICTURE_SIZE)
                 for cut in CUTS:
                     active = answer(maps, cut)
                     _extend(result.overlaps, Row(hearing, mechanism, cut), consensus_iou(active, truth))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import cv2
@@ -14,11 +14,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from ..datasets.examples import PICTURE_SIZE, Example
+from ..datasets.examples import PICTURE_SIZE
 from ..localize.network import Localizer
 from ..localize.windows import SoundFeatures
 
 T = TypeVar("T")
+Sound = Callable[[int], NDArray[np.float32]]
+"""Rate in Hz -> mono wave, as `Example.sound`."""
+Picture = Callable[[], NDArray[np.uint8]]
+"""() -> RGB picture, as `Example.picture`."""
 
 
 def progress(items: Iterable[T], what: str) -> Iterable[T]:
@@ -35,11 +39,17 @@ def pool(model: Localizer, wave: NDArray[np.float32]) -> Tensor:
     return torch.from_numpy(features.pooled([features.times.mean()], np.inf)[0])
 
 
-def hear(model: Localizer, examples: Sequence[Example]) -> Tensor:
-    """Pooled sound features of each example's whole sound, (n, F), for `sound_embedding` and `sound_code`."""
+def hear(model: Localizer, sounds: Sequence[Sound]) -> Tensor:
+    """Pooled features of each whole sound, (n, F), for `sound_embedding` and `sound_code`."""
     device = next(model.parameters()).device
-    waves = (example.sound(model.sound_rate) for example in progress(examples, "sounds"))
-    return torch.stack([pool(model, wave) for wave in waves]).to(device)
+    return torch.stack([pool(model, sound(model.sound_rate)) for sound in progress(sounds, "sounds")]).to(device)
+
+
+def embed(model: Localizer, sounds: Sequence[Sound]) -> Tensor:
+    """h of each whole sound, (n, D)."""
+    pooled = hear(model, sounds)
+    with torch.inference_mode():
+        return model.sound_embedding(pooled)
 
 
 def square(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -47,14 +57,19 @@ def square(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(picture, (PICTURE_SIZE, PICTURE_SIZE), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def look(model: Localizer, examples: Sequence[Example], batch: int = 8) -> Iterator[tuple[range, Tensor]]:
-    """Visual maps of the examples' pictures, a few at a time: which ones, and v (k, D, rows, columns)."""
+def look(model: Localizer, pictures: Sequence[Picture], batch: int = 8) -> Iterator[tuple[list[int], Tensor]]:
+    """Visual maps of pictures, squeezed to squares, a few at a time: which ones, and v (k, D, rows, columns)."""
     device = next(model.parameters()).device
-    for first in progress(range(0, len(examples), batch), "pictures"):
-        chosen = range(first, min(first + batch, len(examples)))
-        pictures = np.stack([square(examples[i].picture()) for i in chosen])
+    for first in progress(range(0, len(pictures), batch), "pictures"):
+        chosen = list(range(first, min(first + batch, len(pictures))))
+        squares = np.stack([square(pictures[i]()) for i in chosen])
         with torch.inference_mode():
-            yield chosen, model.visual(torch.from_numpy(pictures).permute(0, 3, 1, 2).to(device), wrap=False)
+            yield chosen, model.visual(torch.from_numpy(squares).permute(0, 3, 1, 2).to(device), wrap=False)
+
+
+def by_mechanism(raw: Tensor, mechanism: int) -> Tensor:
+    """The response before the softmax: the cosine for mechanism 1, its positive part for mechanism 2 (eq. 2 and 3)."""
+    return raw if mechanism == 1 else raw.relu()
 
 
 def mean_response(model: Localizer, v: Tensor, sounds: Tensor, at_once: int = 16) -> Tensor:
@@ -66,14 +81,9 @@ def mean_response(model: Localizer, v: Tensor, sounds: Tensor, at_once: int = 16
     return torch.stack(means)
 
 
-def others(examples: Sequence[Example], rng: np.random.Generator) -> NDArray[np.intp] | None:
-    """For each example another one that does not sound alike: of another label, or, where the set has no labels, of
-    another recording. None if some example has no such other."""
-    kinds = np.array([example.label or f"recording {example.video}" for example in examples])
-    chosen = []
-    for kind in kinds:
-        different = np.flatnonzero(kinds != kind)
-        if not len(different):
-            return None
-        chosen.append(int(rng.choice(different)))
-    return np.array(chosen, np.intp)
+def others(kinds: Sequence[str], rng: np.random.Generator) -> NDArray[np.intp] | None:
+    """For each example another one, drawn at random, of another kind (see `sets.kinds`). None if there is only one."""
+    names = np.array(kinds)
+    if len(set(kinds)) < 2:
+        return None
+    return np.array([rng.choice(np.flatnonzero(names != kind)) for kind in names], np.intp)
