@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .attention import attended, mechanism1, mechanism2, response
+from .joint import JointListener
 from .listener import Listener, MelListener
 from .soundnet import SoundNet
 from .trunks import EfficientNetLite0, TinyTrunk, Trunk
@@ -41,7 +42,7 @@ TINY: dict[str, Any] = {
 
 
 TRUNKS: dict[str, type[Trunk]] = {"lite0": EfficientNetLite0, "vgg16": VGG16, "tiny": TinyTrunk}
-LISTENERS: dict[str, type[Listener]] = {"mel": MelListener, "soundnet": SoundNet}
+LISTENERS: dict[str, type[Listener]] = {"joint": JointListener, "mel": MelListener, "soundnet": SoundNet}
 
 
 def make_trunk(name: str, **options: Any) -> Trunk:

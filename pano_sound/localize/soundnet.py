@@ -17,16 +17,18 @@ from torch import Tensor, nn
 
 from .listener import Listener
 
-# (kernel, stride, padding, max-pooling after it: kernel = stride) of conv1 to conv8.
+# (kernel, stride, padding, max-pooling after it: kernel = stride, cells dropped at the end) of conv1 to conv8. The last
+# cell of conv7 sees padding, and was never learnt: of the 20 s that the net was trained on, conv8 uses all cells but
+# that one. With it in, for other lengths, the last vector is a hundred times too large.
 LAYERS = (
-    (64, 2, 32, 8),
-    (32, 2, 16, 8),
-    (16, 2, 8, 1),
-    (8, 2, 4, 1),
-    (4, 2, 2, 4),
-    (4, 2, 2, 1),
-    (4, 2, 2, 1),
-    (8, 2, 0, 1),
+    (64, 2, 32, 8, 0),
+    (32, 2, 16, 8, 0),
+    (16, 2, 8, 1, 0),
+    (8, 2, 4, 1, 0),
+    (4, 2, 2, 4, 0),
+    (4, 2, 2, 1, 0),
+    (4, 2, 2, 1, 1),
+    (8, 2, 0, 1, 0),
 )
 WIDTHS = (16, 32, 64, 128, 256, 512, 1024, 1000)
 """Channels of conv1 to conv8."""
@@ -38,7 +40,7 @@ class SoundNet(Listener):
     """Raw wave -> conv1 … conv8 -> one vector each 2.97 s, each from 14.5 s of sound.
 
     conv1 to conv7 are followed by BatchNorm and ReLU, conv8 by nothing. A wave too short for one vector (less than
-    9.5 s) is repeated until it is long enough, as SoundNet's authors did with what they fed to it.
+    11 s) is repeated until it is long enough, as SoundNet's authors did with what they fed to it.
 
     Args:
         widths: channels of the eight convolutions.
@@ -53,12 +55,12 @@ class SoundNet(Listener):
         inputs = [1, *widths]
         self.convolutions = nn.ModuleList(
             nn.Conv1d(inputs[i], widths[i], kernel, stride, padding)
-            for i, (kernel, stride, padding, _) in enumerate(LAYERS)
+            for i, (kernel, stride, padding, *_) in enumerate(LAYERS)
         )
         self.norms = nn.ModuleList(nn.BatchNorm1d(width) for width in widths[:-1])
         self.features = widths[-1]
         jump, before, after = 1, 0, 1  # samples from cell to cell, and what one cell depends on
-        for kernel, stride, padding, pool in LAYERS:
+        for kernel, stride, padding, pool, _ in LAYERS:
             before += padding * jump
             after += (kernel - 1 - padding) * jump
             last, jump = jump, jump * stride
@@ -68,13 +70,13 @@ class SoundNet(Listener):
         # A window holds a vector when it holds the middles of all the vectors of conv7 that it was made from.
         self.margin = (LAYERS[-1][0] - 1) / 2 * last / self.rate
         self.shortest = 1  # samples for one vector
-        for kernel, stride, padding, pool in reversed(LAYERS):
-            self.shortest = (self.shortest * pool - 1) * stride + kernel - 2 * padding
+        for kernel, stride, padding, pool, dropped in reversed(LAYERS):
+            self.shortest = ((self.shortest + dropped) * pool - 1) * stride + kernel - 2 * padding
 
     def count(self, samples: int) -> int:
         size = max(samples, self.shortest)
-        for kernel, stride, padding, pool in LAYERS:
-            size = ((size + 2 * padding - kernel) // stride + 1) // pool
+        for kernel, stride, padding, pool, dropped in LAYERS:
+            size = ((size + 2 * padding - kernel) // stride + 1) // pool - dropped
         return size
 
     def layers(self, waves: Tensor) -> list[Tensor]:
@@ -87,8 +89,10 @@ class SoundNet(Listener):
             x = convolve(x)
             if i < len(self.norms):
                 x = F.relu(self.norms[i](x), inplace=True)
-            if LAYERS[i][3] > 1:
-                x = F.max_pool1d(x, LAYERS[i][3])
+            *_, pool, dropped = LAYERS[i]
+            if pool > 1:
+                x = F.max_pool1d(x, pool)
+            x = x[..., : x.shape[-1] - dropped]
             found.append(x)
         return found
 

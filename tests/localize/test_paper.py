@@ -1,15 +1,21 @@
 """The paper's model: every layer as published, its equations by hand, any size, the sphere without a seam."""
 
+import sys
 from pathlib import Path
 
+import films
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from pano_sound.commands import main
 from pano_sound.localize import weights
 from pano_sound.localize.network import TINY, Localizer
 from pano_sound.localize.paper import PAPER, PAPER_TINY, PaperLocalizer
+from pano_sound.localize.soundmap import SoundMap
+from pano_sound.media.probe import probe
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +111,25 @@ def test_what_does_not_fit() -> None:
         PaperLocalizer(**PAPER_TINY, mechanism=3)
     with pytest.raises(KeyError):
         weights.build({**PAPER_TINY, "kind": "another"})
+
+
+def test_the_command_line_pans_with_it(tiny: PaperLocalizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights.save(tiny, tmp_path / "tiny.safetensors", {})
+    films.make_film(tmp_path / "in.mp4", films.steady(30, 15), size=(256, 128), sound=films.tone(2.0))
+    monkeypatch.chdir(tmp_path)
+    for words in (
+        "pan in.mp4 -o out.mp4 --model ./tiny.safetensors -q",
+        "analyse in.mp4 -o again.soundmap.npz --model ./tiny.safetensors -q",
+    ):
+        monkeypatch.setattr(sys, "argv", ["pano-sound", *words.split()])
+        with pytest.raises(SystemExit) as exit:
+            main()
+        assert exit.value.code == 0
+    assert probe(tmp_path / "out.mp4").duration == pytest.approx(2.0, abs=0.1)
+    soundmap = SoundMap.load("again.soundmap.npz")
+    assert soundmap.grid == (30, 60)
+    assert soundmap.temperature == 1.0
+    assert np.abs(soundmap.response).max() > 0
+    alpha = soundmap.saliency(1)
+    raw = soundmap.response.astype(np.float32)
+    np.testing.assert_allclose(alpha, np.exp(raw) / np.exp(raw).sum(axis=(1, 2), keepdims=True), rtol=1e-4)

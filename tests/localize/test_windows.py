@@ -101,7 +101,7 @@ def test_silence_carries_no_weight_beside_sound(model: Localizer) -> None:
     np.testing.assert_allclose(features.pooled([31.0], 14.0)[0], expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("samples", [0, 1, 399, 400, 5119, 5120, 5121, 209_373, 209_374, 274_911])
+@pytest.mark.parametrize("samples", [0, 1, 399, 400, 5119, 5120, 5121, 242_141, 242_142, 310_000])
 def test_short_tracks(model: Localizer, samples: int) -> None:
     features = heard(model, np.full(samples, 0.1, np.float32))
     assert len(features.features) == len(features.levels) == len(features.times) >= 1
