@@ -16,7 +16,7 @@ from pano_sound.errors import EXIT_CODES
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = [ROOT / "README.md", ROOT / "docs" / "files.md", ROOT / "docs" / "cli.md", ROOT / "docs" / "benchmarks.md"]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def blocks(text: str, kind: str) -> list[str]:

@@ -1,5 +1,8 @@
 """SoundNet: every layer as published, and its weights as sound8.npy holds them."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -58,6 +61,13 @@ def test_layers_are_those_published() -> None:
         assert (seen[i], pooled[i]) == (cells, (2, outputs, after))
     norms = [norm for norm in net.norms if isinstance(norm, nn.BatchNorm1d)]
     assert [(norm.num_features, norm.eps) for norm in norms] == [(p[4], 1e-5) for p in PUBLISHED[:7]]
+
+
+def test_the_table_in_the_docs() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
+    rows = [tuple(map(int, row)) for row in re.findall(r"^\| conv\d " + r"\| (\d+) " * 6 + r"\|$", page, re.MULTILINE)]
+    pools = (8, 8, 1, 1, 4, 1, 1, 1)
+    assert rows == [(p[0], p[1], p[2], p[4], pool, p[6]) for p, pool in zip(PUBLISHED, pools, strict=True)]
 
 
 def test_it_computes_what_the_published_arrays_say() -> None:
