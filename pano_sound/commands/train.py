@@ -1,0 +1,111 @@
+"""pano-sound train"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from ..outputs import check_file
+from .options import output_option, overwrite_option, verbosity, wrote
+
+R = TypeVar("R")
+
+
+@click.command("train")
+@click.argument("data", nargs=-1, required=True, metavar="DATA...")
+@output_option("The weights to write (.safetensors).")
+@overwrite_option
+@click.option(
+    "--recipe",
+    type=click.Choice(["paper", "base"]),
+    default="paper",
+    show_default=True,
+    help="How: as the paper does, or as the shipped model was made (from one folder of labelled pictures and sounds).",
+)
+@click.option(
+    "--mode",
+    type=click.Choice(["unsupervised", "supervised", "semi"]),
+    help="Of the paper's recipe: without boxes, with boxes only, or both. [default: unsupervised]",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Another value for a field of the recipe, such as steps=2000; docs/training.md lists them. Repeatable.",
+)
+@click.option("--layout", help="The layout of DATA, if it shall not be recognised.")
+@click.option("--split", default="train", show_default=True, help="The part of DATA to learn from.")
+@click.option(
+    "--work",
+    type=click.Path(path_type=Path),
+    default=Path("training"),
+    show_default=True,
+    help="Folder for checkpoints, logs and caches. The same command with the same folder goes on where it was stopped.",
+)
+@verbosity
+def command(
+    data: tuple[str, ...],
+    output: Path,
+    overwrite: bool,
+    recipe: str,
+    mode: str | None,
+    settings: tuple[str, ...],
+    layout: str | None,
+    split: str,
+    work: Path,
+    quiet: bool,
+) -> None:
+    """Train a model on sets of pictures and their sounds.
+
+    \b
+    pano-sound train flickr/ -o mine.safetensors --mode semi
+    pano-sound train 'https://example.org/set-{000..143}.tar' -o mine.safetensors
+    pano-sound train data/ -o base.safetensors --recipe base
+
+    DATA are folders or files in one of the layouts of docs/training.md, or tar shards (.tar, local or by URL).
+    """
+    check_file(output, None, overwrite)
+    if recipe == "base":
+        if mode is not None or len(data) != 1:
+            raise click.UsageError("the recipe base takes one folder and no --mode")
+        from ..train import base
+
+        base.train(Path(data[0]), output, work, _recipe(base.Recipe, settings))
+    else:
+        from ..datasets.layouts import read_set
+        from ..datasets.shards import Shards, is_shards
+        from ..train import paper
+        from ..train.parallel import Processes
+
+        chosen = _recipe(paper.Recipe, (*settings, *([f"mode={mode}"] if mode else [])))
+        streamed = [is_shards(name) for name in data]
+        if all(streamed):
+            paper.train(Shards(data, split, chosen.seed, part=Processes().part), output, work, chosen)
+        elif any(streamed):
+            raise click.UsageError("tar shards cannot be mixed with other sets")
+        else:
+            examples = [example for name in data for example in read_set(Path(name), layout, split)]
+            paper.train(examples, output, work, chosen)
+    wrote(output, quiet)
+
+
+def _recipe(kind: type[R], settings: tuple[str, ...]) -> R:
+    """A recipe with these NAME=VALUE in it. Raises click.UsageError for what it does not have or cannot be."""
+    known = {f.name: type(getattr(kind, f.name)) for f in fields(kind)}  # type: ignore[arg-type]
+    given: dict[str, Any] = {}
+    for setting in settings:
+        name, _, value = setting.partition("=")
+        if name not in known:
+            raise click.UsageError(f"the recipe has no {name!r}; it has: {', '.join(known)}")
+        try:
+            given[name] = {"true": True, "false": False}[value.lower()] if known[name] is bool else known[name](value)
+        except (KeyError, ValueError):
+            raise click.UsageError(f"{name} cannot be {value!r}") from None
+    try:
+        return kind(**given)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
