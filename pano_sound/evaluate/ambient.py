@@ -21,7 +21,7 @@ from torch import Tensor
 from ..datasets.examples import PICTURE_SIZE, Example
 from ..errors import DataFileError
 from ..localize.network import Localizer
-from .embed import Sound, by_mechanism, embed, look, others
+from .embed import Sound, by_mechanism, embed, look, others, square
 from .metrics import SUCCESS, Share, answer, average_precision, best_f1, consensus_iou, consensus_map, heat_map
 from .sets import kinds as kinds_of
 
@@ -32,6 +32,16 @@ SECONDS = 10.0  # of noise and silence
 
 
 @dataclass
+class Heat:
+    """One picture for a figure: RGB uint8, what sounds, and the response (rows, columns) of the model's own mechanism
+    to each sound."""
+
+    picture: NDArray[np.uint8]
+    name: str
+    maps: dict[str, NDArray[np.float32]]
+
+
+@dataclass
 class Ambient:
     """What `evaluate` measures. Arrays are float64 with one entry for each picture.
 
@@ -39,11 +49,13 @@ class Ambient:
         mean: for each sound and mechanism the mean response over the picture's cells.
         peak: for each sound and mechanism the highest one.
         overlap: cIoU of the answer to the own sound (the model's mechanism, cut 'level'); nan without a box.
+        shown: some of the pictures.
     """
 
     mean: dict[tuple[str, int], NDArray[np.float64]]
     peak: dict[tuple[str, int], NDArray[np.float64]]
     overlap: NDArray[np.float64]
+    shown: list[Heat]
 
     @property
     def sounds(self) -> list[str]:
@@ -127,6 +139,7 @@ def evaluate(
     examples: Sequence[Example],
     kinds: Sequence[str] | None = None,
     ambient: Sequence[Sound] = (),
+    show: int = 6,
     seed: int = 0,
     batch: int = 8,
 ) -> Ambient:
@@ -136,6 +149,7 @@ def evaluate(
         examples: pairs of a picture and its sound; those that are ambient themselves are left out.
         kinds: of the examples, from `sets.read`; None: their labels or recordings.
         ambient: ambient sounds; each picture hears one of them, drawn at random.
+        show: how many pictures to keep for a figure.
         seed: of the draws and the noise.
         batch: pictures at once.
 
@@ -163,18 +177,23 @@ def evaluate(
     mean: dict[tuple[str, int], list[float]] = {(sound, m): [] for sound in heard for m in MECHANISMS}
     peak: dict[tuple[str, int], list[float]] = {key: [] for key in mean}
     overlap: list[float] = []
+    few = sorted(rng.permutation(len(chosen))[:show].tolist())
+    shown = {i: Heat(square(chosen[i].picture()), chosen[i].label, {}) for i in few}
     for here, v in look(model, [example.picture for example in chosen], batch):
         for sound, h in heard.items():
             with torch.inference_mode():
                 raw = model.respond(v, h[here])
             for mechanism in MECHANISMS:
-                response = by_mechanism(raw, mechanism).flatten(1)
-                mean[sound, mechanism] += response.mean(dim=1).tolist()
-                peak[sound, mechanism] += response.amax(dim=1).tolist()
+                response = by_mechanism(raw, mechanism)
+                mean[sound, mechanism] += response.mean(dim=(1, 2)).tolist()
+                peak[sound, mechanism] += response.amax(dim=(1, 2)).tolist()
+            own_way = by_mechanism(raw, model.mechanism)
+            for i in shown.keys() & set(here):
+                shown[i].maps[sound] = own_way[here.index(i)].cpu().numpy()
             if sound == "own":
-                overlap += _overlaps(by_mechanism(raw, model.mechanism), [chosen[i] for i in here])
+                overlap += _overlaps(own_way, [chosen[i] for i in here])
     means, peaks = ({key: np.array(values) for key, values in kind.items()} for kind in (mean, peak))
-    return Ambient(means, peaks, np.array(overlap))
+    return Ambient(means, peaks, np.array(overlap), list(shown.values()))
 
 
 def _wave(wave: NDArray[np.float32], rate: int) -> NDArray[np.float32]:

@@ -22,7 +22,7 @@ from ..datasets.examples import Example
 from ..datasets.labelled import read_table
 from ..errors import DataFileError
 from ..localize.network import Localizer
-from .embed import hear, look
+from .embed import embed, hear, look
 
 TOP = (20, 15, 10)
 """How many neighbours, as in Table VI."""
@@ -100,12 +100,11 @@ def encode(model: Localizer, examples: Sequence[Example], batch: int = 8) -> Cod
         h, sound = model.sound_embedding(pooled), model.sound_code(pooled)
     pictures = []
     for here, v in look(model, [example.picture for example in examples], batch):
-        with torch.inference_mode():
-            pictures.append(model.visual_code(v, model.respond(v, h[here])))
+        pictures.append(_code(model, v, h[here]))
     videos = np.array([example.video for example in examples])
     same_sound = torch.cdist(pooled, pooled, compute_mode="donot_use_mm_for_euclid_dist").cpu().numpy() == 0
     allowed = (videos[:, None] != videos) & ~same_sound
-    return Codes(F.normalize(sound, dim=1), F.normalize(torch.cat(pictures), dim=1), allowed)
+    return Codes(F.normalize(sound, dim=1), torch.cat(pictures), allowed)
 
 
 def evaluate(
@@ -140,6 +139,55 @@ def evaluate(
     rng = np.random.default_rng(seed)
     chance = {query: _chance(shared, codes.allowed, asked, rng) for query in DIRECTIONS}
     return Retrieval(len(examples), named, success, chance)
+
+
+@dataclass
+class Association:
+    """Fig. 12, for one query: the examples, nearest first, by cosine between f_v(X_v, X_s) and f_v(X_v, Y_s) (the same
+    picture with their sounds) and between it and f_v(Y_v, X_s) (their pictures with the same sound)."""
+
+    query: int
+    by_sound: NDArray[np.intp]
+    by_picture: NDArray[np.intp]
+
+
+def associate(
+    model: Localizer,
+    codes: Codes,
+    examples: Sequence[Example],
+    queries: Sequence[int],
+    count: int = 8,
+    batch: int = 8,
+) -> list[Association]:
+    """What a picture's code is near to when one half of it is exchanged: at most the `count` nearest other examples."""
+    h = embed(model, [example.sound for example in examples])
+    own: dict[int, Tensor] = {}
+    with_sounds: dict[int, Tensor] = {}
+    with_pictures: dict[int, list[Tensor]] = {query: [] for query in queries}
+    pictures = [example.picture for example in examples]
+    for query, (_, v) in zip(queries, look(model, [pictures[query] for query in queries], 1), strict=True):
+        parts = [_code(model, v.expand(len(part), -1, -1, -1), part) for part in h.split(batch)]
+        with_sounds[query] = torch.cat(parts)
+        own[query] = with_sounds[query][query]
+    for _, v in look(model, pictures, batch):
+        for query in queries:
+            with_pictures[query].append(_code(model, v, h[query].expand(len(v), -1)))
+
+    def nearest(query: int, exchanged: Tensor) -> NDArray[np.intp]:
+        near = np.where(codes.allowed[query], (exchanged @ own[query]).cpu().numpy(), -np.inf)
+        order = np.argsort(-near, kind="stable")[:count]
+        return order[np.isfinite(near[order])]
+
+    return [
+        Association(query, nearest(query, with_sounds[query]), nearest(query, torch.cat(with_pictures[query])))
+        for query in queries
+    ]
+
+
+def _code(model: Localizer, v: Tensor, h: Tensor) -> Tensor:
+    """f_v of pairs of pictures and sounds, of unit length."""
+    with torch.inference_mode():
+        return F.normalize(model.visual_code(v, model.respond(v, h)), dim=1)
 
 
 def _chance(

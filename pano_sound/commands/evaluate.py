@@ -1,0 +1,348 @@
+"""pano-sound evaluate"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..outputs import check_file, written_whole
+from .options import json_option, overwrite_option, verbosity, wrote
+
+F = Callable[..., Any]
+
+data_argument = click.argument("data", metavar="DATA", type=click.Path(path_type=Path))
+folder_argument = click.argument("data", metavar="FOLDER", type=click.Path(path_type=Path))
+model_option = click.option("--model", default="base", show_default=True, help="Name or path of the weights.")
+split_option = click.option("--split", help="The part of DATA to measure on.  [default: test, else val, else all]")
+seed_option = click.option("--seed", type=int, default=0, show_default=True, help="Of everything drawn at random.")
+draws_option = click.option("--draws", type=click.IntRange(1), default=1000, show_default=True, help="Cases to draw.")
+repeats_option = click.option(
+    "--repeats", type=click.IntRange(0), default=100, show_default=True, help="Times that the random pattern is drawn."
+)
+labels_option = click.option(
+    "--labels",
+    type=click.Path(path_type=Path),
+    metavar="TABLE",
+    help="Pseudo labels: a CSV of key,label, several rows a key.  [default: the set's own labels]",
+)
+
+
+def figure_option(what: str) -> Callable[[F], F]:
+    """-o, --output for a picture, checked before any work, and -y. The command gets `output` (a path or None)."""
+
+    def decorate(function: F) -> F:
+        @overwrite_option
+        @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help=f"Draw {what} (.png).")
+        @functools.wraps(function)
+        def with_figure(*args: Any, output: Path | None, overwrite: bool, **kwargs: Any) -> Any:
+            if output is not None:
+                if output.suffix.lower() != ".png":
+                    raise click.UsageError(f"the figure is a .png file, not {output.name!r}")
+                check_file(output, overwrite=overwrite)
+                _need_plots()
+            return function(*args, output=output, **kwargs)
+
+        return with_figure
+
+    return decorate
+
+
+def common(function: F) -> F:
+    """--threads, --json, -q and -v; the command gets `as_json` and `quiet`."""
+
+    @click.option("--threads", type=click.IntRange(1), help="Processor threads to use.  [default: PyTorch's choice]")
+    @json_option
+    @verbosity
+    @functools.wraps(function)
+    def with_common(*args: Any, threads: int | None, **kwargs: Any) -> Any:
+        if threads is not None:
+            import torch
+
+            torch.set_num_threads(threads)
+        return function(*args, **kwargs)
+
+    return with_common
+
+
+@click.group("evaluate")
+def command() -> None:
+    """Measure weights on data that they have never seen. docs/evaluation.md says what each number means.
+
+    DATA is a set in any layout that 'train' reads, with boxes where a measure needs them.
+    """
+
+
+@command.command("boxes")
+@data_argument
+@model_option
+@split_option
+@repeats_option
+@seed_option
+@figure_option("success against threshold, Fig. 9 of the paper")
+@common
+def boxes(
+    data: Path,
+    model: str,
+    split: str | None,
+    repeats: int,
+    seed: int,
+    output: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Overlap with what people boxed: cIoU and AUC, beside chance, the centre, and other sounds."""
+    from ..evaluate import boxed, sets
+    from ..localize.weights import load
+
+    network, held_out = load(model), sets.read(data, split)
+    result = boxed.evaluate(network, held_out.examples, held_out.kinds, repeats, seed)
+    if output is not None:
+        from ..evaluate import plots
+
+        rows = [boxed.Row(hearing, network.mechanism) for hearing in boxed.HEARINGS]
+        curves = {str(row): result.overlaps[row] for row in rows if row in result.overlaps} | result.centres
+        plots.success_curves(curves, output)
+        wrote(output, quiet)
+    _show(result, as_json)
+
+
+@command.command("ambient")
+@data_argument
+@model_option
+@split_option
+@seed_option
+@figure_option("responses in grey, Fig. 10 of the paper")
+@common
+def ambient(
+    data: Path, model: str, split: str | None, seed: int, output: Path | None, as_json: bool, quiet: bool
+) -> None:
+    """Responses to sounds that do not belong: off-screen, ambient, noise, silence; AP and max-F1."""
+    from ..evaluate import ambient, sets
+    from ..localize.weights import load
+
+    network, held_out = load(model), sets.read(data, split)
+    result = ambient.evaluate(network, held_out.examples, held_out.kinds, held_out.ambient, seed=seed)
+    if output is not None:
+        from ..evaluate import plots
+
+        plots.ambient_sheet(result.shown, output)
+        wrote(output, quiet)
+    _show(result, as_json)
+
+
+@command.command("retrieval")
+@data_argument
+@model_option
+@split_option
+@labels_option
+@seed_option
+@figure_option("queries and their neighbours, Fig. 11 and 12 of the paper")
+@common
+def retrieval(
+    data: Path,
+    model: str,
+    split: str | None,
+    labels: Path | None,
+    seed: int,
+    output: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Nearest neighbours from pictures to sounds and back: the share that has a label of the query."""
+    import numpy as np
+
+    from ..evaluate import retrieval, sets
+    from ..localize.weights import load
+
+    network, held_out = load(model), sets.read(data, split)
+    known = None if labels is None else retrieval.read_labels(labels, held_out.examples)
+    codes = retrieval.encode(network, held_out.examples)
+    result = retrieval.evaluate(codes, held_out.examples, known, seed)
+    if output is not None:
+        from ..evaluate import plots
+
+        count = min(3, len(held_out.examples))
+        queries = np.random.default_rng(seed).choice(len(held_out.examples), count, replace=False).tolist()
+        associations = retrieval.associate(network, codes, held_out.examples, queries)
+        plots.neighbour_sheet(codes, associations, held_out.examples, output)
+        wrote(output, quiet)
+    _show(result, as_json)
+
+
+@command.command("interactive")
+@data_argument
+@model_option
+@split_option
+@click.option("--draws", type=click.IntRange(1), default=200, show_default=True, help="Pairs of pictures to draw.")
+@seed_option
+@figure_option("pictures with their maps for two sounds, Fig. 6 of the paper")
+@common
+def interactive(
+    data: Path,
+    model: str,
+    split: str | None,
+    draws: int,
+    seed: int,
+    output: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """The same picture, other sounds: of two pictures side by side, does the peak follow what is heard?"""
+    from ..evaluate import interactive, sets
+    from ..localize.weights import load
+
+    network, held_out = load(model), sets.read(data, split)
+    result = interactive.evaluate(network, held_out.examples, held_out.kinds, draws, seed=seed)
+    if output is not None:
+        from ..evaluate import plots
+
+        plots.interactive_sheet(result.shown, output)
+        wrote(output, quiet)
+    _show(result, as_json)
+
+
+@command.command("tables")
+@data_argument
+@click.option(
+    "--model", "models", multiple=True, default=["base"], show_default=True, help="Name or path of weights. Repeatable."
+)
+@split_option
+@labels_option
+@repeats_option
+@seed_option
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Write each table as .csv and .png, and all of them as tables.txt.",
+)
+@overwrite_option
+@common
+def tables(
+    data: Path,
+    models: tuple[str, ...],
+    split: str | None,
+    labels: Path | None,
+    repeats: int,
+    seed: int,
+    output: Path | None,
+    overwrite: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Print the paper's Tables I to VI with these models beside it."""
+    from ..evaluate import retrieval, sets, tables
+
+    if output is not None:
+        _check_folder(
+            output, [f"table-{number}.{kind}" for number in tables.TABLES for kind in ("csv", "png")], overwrite
+        )
+        _need_plots()
+    held_out = sets.read(data, split)
+    known = None if labels is None else retrieval.read_labels(labels, held_out.examples)
+    names = tables.short_names(models)
+    measured = [
+        tables.measure(model, name, held_out, known, repeats, seed) for model, name in zip(models, names, strict=True)
+    ]
+    found = tables.build(measured, seed)
+    text = "\n\n".join(map(str, found))
+    if output is not None:
+        from ..evaluate import plots
+
+        output.mkdir(exist_ok=True)
+        for table in found:
+            with written_whole(output / f"table-{table.number}.csv", "w") as file:
+                file.write(table.csv())
+            plots.table_picture(table, output / f"table-{table.number}.png")
+        with written_whole(output / "tables.txt", "w") as file:
+            file.write(text + "\n")
+        wrote(output, quiet)
+    click.echo(json.dumps([table.as_json() for table in found]) if as_json else text)
+
+
+@command.command("pictures")
+@folder_argument
+@model_option
+@draws_option
+@seed_option
+@common
+def pictures(data: Path, model: str, draws: int, seed: int, as_json: bool, quiet: bool) -> None:
+    """One sound and four pictures: is the right one chosen? FOLDER has sounds.csv, pictures.csv and pairs.csv."""
+    from ..evaluate.localization import four_pictures
+    from ..localize.weights import load
+
+    _show(four_pictures(load(model), data, draws, seed), as_json)
+
+
+@command.command("direction")
+@folder_argument
+@model_option
+@click.option("--turns", type=click.IntRange(1), default=3, show_default=True, help="Random yaws per scene.")
+@click.option("--window", type=float, default=5.0, show_default=True, help="Seconds of sound per picture.")
+@click.option("--smooth", type=float, default=3.0, show_default=True, help="Seconds over which maps are averaged.")
+@seed_option
+@common
+def direction(
+    data: Path, model: str, turns: int, window: float, smooth: float, seed: int, as_json: bool, quiet: bool
+) -> None:
+    """360° scenes: the angle between the answer and the true direction.
+
+    FOLDER has pano/directions.csv, and sounds.csv for what no scene sounds like.
+    """
+    from ..evaluate import direction
+    from ..localize.weights import load
+
+    network = load(model)
+    scenes, bank = direction.read_scenes(network, data), direction.sound_bank(network, data)
+    records = direction.evaluate(network, scenes, bank, direction.Reading(window, smooth), turns, seed)
+    if as_json:
+        click.echo(json.dumps(records))
+    else:
+        click.echo(direction.table(records))
+        click.echo(direction.table(records, by="file"))
+
+
+@command.command("speed")
+@model_option
+@common
+def speed(model: str, as_json: bool, quiet: bool) -> None:
+    """How long one panorama takes to look at, and one second of sound to hear, in milliseconds."""
+    from ..evaluate.speed import speed
+
+    found = speed(model)
+    click.echo(json.dumps(found) if as_json else "\n".join(f"{name:<30}{value:g}" for name, value in found.items()))
+
+
+def _show(result: Any, as_json: bool) -> None:
+    """Print a result: its text, or one JSON object in which what is not known is null."""
+    click.echo(json.dumps(_known(result.as_json())) if as_json else str(result))
+
+
+def _known(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _known(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_known(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _need_plots() -> None:
+    from ..evaluate import plots
+
+    plots.available()
+
+
+def _check_folder(folder: Path, names: list[str], overwrite: bool) -> None:
+    """Say now what would be wrong with these files in a folder, which need not exist yet."""
+    if not folder.exists():
+        check_file(folder)
+        return
+    for name in [*names, "tables.txt"]:
+        check_file(folder / name, overwrite=overwrite)
