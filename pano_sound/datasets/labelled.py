@@ -107,6 +107,8 @@ def paired(data: Path, split: str, seed: int = 0) -> list[Example]:
     for label, pictures in read_pairs(data).items():
         for picture in pictures if label in sounds else ():
             heard.setdefault(picture, []).append(label)
+    # One reader for each sound, though many pictures share it, so that they can be seen to share it.
+    readers = {sound.path: partial(read_sound, sound.path) for same in sounds.values() for sound in same}
     rng = np.random.default_rng(seed)
     examples = []
     for item in read_items(data, "pictures"):
@@ -116,8 +118,8 @@ def paired(data: Path, split: str, seed: int = 0) -> list[Example]:
         sound = choice[int(rng.integers(len(choice)))]
         name = item.path.relative_to(data).as_posix()
         boxes = ((item.box,),) if item.box is not None else ()
-        look, listen = partial(read_picture, item.path), partial(read_sound, sound.path)
-        examples.append(Example(name, name, look, listen, boxes, label=sound.label, split=split))
+        look = partial(read_picture, item.path)
+        examples.append(Example(name, name, look, readers[sound.path], boxes, label=sound.label, split=split))
     if not examples:
         raise DataFileError(f"no picture of split {split!r} has a sound of its label", path=data)
     return examples

@@ -179,11 +179,14 @@ class Cached:
         if at.exists():
             kept = np.load(at)
             return kept["features"], set(kept["bad"].tolist())
-        bad = []
+        bad: list[int] = []
         features = np.zeros((len(examples), model.listener.features), np.float32)
+        heard: dict[int, int] = {}  # examples may share a sound
         for i, example in enumerate(tqdm(examples, "sounds", leave=False)):
             try:
-                features[i] = pooled(model, window(example, model.sound_rate)).numpy()
+                first = heard.setdefault(id(example.sound), i)
+                known = first < i and first not in bad
+                features[i] = features[first] if known else pooled(model, window(example, model.sound_rate)).numpy()
             except InputError as error:
                 faults.bad(example.key, error)
                 bad.append(i)
