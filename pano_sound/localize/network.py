@@ -24,8 +24,12 @@ from .vgg import VGG16
 BASE: dict[str, Any] = {
     "trunk": {"name": "lite0", "stride": 16},
     "listener": {
-        "widths": [24, 48, 96, 96, 192, 192, 384, 384, 384, 512, 512],
-        "strides": [2, 2, 1, 2, 1, 1, 1, 1, 2, 1],
+        "name": "joint",
+        "mel": {
+            "widths": [24, 48, 96, 96, 192, 192, 384, 384, 384, 512, 512],
+            "strides": [2, 2, 1, 2, 1, 1, 1, 1, 2, 1],
+        },
+        "wave": {"widths": [16, 32, 64, 128, 256]},
     },
     "hidden": 1024,
     "embedding": 512,

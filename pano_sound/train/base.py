@@ -16,16 +16,16 @@ from .. import __version__
 from ..datasets.examples import PICTURE_SIZE, read_picture
 from ..datasets.labelled import read_items, read_pairs, useful_pictures
 from ..localize import weights
-from ..localize.listener import MelListener
+from ..localize.joint import JointListener
 from ..localize.network import BASE, Localizer
 from ..localize.soundmap import PEAK
 from ..localize.trunks import channels_last
 from . import losses
-from .caches import MelCache, cached_maps
-from .distil import Crops, ask_teacher, distil
+from .caches import WaveCache, cached_maps
+from .distil import Crops, Teacher, distil
 from .lessons import COARSE, Lessons, SoundBank, make_scenes
 from .log import Log
-from .pretrained import lite0
+from .pretrained import lite0, soundnet_start
 
 
 @dataclass
@@ -33,8 +33,8 @@ class Recipe:
     """Everything that decides how training goes."""
 
     seed: int = 0
-    distil_steps: int = 1000
-    scenes: int = 800
+    distil_steps: int = 2400
+    scenes: int = 1600
     steps: int = 1000
     rate: float = 1.5e-3
     scenes_per_step: int = 16
@@ -167,14 +167,17 @@ def train(data: Path, out: Path, folder: Path, recipe: Recipe | None = None) -> 
     torch.manual_seed(recipe.seed)
     sounds, pairs = read_items(data, "sounds"), read_pairs(data)
     pictures = useful_pictures(read_items(data, "pictures"), pairs)
-    mels = MelCache(folder, "mels", sounds)
+    films = sorted((data / "clips").glob("*.mp4"))  # whose sounds nobody has labelled: the teacher has
+    waves = WaveCache(folder, "waves", [item.path for item in sounds] + films)
+    labels = [item.label for item in sounds] + [None] * len(films)
+    chosen = [i for i in range(len(labels)) if i >= len(sounds) or sounds[i].split == "train"]
     model = Localizer(**BASE)
-    chosen = [i for i, sound in enumerate(sounds) if sound.split == "train"]
-    crops = Crops(mels, ask_teacher(data, folder, mels), chosen, sounds)
-    assert isinstance(model.listener, MelListener)
-    channels_last(model.listener)
-    distil(model.listener, crops, folder, recipe.distil_steps, seed=recipe.seed, log=log)
-    bank = SoundBank(model.listener, mels, sounds, folder, recipe.versions, recipe.seed)
+    listener = model.listener
+    assert isinstance(listener, JointListener)
+    listener.wave.load_state_dict(soundnet_start())
+    crops = Crops(waves, chosen, labels)
+    distil(listener, Teacher(data), crops, folder, recipe.distil_steps, seed=recipe.seed, log=log)
+    bank = SoundBank(listener, waves, sounds, folder, recipe.versions, recipe.seed)
 
     trunk = lite0(COARSE)
     channels_last(trunk)

@@ -14,30 +14,29 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..datasets.examples import read_sound
-from ..datasets.labelled import Item
-from ..localize.listener import RATE, mel_bank, mel_magnitudes
+from ..localize.listener import RATE
 
 
-class MelCache:
-    """Mel magnitudes of many sounds, float16, in one memory-mapped file: `cache[i]` is (frames, BANDS)."""
+class WaveCache:
+    """Many sounds as int16 in one memory-mapped file: `cache[i]` is a wave (samples,) float32 in [-1, 1] at RATE."""
 
-    def __init__(self, folder: Path, name: str, items: Sequence[Item]) -> None:
+    def __init__(self, folder: Path, name: str, paths: Sequence[Path]) -> None:
         at, index = folder / f"{name}.npy", folder / f"{name}.json"
         if not index.exists():
             folder.mkdir(parents=True, exist_ok=True)
-            bank = mel_bank()
-            waves = (torch.from_numpy(read_sound(item.path, RATE)) for item in tqdm(items, "sounds"))
-            parts = [mel_magnitudes(wave, bank).half().numpy() for wave in waves]
+            with ThreadPoolExecutor(2) as pool:
+                waves = pool.map(lambda path: np.clip(read_sound(path, RATE), -1, 1), paths)
+                parts = [np.rint(32767 * wave).astype(np.int16) for wave in tqdm(waves, "sounds", len(paths))]
             np.save(at, np.concatenate(parts))
             index.write_text(json.dumps([len(part) for part in parts]))
         self.edges = np.concatenate([[0], np.cumsum(json.loads(index.read_text()))])
-        self.frames = np.load(at, mmap_mode="r")
+        self.samples = np.load(at, mmap_mode="r")
 
     def __len__(self) -> int:
         return len(self.edges) - 1
 
-    def __getitem__(self, i: int) -> NDArray[np.float16]:
-        return self.frames[self.edges[i] : self.edges[i + 1]]
+    def __getitem__(self, i: int) -> NDArray[np.float32]:
+        return self.samples[self.edges[i] : self.edges[i + 1]].astype(np.float32) / 32767
 
 
 def cached_maps(

@@ -1,8 +1,9 @@
 """Distillation: a small sound net of ours learns to hear what a large one, trained on AudioSet, hears.
 
-The teacher (DATA/teachers/yamnet.py) is asked once, on the clean sounds. The student hears the same moments
-quieter or louder, through other microphones (a random filter), in rooms, over noise and over other sounds, and must
-give the teacher's embedding and class scores all the same; and the label of the clip.
+Teacher (DATA/teachers/yamnet.py) and student hear the same crops: sounds at other speeds, mixed, filtered. The student
+hears them from afar too, in rooms and under noise, and must give the teacher's embeddings and class scores all the
+same; and the labels of what was mixed. (A consistent teacher and endless mixtures are what makes distillation work on
+little data: Beyer et al., "Knowledge distillation: a good teacher is patient and consistent", CVPR 2022.)
 """
 
 from __future__ import annotations
@@ -15,181 +16,143 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from ..datasets.labelled import Item
 from ..errors import DataFileError
-from ..localize.listener import BANDS, MelListener
-from .caches import MelCache
+from ..localize.joint import JointListener
+from ..localize.listener import HOP, Listener, mel_bank, mel_magnitudes
+from . import augment
+from .caches import WaveCache
 from .log import Log
 
 PATCH = 96  # mel frames that the teacher hears at once
-CROP = 256  # mel frames that the student is shown at once
-STRIDE = 32  # mel frames from answer to answer
+STRIDE = 32  # mel frames from one of the student's answers to the next
+STEPS = 8  # answers of the student in a crop
+ASKED = (2, 4, 6)  # of which the teacher, who hears 0.96 s around each, is asked these
+CROP = STEPS * STRIDE * HOP  # samples: 2.56 s
 
 
-def ask_teacher(data: Path, folder: Path, mels: MelCache, name: str = "teacher") -> tuple[NDArray, NDArray, NDArray]:
-    """The teacher's answers each 0.32 s, centred on the student's steps; computed once and kept in `folder`.
+class Teacher(nn.Module):
+    """The teacher and what it hears with.
 
-    Returns:
-        edges (clips + 1,) int, embeddings (steps, E) float16, class scores (steps, C) float16 in [0, 1].
+    Raises:
+        DataFileError: it is not in the data folder.
     """
-    edges = np.concatenate([[0], np.cumsum([-(-len(mels[i]) // STRIDE) for i in range(len(mels))])])
-    at = folder / f"{name}.npz"
-    if not at.exists():
-        teacher = _load_teacher(data)
-        embeddings, scores = [], []
-        for i in tqdm(range(len(mels)), "teacher"):
-            frames = torch.from_numpy(np.array(mels[i], np.float32))
-            steps = -(-len(frames) // STRIDE)
-            frames = F.pad(frames, (0, 0, PATCH // 2, PATCH // 2 + STRIDE))
-            x = torch.log(frames + 0.001).unfold(0, PATCH, STRIDE).transpose(1, 2)[:steps, None]
-            with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
-                score, embedding = teacher(x)
-            embeddings.append(embedding.half().numpy())
-            scores.append(score.half().numpy())
-        np.savez(at, embeddings=np.concatenate(embeddings), scores=np.concatenate(scores))
-    with np.load(at) as kept:
-        return edges, kept["embeddings"], kept["scores"]
 
+    def __init__(self, data: Path) -> None:
+        super().__init__()
+        path = data / "teachers" / "yamnet.py"
+        spec = importlib.util.spec_from_file_location("pano_sound_teacher", path)
+        if spec is None or spec.loader is None or not path.exists():
+            raise DataFileError("the teacher is missing", path=path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        self.net: nn.Module = module.Yamnet().eval()
+        self.bank = mel_bank()
 
-def _load_teacher(data: Path) -> nn.Module:
-    path = data / "teachers" / "yamnet.py"
-    spec = importlib.util.spec_from_file_location("pano_sound_teacher", path)
-    if spec is None or spec.loader is None or not path.exists():
-        raise DataFileError("the teacher is missing", path=path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    teacher: nn.Module = module.Yamnet().eval()
-    return teacher
-
-
-def disturb(x: Tensor, background: Tensor, generator: torch.Generator) -> Tensor:
-    """Clean mel magnitudes -> what a far or bad microphone in a busy place would hear of them.
-
-    Args:
-        x, background: (n, frames, BANDS) magnitudes. Each of filter, room, background (-25 to -3 dB), noise
-            (-40 to -10 dB) is applied to a random part of the batch, a gain of -40 to +6 dB to all.
-    """
-    n = len(x)
-
-    def some(share: float) -> Tensor:
-        return (torch.rand(n, 1, 1, generator=generator) < share).float()
-
-    def decibels(low: float, high: float) -> Tensor:
-        return 10 ** ((low + (high - low) * torch.rand(n, 1, 1, generator=generator)) / 20)
-
-    def level(y: Tensor) -> Tensor:
-        return y.square().mean((1, 2), keepdim=True).sqrt() + 1e-6
-
-    knots = torch.randn(n, 1, 6, generator=generator) * 5 * some(0.7)
-    x = x * 10 ** (F.interpolate(knots, BANDS, mode="linear", align_corners=True) / 20)
-    power = x.square()
-    rooms = torch.rand(n, generator=generator) < 0.25
-    frames = 4 + 8 * float(torch.rand(1, generator=generator))
-    if rooms.any():
-        power[rooms] = reverberated(power[rooms], frames)
-    loud = level(x)
-    power = power + (some(0.6) * decibels(-25, -3) * loud / level(background) * background).square()
-    colour = 10 ** (torch.linspace(0.5, -0.5, BANDS) * torch.randn(n, 1, 1, generator=generator))
-    hiss = colour * torch.rand(x.shape, generator=generator).clamp_min(1e-6).log().neg().sqrt()
-    power = power + (some(0.4) * decibels(-40, -10) * loud / level(hiss) * hiss).square()
-    return power.sqrt() * decibels(-40, 6)
-
-
-def reverberated(power: Tensor, frames: float) -> Tensor:
-    """Power (n, frames, BANDS) smeared over time by a tail that falls to 1/e within that many frames."""
-    decay = torch.exp(-torch.arange(32) / frames)
-    lines = F.pad(power.transpose(1, 2).reshape(-1, 1, power.shape[1]), (len(decay) - 1, 0))
-    tail = F.conv1d(lines, (decay / decay.sum()).flip(0)[None, None])
-    return 2 * tail.reshape(len(power), BANDS, -1).transpose(1, 2)
+    @torch.no_grad()
+    def forward(self, waves: Tensor) -> tuple[Tensor, Tensor]:
+        """Crops (n, CROP) -> embeddings (n, len(ASKED), E) and class scores (n, len(ASKED), C) in [0, 1]."""
+        mels = torch.log(mel_magnitudes(waves, self.bank) + 0.001)
+        first = [STRIDE * step - PATCH // 2 for step in ASKED]
+        patches = torch.stack([mels[:, at : at + PATCH] for at in first], dim=1).flatten(0, 1)[:, None]
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            scores, embeddings = self.net(patches)
+        shape = (len(waves), len(ASKED), -1)
+        return embeddings.float().view(shape), scores.float().view(shape)
 
 
 class Crops:
-    """Random training crops of labelled sounds with the teacher's answers, labels drawn with equal chance."""
+    """Random crops of training sounds, the rarer labels as often as sqrt(their count) allows.
 
-    def __init__(
-        self,
-        mels: MelCache,
-        answers: tuple[NDArray, NDArray, NDArray],
-        chosen: Sequence[int],
-        items: Sequence[Item],
-    ) -> None:
-        self.mels, (self.edges, self.embeddings, self.scores) = mels, answers
-        self.names = sorted({items[i].label for i in chosen})
-        self.by_label = [[i for i in chosen if items[i].label == name] for name in self.names]
-        rows = np.concatenate([np.arange(self.edges[i], self.edges[i + 1]) for i in chosen])
-        sample = self.embeddings[rows].astype(np.float32)
-        self.mean, self.spread = sample.mean(0), sample.std(0) + 1e-3
-        weights = np.sqrt([len(group) for group in self.by_label])
+    Args:
+        waves: all sounds.
+        chosen: which of them are for training.
+        labels: label of each sound; None where nobody knows.
+    """
+
+    def __init__(self, waves: WaveCache, chosen: Sequence[int], labels: Sequence[str | None]) -> None:
+        self.waves = waves
+        self.names = sorted({label for i in chosen if (label := labels[i]) is not None})
+        groups: dict[str | None, list[int]] = {}
+        for i in chosen:
+            groups.setdefault(labels[i], []).append(i)
+        self.groups = list(groups.items())
+        weights = np.sqrt([len(group) for _, group in self.groups])
         self.chance = weights / weights.sum()
 
-    def draw(self, n: int, rng: np.random.Generator) -> tuple[Tensor, ...]:
-        """-> mels (n, CROP, BANDS), standardised embeddings (n, s, E), scores (n, s, C), known (n, s), labels (n,)."""
-        steps = CROP // STRIDE
-        x = np.zeros((n, CROP, BANDS), np.float32)
-        e = np.zeros((n, steps, self.embeddings.shape[1]), np.float32)
-        s = np.zeros((n, steps, self.scores.shape[1]), np.float32)
-        known = np.zeros((n, steps), np.float32)
-        labels = rng.choice(len(self.names), n, p=self.chance)
-        for k, label in enumerate(labels):
-            i = int(rng.choice(self.by_label[label]))
-            total = int(self.edges[i + 1] - self.edges[i])
-            source = int(rng.integers(0, max(1, total - steps + 1)))
-            target = int(rng.integers(0, max(1, steps - total + 1)))
-            count = min(total - source, steps - target)
-            frames = self.mels[i][source * STRIDE : (source + count) * STRIDE]
-            x[k, target * STRIDE : target * STRIDE + len(frames)] = frames
-            rows = slice(self.edges[i] + source, self.edges[i] + source + count)
-            e[k, target : target + count] = (self.embeddings[rows] - self.mean) / self.spread
-            s[k, target : target + count] = self.scores[rows]
-            known[k, target : target + count] = 1.0
-        return tuple(torch.from_numpy(a) for a in (x, e, s, known, labels))
+    def draw(self, n: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """-> waves (n, CROP) and the number of each one's label (n,), -1 where it has none."""
+        out, labels = np.zeros((n, CROP), np.float32), np.full(n, -1)
+        for k, g in enumerate(rng.choice(len(self.groups), n, p=self.chance)):
+            label, group = self.groups[g]
+            wave = self.waves[int(rng.choice(group))]
+            source = int(rng.integers(0, max(1, len(wave) - CROP + 1)))
+            target = int(rng.integers(0, max(1, CROP - len(wave) + 1)))
+            part = wave[source : source + CROP]
+            if len(wave) < CROP / 2 and rng.random() < 0.5:  # short sounds one after the other, too
+                part, target = np.tile(wave, -(-CROP // max(1, len(wave))))[:CROP], 0
+            out[k, target : target + len(part)] = part
+            if label is not None:
+                labels[k] = self.names.index(label)
+        return torch.from_numpy(out), torch.from_numpy(labels)
 
 
 class Pupil(nn.Module):
     """The student with the three linear answers that only its lessons need."""
 
-    def __init__(self, student: MelListener, embedding: int, classes: int, labels: int) -> None:
+    def __init__(self, student: Listener, embedding: int, classes: int, labels: int) -> None:
         super().__init__()
         self.student = student
         self.embedding = nn.Linear(student.features, embedding)
         self.classes = nn.Linear(student.features, classes)
         self.labels = nn.Linear(student.features, labels)
 
-    def loss(
-        self, mels: Tensor, e: Tensor, s: Tensor, known: Tensor, labels: Tensor
-    ) -> tuple[Tensor, dict[str, float]]:
-        """Distance to the teacher's embedding and scores over the known steps, and to the clip's label."""
-        y = self.student.from_mels(mels).float()
-        pooled = (y * known[..., None]).sum(1) / known.sum(1, keepdim=True)
-        embedding = (self.embedding(y) - e).square().mean(-1)
-        classes = F.binary_cross_entropy_with_logits(self.classes(y), s, reduction="none").sum(-1)
-        parts = {
-            "embedding": (embedding * known).sum() / known.sum(),
-            "classes": (classes * known).sum() / known.sum(),
-            "labels": F.cross_entropy(self.labels(pooled), labels, label_smoothing=0.1),
-        }
-        total = parts["embedding"] + 0.2 * parts["classes"] + 0.3 * parts["labels"]
+    def loss(self, waves: Tensor, e: Tensor, s: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, float]]:
+        """Distance to the teacher's embeddings and scores, and to the labels.
+
+        Args:
+            waves: (n, CROP); e, s: standardised embeddings (n, len(ASKED), E) and scores (n, len(ASKED), C).
+            labels: (n, labels), how much of each crop is which label; rows of zeros where nobody knows.
+        """
+        y = self.student.from_waves(waves)[:, ASKED]
+        embedding = (self.embedding(y) - e).square().mean()
+        classes = F.binary_cross_entropy_with_logits(self.classes(y), s, reduction="none").sum(-1).mean()
+        chances = torch.log_softmax(self.labels(y.mean(1)), dim=1)
+        known = labels.sum(1) > 0
+        labelled = -(chances * (0.9 * labels + 0.1 / labels.shape[1]))[known].sum(1).mean()
+        total = embedding + 0.2 * classes + 0.3 * labelled
+        parts = {"embedding": embedding, "classes": classes, "labels": labelled}
         return total, {name: float(value.detach()) for name, value in parts.items()}
 
 
 def distil(
-    student: MelListener,
+    student: JointListener,
+    teacher: Teacher,
     crops: Crops,
     folder: Path,
-    steps: int = 1000,
-    batch: int = 32,
+    steps: int,
+    batch: int = 24,
     rate: float = 2e-3,
     seed: int = 0,
     log: Log | None = None,
-) -> MelListener:
-    """Train the student in place. Goes on from `folder/student.pt` when that exists; writes it every 100 steps."""
+) -> JointListener:
+    """Train the student in place. Goes on from `folder/student.pt` when that exists; writes it every 100 steps.
+
+    What was trained before (`student.wave`, from SoundNet) learns at a fifth of the rate, its first two layers not.
+    """
     torch.manual_seed(seed)
-    pupil = Pupil(student, crops.embeddings.shape[1], crops.scores.shape[1], len(crops.names))
-    optimiser = torch.optim.AdamW(pupil.parameters(), lr=rate, weight_decay=0.02)
+    student.wave.convolutions[:2].requires_grad_(False)
+    waves, _ = crops.draw(256, np.random.default_rng(seed))
+    e, s = teacher(waves)
+    pupil = Pupil(student, e.shape[2], s.shape[2], len(crops.names))
+    pupil.register_buffer("mean", e.flatten(0, 1).mean(0))
+    pupil.register_buffer("spread", e.flatten(0, 1).std(0) + 0.05)
+    pretrained = [p for name, p in pupil.named_parameters() if name.startswith("student.wave.")]
+    fresh = [p for name, p in pupil.named_parameters() if not name.startswith("student.wave.")]
+    rates = [{"params": fresh, "share": 1.0}, {"params": pretrained, "share": 0.2}]
+    optimiser = torch.optim.AdamW(rates, lr=rate, weight_decay=0.02)
     at, start = folder / "student.pt", 0
     if at.exists():
         kept = torch.load(at, weights_only=True)
@@ -197,13 +160,20 @@ def distil(
         optimiser.load_state_dict(kept["optimiser"])
         start = int(kept["step"])
     pupil.train()
-    for step in tqdm(range(start, steps), "distil", initial=start, total=steps):
+    for step in tqdm(range(start, steps), "distil", initial=start, total=steps, disable=None):
         rng, generator = np.random.default_rng((seed, step)), torch.Generator().manual_seed(seed * 1_000_003 + step)
         for group in optimiser.param_groups:
-            group["lr"] = rate * min(1.0, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * step / steps))
-        x, *answers = crops.draw(batch, rng)
-        x = disturb(x, x.roll(1, 0), generator)
-        total, parts = pupil.loss(x, *answers)
+            schedule = min(1.0, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * step / steps))
+            group["lr"] = rate * group["share"] * schedule
+        waves, labels = crops.draw(batch, rng)
+        waves, ratio = augment.mix(augment.respeed(waves, generator), generator)
+        waves = augment.colour(waves, generator)
+        e, s = teacher(augment.level(waves, -20.0))
+        own = F.one_hot(labels.clamp_min(0), len(crops.names)) * (labels >= 0)[:, None]
+        wanted = own * (1 - ratio)[:, None] + own.roll(-1, 0) * ratio[:, None]
+        wanted = wanted * (wanted.sum(1, keepdim=True) > 0.99)  # everything in the mixture has a label
+        heard = augment.far(augment.reverberate(waves, generator), generator)
+        total, parts = pupil.loss(heard, (e - pupil.mean) / pupil.spread, s, wanted)
         optimiser.zero_grad(set_to_none=True)
         total.backward()
         nn.utils.clip_grad_norm_(pupil.parameters(), 5.0)

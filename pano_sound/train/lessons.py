@@ -13,9 +13,9 @@ from tqdm import tqdm
 
 from ..datasets.examples import PICTURE_SIZE
 from ..datasets.labelled import Item, read_items, read_pairs, read_people
-from ..localize.listener import BANDS, MelListener
-from .caches import MelCache
-from .distil import disturb
+from ..localize.listener import Listener
+from . import augment
+from .caches import WaveCache
 from .scenes import Pasted, SceneMaker, cells, scene_maps
 
 AMBIENT = ("air_conditioner", "fire", "rain", "sea_waves")
@@ -39,45 +39,50 @@ def make_scenes(
 
 
 class SoundBank:
-    """Features of every sound, as they are and disturbed, and windows of them drawn at random.
+    """Features of every sound, as they are and as heard from afar, and windows of them drawn at random.
 
     Args:
         listener: the trained sound net.
-        versions: how many disturbed versions of each training sound to hear besides the clean one.
+        waves, items: the sounds and what they are.
+        versions: how many times to hear each training sound from afar besides the clean one.
     """
 
     def __init__(
-        self, listener: MelListener, mels: MelCache, items: Sequence[Item], folder: Path, versions: int, seed: int
+        self, listener: Listener, waves: WaveCache, items: Sequence[Item], folder: Path, versions: int, seed: int
     ) -> None:
         self.items = items
         self.by_label: dict[tuple[str, str], list[int]] = {}
         for i, item in enumerate(items):
             self.by_label.setdefault((item.split, item.label), []).append(i)
-        self.edges = np.concatenate([[0], np.cumsum([-(-len(mels[i]) // listener.stride) for i in range(len(mels))])])
+        counts = [listener.count(len(waves[i])) for i in range(len(items))]
+        self.edges = np.concatenate([[0], np.cumsum(counts)])
         at = folder / "sound-features.npy"
         if not at.exists():
-            np.save(at, self._hear(listener, mels, versions, seed))
-        self.features = torch.from_numpy(np.load(at).astype(np.float32))
+            np.save(at, self._hear(listener, waves, versions, seed))
+        self.features = torch.from_numpy(np.load(at))
 
-    def _hear(self, listener: MelListener, mels: MelCache, versions: int, seed: int) -> NDArray[np.float16]:
+    @torch.inference_mode()
+    def _hear(self, listener: Listener, waves: WaveCache, versions: int, seed: int) -> NDArray[np.float16]:
         generator = torch.Generator().manual_seed(seed)
         out = np.zeros((versions + 1, int(self.edges[-1]), listener.features), np.float16)
-        other = torch.zeros(1, 1, BANDS)
-        for i in tqdm(range(len(mels)), "sound features"):
-            clean = torch.from_numpy(np.array(mels[i], np.float32))[None]
+        behind = torch.zeros(1, 1)
+        for i in tqdm(range(len(self.items)), "sound features", disable=None):
+            clean = torch.from_numpy(waves[i])[None]
             rows = slice(self.edges[i], self.edges[i + 1])
-            repeats = -(-clean.shape[1] // other.shape[1])
-            background = other.repeat(1, repeats, 1)[:, : clean.shape[1]]
-            with torch.inference_mode():
-                for version in range(versions + 1 if self.items[i].split == "train" else 1):
-                    heard = disturb(clean, background, generator) if version else clean
-                    out[version, rows] = listener.from_mels(heard)[0].half().numpy()
-            other = clean
+            out[0, rows] = listener.from_waves(clean)[0].half().numpy()
+            if self.items[i].split == "train":
+                # The sound before this one is the background of every second version.
+                pair = torch.cat([clean, behind.repeat(1, -(-clean.shape[1] // behind.shape[1]))[:, : clean.shape[1]]])
+                for version in range(1, versions + 1):
+                    mixed, _ = augment.mix(pair, generator, share=0.5, loudest=-3.0)
+                    heard = augment.reverberate(augment.colour(mixed[:1], generator), generator)
+                    out[version, rows] = listener.from_waves(augment.far(heard, generator))[0].half().numpy()
+            behind = clean
         return out
 
     def whole(self, i: int) -> Tensor:
         """Mean feature of clean sound number i, (F,)."""
-        return self.features[0, self.edges[i] : self.edges[i + 1]].mean(dim=0)
+        return self.features[0, self.edges[i] : self.edges[i + 1]].float().mean(dim=0)
 
     def draw(self, label: str, rng: np.random.Generator) -> Tensor:
         """Mean feature of a random training sound of that label, over a random window, perhaps disturbed: (F,)."""
@@ -86,7 +91,7 @@ class SoundBank:
         length = int(rng.integers(min(3, last - first), last - first + 1))
         begin = int(rng.integers(first, last - length + 1))
         version = int(rng.integers(self.features.shape[0]))
-        return self.features[version, begin : begin + length].mean(dim=0)
+        return self.features[version, begin : begin + length].float().mean(dim=0)
 
 
 class Lessons:
@@ -114,24 +119,27 @@ class Lessons:
             for label in seen:
                 if ("train", sound) in sounds.by_label and label in self.of_label:
                     self.sounds_of.setdefault(label, []).append(sound)
-        self.labels = sorted(self.sounds_of)
-        self.silent = sorted(set(self.of_label) - set(self.labels))
+        self.seen_with: dict[str, list[str]] = {}
+        for label, names in self.sounds_of.items():
+            for name in names:
+                self.seen_with.setdefault(name, []).append(label)
+        self.names = sorted(self.seen_with)
+        self.silent = sorted(set(self.of_label) - set(self.sounds_of))
         self.ambient = [label for label in AMBIENT if ("train", label) in sounds.by_label]
         self.rows, self.columns = maps.shape[1:3]
         self.targets = np.stack([box_cells(item.box, self.rows, self.columns) for item in pictures])
         self.usable = [k for k, things in enumerate(self.objects) if any(o.label in self.sounds_of for o in things)]
 
     def pairs(self, rng: np.random.Generator, silent: int = 8) -> dict[str, Tensor]:
-        """One sound and one picture per label, then ambient sounds without a picture and pictures without a sound.
+        """One sound of each label and a picture of it, then ambient sounds without a picture, pictures without a sound.
 
         Returns:
             sounds (s, F); maps (p, channels, rows, columns); targets (p, cells); boxed bool (p,); match bool (s, p).
         """
-        order = rng.permutation(len(self.labels))
-        labels = [self.labels[k] for k in order]
-        names = [str(rng.choice(self.sounds_of[label])) for label in labels]
+        names = [self.names[k] for k in rng.permutation(len(self.names))]
         vectors = [self.sounds.draw(name, rng) for name in names + self.ambient]
-        shown = labels + [str(rng.choice(self.silent)) for _ in range(silent)]
+        shown = [str(rng.choice(self.seen_with[name])) for name in names]
+        shown += [str(rng.choice(self.silent)) for _ in range(silent)]
         chosen = [int(rng.choice(self.of_label[label])) for label in shown]
         match = np.zeros((len(vectors), len(shown)), bool)
         for row, name in enumerate(names):

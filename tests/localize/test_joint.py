@@ -1,0 +1,88 @@
+"""The joint sound net: mel and wave at one pace, whatever the level, and computed in blocks as in one go."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from pano_sound.localize.joint import LOUDNESS, JointListener, levelled
+from pano_sound.localize.network import Localizer
+from pano_sound.localize.windows import SoundFeatures
+from pano_sound.train.pretrained import resampled
+
+MEL = {"widths": [4, 8, 8, 8, 16], "strides": [2, 2, 2, 2]}
+WAVE = {"widths": [4, 4, 8, 8, 16]}
+
+
+@pytest.fixture
+def listener() -> JointListener:
+    torch.manual_seed(0)
+    return JointListener(MEL, WAVE).eval()
+
+
+@pytest.mark.parametrize("samples", [1, 400, 5119, 5120, 5121, 16_000, 100_000])
+def test_one_vector_of_both_each_step(listener: JointListener, samples: int) -> None:
+    with torch.inference_mode():
+        features = listener(0.1 * torch.randn(samples))
+    assert features.shape == (listener.count(samples), 32)
+    assert torch.isfinite(features).all()
+
+
+def test_both_look_at_the_same_moment(listener: JointListener) -> None:
+    """A click moves the vectors around it in both halves, the same ones."""
+    silence = 0.05 * torch.randn(1, 30 * listener.hop)
+    clicked = silence.clone()
+    at = 15 * listener.hop + 200
+    clicked[0, at - 100 : at + 100] += 0.5
+    with torch.inference_mode():
+        change = (listener.from_waves(clicked) - listener.from_waves(silence)).abs()[0]
+    steps = torch.arange(30.0)
+    for half in (change[:, :16], change[:, 16:]):
+        weight = half.mean(1) * ((steps - 15).abs() <= 3)
+        assert float((weight * steps).sum() / weight.sum()) == pytest.approx(15.0, abs=0.5)
+
+
+def test_what_a_vector_depends_on(listener: JointListener) -> None:
+    before, after = listener.field
+    waves = 0.1 * torch.randn(1, 40 * listener.hop)
+    at = 20 * listener.hop
+    outside = waves.clone()
+    outside[:, : at - before] = 0.1 * torch.randn(at - before)
+    outside[:, at + after :] = 0.1 * torch.randn(waves.shape[1] - at - after)
+    with torch.inference_mode():
+        torch.testing.assert_close(listener.from_waves(waves)[0, 20], listener.from_waves(outside)[0, 20])
+
+
+def test_blocks_are_as_good_as_the_whole(listener: JointListener) -> None:
+    torch.manual_seed(0)
+    model = Localizer({"name": "tiny"}, {"name": "joint", "mel": MEL, "wave": WAVE}, 8, 8).eval()
+    wave = (0.1 * np.random.default_rng(0).standard_normal(80 * 16_000)).astype(np.float32)
+    parts = SoundFeatures(model)
+    for block in np.split(wave, [7_001, 500_000, 900_123]):
+        parts.add(block)
+    parts.finish()
+    with torch.inference_mode():
+        whole = model.sound_features(torch.from_numpy(wave)).numpy()
+    np.testing.assert_allclose(parts.features, whole, atol=2e-3)
+
+
+def test_far_sounds_are_brought_near_and_silence_is_not() -> None:
+    waves = torch.randn(1, 64_000) * torch.tensor([[0.5], [0.005]])
+    out = levelled(waves)
+    assert (out.std(1) / LOUDNESS).tolist() == pytest.approx([1.0, 1.0], abs=0.05)
+    assert levelled(torch.zeros(1, 64_000)).abs().max() == 0
+
+
+def test_resampled_kernels_answer_as_before() -> None:
+    """A band-pass kernel for 22,050 Hz, made for 16 kHz, passes the same tones."""
+    taps = torch.arange(64) - 31.5
+    kernel = (torch.hann_window(64) * torch.cos(2 * math.pi * 1500 * taps / 22_050))[None, None]
+    new = resampled(kernel, 22_050, 16_000, 46)
+    assert new.shape == (1, 1, 46)
+    for hertz in (300, 1500, 3000, 6000):
+        answers = []
+        for rate, weights in ((22_050, kernel), (16_000, new)):
+            tone = torch.sin(2 * math.pi * hertz * torch.arange(rate) / rate)[None, None]
+            answers.append(torch.nn.functional.conv1d(tone, weights)[0, 0].square().mean().sqrt())
+        assert float(answers[1]) == pytest.approx(float(answers[0]), abs=0.02 * float(kernel.abs().sum()))
