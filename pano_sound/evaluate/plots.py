@@ -105,18 +105,22 @@ def table_picture(table: Table, path: Path) -> None:
     cells = [[name, *row] for rows in (table.paper, table.ours) for name, row in rows.items()]
     head = [table.first, *table.columns]
     lengths = [max(len(row[i]) for row in [head, *cells]) + 2 for i in range(len(head))]
-    figure = _figure(0.085 * sum(lengths), 0.28 * (len(cells) + 3 + len(table.notes)))
+    lines = 1 + len(cells) + len(table.notes)
+    figure = _figure(0.085 * sum(lengths), 0.24 * (lines + 1))
     axes = figure.subplots()
     axes.axis("off")
-    axes.set_title(f"Table {table.number}. {table.title}", fontsize=9)
-    drawn = axes.table(cells, colLabels=head, colWidths=[n / sum(lengths) for n in lengths], loc="upper center")
+    axes.set_title(f"Table {table.number}. {table.title} (shaded: ours)", fontsize=9)
+    share = len(table.notes) / lines
+    widths = [length / sum(lengths) for length in lengths]
+    drawn = axes.table(cells, colLabels=head, colWidths=widths, bbox=[0, share, 1, 1 - share])
     drawn.auto_set_font_size(False)
     drawn.set_fontsize(8)
-    for (row, _), cell in drawn.get_celld().items():
+    for (row, column), cell in drawn.get_celld().items():
         cell.set_edgecolor("#cccccc")
+        cell.set_text_props(ha="left" if column == 0 else "right")
         if row > len(table.paper):
             cell.set_facecolor("#e8f0fa")
-    axes.text(0, 0, "\n".join(table.notes), fontsize=7, va="bottom", transform=axes.transAxes, wrap=True)
+    axes.text(0, 0, "\n".join(table.notes), fontsize=7, va="bottom", transform=axes.transAxes)
     _save(figure, path)
 
 

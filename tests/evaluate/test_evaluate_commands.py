@@ -1,0 +1,96 @@
+"""`pano-sound evaluate …` on a made set with a tiny untrained model."""
+
+import builtins
+import csv
+import json
+import sys
+
+import cv2
+import pytest
+
+NAMES = ("boxes", "ambient", "retrieval", "interactive", "pictures", "direction")
+QUICK = {
+    "boxes": ("--repeats", 2),
+    "interactive": ("--draws", 3),
+    "pictures": ("--draws", 5),
+    "direction": ("--turns", 1),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_text_and_json(evaluate, name) -> None:
+    text = evaluate(name, "DATA", *QUICK.get(name, ()))
+    assert (text.code, text.err) == (0, "")
+    assert len(text.out.splitlines()) >= 2
+    found = json.loads(evaluate(name, "DATA", *QUICK.get(name, ()), "--json").out)
+    assert found
+
+
+def test_speed(evaluate) -> None:
+    found = json.loads(evaluate("speed", "--json", "--threads", 1).out)
+    assert found["threads"] == 1
+    assert found["ms per second of sound"] > 0
+
+
+@pytest.mark.parametrize("name", ["boxes", "ambient", "retrieval", "interactive"])
+def test_figures_are_pictures(evaluate, name, tmp_path) -> None:
+    options = ("DATA", *QUICK.get(name, ()), "-o", "figure.png")
+    assert evaluate(name, *options).code == 0
+    figure = cv2.imread(str(tmp_path / "figure.png"))
+    assert min(figure.shape[:2]) > 200
+    assert figure.std() > 10
+    again = evaluate(name, *options)
+    assert again.code == 5
+    assert "exists already" in again.err
+    assert evaluate(name, *options, "-y").code == 0
+
+
+def test_tables(evaluate, tmp_path, tiny_weights) -> None:
+    done = evaluate("tables", "DATA", "--repeats", 2, "-o", "tables")
+    assert done.code == 0, done.err
+    folder = tmp_path / "tables"
+    assert done.out.strip() == (folder / "tables.txt").read_text(encoding="utf-8").strip()
+    for number in ("I", "II", "III", "IV", "V", "VI"):
+        assert f"Table {number}. " in done.out
+        picture = cv2.imread(str(folder / f"table-{number}.png"))
+        assert picture.std() > 10
+        with open(folder / f"table-{number}.csv", newline="", encoding="utf-8") as file:
+            sources = {row["source"] for row in csv.DictReader(file)}
+        assert sources == ({"paper"} if number == "III" else {"paper", "ours"})
+    assert "Sup. 2.5k + Unsup. 144k (small)" in done.out
+    assert "Unsup.=0.25, Sup.=0.75 (small)" in done.out
+    assert evaluate("tables", "DATA", "--repeats", 2, "-o", "tables").code == 5
+    assert json.loads(evaluate("tables", "DATA", "--repeats", 0, "--json").out)[0]["table"] == "I"
+
+
+def test_a_set_without_boxes_is_one_line(evaluate, made_set, tmp_path) -> None:
+    (tmp_path / "bare.csv").write_text(f"picture,sound\n{made_set / 'dog-val-0.png'},{made_set / 'dog-val.wav'}\n")
+    done = evaluate("boxes", tmp_path / "bare.csv")
+    assert done.code == 7
+    assert done.err.startswith("pano-sound: error: no example has a box")
+    assert len(done.err.splitlines()) == 1
+
+
+def test_mistakes_are_one_line(evaluate, monkeypatch) -> None:
+    assert evaluate("boxes", "nowhere").code == 7
+    assert evaluate("boxes", "DATA", "--split", "test").code == 7
+    assert evaluate("boxes", "DATA", "-o", "figure.pdf").code == 2
+    assert evaluate("retrieval", "DATA", "--labels", "nowhere.csv").code == 7
+    assert evaluate("tables", "DATA", "-o", "no/such/folder").code == 5
+    monkeypatch.setattr(sys, "argv", ["pano-sound"])
+
+    real = builtins.__import__
+
+    def without(name: str, *args: object, **kwargs: object) -> object:
+        if name.startswith("matplotlib"):
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    for module in [m for m in sys.modules if m.split(".")[0] == "matplotlib"]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setattr(builtins, "__import__", without)
+    done = evaluate("interactive", "DATA", "-o", "figure.png")
+    assert done.code == 1
+    assert "pip install 'pano-sound[evaluate]'" in done.err
+    assert len(done.err.splitlines()) == 1
