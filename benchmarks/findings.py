@@ -1,0 +1,273 @@
+"""Do the paper's findings hold on other data?  python benchmarks/findings.py DATA
+
+DATA is a folder of labelled pictures and sounds (sounds.csv, pictures.csv, pairs.csv; docs/training.md). The network is
+the paper's, SoundNet included, on EfficientNet-Lite0 in the place of VGG-16 (stride 32, the 320 channels before its
+last layer). Trunk and sound net are frozen and only the FC layers learn, so that a training takes seconds. "Labelled"
+are pairs whose boxes are used, "unlabelled" pairs whose boxes are hidden. Measured is on the `val` rows, which no
+training sees.
+
+Results go to FOLDER/results.jsonl, one training a line; a run that was stopped goes on. The table is printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.stats import t as student
+from torch import Tensor
+
+from pano_sound.datasets.examples import read_sound
+from pano_sound.datasets.labelled import paired, read_items, read_pairs
+from pano_sound.evaluate.metrics import answer, area_under_curve, consensus_iou, consensus_map, heat_map, success
+from pano_sound.localize.paper import PaperLocalizer
+from pano_sound.localize.pretrained import imported
+from pano_sound.localize.trunks import EfficientNetLite0, channels_last
+from pano_sound.train.batches import Cached, pooled, select
+from pano_sound.train.objective import Objective
+from pano_sound.train.pretrained import lite0
+
+SIDE = 80  # pixels of the maps that cIoU is measured on
+AMBIENT = ("air_conditioner", "rain", "sea_waves", "fire", "wind", "thunderstorm", "crackling_fire")
+DRAWS = 2000
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: its name in the table, and what is special about it."""
+
+    name: str
+    mode: str
+    labelled: int = 300
+    unlabelled: int = -1
+    balance: float = 0.5
+    mechanism: int = 1
+
+
+RUNS = [
+    *(
+        Run(f"{name}, mechanism {mechanism}", mode, labelled, unlabelled, mechanism=mechanism)
+        for mechanism in (1, 2)
+        for name, mode, labelled, unlabelled in (
+            ("unsupervised, all pairs", "unsupervised", 0, -1),
+            ("supervised, 300", "supervised", 300, 0),
+            ("semi, 300 + all others", "semi", 300, -1),
+        )
+    ),
+    Run("unsupervised, 500 pairs", "unsupervised", 0, 500),
+    Run("semi, 300 + 300", "semi", 300, 300),
+    Run("semi, 300 + 1000", "semi", 300, 1000),
+    Run("supervised, all boxes", "supervised", -1, 0),
+    Run("semi, all boxes + all others", "semi", -1, -1),
+    *(Run(f"semi, 300 + all others, balance {b}", "semi", balance=b) for b in (0.1, 0.25, 0.75, 0.9)),
+]
+
+
+class Bottleneck(EfficientNetLite0):
+    """Lite0 that ends before its last 1x1 convolution, in 320 channels of both signs, as conv5_3 has them."""
+
+    def __init__(self) -> None:
+        super().__init__(stride=32)
+        self.channels = 320
+
+    def last(self, features: Tensor) -> Tensor:
+        return features
+
+
+class PaperOnLite0(PaperLocalizer):
+    """The paper's network with `Bottleneck` for its trunk."""
+
+    def _make_heads(self, hidden: int, embedding: int) -> None:
+        self.trunk = Bottleneck()
+        super()._make_heads(hidden, embedding)
+
+
+def network(mechanism: int, seed: int) -> PaperOnLite0:
+    """Trunk and sound net as published, and new FC layers."""
+    torch.manual_seed(seed)
+    trunk, listener = {"name": "lite0", "stride": 32}, {"name": "soundnet"}
+    model = PaperOnLite0(trunk, listener, hidden=1000, embedding=320, mechanism=mechanism)
+    model.trunk.load_state_dict(lite0(32).state_dict())
+    model.listener.load_state_dict(imported("soundnet"))
+    channels_last(model.trunk)
+    model.trunk.requires_grad_(False)
+    model.listener.requires_grad_(False)
+    return model.eval()
+
+
+def fit(model: PaperLocalizer, cache: Cached, run: Run, seed: int, steps: int, rate: float) -> None:
+    """Adam, batches of 30, as `pano_sound.train.paper` does, without checkpoints."""
+    chosen = select(cache.examples, run.mode, run.labelled, run.unlabelled, seed)
+    batches = cache.draw(chosen, 30, seed)
+    weight = {"unsupervised": 1.0, "supervised": 0.0, "semi": run.balance}[run.mode]
+    objective = Objective(model, weight).train()
+    optimiser = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], rate)
+    for step in range(steps):
+        loss = objective(batches.batch(step))["total"].mean()
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+    model.eval()
+
+
+class Judge:
+    """Measures a model on the `val` rows."""
+
+    def __init__(self, model: PaperLocalizer, data: Path, folder: Path) -> None:
+        self.cache = Cached(model, paired(data, "val"), folder, "val")
+        examples = self.cache.examples
+        self.boxed = np.array([i for i, example in enumerate(examples) if example.boxes])
+        self.truth = np.stack([consensus_map(examples[i].boxes, SIDE, SIDE) for i in self.boxed])
+        pairs = read_pairs(data)
+        picture_labels = {item.path: item.label for item in read_items(data, "pictures")}
+        shown = [picture_labels[data / example.key] for example in examples]
+        self.belongs = np.array([[label in pairs[e.label] for label in shown] for e in examples])
+        self.labels = np.array([example.label for example in examples])
+        self.ambient = _ambient(model, data, folder / "ambient.npy")
+
+    def measure(self, model: PaperLocalizer, seed: int) -> dict[str, float]:
+        """All figures of one model; shares in %."""
+        v = model.embed_map(self.cache.maps_of(np.arange(len(self.cache.examples))))
+        # All cosines of pictures and sounds at once; `model.respond` takes them pair by pair.
+        unit = F.normalize(v, dim=1)
+        h = model.sound_embedding(self.cache.sounds)
+        raw = torch.einsum("ndrc,nd->nrc", unit, h)
+        ambient = torch.relu(torch.einsum("ndrc,kd->nkrc", unit, model.sound_embedding(self.ambient)))
+        maps = heat_map((torch.relu(raw) if model.mechanism == 2 else raw)[self.boxed], SIDE, SIDE)
+        overlaps = consensus_iou(answer(maps), self.truth)
+        centre = np.zeros(maps.shape, bool)
+        centre[:, SIDE // 4 : -SIDE // 4, SIDE // 4 : -SIDE // 4] = True
+        centred = consensus_iou(centre, self.truth)
+        own = torch.relu(raw)
+        return {
+            "ciou": 100 * success(overlaps).value,
+            "auc": 100 * area_under_curve(overlaps),
+            **self._four(model, v, h, seed),
+            "own_mean": float(own.mean()),
+            "ambient_mean": float(ambient.mean()),
+            "own_peak": float(own.amax((1, 2)).mean()),
+            "ambient_peak": float(ambient.amax((2, 3)).mean()),
+            "centre": 100 * success(centred).value,
+            "centre_auc": 100 * area_under_curve(centred),
+        }
+
+    def _four(self, model: PaperLocalizer, v: Tensor, h: Tensor, seed: int) -> dict[str, float]:
+        """One sound, its picture and three that do not belong: right by the highest response, and by f_s and f_v."""
+        rng = np.random.default_rng(seed)
+        names = sorted(set(self.labels))
+        fours = []
+        for _ in range(DRAWS):
+            i = int(rng.choice(np.flatnonzero(self.labels == rng.choice(names))))
+            fours.append([i, *rng.choice(np.flatnonzero(~self.belongs[i]), 3, replace=False)])
+        shown = torch.from_numpy(np.array(fours))
+        heard = shown[:, :1].expand_as(shown)
+        right = {"response": 0, "codes": 0}
+        for pictures, sounds in zip(shown.split(100), heard.split(100), strict=True):
+            there = model.respond(v[pictures.flatten()], h[sounds.flatten()])
+            f_v = model.visual_code(v[pictures.flatten()], there)
+            alike = F.cosine_similarity(f_v, model.sound_code(self.cache.sounds[sounds.flatten()]))
+            for name, scores in (("response", there.amax((1, 2))), ("codes", alike)):
+                right[name] += int((scores.view(-1, 4).argmax(dim=1) == 0).sum())
+        return {f"four_by_{name}": 100 * count / DRAWS for name, count in right.items()}
+
+
+def _ambient(model: PaperLocalizer, data: Path, at: Path) -> Tensor:
+    """Pooled features of the ambient `val` sounds, (n, F)."""
+    if not at.exists():
+        items = [item for item in read_items(data, "sounds") if item.split == "val" and item.label in AMBIENT]
+        waves = (read_sound(item.path, model.sound_rate) for item in items)
+        np.save(at, np.stack([pooled(model, wave).numpy() for wave in waves]))
+    return torch.from_numpy(np.load(at))
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Mean, and half the 95 % interval of the mean by Student's t; nan with fewer than two values."""
+    mean, count = float(np.mean(values)), len(values)
+    if count < 2:
+        return mean, float("nan")
+    return mean, float(student.ppf(0.975, count - 1) * np.std(values, ddof=1) / np.sqrt(count))
+
+
+COLUMNS = {
+    "ciou": "cIoU@0.5",
+    "auc": "AUC",
+    "four_by_response": "four, response",
+    "four_by_codes": "four, codes",
+    "ambient_mean": "ambient",
+    "own_mean": "own",
+}
+
+
+def table(results: Sequence[dict[str, Any]]) -> str:
+    """Mean ± 95 % interval over the seeds, as a Markdown table."""
+    lines = ["| trained | seeds | " + " | ".join(COLUMNS.values()) + " |", "|---" * (len(COLUMNS) + 2) + "|"]
+    for run in RUNS:
+        mine = [result for result in results if result["run"]["name"] == run.name]
+        if not mine:
+            continue
+        cells = []
+        for column in COLUMNS:
+            mean, half = interval([result[column] for result in mine])
+            digits = 4 if column.endswith("mean") else 1
+            cells.append(f"{mean:.{digits}f} ± {half:.{digits}f}")
+        lines.append(f"| {run.name} | {len(mine)} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def differences(results: Sequence[dict[str, Any]], column: str, one: str, other: str) -> str:
+    """How much higher `one` is than `other`, seed by seed."""
+    by_seed = {(result["run"]["name"], result["seed"]): result[column] for result in results}
+    seeds = sorted({seed for name, seed in by_seed if name == one and (other, seed) in by_seed})
+    mean, half = interval([by_seed[one, seed] - by_seed[other, seed] for seed in seeds])
+    digits = 4 if column.endswith("mean") else 1
+    return f"{column}: '{one}' minus '{other}': {mean:+.{digits}f} ± {half:.{digits}f}"
+
+
+def main() -> None:
+    """Train, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--work", type=Path, default=Path("findings"))
+    given = parser.parse_args()
+    model = network(1, 0)
+    cache = Cached(model, paired(given.data, "train"), given.work, "train")
+    judge = Judge(model, given.data, given.work)
+    at = given.work / "results.jsonl"
+    results = [json.loads(line) for line in at.read_text().splitlines()] if at.exists() else []
+    done = {(json.dumps(r["run"]), r["seed"], r["steps"], r["rate"]) for r in results}
+    for seed in range(given.seeds):
+        for run in RUNS:
+            if (json.dumps(asdict(run)), seed, given.steps, given.rate) in done:
+                continue
+            model = network(run.mechanism, seed)
+            fit(model, cache, run, seed, given.steps, given.rate)
+            with torch.inference_mode():
+                figures = judge.measure(model, seed)
+            results.append({"run": asdict(run), "seed": seed, "steps": given.steps, "rate": given.rate, **figures})
+            with open(at, "a", encoding="utf-8") as file:
+                file.write(json.dumps(results[-1]) + "\n")
+            print(seed, run.name, {k: round(v, 4) for k, v in figures.items()}, flush=True)
+    mine = [r for r in results if (r["steps"], r["rate"]) == (given.steps, given.rate) and r["seed"] < given.seeds]
+    print(table(mine))
+    print(f"\ncentre box: cIoU@0.5 {mine[0]['centre']:.1f}, AUC {mine[0]['centre_auc']:.1f}\n")
+    semi, fewer = "semi, 300 + all others, mechanism 1", "semi, 300 + 300"
+    for column in ("ciou", "auc", "four_by_response", "four_by_codes"):
+        print(differences(mine, column, semi, "supervised, 300, mechanism 1"))
+        print(differences(mine, column, semi, "unsupervised, all pairs, mechanism 1"))
+        print(differences(mine, column, semi, fewer))
+    for name in ("unsupervised, all pairs", "supervised, 300", "semi, 300 + all others"):
+        print(differences(mine, "ambient_mean", f"{name}, mechanism 2", f"{name}, mechanism 1"))
+
+
+if __name__ == "__main__":
+    main()
