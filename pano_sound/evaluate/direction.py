@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..datasets.examples import read_sound
 from ..datasets.labelled import Item, read_items, read_table
 from ..localize.network import Localizer
 from ..localize.windows import SoundFeatures
@@ -21,7 +23,7 @@ from ..media.reader import VideoReader
 from ..media.sound import SoundReader
 from ..sphere.convention import directions
 from ..sphere.geometry import angle_between, cell_areas, cell_directions, vector_mean
-from .localization import embed_sounds
+from .embed import embed
 
 WIDTH, HEIGHT = 960, 480
 NEAR = 25.0  # degrees
@@ -155,7 +157,7 @@ def sound_bank(model: Localizer, data: Path, each: int = 2) -> torch.Tensor:
         if item.split == "val" and counts[item.label] < each:
             counts[item.label] += 1
             chosen.append(item)
-    return embed_sounds(model, chosen)
+    return embed(model, [partial(read_sound, item.path) for item in chosen])
 
 
 def table(records: list[dict[str, float | str]], by: str = "tier") -> str:

@@ -7,27 +7,35 @@ knows what usually sounds.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from ..datasets.examples import PICTURE_SIZE, read_picture, read_sound
 from ..datasets.labelled import Item, read_items, read_pairs
 from ..localize.network import Localizer
-from ..localize.windows import SoundFeatures
+from .embed import embed, progress
 from .metrics import Share
+
+MANY = 30
+"""Training sounds from which a label counts as well known."""
 
 
 @dataclass
 class Result:
-    """What `four_pictures` measures; chance is 25 % for the first three."""
+    """What `four_pictures` measures; chance is 25 % for the first four.
+
+    `well_known` counts the labels with >= MANY training sounds."""
 
     right: Share = field(default_factory=Share)
+    well_known: Share = field(default_factory=Share)
     shuffled: Share = field(default_factory=Share)
     picture_only: Share = field(default_factory=Share)
     in_box: Share = field(default_factory=Share)
@@ -43,6 +51,7 @@ class Result:
         worst = sorted(self.by_label.items(), key=lambda pair: pair[1].value)
         lines = [
             f"right one of four pictures   {self.right}",
+            f"  labels with >= {MANY} sounds    {self.well_known}",
             f"  another sound heard        {self.shuffled}",
             f"  picture only               {self.picture_only}",
             f"peak inside the box          {self.in_box}",
@@ -50,18 +59,6 @@ class Result:
             "by label, worst first:",
         ]
         return "\n".join(lines + [f"  {label:<18}{share}" for label, share in worst])
-
-
-def embed_sounds(model: Localizer, items: list[Item]) -> torch.Tensor:
-    """h of each whole sound, (n, D)."""
-    pooled = []
-    for item in tqdm(items, "sounds", leave=False):
-        features = SoundFeatures(model)
-        features.add(read_sound(item.path, model.sound_rate))
-        features.finish()
-        pooled.append(features.pooled([features.times.mean()], np.inf)[0])
-    with torch.inference_mode():
-        return model.sound_embedding(torch.from_numpy(np.stack(pooled)))
 
 
 def responses(
@@ -76,7 +73,7 @@ def responses(
     peaks = np.zeros((len(h), len(items)), np.float32)
     places = np.zeros((len(h), len(items), 2), np.float32)
     unheard = np.zeros(len(items), np.float32)
-    for k, item in enumerate(tqdm(items, "pictures", leave=False)):
+    for k, item in enumerate(progress(items, "pictures")):
         picture = torch.from_numpy(read_picture(item.path, (PICTURE_SIZE, PICTURE_SIZE))).permute(2, 0, 1)[None]
         with torch.inference_mode():
             v = model.visual(picture, wrap=False)
@@ -90,23 +87,36 @@ def responses(
     return peaks, places, unheard
 
 
-def four_pictures(model: Localizer, data: Path, draws: int = 1000, seed: int = 0, split: str = "val") -> Result:
-    """Draw a label that has both sounds and pictures, one of its sounds, one right and three wrong pictures.
+@dataclass(frozen=True)
+class Draw:
+    """One question: a label, one of its sounds, four pictures of which the first is right, a sound of another label.
 
-    The wrong pictures are of three other labels, none of which belongs to the sound. The picture with the highest
-    raw response is the answer.
-    """
+    All but the label are positions in the lists that were drawn from."""
+
+    label: str
+    sound: int
+    shown: list[int]
+    another: int
+
+
+def matching(data: Path, split: str) -> tuple[list[Item], list[Item]]:
+    """The sounds of that split whose label has a picture there, and those pictures."""
     pairs = read_pairs(data)
     sounds = [item for item in read_items(data, "sounds") if item.split == split and item.label in pairs]
     wanted = {label for item in sounds for label in pairs[item.label]}
     pictures = [item for item in read_items(data, "pictures") if item.split == split and item.label in wanted]
     seen = {item.label for item in pictures}
-    sounds = [item for item in sounds if seen & set(pairs[item.label])]
-    of_sound, of_picture = _by_label(sounds), _by_label(pictures)
-    peaks, places, unheard = responses(model, pictures, embed_sounds(model, sounds))
+    return [item for item in sounds if seen & set(pairs[item.label])], pictures
 
+
+def draw_four(
+    sounds: list[Item], pictures: list[Item], pairs: dict[str, list[str]], draws: int, seed: int
+) -> Iterator[Draw]:
+    """Draw a label, every one with equal chance, one of its sounds, one right and three wrong pictures.
+
+    The wrong pictures are of three other labels, none of which belongs to the sound."""
+    of_sound, of_picture = _by_label(sounds), _by_label(pictures)
     rng = np.random.default_rng(seed)
-    result, areas = Result(), []
     for _ in range(draws):
         label = str(rng.choice(sorted(of_sound)))
         sound = int(rng.choice(of_sound[label]))
@@ -115,14 +125,28 @@ def four_pictures(model: Localizer, data: Path, draws: int = 1000, seed: int = 0
         right = int(rng.choice(of_picture[str(rng.choice(own))]))
         shown = [right, *(int(rng.choice(of_picture[str(name)])) for name in rng.choice(others, 3, replace=False))]
         another = int(rng.choice(of_sound[str(rng.choice([n for n in sorted(of_sound) if n != label]))]))
-        found = int(peaks[sound, shown].argmax()) == 0
+        yield Draw(label, sound, shown, another)
+
+
+def four_pictures(model: Localizer, data: Path, draws: int = 1000, seed: int = 0, split: str = "val") -> Result:
+    """`draw_four`, over all labels that have both sounds and pictures: the highest raw response is the answer."""
+    pairs = read_pairs(data)
+    sounds, pictures = matching(data, split)
+    h = embed(model, [partial(read_sound, item.path) for item in sounds])
+    peaks, places, unheard = responses(model, pictures, h)
+    trained = Counter(item.label for item in read_items(data, "sounds") if item.split == "train")
+    result, areas = Result(), []
+    for draw in draw_four(sounds, pictures, pairs, draws, seed):
+        found = int(peaks[draw.sound, draw.shown].argmax()) == 0
         result.right.add(found)
-        result.by_label.setdefault(label, Share()).add(found)
-        result.shuffled.add(int(peaks[another, shown].argmax()) == 0)
-        result.picture_only.add(int(unheard[shown].argmax()) == 0)
-        box = pictures[right].box
+        if trained[draw.label] >= MANY:
+            result.well_known.add(found)
+        result.by_label.setdefault(draw.label, Share()).add(found)
+        result.shuffled.add(int(peaks[draw.another, draw.shown].argmax()) == 0)
+        result.picture_only.add(int(unheard[draw.shown].argmax()) == 0)
+        box = pictures[draw.shown[0]].box
         if box is not None:
-            x, y = places[sound, right]
+            x, y = places[draw.sound, draw.shown[0]]
             result.in_box.add(box[0] <= x <= box[2] and box[1] <= y <= box[3])
             result.centre_in_box.add(box[0] <= 0.5 <= box[2] and box[1] <= 0.5 <= box[3])
             areas.append((box[2] - box[0]) * (box[3] - box[1]))
