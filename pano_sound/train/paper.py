@@ -21,6 +21,7 @@ from ..localize import weights
 from ..localize.network import Localizer
 from ..localize.paper import PAPER, PaperLocalizer
 from ..localize.pretrained import imported
+from ..localize.trunks import channels_last
 from .batches import Batches, Cached, Live, select
 from .checkpoints import Checkpoint
 from .curves import Curves
@@ -93,6 +94,7 @@ def start(name: str, mechanism: int, seed: int, heads: bool = False) -> tuple[Lo
     torch.manual_seed(seed)
     if name == "paper":
         model: Localizer = PaperLocalizer(**PAPER, mechanism=mechanism)
+        channels_last(model.trunk)
         origins = [_begin(model.trunk, "vgg16"), _begin(model.listener, "soundnet")]
         return model, ", ".join(origins)
     kept = weights.load(name)
@@ -200,16 +202,17 @@ def _batches(
     if isinstance(examples, Shards):
         done = Checkpoint(folder, asdict(recipe)).steps()
         return Live(model, examples, count, seed, part, done), {}
+    chosen = [example for _, example in select(examples, recipe.mode, recipe.labelled, recipe.unlabelled, seed)]
+    batches: Batches
     if recipe.whole:
-        chosen = select(examples, recipe.mode, recipe.labelled, recipe.unlabelled, seed)
-        batches: Batches = Live(model, [example for _, example in chosen], count, seed, part)
+        batches = Live(model, chosen, count, seed, part)
     else:
         if not processes.first:
             processes.wait()  # for the first one, which fills the cache
-        cached = Cached(model, examples, folder)
+        cached = Cached(model, chosen, folder)
         if processes.first:
             processes.wait()
-        chosen = select(cached.examples, recipe.mode, recipe.labelled, recipe.unlabelled, seed)
-        batches = cached.draw(chosen, count, seed, part)
-    labelled = sum(any(example.boxes) for _, example in chosen)
+        chosen = cached.examples
+        batches = cached.draw(list(enumerate(chosen)), count, seed, part)
+    labelled = sum(any(example.boxes) for example in chosen)
     return batches, {"labelled": labelled, "unlabelled": len(chosen) - labelled}
