@@ -221,7 +221,7 @@ def interactive(
     "--output",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help="Write each table as .csv and .png, and all of them as tables.txt.",
+    help="Write each table as .csv and .png, all of them as tables.txt, and Fig. 9.",
 )
 @overwrite_option
 @common
@@ -261,6 +261,8 @@ def tables(
             with written_whole(output / f"table-{table.number}.csv", "w") as file:
                 file.write(table.csv())
             plots.table_picture(table, output / f"table-{table.number}.png")
+        if curves := tables.curves(measured):
+            plots.success_curves(curves, output / "figure-9.png")
         with written_whole(output / "tables.txt", "w") as file:
             file.write(text + "\n")
         wrote(output, quiet)
@@ -344,5 +346,5 @@ def _check_folder(folder: Path, names: list[str], overwrite: bool) -> None:
     if not folder.exists():
         check_file(folder)
         return
-    for name in [*names, "tables.txt"]:
+    for name in [*names, "figure-9.png", "tables.txt"]:
         check_file(folder / name, overwrite=overwrite)

@@ -154,6 +154,13 @@ def build(measured: Sequence[Measured], seed: int = 0) -> list[Table]:
     ]
 
 
+def curves(measured: Sequence[Measured]) -> dict[str, NDArray[np.float64]]:
+    """What Fig. 9 is drawn from: the cIoUs of each model's answers, and of the fixed boxes."""
+    found = {one.label: _answers(one, one.boxed) for one in measured if one.boxed is not None}
+    fixed = next((one.boxed.centres for one in measured if one.boxed is not None), {})
+    return found | fixed
+
+
 def thousands(count: Any) -> str:
     """144000 -> '144k', 2500 -> '2.5k', 395 -> '395'; '' for what is no number."""
     if not isinstance(count, int | float):
@@ -182,6 +189,7 @@ def _in_column(mechanism: int, figures: tuple[str, str]) -> tuple[str, ...]:
 
 
 def _answers(one: Measured, result: Boxed) -> NDArray[np.float64]:
+    """cIoU of the answers of the model's own mechanism."""
     return result.overlaps[Row(mechanism=one.mechanism)]
 
 

@@ -57,6 +57,7 @@ def test_tables(evaluate, tmp_path, tiny_weights) -> None:
         with open(folder / f"table-{number}.csv", newline="", encoding="utf-8") as file:
             sources = {row["source"] for row in csv.DictReader(file)}
         assert sources == ({"paper"} if number == "III" else {"paper", "ours"})
+    assert cv2.imread(str(folder / "figure-9.png")).std() > 10
     assert "Sup. 2.5k + Unsup. 144k (small)" in done.out
     assert "Unsup.=0.25, Sup.=0.75 (small)" in done.out
     assert evaluate("tables", "DATA", "--repeats", 2, "-o", "tables").code == 5
