@@ -21,7 +21,6 @@ folder_argument = click.argument("data", metavar="FOLDER", type=click.Path(path_
 model_option = click.option("--model", default="base", show_default=True, help="Name or path of the weights.")
 split_option = click.option("--split", help="The part of DATA to measure on.  [default: test, else val, else all]")
 seed_option = click.option("--seed", type=int, default=0, show_default=True, help="Of everything drawn at random.")
-draws_option = click.option("--draws", type=click.IntRange(1), default=1000, show_default=True, help="Cases to draw.")
 repeats_option = click.option(
     "--repeats", type=click.IntRange(0), default=100, show_default=True, help="Times that the random pattern is drawn."
 )
@@ -31,6 +30,11 @@ labels_option = click.option(
     metavar="TABLE",
     help="Pseudo labels: a CSV of key,label, several rows a key.  [default: the set's own labels]",
 )
+
+
+def draws_option(default: int, what: str) -> Callable[[F], F]:
+    """--draws."""
+    return click.option("--draws", type=click.IntRange(1), default=default, show_default=True, help=f"{what} to draw.")
 
 
 def figure_option(what: str) -> Callable[[F], F]:
@@ -179,7 +183,7 @@ def retrieval(
 @data_argument
 @model_option
 @split_option
-@click.option("--draws", type=click.IntRange(1), default=200, show_default=True, help="Pairs of pictures to draw.")
+@draws_option(200, "Pairs of pictures")
 @seed_option
 @figure_option("pictures with their maps for two sounds, Fig. 6 of the paper")
 @common
@@ -272,7 +276,7 @@ def tables(
 @command.command("pictures")
 @folder_argument
 @model_option
-@draws_option
+@draws_option(1000, "Questions")
 @seed_option
 @common
 def pictures(data: Path, model: str, draws: int, seed: int, as_json: bool, quiet: bool) -> None:
@@ -281,6 +285,23 @@ def pictures(data: Path, model: str, draws: int, seed: int, as_json: bool, quiet
     from ..localize.weights import load
 
     _show(four_pictures(load(model), data, draws, seed), as_json)
+
+
+@command.command("pasted")
+@folder_argument
+@model_option
+@draws_option(500, "Panoramas")
+@seed_option
+@common
+def pasted(data: Path, model: str, draws: int, seed: int, as_json: bool, quiet: bool) -> None:
+    """The same with the four pictures pasted small into a panorama.
+
+    FOLDER has sounds.csv, pictures.csv, pairs.csv, and panoramas in stills/.
+    """
+    from ..evaluate.pasted import pasted_pictures
+    from ..localize.weights import load
+
+    _show(pasted_pictures(load(model), data, draws, seed), as_json)
 
 
 @command.command("direction")

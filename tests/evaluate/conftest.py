@@ -19,7 +19,7 @@ LABELS = ("bell", "car", "dog", "horn")
 
 @pytest.fixture(scope="session")
 def made_set(tmp_path_factory) -> Path:
-    """Pictures and sounds of four labels, a rain, and a 360° scene, in the layout of labelled sets."""
+    """Pictures and sounds of four labels, a rain, and 360° scenes, in the layout of labelled sets."""
     folder = tmp_path_factory.mktemp("made set")
     rng = np.random.default_rng(0)
     sounds, pictures = [], []

@@ -3,9 +3,11 @@
 import builtins
 import csv
 import json
+import shutil
 import sys
 
 import cv2
+import numpy as np
 import pytest
 
 NAMES = ("boxes", "ambient", "retrieval", "interactive", "pictures", "direction")
@@ -24,6 +26,16 @@ def test_text_and_json(evaluate, name) -> None:
     assert len(text.out.splitlines()) >= 2
     found = json.loads(evaluate(name, "DATA", *QUICK.get(name, ()), "--json").out)
     assert found
+
+
+def test_pasted(evaluate, made_set, tmp_path) -> None:
+    data = shutil.copytree(made_set, tmp_path / "set")
+    (data / "stills").mkdir()
+    for number in range(4):
+        cv2.imwrite(str(data / "stills" / f"{number}.jpg"), np.full((48, 96, 3), 60 * number, np.uint8))
+    done = evaluate("pasted", data, "--draws", 3)
+    assert (done.code, done.err) == (0, "")
+    assert json.loads(evaluate("pasted", data, "--draws", 3, "--json").out)["right"]["of"] == 3
 
 
 def test_speed(evaluate) -> None:
