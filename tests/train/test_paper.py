@@ -3,8 +3,10 @@
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from pano_sound.localize import weights
 from pano_sound.localize.network import TINY, Localizer
 from pano_sound.localize.paper import PAPER_TINY, PaperLocalizer
 from pano_sound.train.batches import Cached, Draw, Live, select, targets_of, window
+from pano_sound.train.curves import Curves
 from pano_sound.train.objective import Objective, box_cross_entropy, box_target, distance_ratio
 from pano_sound.train.paper import Recipe, start, train
 from pano_sound.train.parallel import Processes
@@ -210,26 +213,23 @@ def test_a_stopped_run_goes_on_with_the_same_batches(tiny: str, tmp_path: Path) 
 
 
 def test_a_killed_run_goes_on_from_its_checkpoint(tiny: str, tmp_path: Path) -> None:
-    """Killed in the middle of reading a batch: the checkpoint of step 5 is whole, and leads to the same weights."""
-    given, reads = examples(), []
-
-    def dies(rate: int) -> np.ndarray:
-        reads.append(rate)
-        if len(reads) > 30:
-            raise KeyboardInterrupt
-        return examples(1)[0].sound(rate)
-
-    mortal = [replace(e, sound=dies if i % 2 == 0 else e.sound) for i, e in enumerate(given)]
-    chosen = recipe(tiny, whole=True)
-    with pytest.raises(KeyboardInterrupt):
-        train(mortal, tmp_path / "b.safetensors", tmp_path / "b", chosen)
+    """kill -9 while it trains: the checkpoint is whole, and leads to the weights of a run that nobody stopped."""
+    endless = f"t.recipe({tiny!r}, mode='semi', steps=10**6)"
+    killed = beside(tmp_path, f"t.train(t.examples(), folder / 'b.safetensors', folder / 'b', {endless})\n")
+    end = time.monotonic() + 120
+    while not (tmp_path / "b" / "checkpoint.pt").exists() and time.monotonic() < end:
+        time.sleep(0.02)
+    time.sleep(0.2)
+    killed.kill()
+    assert killed.wait() == -signal.SIGKILL
     assert not (tmp_path / "b.safetensors").exists()
-    assert torch.load(tmp_path / "b" / "checkpoint.pt", weights_only=True)["step"] in (5, 10)
-    steady = [replace(e, sound=examples(1)[0].sound if i % 2 == 0 else e.sound) for i, e in enumerate(given)]
-    rest = train(steady, tmp_path / "b.safetensors", tmp_path / "b", chosen)
-    fresh = train(steady, tmp_path / "a.safetensors", tmp_path / "a", chosen)
-    for name, value in fresh.state_dict().items():
-        torch.testing.assert_close(rest.state_dict()[name], value)
+    done = torch.load(tmp_path / "b" / "checkpoint.pt", weights_only=True)["step"]
+    assert done % 5 == 0
+    chosen = recipe(tiny, mode="semi", steps=done + 7)
+    rest = train(examples(), tmp_path / "b.safetensors", tmp_path / "b", chosen)
+    whole = train(examples(), tmp_path / "a.safetensors", tmp_path / "a", chosen)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(rest.state_dict()[name], value), name
 
 
 def test_checkpoints_of_another_recipe_or_damaged_are_refused(tiny: str, tmp_path: Path) -> None:
@@ -286,6 +286,19 @@ def test_a_window_is_the_middle_of_a_long_sound() -> None:
         window(replace(example, sound=lambda rate: np.zeros(0, np.float32)), 10)
 
 
+def test_curves_are_written_for_tensorboard_too(tmp_path: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    curves = Curves(tmp_path)
+    for step in (0, 20):
+        curves.write(step=step, loss=1.0 / (step + 1), stage="head")
+    curves.close()
+    events = accumulator.EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert events.Tags()["scalars"] == ["loss"]
+    assert [(e.step, e.value) for e in events.Scalars("loss")] == [(0, 1.0), (20, pytest.approx(1 / 21))]
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 2
+
+
 def test_random_weights_are_said(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -298,15 +311,20 @@ def test_random_weights_are_said(
     assert "pano-sound models import soundnet" in caplog.text
 
 
-def in_two_processes(folder: Path, code: str) -> None:
-    """Run code that has `t` (this file) and `folder`, in two processes by torchrun."""
+def beside(folder: Path, code: str, *launcher: str) -> subprocess.Popen[bytes]:
+    """A process that runs code which has `t` (this file) and `folder`."""
     (folder / "run.py").write_text(
         f"from pathlib import Path\nimport torch\nimport test_paper as t\nfolder = Path({str(folder)!r})\n{code}"
     )
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "run.py"]
     paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[2])])
     environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    subprocess.run(torchrun, cwd=folder, env=environment, check=True, timeout=300)
+    return subprocess.Popen([sys.executable, *launcher, "run.py"], cwd=folder, env=environment)
+
+
+def in_two_processes(folder: Path, code: str) -> None:
+    """Run code in two processes by torchrun, to their end."""
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    assert beside(folder, code, *launcher).wait(timeout=300) == 0
 
 
 def test_two_processes_learn_what_one_learns(tiny: str, tmp_path: Path) -> None:
