@@ -118,10 +118,15 @@ class Draw:
         part: (rank, count) of this process; each takes every count-th example of a batch.
 
     Raises:
-        DataFileError: all examples are of one recording, so that none can be a negative.
+        DataFileError: all examples are of one recording, so that none can be a negative; or there are fewer examples
+            in a batch than processes.
     """
 
     def __init__(self, examples: Sequence[Example], count: int, seed: int, part: tuple[int, int] = (0, 1)) -> None:
+        if min(count, len(examples)) < part[1]:
+            raise DataFileError(
+                f"batches of {min(count, len(examples))} examples are too small for {part[1]} processes"
+            )
         names = {video: i for i, video in enumerate(dict.fromkeys(example.video for example in examples))}
         if len(names) < 2:
             raise DataFileError("negatives are sounds of other recordings, and there are none in this set")

@@ -135,6 +135,8 @@ def test_negatives_are_of_other_recordings_and_batches_are_the_seeds() -> None:
         np.testing.assert_array_equal(np.stack([parts[0][k], parts[1][k]], 1).ravel(), whole)
     with pytest.raises(DataFileError, match="other recordings"):
         Draw(examples(2), 2, 0)
+    with pytest.raises(DataFileError, match="too small for 4 processes"):
+        Draw(examples(), 3, 0, part=(0, 4))
 
 
 def test_select_hides_boxes() -> None:
