@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..media.excerpt import picture_at, sound_around
 from ..media.probe import probe
 from .examples import Example
-from .faults import Faults
+from .faults import Faults, log
 
 VIDEOS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mpg", ".mpeg", ".flv", ".wmv", ".ogv")
 SPLITS = ("train", "val", "test")
@@ -25,34 +25,38 @@ SECONDS = 20.0
 
 
 def read(path: Path, every: float = 10.0) -> list[Example]:
-    """Pairs from all videos below a folder, or of one file; each file is one `video`.
+    """Pairs from all videos below a folder, or of one file; each file is one `video`. Silent films give none.
 
     Args:
         every: seconds from picture to picture; the first is half of that from the beginning, and a shorter film
             gives the picture in its middle.
 
     Raises:
-        DataFileError: too many of the files cannot be read, or lack picture or sound.
+        DataFileError: too many of the files cannot be read.
     """
     files = sorted(f for f in path.rglob("*") if f.suffix.lower() in VIDEOS) if path.is_dir() else [path]
     top = path if path.is_dir() else path.parent
     faults = Faults(path, len(files))
+    silent: list[str] = []
     examples = []
     for file in files:
         name = file.relative_to(top)
         split = name.parts[0] if name.parts[0] in SPLITS else "train"
         try:
             info = probe(file)
-            if info.video is None or info.audio is None:
-                raise InputError("it has no sound" if info.audio is None else "it has no picture", file)
         except InputError as error:
             faults.bad(str(file), error)
+            continue
+        if info.video is None or info.audio is None:
+            silent.append(file.name)
             continue
         begin, length = float(info.start), float(info.duration)
         times = np.arange(every / 2, length, every) if length > every / 2 else np.array([length / 2])
         for t in times:
             key = f"{name.as_posix()}@{t:.1f}"
             examples.append(cut(file, begin + float(t), key=key, video=name.as_posix(), split=split))
+    if silent:
+        log.warning("%d of %d films have no sound or no picture: %s", len(silent), len(files), ", ".join(silent))
     return examples
 
 

@@ -107,13 +107,17 @@ def test_videos_are_cut_with_the_sound_around(tmp_path: Path) -> None:
     assert len(examples["val/long.mp4@5.0"].sound(8000)) == 15 * 8000
 
 
-def test_videos_without_sound_or_damaged_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_silent_and_damaged_videos_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     films.make_film(tmp_path / "good.mp4", films.steady(20, 10), sound=films.tone(2.0))
-    films.make_film(tmp_path / "mute.mp4", films.steady(20, 10))
+    for name in ("mute.mp4", "still.mp4"):
+        films.make_film(tmp_path / name, films.steady(20, 10))
     assert [e.video for e in read_set(tmp_path)] == ["good.mp4"]
-    assert "mute.mp4 is left out: it has no sound" in caplog.text
+    assert "2 of 3 films have no sound or no picture: mute.mp4, still.mp4" in caplog.text
     (tmp_path / "junk.mp4").write_bytes(b"junk")
-    with pytest.raises(DataFileError, match="2 of 3"):
+    assert [e.video for e in read_set(tmp_path)] == ["good.mp4"]
+    assert "junk.mp4 is left out" in caplog.text
+    (tmp_path / "trash.mp4").write_bytes(b"junk")
+    with pytest.raises(DataFileError, match="2 of 5"):
         read_set(tmp_path)
 
 
