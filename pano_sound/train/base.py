@@ -21,11 +21,13 @@ from ..localize.network import BASE, Localizer
 from ..localize.soundmap import PEAK
 from ..localize.trunks import channels_last
 from . import losses
+from .adapt import adapt
 from .caches import WaveCache, cached_maps
 from .distil import Crops, Teacher, distil
-from .lessons import COARSE, Lessons, SoundBank, make_scenes
+from .lessons import COARSE, Lessons, SoundBank, make_scenes, scene_sources
 from .log import Log
 from .pretrained import lite0, soundnet_start
+from .scenes import Crowds
 
 
 @dataclass
@@ -34,6 +36,7 @@ class Recipe:
 
     seed: int = 0
     distil_steps: int = 2400
+    adapt_steps: int = 1000
     scenes: int = 1600
     steps: int = 1000
     rate: float = 1.5e-3
@@ -76,7 +79,7 @@ class Head(nn.Module):
         own = raw[torch.arange(pairs), torch.arange(pairs)]
         boxed = batch["boxed"][:pairs]
         scene_raw = torch.einsum("sd,pdc->spc", h_scene, v_scene)
-        scene_own = scene_raw.diagonal().T
+        scene_own = scene_raw[torch.arange(len(h_scene)), scenes["scene"]]
         parts = {
             "contrast": losses.contrast(scores, match, temperature),
             "mosaic": self.mosaic(raw, batch, pairs, recipe.mosaic, temperature, rng),
@@ -181,6 +184,8 @@ def train(data: Path, out: Path, folder: Path, recipe: Recipe | None = None) -> 
 
     trunk = lite0(COARSE)
     channels_last(trunk)
+    adapt(trunk, Crowds(*scene_sources(data, "train"), seed=recipe.seed), folder, recipe.adapt_steps, log=log)
+    trunk.set_wrap(False)
     model.trunk.load_state_dict(trunk.state_dict())
     size = (PICTURE_SIZE, PICTURE_SIZE)
     maps = cached_maps(folder, "pictures", len(pictures), lambda i: read_picture(pictures[i].path, size), trunk.body)

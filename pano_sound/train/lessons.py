@@ -16,7 +16,7 @@ from ..datasets.labelled import Item, read_items, read_pairs, read_people
 from ..localize.listener import Listener
 from . import augment
 from .caches import WaveCache
-from .scenes import Pasted, SceneMaker, cells, scene_maps
+from .scenes import Crowds, Pasted, SceneMaker, cells, scene_maps
 
 AMBIENT = ("air_conditioner", "fire", "rain", "sea_waves")
 """Sounds that come from nowhere in the picture: always negatives."""
@@ -24,18 +24,24 @@ AMBIENT = ("air_conditioner", "fire", "rain", "sea_waves")
 COARSE = 32  # pixels; training uses every second cell of the stride-16 grid in each direction
 
 
-def make_scenes(
-    data: Path, folder: Path, split: str, count: int, trunk: Callable[[Tensor], Tensor]
-) -> tuple[NDArray[np.float16], list[list[Pasted]]]:
-    """Maps and objects of made scenes; every fourth still and the `val` pictures are kept for split 'val'."""
+def scene_sources(data: Path, split: str) -> tuple[list[Path], list[Item]]:
+    """Panoramas and pictures for made scenes; every fourth panorama and the `val` pictures are kept for split 'val'."""
     stills = sorted((data / "stills").glob("*.jpg"))
     stills = [still for i, still in enumerate(stills) if (i % 4 == 3) == (split == "val")]
     pictures = [item for item in read_items(data, "pictures") if item.split == split]
-    if split == "train":
-        pictures += 2 * read_people(data)
+    return stills, pictures + (2 * read_people(data) if split == "train" else [])
+
+
+def make_scenes(
+    data: Path, folder: Path, split: str, count: int, trunk: Callable[[Tensor], Tensor]
+) -> tuple[NDArray[np.float16], list[list[Pasted]]]:
+    """Maps and objects of made scenes, every third of them a crowd."""
+    stills, pictures = scene_sources(data, split)
     heard = [label for labels in read_pairs(data).values() for label in labels]
-    maker = SceneMaker(stills, pictures, heard, {"person": 0.15}, seed=0 if split == "train" else 1)
-    return scene_maps(folder, f"scenes-{split}", maker, count, trunk)
+    seed = 0 if split == "train" else 1
+    few = SceneMaker(stills, pictures, heard, {"person": 0.15}, seed)
+    crowds = Crowds(stills, pictures, seed)
+    return scene_maps(folder, f"scenes-{split}", lambda i: (crowds if i % 3 == 2 else few).make(i), count, trunk)
 
 
 class SoundBank:
@@ -158,16 +164,17 @@ class Lessons:
             "match": torch.from_numpy(match),
         }
 
-    def scene_batch(self, rng: np.random.Generator, count: int) -> dict[str, Tensor]:
-        """Scenes and a sound for one thing in each.
+    def scene_batch(self, rng: np.random.Generator, count: int, each: int = 3) -> dict[str, Tensor]:
+        """Scenes and, for each of them, the sounds of `each` things in it (one thing may be asked for twice).
 
         Returns:
-            sounds (count, F); maps (count, channels, rows, columns); targets (count, cells); match bool (count, count).
+            maps (count, channels, rows, columns); sounds (count * each, F) and scene (count * each,), in which of the
+            maps each is; targets (count * each, cells); match bool (count * each, count).
         """
-        chosen = rng.choice(self.usable, count, replace=False)
+        chosen = np.sort(rng.choice(self.usable, count, replace=False))
         names, targets = [], []
         rows, columns = self.scenes.shape[1:3]
-        for k in chosen:
+        for k in np.repeat(chosen, each):
             things = [o for o in self.objects[k] if o.label in self.sounds_of]
             name = str(rng.choice(self.sounds_of[things[int(rng.integers(len(things)))].label]))
             names.append(name)
@@ -177,10 +184,9 @@ class Lessons:
             [any(name in self.sounds_of.get(o.label, ()) for o in self.objects[k]) for k in chosen] for name in names
         ]
         return {
+            "maps": torch.from_numpy(self.scenes[chosen].astype(np.float32)).permute(0, 3, 1, 2),
             "sounds": torch.stack([self.sounds.draw(name, rng) for name in names]),
-            "maps": torch.from_numpy(self.scenes[np.sort(chosen)].astype(np.float32)).permute(0, 3, 1, 2)[
-                torch.from_numpy(np.argsort(np.argsort(chosen)))
-            ],
+            "scene": torch.arange(count).repeat_interleave(each),
             "targets": torch.from_numpy(np.stack(targets)),
             "match": torch.tensor(match),
         }

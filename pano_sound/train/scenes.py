@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -16,12 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..datasets.examples import read_picture
+from ..datasets.examples import Box, read_picture
 from ..datasets.labelled import Item
 from .caches import cached_maps
 
 WIDTH, HEIGHT = 960, 480
+MANY = 36  # things that are pasted into a crowd, as far as there is room
+IGNORED = -1
 Pixels = NDArray[np.uint8]
+_read = lru_cache(4096)(read_picture)  # about 1 GB
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ class SceneMaker:
             placed = self._place(rng, label, objects)
             if placed is not None:
                 objects.append(placed[0])
-                canvas = _paste(canvas, *placed)
+                _paste(canvas, *placed)
         if rng.random() < 0.3:
             canvas = cv2.GaussianBlur(canvas, (0, 0), rng.uniform(0.4, 1.0))
         turn = int(rng.integers(WIDTH))  # last, so that the seam may cut an object
@@ -113,35 +117,79 @@ class SceneMaker:
     ) -> tuple[Pasted, NDArray[np.float32], NDArray[np.float32]] | None:
         """An object where none is yet, its pixels and its opacity; None when the scene is full."""
         item = self.by_label[label][int(rng.integers(len(self.by_label[label])))]
-        patch = cut_out(item, rng)
+        whole = rng.random() < 0.3  # the picture as it is, with straight edges
+        picture = _read(item.path)
+        patch = picture if whole else cut_out(picture, item.box, rng)
         for _ in range(10):
             height = float(np.exp(rng.uniform(np.log(32), np.log(200))))
             width = height * patch.shape[1] / patch.shape[0]
             if not 16 <= width <= 300:
                 continue
-            x = rng.uniform(0, WIDTH - width)
-            y = np.clip(HEIGHT * rng.normal(0.53, 0.07) - height / 2, 0, HEIGHT - height)
-            if any(x < o.x1 + 8 and o.x0 < x + width + 8 for o in objects):
-                continue
             size = (max(8, round(width)), max(8, round(height)))
+            spot = self._spot(rng, *size, objects)
+            if spot is None:
+                continue
             pixels: NDArray = cv2.resize(patch, size, interpolation=cv2.INTER_AREA)
             if rng.random() < 0.5:
                 pixels = pixels[:, ::-1]
-            alpha = opacity(pixels, item.box is not None, rng)
-            x, y = float(int(x)), float(int(y))
+            alpha = np.ones((*pixels.shape[:2], 1), np.float32) if whole else opacity(pixels, item.box is not None, rng)
+            x, y = spot
             gain = rng.uniform(0.7, 1.25)
             return Pasted(label, x, y, x + size[0], y + size[1]), pixels.astype(np.float32) * gain, alpha
         return None
 
+    def _spot(
+        self, rng: np.random.Generator, width: int, height: int, objects: Sequence[Pasted]
+    ) -> tuple[float, float] | None:
+        """Upper left corner for something of that size near the horizon, above or below nothing; None if taken."""
+        x = rng.uniform(0, WIDTH - width)
+        y = np.clip(HEIGHT * rng.normal(0.53, 0.07) - height / 2, 0, HEIGHT - height)
+        if any(x < o.x1 + 8 and o.x0 < x + width + 8 for o in objects):
+            return None
+        return float(int(x)), float(int(y))
+
+
+class Crowds(SceneMaker):
+    """Panoramas with as many small pictures as fit; every label is drawn with equal chance."""
+
+    def __init__(self, stills: Sequence[Path], pictures: Sequence[Item], seed: int) -> None:
+        super().__init__(stills, pictures, sorted({item.label for item in pictures}), seed=seed)
+
+    def _labels(self, rng: np.random.Generator) -> list[str]:
+        return [str(label) for label in rng.choice(self.sounding, MANY)]
+
+    def _spot(
+        self, rng: np.random.Generator, width: int, height: int, objects: Sequence[Pasted]
+    ) -> tuple[float, float] | None:
+        top = HEIGHT // 20
+        x, y = int(rng.integers(WIDTH - width)), int(rng.integers(top, HEIGHT - top - height))
+        if any(x < o.x1 and o.x0 < x + width and y < o.y1 and o.y0 < y + height for o in objects):
+            return None
+        return float(x), float(y)
+
+    def targets(self, things: Sequence[Pasted], stride: int) -> NDArray[np.int64]:
+        """(rows, columns): number of the label that covers most of each cell, len(labels) for none of them.
+
+        Cells that a thing covers in part are IGNORED unless it is the only one it covers so much.
+        """
+        rows, columns = HEIGHT // stride, WIDTH // stride
+        out: NDArray[np.int64] = np.full((rows, columns), len(self.sounding), np.int64)
+        for thing in things:
+            covered = cells(thing, rows, columns, stride)
+            enough = covered >= min(0.5, 0.8 * float(covered.max()))
+            out[(covered > 0) & ~enough & (out == len(self.sounding))] = IGNORED
+            out[enough] = self.sounding.index(thing.label)
+        return out
+
 
 def scene_maps(
-    folder: Path, name: str, maker: SceneMaker, count: int, trunk: Callable[[Tensor], Tensor]
+    folder: Path, name: str, make: Callable[[int], Scene], count: int, trunk: Callable[[Tensor], Tensor]
 ) -> tuple[NDArray[np.float16], list[list[Pasted]]]:
     """Trunk maps (count, rows, columns, channels) of the first `count` scenes and what is in them; made once."""
     listing = folder / f"{name}.jsonl"
 
     def picture(i: int) -> Pixels:
-        scene = maker.make(i)
+        scene = make(i)
         line = json.dumps({"scene": i, "objects": [asdict(o) for o in scene.objects]})
         with open(listing, "a", encoding="utf-8") as file:
             file.write(line + "\n")
@@ -156,11 +204,10 @@ def scene_maps(
     return maps, objects
 
 
-def cut_out(item: Item, rng: np.random.Generator) -> Pixels:
+def cut_out(picture: Pixels, box: Box | None, rng: np.random.Generator) -> Pixels:
     """The part of a picture that shows its thing: its box with a random margin, or most of the picture."""
-    picture = read_picture(item.path)
     height, width = picture.shape[:2]
-    x0, y0, x1, y1 = item.box or (0.05, 0.05, 0.95, 0.95)
+    x0, y0, x1, y1 = box or (0.05, 0.05, 0.95, 0.95)
     margin = rng.uniform(0.0, 0.1)
     left, right = int(max(0.0, x0 - margin) * width), int(np.ceil(min(1.0, x1 + margin) * width))
     top, bottom = int(max(0.0, y0 - margin) * height), int(np.ceil(min(1.0, y1 + margin) * height))
@@ -199,12 +246,10 @@ def cells(thing: Pasted, rows: int, columns: int, stride: int) -> NDArray[np.flo
     return np.outer(rows_covered, cover(thing.x0, thing.x1, columns, WIDTH)).astype(np.float32)
 
 
-def _paste(canvas: NDArray, thing: Pasted, pixels: NDArray, alpha: NDArray) -> NDArray:
-    out = canvas.copy()
+def _paste(canvas: NDArray, thing: Pasted, pixels: NDArray, alpha: NDArray) -> None:
     x, y = int(thing.x0), int(thing.y0)
-    view = out[y : y + pixels.shape[0], x : x + pixels.shape[1]]
+    view = canvas[y : y + pixels.shape[0], x : x + pixels.shape[1]]
     view += alpha[: view.shape[0], : view.shape[1]] * (pixels[: view.shape[0], : view.shape[1]] - view)
-    return out
 
 
 def _turned(thing: Pasted, turn: int) -> tuple[float, float, float, float]:

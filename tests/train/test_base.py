@@ -76,9 +76,11 @@ def test_batches_say_what_belongs_together(lessons: Lessons) -> None:
     assert torch.equal(batch["match"][:8, :8], torch.eye(8, dtype=torch.bool))
     assert not batch["match"][8:].any()
     assert not batch["match"][:, 8:].any()
-    scene = lessons.scene_batch(np.random.default_rng(0), 6)
-    assert scene["targets"].shape == (6, 450)
-    assert scene["match"].diagonal().all()
+    scene = lessons.scene_batch(np.random.default_rng(0), 6, each=2)
+    assert scene["maps"].shape == (6, 16, 15, 30)
+    assert scene["targets"].shape == (12, 450)
+    assert scene["scene"].tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+    assert scene["match"][torch.arange(12), scene["scene"]].all()
     assert ((scene["targets"] > 0.5).sum(1) == 12).all()
 
 
