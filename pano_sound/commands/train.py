@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -69,6 +70,8 @@ def command(
     DATA are folders or files in one of the layouts of docs/training.md, or tar shards (.tar, local or by URL).
     """
     check_file(output, None, overwrite)
+    if quiet:
+        os.environ["TQDM_DISABLE"] = "1"  # read by tqdm when it is first imported, which is below
     if recipe == "base":
         if mode is not None or len(data) != 1:
             raise click.UsageError("the recipe base takes one folder and no --mode")
