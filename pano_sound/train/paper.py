@@ -134,7 +134,8 @@ def fit(
     done = checkpoint.restore(objective, optimiser)
     shared = processes.shared(objective, idle=recipe.weight == 0)
     shared.train()
-    bar = tqdm(range(done, recipe.steps), recipe.mode, initial=done, total=recipe.steps, disable=not processes.first)
+    quiet = not processes.first or not log.isEnabledFor(logging.WARNING)
+    bar = tqdm(range(done, recipe.steps), recipe.mode, initial=done, total=recipe.steps, disable=quiet)
     with ThreadPoolExecutor(1) as ahead:
         waiting = ahead.submit(batches.batch, done) if done < recipe.steps else None
         for step in bar:
