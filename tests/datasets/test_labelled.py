@@ -56,7 +56,8 @@ def test_the_layout_is_recognised(data: Path) -> None:
     assert len(read_set(data, split="val")) == 2
     with pytest.raises(DataFileError, match="'test'"):
         read_set(data, split="test")
+    (data / "empty").mkdir()
     with pytest.raises(DataFileError, match="looked for"):
-        read_set(data.parent)
+        read_set(data / "empty")
     with pytest.raises(DataFileError, match="no layout"):
         read_set(data, layout="other")
