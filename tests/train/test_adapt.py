@@ -59,6 +59,8 @@ def test_only_the_later_blocks_learn_and_only_after_the_names(crowds: Crowds, tm
     adapt(trunk, crowds, tmp_path, steps=1)
     assert all(torch.equal(value, before[name]) for name, value in trunk.state_dict().items())
     adapt(trunk, crowds, tmp_path, steps=3, log=Log(tmp_path / "log.jsonl"))  # goes on at step 1
+    learnt = torch.load(tmp_path / "trunk.pt", weights_only=True)["trunk"]["head.weight"]
+    torch.testing.assert_close(trunk.head.weight, torch.lerp(before["head.weight"], learnt, adaptation.MOVED))
     changed = {name for name, value in trunk.state_dict().items() if not torch.equal(value, before[name])}
     frozen = {name for name in before if name.startswith(("stem", *(f"blocks.{i}." for i in range(FROZEN))))}
     assert changed
