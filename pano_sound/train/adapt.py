@@ -31,9 +31,9 @@ def adapt(
 ) -> EfficientNetLite0:
     """Train the later blocks of a trunk in place. Goes on from `folder/trunk.pt`; writes it every 100 steps.
 
-    For the first WARM steps only the names are learnt, so that they do not drag the trunk about. In the end the trunk is
-    moved MOVED of the way from what it was to what it has learnt: that names small things better than either end, and
-    large ones as well as before (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
+    For the first WARM steps only the names are learnt, so that they do not drag the trunk about. In the end the trunk
+    is moved MOVED of the way from what it was to what it has learnt: that names small things better than either end,
+    and large ones as well as before (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
     """
     original = {name: value.clone() for name, value in trunk.state_dict().items()}
     torch.manual_seed(crowds.seed)
