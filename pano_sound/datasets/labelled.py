@@ -30,29 +30,43 @@ class Item:
     box: Box | None = None
 
 
-def read_table(path: Path) -> list[dict[str, str]]:
-    """Rows of a CSV file. Raises DataFileError when it cannot be read."""
+def read_table(path: Path, needed: Sequence[str] = ()) -> list[dict[str, str]]:
+    """Rows of a CSV file, a byte order mark allowed. Raises DataFileError when it cannot be read or lacks a column."""
     try:
-        with open(path, newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
-    except (OSError, csv.Error, UnicodeDecodeError) as error:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+    except OSError as error:
+        raise DataFileError(f"the table cannot be read: {error.strerror or error}", path=path) from error
+    except (csv.Error, UnicodeDecodeError) as error:
         raise DataFileError(f"the table cannot be read: {error}", path=path) from error
+    if missing := [name for name in needed if name not in (reader.fieldnames or ())]:
+        raise DataFileError(f"the table lacks the column {missing[0]}", path, f"it needs {', '.join(needed)}")
+    return rows
 
 
 def read_items(data: Path, kind: str) -> list[Item]:
-    """All rows of `sounds.csv` or `pictures.csv` (kind: 'sounds' or 'pictures') of a data folder."""
+    """All rows of `sounds.csv` or `pictures.csv` (kind: 'sounds' or 'pictures') of a data folder.
+
+    Raises:
+        DataFileError: the table cannot be read, lacks a column, or has a box that is no four numbers.
+    """
     items = []
-    for row in read_table(data / f"{kind}.csv"):
+    at = data / f"{kind}.csv"
+    for number, row in enumerate(read_table(at, ("file", "label", "split")), 2):
         corners = [row.get(name, "") for name in ("x0", "y0", "x1", "y1")]
-        box = tuple(float(c) for c in corners) if all(corners) else None
+        try:
+            box = tuple(float(c) for c in corners) if all(corners) else None
+        except ValueError as error:
+            raise DataFileError(f"line {number}: the box is no four numbers", path=at) from error
         items.append(Item(data / row["file"], row["label"], row["split"], box))  # type: ignore[arg-type]
     return items
 
 
 def read_pairs(data: Path) -> dict[str, list[str]]:
-    """Sound label -> the picture labels that it belongs to."""
+    """Sound label -> the picture labels that it belongs to. Raises DataFileError as `read_table`."""
     pairs: dict[str, list[str]] = {}
-    for row in read_table(data / "pairs.csv"):
+    for row in read_table(data / "pairs.csv", ("sound", "picture")):
         pairs.setdefault(row["sound"], []).append(row["picture"])
     return pairs
 
@@ -65,7 +79,7 @@ def read_people(data: Path) -> list[Item]:
     if not (folder / "boxes.csv").exists():
         return []
     items = []
-    for row in read_table(folder / "boxes.csv"):
+    for row in read_table(folder / "boxes.csv", ("file", "label", "x0", "y0", "x1", "y1")):
         box = tuple(float(row[name]) for name in ("x0", "y0", "x1", "y1"))
         tall = box[3] - box[1] > 0.25
         if row["label"].lower() == "person" and row["file"][0].isdigit() and tall:

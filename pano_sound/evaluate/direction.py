@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..datasets.examples import read_sound
 from ..datasets.labelled import Item, read_items, read_table
+from ..errors import DataFileError
 from ..localize.network import Localizer
 from ..localize.windows import SoundFeatures
 from ..media.reader import VideoReader
@@ -60,10 +61,18 @@ class Scene:
 
 
 def read_scenes(model: Localizer, data: Path, every: float = 1.0) -> list[Scene]:
-    """The scenes of DATA/pano/directions.csv, a picture each `every` seconds."""
+    """The scenes of DATA/pano/directions.csv, a picture each `every` seconds.
+
+    Raises:
+        DataFileError: the table cannot be read, lacks a column, or has fewer than two scenes.
+        InputError: a film cannot be read.
+    """
+    table_at = data / "pano" / "directions.csv"
     rows: dict[str, list[dict[str, str]]] = defaultdict(list)
-    for row in read_table(data / "pano" / "directions.csv"):
+    for row in read_table(table_at, ("file", "tier", "t_s", "yaw_deg", "pitch_deg")):
         rows[row["file"]].append(row)
+    if len(rows) < 2:
+        raise DataFileError("there are no two scenes", table_at, "each is answered to the sound of another one, too")
     scenes = []
     for name, known in rows.items():
         sound = SoundFeatures(model)
@@ -121,9 +130,7 @@ def evaluate(
         with torch.inference_mode():
             heard = {
                 "own": model.sound_embedding(torch.from_numpy(pooled)),
-                "another": model.sound_embedding(
-                    torch.from_numpy(other.sound.pooled(scene.times[: len(scene.times)], reading.window))
-                ),
+                "another": model.sound_embedding(torch.from_numpy(other.sound.pooled(scene.times, reading.window))),
                 "none": bank.mean(dim=0, keepdim=True).expand(len(pooled), -1),
             }
         for _ in range(turns):

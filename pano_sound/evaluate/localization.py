@@ -16,10 +16,12 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from ..datasets.examples import PICTURE_SIZE, read_picture, read_sound
 from ..datasets.labelled import Item, read_items, read_pairs
+from ..errors import DataFileError
 from ..localize.network import Localizer
 from .embed import embed, progress
 from .metrics import Share
@@ -78,7 +80,8 @@ def responses(
         with torch.inference_mode():
             v = model.visual(picture, wrap=False)
             columns = v.shape[3]
-            raw = (h @ v[0].flatten(1)).numpy()
+            # The cosine, as `model.respond` has it, of all sounds at once.
+            raw = (h @ F.normalize(v[0].flatten(1), dim=0)).numpy()
         best = raw.argmax(axis=1)
         peaks[:, k] = raw[np.arange(len(h)), best]
         pixel = np.stack([best % columns, best // columns], axis=1) * model.grid_stride + 7.5
@@ -100,13 +103,21 @@ class Draw:
 
 
 def matching(data: Path, split: str) -> tuple[list[Item], list[Item]]:
-    """The sounds of that split whose label has a picture there, and those pictures."""
+    """The sounds of that split whose label has a picture there, and those pictures.
+
+    Raises:
+        DataFileError: a table cannot be read, or there are too few labels to ask about.
+    """
     pairs = read_pairs(data)
     sounds = [item for item in read_items(data, "sounds") if item.split == split and item.label in pairs]
     wanted = {label for item in sounds for label in pairs[item.label]}
     pictures = [item for item in read_items(data, "pictures") if item.split == split and item.label in wanted]
     seen = {item.label for item in pictures}
-    return [item for item in sounds if seen & set(pairs[item.label])], pictures
+    sounds = [item for item in sounds if seen & set(pairs[item.label])]
+    if len({item.label for item in sounds}) < 2 or any(len(seen - set(pairs[s.label])) < 3 for s in sounds):
+        hint = "each sound wants pictures of three labels that it does not belong to, and another sound"
+        raise DataFileError(f"split {split!r} has too few labels", data, hint)
+    return sounds, pictures
 
 
 def draw_four(

@@ -81,11 +81,8 @@ def read_labels(path: Path, examples: Sequence[Example]) -> list[frozenset[str]]
     Raises:
         DataFileError: the table cannot be read, lacks the columns, or has nothing on any example.
     """
-    rows = read_table(path)
-    if rows and not {"key", "label"} <= rows[0].keys():
-        raise DataFileError("the table needs the columns key and label", path=path)
     known: dict[str, set[str]] = {}
-    for row in rows:
+    for row in read_table(path, ("key", "label")):
         known.setdefault(row["key"], set()).add(row["label"])
     labels = [frozenset(known.get(example.key, ())) for example in examples]
     if not any(labels):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.io import wavfile
 
-from pano_sound.datasets.labelled import paired
+from pano_sound.datasets.labelled import paired, read_table
 from pano_sound.datasets.layouts import read_set
 from pano_sound.errors import DataFileError
 
@@ -61,3 +61,21 @@ def test_the_layout_is_recognised(data: Path) -> None:
         read_set(data / "empty")
     with pytest.raises(DataFileError, match="no layout"):
         read_set(data, layout="other")
+
+
+def test_a_split_without_sounds_is_passed_over(data: Path) -> None:
+    with open(data / "pictures.csv", "a") as file:
+        file.write("\n0.png,dog,us,test,,,,,")
+    assert {e.split for e in read_set(data)} == {"train", "val"}
+
+
+def test_tables_are_checked(data: Path) -> None:
+    (data / "marked.csv").write_bytes(b"\xef\xbb\xbffile,label\na,b\n")  # as spreadsheets write them
+    assert read_table(data / "marked.csv", ("file", "label")) == [{"file": "a", "label": "b"}]
+    with open(data / "pictures.csv", "a") as file:
+        file.write("\n0.png,dog,us,train,left,0,1,1,")
+    with pytest.raises(DataFileError, match="line 11: the box is no four numbers"):
+        read_set(data)
+    (data / "sounds.csv").write_text("file,split\n0.wav,train\n")
+    with pytest.raises(DataFileError, match=r"sounds.csv: the table lacks the column label \(it needs file, label"):
+        paired(data, "train")

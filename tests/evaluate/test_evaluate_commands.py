@@ -84,6 +84,15 @@ def test_a_set_without_boxes_is_one_line(evaluate, made_set, tmp_path) -> None:
     assert len(done.err.splitlines()) == 1
 
 
+def test_one_scene_is_one_line(evaluate, made_set, tmp_path) -> None:
+    data = shutil.copytree(made_set, tmp_path / "set")
+    table = data / "pano" / "directions.csv"
+    table.write_text("\n".join(line for line in table.read_text().splitlines() if not line.startswith("C.mp4")))
+    done = evaluate("direction", data)
+    assert (done.code, len(done.err.splitlines())) == (7, 1)
+    assert "there are no two scenes" in done.err
+
+
 def test_mistakes_are_one_line(evaluate, monkeypatch) -> None:
     assert evaluate("boxes", "nowhere").code == 7
     assert evaluate("boxes", "DATA", "--split", "test").code == 7

@@ -1,0 +1,42 @@
+"""One sound, four pictures: the response is the model's own, and too small a set is said in one line."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pano_sound.datasets.examples import PICTURE_SIZE, read_picture
+from pano_sound.datasets.labelled import read_items
+from pano_sound.errors import DataFileError
+from pano_sound.evaluate.localization import four_pictures, responses
+from pano_sound.localize.network import TINY, Localizer
+from pano_sound.localize.paper import PAPER_TINY, PaperLocalizer
+
+
+@pytest.mark.parametrize("kind", ["base", "paper"])
+def test_peaks_are_those_of_the_models_response(made_set: Path, kind: str) -> None:
+    torch.manual_seed(0)
+    model = (Localizer(**TINY) if kind == "base" else PaperLocalizer(**PAPER_TINY)).eval()
+    items = read_items(made_set, "pictures")[:3]
+    h = torch.nn.functional.normalize(torch.randn(2, 16), dim=1)
+    peaks, _, unheard = responses(model, items, h)
+    for k, item in enumerate(items):
+        picture = torch.from_numpy(read_picture(item.path, (PICTURE_SIZE, PICTURE_SIZE))).permute(2, 0, 1)[None]
+        with torch.inference_mode():
+            raw = model.respond(model.visual(picture, wrap=False), h)
+        assert peaks[:, k] == pytest.approx(raw.amax(dim=(1, 2)).numpy(), abs=1e-5)
+        assert unheard[k] == pytest.approx(float(raw.mean(dim=0).max()), abs=1e-5)
+    assert np.abs(peaks).max() <= 1
+
+
+def test_too_few_labels(made_set: Path, tmp_path: Path) -> None:
+    model = Localizer(**TINY).eval()
+    assert four_pictures(model, made_set, draws=5).right.of == 5
+    with pytest.raises(DataFileError, match="split 'test' has too few labels"):
+        four_pictures(model, made_set, draws=5, split="test")
+    data = shutil.copytree(made_set, tmp_path / "set")
+    (data / "pairs.csv").write_text("sound,picture\nbell,bell\ncar,car\nhorn,horn\n")
+    with pytest.raises(DataFileError, match="split 'val' has too few labels"):
+        four_pictures(model, data, draws=5)
