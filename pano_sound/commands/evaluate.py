@@ -19,7 +19,7 @@ F = Callable[..., Any]
 data_argument = click.argument("data", metavar="DATA", type=click.Path(path_type=Path))
 folder_argument = click.argument("data", metavar="FOLDER", type=click.Path(path_type=Path))
 model_option = click.option("--model", default="base", show_default=True, help="Name or path of the weights.")
-split_option = click.option("--split", help="The part of DATA to measure on.  [default: test, else val, else all]")
+split_option = click.option("--split", help="Part of DATA to measure on.  [default: test, else val, else the only one]")
 seed_option = click.option("--seed", type=int, default=0, show_default=True, help="Of everything drawn at random.")
 repeats_option = click.option(
     "--repeats", type=click.IntRange(0), default=100, show_default=True, help="Times that the random pattern is drawn."

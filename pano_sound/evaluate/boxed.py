@@ -146,7 +146,7 @@ def evaluate(
     seed: int = 0,
     batch: int = 8,
 ) -> Boxed:
-    """Measure a model on the boxed ones among the examples.
+    """Measure a model on the boxed ones among the examples; what most annotators call ambient is not one of them.
 
     Args:
         kinds: of the examples, from `sets.read`; None: their labels or recordings.
@@ -158,7 +158,7 @@ def evaluate(
         DataFileError: nobody drew a box in any of them.
         InputError: a picture or a sound cannot be read.
     """
-    boxed = [i for i, example in enumerate(examples) if any(example.boxes)]
+    boxed = [i for i, example in enumerate(examples) if any(example.boxes) and not example.ambient]
     chosen = [examples[i] for i in boxed]
     if not chosen:
         raise DataFileError("no example has a box", hint="this measure needs boxes around what sounds")

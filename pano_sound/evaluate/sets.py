@@ -10,6 +10,7 @@ from pathlib import Path
 from ..datasets.examples import Example, read_sound
 from ..datasets.labelled import read_items, read_pairs
 from ..datasets.layouts import read_set, recognise
+from ..errors import DataFileError
 from .embed import Sound
 
 HELD_OUT = ("test", "val")
@@ -48,8 +49,12 @@ def read(data: Path, split: str | None = None) -> HeldOut:
     """
     examples = read_set(data, split=split)
     if split is None:
-        splits = {example.split for example in examples}
-        split = next((name for name in HELD_OUT if name in splits), None) or sorted(splits)[0]
+        splits = sorted({example.split for example in examples})
+        split = next((name for name in HELD_OUT if name in splits), splits[0])
+        if split not in HELD_OUT and len(splits) > 1:
+            raise DataFileError(
+                f"none of the splits is {' or '.join(HELD_OUT)}", data, f"there are {', '.join(splits)}"
+            )
         examples = [example for example in examples if example.split == split]
     if recognise(data) != "labelled":
         ambient = [e.sound for e in examples if e.ambient or e.label in AMBIENT_LABELS]

@@ -1,6 +1,7 @@
 """Boxes: a model that knows, one that does not listen, and what the numbers then have to be."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -103,6 +104,8 @@ def test_disjoint_sets_and_json(examples) -> None:
 def test_what_cannot_be_measured(examples) -> None:
     with pytest.raises(DataFileError, match="no example has a box"):
         boxed.evaluate(Knowing(), examples[3:4])
+    with pytest.raises(DataFileError, match="no example has a box"):
+        boxed.evaluate(Knowing(), [replace(examples[0], ambient=True)])
     alone = boxed.evaluate(Knowing(), examples[:1], repeats=0)
     assert Row("another") not in alone.overlaps
     together = boxed.evaluate(Knowing(), examples, ["one kind"] * 5, repeats=0)

@@ -42,3 +42,11 @@ def test_the_held_out_split_is_read(made_set) -> None:
     assert {example.split for example in train.examples} == {"train"}
     with pytest.raises(DataFileError):
         read(made_set, "test")
+
+
+def test_nothing_is_measured_on_a_split_that_nobody_held_out(made_set, tmp_path) -> None:
+    for name in ("sounds.csv", "pictures.csv", "pairs.csv"):
+        (tmp_path / name).write_text((made_set / name).read_text().replace(",val", ",other"))
+    with pytest.raises(DataFileError, match=r"none of the splits is test or val \(there are other, train\)"):
+        read(tmp_path)
+    assert read(tmp_path, "other").split == "other"
