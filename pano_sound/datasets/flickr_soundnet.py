@@ -53,7 +53,7 @@ def read_annotation(path: Path) -> tuple[tuple[tuple[Box, ...], ...], bool]:
         drawn = []
         said_ambient = False
         for box in annotator.iter("bbox"):
-            kind, *corners = [(part.text or "").strip() for part in box]
+            kind, *corners = [(part.text or "").strip() for part in box] or [""]
             if "ambient" in kind.lower() or "non" in kind.lower():
                 said_ambient = True
                 continue

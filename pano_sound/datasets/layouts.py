@@ -21,7 +21,8 @@ class Layout:
 
 
 def _labelled(path: Path) -> list[Example]:
-    splits = sorted({item.split for item in labelled.read_items(path, "pictures")})
+    seen, heard = ({item.split for item in labelled.read_items(path, kind)} for kind in ("pictures", "sounds"))
+    splits = sorted(seen & heard)
     return [example for split in splits for example in labelled.paired(path, split)]
 
 
@@ -51,8 +52,6 @@ LAYOUTS = {
 
 def recognise(path: Path) -> str:
     """The name of the layout of a folder or file. Raises DataFileError with what was looked for."""
-    if not path.exists():
-        raise DataFileError("there is no such set", path=path)
     for name, layout in LAYOUTS.items():
         if layout.fits(path):
             return name
@@ -71,6 +70,8 @@ def read_set(path: Path, layout: str | None = None, split: str | None = None) ->
     Raises:
         DataFileError: no such layout or set, an unreadable table, too many bad entries, or nothing in that split.
     """
+    if not path.exists():
+        raise DataFileError("there is no such set", path=path)
     layout = layout or recognise(path)
     if layout not in LAYOUTS:
         raise DataFileError(f"no layout is called {layout!r}", path=path, hint=f"there are: {', '.join(LAYOUTS)}")

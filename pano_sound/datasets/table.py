@@ -8,6 +8,7 @@ middle). Rows with the same picture or clip, sound and time are one example.
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from pathlib import Path
 
@@ -54,7 +55,8 @@ def _check(row: dict[str, str], folder: Path) -> None:
     box = _box(row)
     if box is not None and not (0 <= box[0] < box[2] <= 1 and 0 <= box[1] < box[3] <= 1):
         raise ValueError(f"the box {box} is not in shares of width and height")
-    float(row.get("time") or 0)
+    if not 0 <= float(row.get("time") or 0) < math.inf:
+        raise ValueError(f"the time {row['time']} is not in the film")
 
 
 def _box(row: dict[str, str]) -> Box | None:

@@ -51,6 +51,9 @@ def test_a_bad_annotation_is_left_out_and_named(flickr: Path, caplog: pytest.Log
     (flickr / "Annotations" / "1.xml").write_text("<annotation><subject>")
     assert "1" not in {e.key for e in read_set(flickr)}
     assert sum("1.xml is left out" in r.getMessage() for r in caplog.records) == 1
+    (flickr / "Annotations" / "1.xml").write_text("<annotation><subject><bbox/></subject></annotation>")
+    assert "1" not in {e.key for e in read_set(flickr)}
+    assert "a box has no four numbers" in caplog.text
     for i in range(2, 5):
         (flickr / "Annotations" / f"{i}.xml").write_text("no")
     with pytest.raises(DataFileError, match="2 of 12 examples cannot be read"):
@@ -162,12 +165,22 @@ def test_bad_rows_are_left_out(tmp_path: Path, row: str, caplog: pytest.LogCaptu
         read_set(table)
 
 
+@pytest.mark.parametrize("time", ["nan", "inf", "-3", "soon"])
+def test_a_time_is_in_the_film(tmp_path: Path, time: str, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "c.mp4").write_bytes(b"not looked at")
+    (tmp_path / "set.csv").write_text(f"clip,time\nc.mp4,1.5\nc.mp4,{time}\n")
+    assert [e.key for e in read_set(tmp_path / "set.csv")] == ["c.mp4|1.5"]
+    assert "line 3 is left out" in caplog.text
+
+
 def test_what_is_not_a_set_is_said_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(DataFileError, match="no such set"):
         read_set(tmp_path / "gone")
     with pytest.raises(DataFileError, match="looked for") as error:
         read_set(tmp_path)
     assert all(layout.looks in str(error.value) for layout in LAYOUTS.values())
+    with pytest.raises(DataFileError, match="no such set"):
+        read_set(tmp_path / "gone", "videos")
     (tmp_path / "x.csv").write_text("a,b\n1,2\n")
     with pytest.raises(DataFileError, match="columns"):
         read_set(tmp_path / "x.csv")
