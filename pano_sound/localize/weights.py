@@ -15,9 +15,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
 
 from ..errors import ModelError
+from ..outputs import written_whole
 from .network import Localizer
 from .paper import PaperLocalizer
 from .trunks import channels_last
@@ -93,18 +95,20 @@ def load(
 
 
 def save(model: Localizer, path: str | os.PathLike[str], metadata: dict[str, str]) -> None:
-    """Write a model, its matrices as float16. `metadata` (name, version, …) is kept beside format and config."""
+    """Write a model, its matrices as float16. `metadata` (name, version, …) is kept beside format and config.
+
+    Raises:
+        OutputError: it cannot be written; what was there before is kept.
+    """
     state = {
         # Biases and statistics are small in number, and some of them too small or too large for float16.
         k: (v.detach().half() if v.dim() > 1 and v.is_floating_point() else v.detach()).contiguous().cpu()
         for k, v in model.state_dict().items()
     }
-    at = Path(path)
-    at.parent.mkdir(parents=True, exist_ok=True)
-    part = at.with_name(at.name + ".part")
-    save_file(state, part, {**metadata, "format": FORMAT, "config": json.dumps(model.config)})
-    part.chmod(0o644)
-    part.replace(at)
+    about = {**metadata, "format": FORMAT, "config": json.dumps(model.config)}
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as file:
+        file.write(to_bytes(state, about))
 
 
 def read_metadata(path: str | os.PathLike[str], format: str = FORMAT) -> dict[str, str]:

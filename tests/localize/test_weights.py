@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from pano_sound.errors import ModelError
+from pano_sound.errors import ModelError, OutputError
 from pano_sound.localize import weights
 from pano_sound.localize.network import TINY, Localizer
 
@@ -28,7 +28,19 @@ def test_there_and_back(saved: Path) -> None:
     assert {p.dtype for p in loaded.parameters()} == {torch.float32}
     for name, value in original.state_dict().items():
         torch.testing.assert_close(loaded.state_dict()[name].float(), value.float(), rtol=1e-3, atol=1e-4)
-    assert not list(saved.parent.glob("*.part"))
+    assert [path.name for path in saved.parent.iterdir()] == ["small.safetensors"]
+
+
+def test_what_was_there_is_kept_when_the_new_cannot_be_written(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = saved.read_bytes()
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OutputError, match="No space left on device"):
+        weights.save(Localizer(**TINY), saved, {"name": "new"})
+    assert [path.name for path in saved.parent.iterdir()] == ["small.safetensors"]
+    assert saved.read_bytes() == before
 
 
 def test_the_same_weights_on_a_coarser_grid(saved: Path, tmp_path: Path) -> None:
