@@ -42,7 +42,7 @@ R = TypeVar("R")
 @click.option("--split", default="train", show_default=True, help="The part of DATA to learn from.")
 @click.option(
     "--work",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, file_okay=False),
     default=Path("training"),
     show_default=True,
     help="Folder for checkpoints, logs and caches. The same command with the same folder goes on where it was stopped.",
@@ -69,6 +69,8 @@ def command(
 
     DATA are folders or files in one of the layouts of docs/training.md, or tar shards (.tar, local or by URL).
     """
+    if output.suffix != ".safetensors":
+        raise click.UsageError(f"the weights are a .safetensors file, not {output.name!r}")
     check_file(output, None, overwrite)
     if quiet:
         os.environ["TQDM_DISABLE"] = "1"  # read by tqdm when it is first imported, which is below
@@ -87,7 +89,9 @@ def command(
         chosen = _recipe(paper.Recipe, (*settings, *([f"mode={mode}"] if mode else [])))
         streamed = [is_shards(name) for name in data]
         if all(streamed):
-            paper.train(Shards(data, split, chosen.seed, part=Processes().part), output, work, chosen)
+            boxed = chosen.mode == "supervised"
+            shards = Shards(data, split, chosen.seed, part=Processes().part, boxed=boxed)
+            paper.train(shards, output, work, chosen)
         elif any(streamed):
             raise click.UsageError("tar shards cannot be mixed with other sets")
         else:

@@ -40,7 +40,8 @@ class Shards:
 
     Args:
         names: paths or http(s) URLs; `{000..012}` stands for numbers, `{a,b}` for alternatives.
-        split: the split of examples that name none.
+        split: only examples of this split are given, and those that name none.
+        boxed: only examples with boxes are given.
         seed: of the order of shards, and of examples within a buffer.
         buffer: how many examples wait to be drawn from; each holds its files in memory. 0: the order of the files.
         part: (rank, count): of several processes each takes every count-th shard.
@@ -56,6 +57,7 @@ class Shards:
         seed: int = 0,
         buffer: int = 200,
         part: tuple[int, int] = (0, 1),
+        boxed: bool = False,
     ) -> None:
         try:
             from braceexpand import braceexpand
@@ -68,8 +70,8 @@ class Shards:
                 raise DataFileError("there is no such shard", path=shard)
         if len(shards) < part[1]:
             raise DataFileError(f"{len(shards)} shards are too few for {part[1]} processes", path=names[0])
-        self.shards = shards[part[0] :: part[1]]
-        self.split, self.seed, self.buffer, self.part = split, seed, buffer, part
+        self.names, self.shards = tuple(names), shards[part[0] :: part[1]]
+        self.split, self.seed, self.buffer, self.part, self.boxed = split, seed, buffer, part, boxed
         self.faults = Faults(", ".join(names))
 
     def __iter__(self) -> Iterator[Example]:
@@ -84,14 +86,16 @@ class Shards:
         """
         number = 0
         while True:
-            begin = self.faults.seen - self.faults.count
+            empty = True
             for example in self.round(number):
+                empty = False
                 if skip:
                     skip -= 1
                 else:
                     yield example
-            if self.faults.seen - self.faults.count == begin:
-                raise DataFileError("the shards hold no pair of picture and sound", path=self.faults.where)
+            if empty:
+                wanted = f"of split {self.split!r}" + (" with boxes" if self.boxed else "")
+                raise DataFileError(f"the shards hold no pair of picture and sound {wanted}", path=self.faults.where)
             number += 1
 
     def round(self, number: int) -> Iterator[Example]:
@@ -135,7 +139,8 @@ class Shards:
                 self.faults.bad(f"{sample['__url__']}: {key}", error)
                 continue
             self.faults.good()
-            yield example
+            if example.split == self.split and (not self.boxed or (any(example.boxes) and not example.ambient)):
+                yield example
 
     def _example(self, key: str, sample: Mapping[str, Any]) -> Example:
         """Raises ValueError or TypeError when it is not a whole example."""

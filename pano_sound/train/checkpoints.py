@@ -23,10 +23,11 @@ class Checkpoint:
 
     Args:
         recipe: what decides how training goes; a checkpoint of another recipe is not gone on from.
+        data: a short name of the set (`batches.identity`); neither is one of another set.
     """
 
-    def __init__(self, folder: Path, recipe: dict[str, Any]) -> None:
-        self.path, self.recipe = folder / "checkpoint.pt", recipe
+    def __init__(self, folder: Path, recipe: dict[str, Any], data: str) -> None:
+        self.path, self.recipe = folder / "checkpoint.pt", {**recipe, "data": data}
 
     def save(self, step: int, module: nn.Module, optimiser: torch.optim.Optimizer) -> None:
         """Keep the state after `step` steps, in the place of the one before."""
@@ -47,7 +48,7 @@ class Checkpoint:
         """Bring module and optimiser to where they were. Returns the steps that are done, 0 without a checkpoint.
 
         Raises:
-            DataFileError: the checkpoint is damaged, or of another recipe.
+            DataFileError: the checkpoint is damaged, or of another recipe or set.
         """
         if not self.path.exists():
             return 0
@@ -65,5 +66,6 @@ class Checkpoint:
             raise DataFileError("the checkpoint is damaged", self.path, "remove it to begin anew") from error
         if other:
             hint = "use another folder, or remove the checkpoint to begin anew"
-            raise DataFileError(f"the checkpoint is of another recipe: {', '.join(sorted(other))}", self.path, hint)
+            what = "set" if other == {"data"} else f"recipe: {', '.join(sorted(other - {'data'}))}"
+            raise DataFileError(f"the checkpoint is of another {what}", self.path, hint)
         return kept

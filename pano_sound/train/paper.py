@@ -22,7 +22,7 @@ from ..localize.network import Localizer
 from ..localize.paper import PAPER, PaperLocalizer
 from ..localize.pretrained import imported
 from ..localize.trunks import channels_last
-from .batches import Batches, Cached, Live, select
+from .batches import Batches, Cached, Live, identity, select
 from .checkpoints import Checkpoint
 from .curves import Curves
 from .log import Log
@@ -76,6 +76,9 @@ class Recipe:
         for name in ("steps", "batch", "checkpoint_every"):
             if getattr(self, name) < (2 if name == "batch" else 1):
                 raise ValueError(f"{name} is too small: {getattr(self, name)}")
+        for name, least in (("seed", 0), ("labelled", -1), ("unlabelled", -1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {least} or more, not {getattr(self, name)}")
         if not self.rate > 0:
             raise ValueError(f"rate is more than 0, not {self.rate}")
 
@@ -117,20 +120,24 @@ def _begin(net: nn.Module, name: str) -> str:
 
 
 def fit(
-    objective: Objective, batches: Batches, recipe: Recipe, folder: Path, curves: Log | None, processes: Processes
+    objective: Objective,
+    batches: Batches,
+    recipe: Recipe,
+    checkpoint: Checkpoint,
+    curves: Log | None,
+    processes: Processes,
 ) -> None:
-    """Train what requires gradients. Goes on from the checkpoint in `folder`, with the batches that come next.
+    """Train what requires gradients. Goes on from the checkpoint, with the batches that come next.
 
     Args:
         curves: where losses are written each 20 steps; None: nothing is written, not even checkpoints, as this process
             is not the first.
 
     Raises:
-        DataFileError: the checkpoint is damaged or of another recipe, or the set cannot be read.
+        DataFileError: the checkpoint is damaged or of another recipe or set, or the set cannot be read.
     """
     learning = [parameter for parameter in objective.parameters() if parameter.requires_grad]
     optimiser = torch.optim.Adam(learning, lr=recipe.rate)
-    checkpoint = Checkpoint(folder, asdict(recipe))
     done = checkpoint.restore(objective, optimiser)
     shared = processes.shared(objective, idle=recipe.weight == 0)
     shared.train()
@@ -168,13 +175,16 @@ def train(examples: Sequence[Example] | Shards, out: Path, folder: Path, recipe:
         examples: a set, or tar shards (`Shards` of this process's part; then no box can be hidden, and `labelled` and
             `unlabelled` do not count).
         out: the weights file to write.
-        folder: checkpoints, logs and caches; a second run with the same folder and recipe goes on where the first was.
+        folder: checkpoints, logs and caches; a second run with the same folder, set and recipe goes on where the first
+            was.
         recipe: what decides how training goes; None is the paper's.
 
     Raises:
         DataFileError, InputError, ModelError: the set or the model cannot be used.
     """
     recipe = recipe or Recipe()
+    checkpoint = Checkpoint(folder, asdict(recipe), identity(examples))
+    done = checkpoint.steps()
     with Processes() as processes:
         model, origin = start(recipe.start, recipe.mechanism, recipe.seed, recipe.heads)
         model.to(processes.device)
@@ -184,9 +194,9 @@ def train(examples: Sequence[Example] | Shards, out: Path, folder: Path, recipe:
         for name, parameter in model.named_parameters():
             if name == "log_temperature":  # of `base`; the paper's attention has none to learn
                 parameter.requires_grad_(False)
-        batches, counts = _batches(model, examples, recipe, folder, processes)
+        batches, counts = _batches(model, examples, recipe, folder, done, processes)
         curves = Curves(folder) if processes.first else None
-        fit(Objective(model, recipe.weight), batches, recipe, folder, curves, processes)
+        fit(Objective(model, recipe.weight), batches, recipe, checkpoint, curves, processes)
         if curves is not None:
             curves.close()
             about = {**asdict(recipe), **counts, "origin": origin}
@@ -196,12 +206,17 @@ def train(examples: Sequence[Example] | Shards, out: Path, folder: Path, recipe:
 
 
 def _batches(
-    model: Localizer, examples: Sequence[Example] | Shards, recipe: Recipe, folder: Path, processes: Processes
+    model: Localizer,
+    examples: Sequence[Example] | Shards,
+    recipe: Recipe,
+    folder: Path,
+    done: int,
+    processes: Processes,
 ) -> tuple[Batches, dict[str, int]]:
-    """The batches of this process, and how many examples have boxes to learn from and how many have not."""
+    """The batches of this process, of which the first `done` were there before, and how many examples have boxes to
+    learn from and how many have not."""
     count, seed, part = recipe.batch, recipe.seed, processes.part
     if isinstance(examples, Shards):
-        done = Checkpoint(folder, asdict(recipe)).steps()
         return Live(model, examples, count, seed, part, done), {}
     chosen = [example for _, example in select(examples, recipe.mode, recipe.labelled, recipe.unlabelled, seed)]
     batches: Batches

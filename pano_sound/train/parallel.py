@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from types import TracebackType
 
 import torch
@@ -28,7 +29,9 @@ class Processes:
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
         if self.count > 1:
-            distributed.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+            # The others wait while the first one computes the features of a set, which may take hours.
+            backend = "nccl" if self.device.type == "cuda" else "gloo"
+            distributed.init_process_group(backend, timeout=timedelta(days=2))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:

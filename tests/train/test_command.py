@@ -67,12 +67,17 @@ def test_shards_are_streamed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert run(monkeypatch, "set-{0..0}.tar", "-o", "out.safetensors", "--set", "steps=3") == 0
     assert about(folder / "out.safetensors")["mode"] == "unsupervised"
     assert run(monkeypatch, "set-0.tar", "set.csv", "-o", "x.safetensors") == 2
+    # Another part of the shards, or only what has boxes: there is none.
+    assert run(monkeypatch, "set-0.tar", "-o", "x.safetensors", "--mode", "supervised", "--work", "other") == 7
 
 
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
         (["--set", "speed=3"], 2, "the recipe has no 'speed'"),
+        (["--set", "seed=-1"], 2, "seed is 0 or more"),
+        (["--work", "set.csv"], 2, "is a file"),
+        (["-o", "out.pt"], 2, "the weights are a .safetensors file, not 'out.pt'"),
         (["--set", "steps=soon"], 2, "steps cannot be 'soon'"),
         (["--set", "mechanism=3"], 2, "mechanism is 1 or 2"),
         (["--set", "whole=perhaps"], 2, "whole cannot be"),

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -238,6 +239,8 @@ def test_checkpoints_of_another_recipe_or_damaged_are_refused(tiny: str, tmp_pat
     train(examples(), tmp_path / "a.safetensors", tmp_path / "a", recipe(tiny, steps=2))
     with pytest.raises(DataFileError, match="another recipe: mode, seed"):
         train(examples(), tmp_path / "a.safetensors", tmp_path / "a", recipe(tiny, seed=1, mode="semi"))
+    with pytest.raises(DataFileError, match="another set"):
+        train(examples(15), tmp_path / "a.safetensors", tmp_path / "a", recipe(tiny, steps=3))
     (tmp_path / "a" / "checkpoint.pt").write_bytes(b"junk")
     with pytest.raises(DataFileError, match="damaged"):
         train(examples(), tmp_path / "a.safetensors", tmp_path / "a", recipe(tiny, steps=2))
@@ -279,6 +282,19 @@ def test_bad_examples_are_left_out_and_many_are_an_error(
     given = [replace(e, sound=gone) if i % 4 == 0 else e for i, e in enumerate(given)]
     with pytest.raises(DataFileError, match="cannot be read"):
         Cached(model, given, tmp_path / "other")
+
+
+def test_features_are_computed_anew_for_other_files(tiny: str, tmp_path: Path) -> None:
+    model = start(tiny, 1, 0)[0].eval()
+
+    def loud(level: float, rate: int) -> np.ndarray:
+        return np.full(rate, level, np.float32)
+
+    def sounds(level: float) -> torch.Tensor:
+        return Cached(model, [replace(e, sound=partial(loud, level)) for e in examples(4)], tmp_path).sounds
+
+    assert torch.equal(sounds(0.1), sounds(0.1))
+    assert not torch.equal(sounds(0.1), sounds(0.2))
 
 
 def test_a_window_is_the_middle_of_a_long_sound() -> None:
