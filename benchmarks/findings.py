@@ -30,7 +30,8 @@ from pano_sound.evaluate.metrics import answer, area_under_curve, consensus_iou,
 from pano_sound.localize.paper import PaperLocalizer
 from pano_sound.localize.pretrained import imported
 from pano_sound.localize.trunks import EfficientNetLite0, channels_last
-from pano_sound.train.batches import Cached, pooled, select
+from pano_sound.localize.windows import pooled
+from pano_sound.train.batches import Cached, select
 from pano_sound.train.objective import Objective
 from pano_sound.train.pretrained import lite0
 

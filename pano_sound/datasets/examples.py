@@ -61,3 +61,8 @@ def read_picture(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.
     if size is not None:
         picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     return np.ascontiguousarray(picture[..., ::-1])
+
+
+def square(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A picture squeezed to PICTURE_SIZE x PICTURE_SIZE, as in the paper."""
+    return np.asarray(cv2.resize(picture, (PICTURE_SIZE, PICTURE_SIZE), interpolation=cv2.INTER_AREA), np.uint8)

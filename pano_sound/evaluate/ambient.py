@@ -18,10 +18,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..datasets.examples import PICTURE_SIZE, Example
+from ..datasets.examples import PICTURE_SIZE, Example, square
 from ..errors import DataFileError
 from ..localize.network import Localizer
-from .embed import Sound, by_mechanism, embed, look, others, square
+from .embed import Sound, by_mechanism, embed, look, others
 from .metrics import SUCCESS, Share, answer, average_precision, best_f1, consensus_iou, consensus_map, heat_map
 from .sets import kinds as kinds_of
 

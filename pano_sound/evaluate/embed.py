@@ -7,16 +7,15 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from ..datasets.examples import PICTURE_SIZE
+from ..datasets.examples import square
 from ..localize.network import Localizer
-from ..localize.windows import SoundFeatures
+from ..localize.windows import pooled
 
 T = TypeVar("T")
 Sound = Callable[[int], NDArray[np.float32]]
@@ -31,30 +30,17 @@ def progress(items: Iterable[T], what: str) -> Iterable[T]:
     return tqdm(items, what, leave=False, disable=not shown)
 
 
-def pool(model: Localizer, wave: NDArray[np.float32]) -> Tensor:
-    """The mean sound feature of a whole wave, float32 (F,)."""
-    features = SoundFeatures(model)
-    features.add(wave)
-    features.finish()
-    return torch.from_numpy(features.pooled([features.times.mean()], np.inf)[0])
-
-
 def hear(model: Localizer, sounds: Sequence[Sound]) -> Tensor:
     """Pooled features of each whole sound, (n, F), for `sound_embedding` and `sound_code`."""
     device = next(model.parameters()).device
-    return torch.stack([pool(model, sound(model.sound_rate)) for sound in progress(sounds, "sounds")]).to(device)
+    return torch.stack([pooled(model, sound(model.sound_rate)) for sound in progress(sounds, "sounds")]).to(device)
 
 
 def embed(model: Localizer, sounds: Sequence[Sound]) -> Tensor:
     """h of each whole sound, (n, D)."""
-    pooled = hear(model, sounds)
+    features = hear(model, sounds)
     with torch.inference_mode():
-        return model.sound_embedding(pooled)
-
-
-def square(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A picture squeezed to PICTURE_SIZE x PICTURE_SIZE, as in training."""
-    return np.asarray(cv2.resize(picture, (PICTURE_SIZE, PICTURE_SIZE), interpolation=cv2.INTER_AREA), np.uint8)
+        return model.sound_embedding(features)
 
 
 def look(model: Localizer, pictures: Sequence[Picture], batch: int = 8) -> Iterator[tuple[list[int], Tensor]]:

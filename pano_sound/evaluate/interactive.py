@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..datasets.examples import PICTURE_SIZE, Example
+from ..datasets.examples import PICTURE_SIZE, Example, square
 from ..errors import DataFileError
 from ..localize.network import Localizer
-from .embed import embed, progress, square
+from .embed import embed, progress
 from .metrics import Share, heat_map
 from .sets import kinds as kinds_of
 

@@ -12,11 +12,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..datasets.examples import Example
+from ..datasets.examples import Example, square
 from ..errors import PanoSoundError
 from ..outputs import written_whole
 from .ambient import Heat
-from .embed import square
 from .interactive import Shown
 from .metrics import THRESHOLDS, success_curve
 from .retrieval import Association, Codes

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 from .network import Localizer
 
@@ -137,6 +138,14 @@ class SoundFeatures:
             sums = np.bincount(cells, np.square(samples, dtype=np.float64), len(self._energy)).astype(np.float64)
             sums[: len(self._energy)] += self._energy
             self._energy = sums
+
+
+def pooled(model: Localizer, wave: ArrayLike) -> Tensor:
+    """The mean feature of a whole wave, mono float32 at `model.sound_rate`: float32 (F,), on the CPU."""
+    features = SoundFeatures(model)
+    features.add(wave)
+    features.finish()
+    return torch.from_numpy(features.pooled([features.times.mean()], np.inf)[0])
 
 
 def _prefix(values: NDArray) -> NDArray[np.float64]:

@@ -10,19 +10,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from ..datasets.examples import PICTURE_SIZE, Example
+from ..datasets.examples import PICTURE_SIZE, Example, square
 from ..datasets.faults import Faults
 from ..datasets.shards import Shards
 from ..errors import DataFileError, InputError
 from ..localize.network import Localizer
-from ..localize.windows import SoundFeatures
+from ..localize.windows import pooled
 from .caches import cached_maps
 from .objective import box_target
 
@@ -42,11 +41,6 @@ class Batches(Protocol):
         """This process's part of batch number `step`."""
 
 
-def square(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A picture squeezed to PICTURE_SIZE x PICTURE_SIZE."""
-    return np.asarray(cv2.resize(picture, (PICTURE_SIZE, PICTURE_SIZE), interpolation=cv2.INTER_AREA), np.uint8)
-
-
 def window(example: Example, rate: int) -> NDArray[np.float32]:
     """The middle WINDOW seconds of an example's sound, or all of it if it is shorter. Raises InputError."""
     wave = example.sound(rate)
@@ -54,14 +48,6 @@ def window(example: Example, rate: int) -> NDArray[np.float32]:
         raise InputError("there is no sound in it", path=example.key)
     spare = max(0, len(wave) - round(WINDOW * rate))
     return wave[spare // 2 : len(wave) - (spare - spare // 2)]
-
-
-def pooled(model: Localizer, wave: NDArray[np.float32]) -> Tensor:
-    """The mean sound feature of a wave, float32 (F,), as in use."""
-    features = SoundFeatures(model)
-    features.add(wave)
-    features.finish()
-    return torch.from_numpy(features.pooled([features.times.mean()], np.inf)[0])
 
 
 def targets_of(examples: Sequence[Example], grid: tuple[int, int], picks: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
