@@ -75,8 +75,8 @@ def command(
     if quiet:
         os.environ["TQDM_DISABLE"] = "1"  # read by tqdm when it is first imported, which is below
     if recipe == "base":
-        if mode is not None or len(data) != 1:
-            raise click.UsageError("the recipe base takes one folder and no --mode")
+        if len(data) != 1 or mode is not None or layout is not None or split != "train":
+            raise click.UsageError("the recipe base takes one folder and no --mode, --layout or --split")
         from ..train import base
 
         base.train(Path(data[0]), output, work, _recipe(base.Recipe, settings))

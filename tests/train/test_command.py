@@ -84,6 +84,7 @@ def test_shards_are_streamed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> N
         (["--split", "dev"], 7, "no examples of split 'dev'"),
         (["--layout", "mine"], 7, "no layout is called 'mine'"),
         (["--recipe", "base", "--mode", "semi"], 2, "takes one folder and no --mode"),
+        (["--recipe", "base", "--split", "val"], 2, "takes one folder and no --mode, --layout or --split"),
     ],
 )
 def test_mistakes_are_one_line(
