@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -16,7 +17,7 @@ from tqdm import tqdm
 from .. import __version__
 from ..datasets.examples import Example
 from ..datasets.shards import Shards
-from ..errors import ModelError
+from ..errors import ModelError, PanoSoundError
 from ..localize import weights
 from ..localize.network import Localizer
 from ..localize.paper import PAPER, PaperLocalizer
@@ -135,6 +136,7 @@ def fit(
 
     Raises:
         DataFileError: the checkpoint is damaged or of another recipe or set, or the set cannot be read.
+        PanoSoundError: the loss is no finite number any more.
     """
     learning = [parameter for parameter in objective.parameters() if parameter.requires_grad]
     optimiser = torch.optim.Adam(learning, lr=recipe.rate)
@@ -157,13 +159,16 @@ def fit(
             losses = {name: each.detach() for name, each in losses.items()}
             if curves is None:
                 continue
-            if step % 20 == 0 or step == recipe.steps - 1:
+            loss, last = float(losses["total"].mean()), step == recipe.steps - 1
+            if not math.isfinite(loss):
+                raise PanoSoundError(f"the loss is {loss} at step {step}", hint="try a smaller rate")
+            if step % 20 == 0 or last:
                 labelled = float(batch["labelled"].sum())
                 parts = {"unsupervised": float(losses["unsupervised"].mean())} if recipe.weight > 0 else {}
                 if labelled and recipe.weight < 1:
                     parts["supervised"] = float(losses["supervised"].sum()) / labelled
-                curves.write(step=step, loss=float(losses["total"].mean()), **parts)
-            if (step + 1) % recipe.checkpoint_every == 0 or step == recipe.steps - 1:
+                curves.write(step=step, loss=loss, **parts)
+            if (step + 1) % recipe.checkpoint_every == 0 or last:
                 checkpoint.save(step + 1, objective, optimiser)
     objective.eval()
 

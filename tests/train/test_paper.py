@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from pano_sound.datasets.examples import Example
-from pano_sound.errors import DataFileError, InputError
+from pano_sound.errors import DataFileError, InputError, PanoSoundError
 from pano_sound.localize import weights
 from pano_sound.localize.network import TINY, Localizer
 from pano_sound.localize.paper import PAPER_TINY, PaperLocalizer
@@ -244,6 +244,12 @@ def test_checkpoints_of_another_recipe_or_damaged_are_refused(tiny: str, tmp_pat
     (tmp_path / "a" / "checkpoint.pt").write_bytes(b"junk")
     with pytest.raises(DataFileError, match="damaged"):
         train(examples(), tmp_path / "a.safetensors", tmp_path / "a", recipe(tiny, steps=2))
+
+
+def test_a_loss_that_is_no_number_ends_training(tiny: str, tmp_path: Path) -> None:
+    with pytest.raises(PanoSoundError, match=r"the loss is (nan|inf) at step"):
+        train(examples(), tmp_path / "a.safetensors", tmp_path / "a", recipe(tiny, rate=1e9))
+    assert not (tmp_path / "a.safetensors").exists()
 
 
 def test_training_whole_changes_trunk_and_sound_net(tiny: str, tmp_path: Path) -> None:
