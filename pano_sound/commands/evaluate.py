@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from ..errors import OutputError
 from ..outputs import check_file, written_whole
 from .options import json_option, overwrite_option, verbosity, wrote
 
@@ -78,7 +79,7 @@ def common(function: F) -> F:
 def command() -> None:
     """Measure weights on data that they have never seen. docs/evaluation.md says what each number means.
 
-    DATA is a set in any layout that 'train' reads, with boxes where a measure needs them.
+    DATA is a set in any layout that 'train' reads (but no tar shards), with boxes where a measure needs them.
     """
 
 
@@ -367,5 +368,7 @@ def _check_folder(folder: Path, names: list[str], overwrite: bool) -> None:
     if not folder.exists():
         check_file(folder)
         return
+    if not folder.is_dir():
+        raise OutputError("is not a folder", folder)
     for name in [*names, "figure-9.png", "tables.txt"]:
         check_file(folder / name, overwrite=overwrite)

@@ -5,6 +5,7 @@ import csv
 import json
 import shutil
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -99,6 +100,8 @@ def test_mistakes_are_one_line(evaluate, monkeypatch) -> None:
     assert evaluate("boxes", "DATA", "-o", "figure.pdf").code == 2
     assert evaluate("retrieval", "DATA", "--labels", "nowhere.csv").code == 7
     assert evaluate("tables", "DATA", "-o", "no/such/folder").code == 5
+    Path("file").write_text("")
+    assert "file: is not a folder" in evaluate("tables", "DATA", "-o", "file").err
     monkeypatch.setattr(sys, "argv", ["pano-sound"])
 
     real = builtins.__import__
