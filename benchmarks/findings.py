@@ -27,6 +27,7 @@ from torch import Tensor
 from pano_sound.datasets.examples import read_sound
 from pano_sound.datasets.labelled import paired, read_items, read_pairs
 from pano_sound.evaluate.metrics import answer, area_under_curve, consensus_iou, consensus_map, heat_map, success
+from pano_sound.evaluate.sets import AMBIENT_LABELS
 from pano_sound.localize.paper import PaperLocalizer
 from pano_sound.localize.pretrained import imported
 from pano_sound.localize.trunks import EfficientNetLite0, channels_last
@@ -36,7 +37,6 @@ from pano_sound.train.objective import Objective
 from pano_sound.train.pretrained import lite0
 
 SIDE = 80  # pixels of the maps that cIoU is measured on
-AMBIENT = ("air_conditioner", "rain", "sea_waves", "fire", "wind", "thunderstorm", "crackling_fire")
 DRAWS = 1000
 
 
@@ -191,7 +191,7 @@ class Judge:
 def _ambient(model: PaperLocalizer, data: Path, at: Path) -> Tensor:
     """Pooled features of the ambient `val` sounds, (n, F)."""
     if not at.exists():
-        items = [item for item in read_items(data, "sounds") if item.split == "val" and item.label in AMBIENT]
+        items = [item for item in read_items(data, "sounds") if item.split == "val" and item.label in AMBIENT_LABELS]
         waves = (read_sound(item.path, model.sound_rate) for item in items)
         np.save(at, np.stack([pooled(model, wave).numpy() for wave in waves]))
     return torch.from_numpy(np.load(at))

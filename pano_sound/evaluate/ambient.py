@@ -21,11 +21,10 @@ from torch import Tensor
 from ..datasets.examples import PICTURE_SIZE, Example, square
 from ..errors import DataFileError
 from ..localize.network import Localizer
-from .embed import Sound, by_mechanism, embed, look, others
+from .embed import MECHANISMS, Sound, by_mechanism, embed, look, others
 from .metrics import SUCCESS, Share, answer, average_precision, best_f1, consensus_iou, consensus_map, heat_map
 from .sets import kinds as kinds_of
 
-MECHANISMS = (1, 2)
 NOISES = 16
 NOISE_LEVEL = 0.1  # RMS, -20 dBFS
 SECONDS = 10.0  # of noise and silence

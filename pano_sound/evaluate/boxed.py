@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..datasets.examples import PICTURE_SIZE, Example
 from ..errors import DataFileError
 from ..localize.network import Localizer
-from .embed import by_mechanism, embed, look, mean_response, others
+from .embed import MECHANISMS, by_mechanism, embed, look, mean_response, others
 from .metrics import (
     CUTS,
     Share,
@@ -32,7 +32,6 @@ from .metrics import (
 from .sets import kinds as kinds_of
 
 HEARINGS = {"own": "", "another": "another sound", "none": "picture only"}
-MECHANISMS = (1, 2)
 BANK = 64  # sounds whose mean response is "no sound"
 _SIDE, _AREA = 0.5, 0.5**0.5
 CENTRES = {

@@ -18,6 +18,8 @@ from ..localize.network import Localizer
 from ..localize.windows import pooled
 
 T = TypeVar("T")
+MECHANISMS = (1, 2)
+"""Of attention (equations 2 and 3); what is measured is measured for both."""
 Sound = Callable[[int], NDArray[np.float32]]
 """Rate in Hz -> mono wave, as `Example.sound`."""
 Picture = Callable[[], NDArray[np.uint8]]
