@@ -15,6 +15,7 @@ from tqdm import tqdm
 from .. import __version__
 from ..datasets.examples import PICTURE_SIZE, read_picture
 from ..datasets.labelled import read_items, read_pairs, useful_pictures
+from ..errors import DataFileError
 from ..localize import weights
 from ..localize.joint import JointListener
 from ..localize.network import BASE, Localizer
@@ -35,18 +36,31 @@ class Recipe:
     """Everything that decides how training goes."""
 
     seed: int = 0
-    distil_steps: int = 2400
+    distil_steps: int = 4000
     adapt_steps: int = 1000
-    scenes: int = 1600
+    scenes: int = 1000
     steps: int = 1000
     rate: float = 1.5e-3
     scenes_per_step: int = 16
     mosaic: int = 6
-    versions: int = 2
+    versions: int = 1
     weight_mosaic: float = 1.0
-    weight_box: float = 0.3
+    weight_box: float = 1.0
     weight_scene: float = 1.0
     weight_presence: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for what no training can follow."""
+        for name, least in (("distil_steps", 1), ("adapt_steps", 1), ("steps", 1), ("scenes", 1), ("mosaic", 2)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {least} or more, not {getattr(self, name)}")
+        for name in ("seed", "versions"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is 0 or more, not {getattr(self, name)}")
+        if not 1 <= self.scenes_per_step <= self.scenes:
+            raise ValueError(f"scenes_per_step is between 1 and scenes, not {self.scenes_per_step}")
+        if not self.rate > 0:
+            raise ValueError(f"rate is more than 0, not {self.rate}")
 
 
 class Head(nn.Module):
@@ -160,12 +174,17 @@ def train(data: Path, out: Path, folder: Path, recipe: Recipe | None = None) -> 
     """From the data folder to a weights file.
 
     Args:
-        data: folder with sounds.csv, pictures.csv, pairs.csv, stills/ and teachers/ (see `data.py`).
+        data: folder with sounds.csv, pictures.csv, pairs.csv (see `datasets/labelled.py`), stills/, teachers/, and
+            perhaps clips/.
         out: the weights file to write.
         folder: caches and checkpoints; a second run with the same folder goes on where the first one was.
         recipe: what decides how training goes; None is the default, with which `base` was made.
+
+    Raises:
+        DataFileError: a table cannot be read, or `folder` holds another training.
     """
     recipe = recipe or Recipe()
+    _claim(folder, {"data": str(data.resolve()), **asdict(recipe)})
     log = Log(folder / "log.jsonl")
     torch.manual_seed(recipe.seed)
     sounds, pairs = read_items(data, "sounds"), read_pairs(data)
@@ -200,3 +219,14 @@ def train(data: Path, out: Path, folder: Path, recipe: Recipe | None = None) -> 
     metadata = {"name": out.stem, "version": __version__, "recipe": json.dumps(asdict(recipe))}
     weights.save(model, out, metadata)
     return model
+
+
+def _claim(folder: Path, training: dict[str, object]) -> None:
+    """Say in the work folder what is trained there. Raises DataFileError when it already says something else."""
+    at = folder / "training.json"
+    if at.exists():
+        if json.loads(at.read_text(encoding="utf-8")) != training:
+            raise DataFileError("another training has begun in this folder", folder, "use another --work")
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    at.write_text(json.dumps(training), encoding="utf-8")

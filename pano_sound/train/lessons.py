@@ -77,13 +77,13 @@ class SoundBank:
             rows = slice(self.edges[i], self.edges[i + 1])
             out[0, rows] = listener.from_waves(clean)[0].half().numpy()
             if self.items[i].split == "train":
-                # The sound before this one is the background of every second version.
+                # The training sound before this one is the background of every second version.
                 pair = torch.cat([clean, behind.repeat(1, -(-clean.shape[1] // behind.shape[1]))[:, : clean.shape[1]]])
                 for version in range(1, versions + 1):
                     mixed, _ = augment.mix(pair, generator, share=0.5, loudest=-3.0)
                     heard = augment.reverberate(augment.colour(mixed[:1], generator), generator)
                     out[version, rows] = listener.from_waves(augment.far(heard, generator))[0].half().numpy()
-            behind = clean
+                behind = clean
         return out
 
     def whole(self, i: int) -> Tensor:

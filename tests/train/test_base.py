@@ -1,5 +1,6 @@
 """Training, on a handful of made pictures and sounds: the loss falls, and a stopped run goes on where it was."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,10 @@ import pytest
 import torch
 
 from pano_sound.datasets.labelled import Item
+from pano_sound.errors import DataFileError
 from pano_sound.localize.joint import JointListener
 from pano_sound.localize.network import TINY, Localizer
-from pano_sound.train.base import Head, Recipe, fit
+from pano_sound.train.base import Head, Recipe, _claim, fit, train
 from pano_sound.train.distil import ASKED, CROP, Crops, Pupil
 from pano_sound.train.lessons import Lessons, SoundBank, box_cells
 from pano_sound.train.log import Log
@@ -121,3 +123,19 @@ def test_crops_hold_the_sounds_and_their_labels() -> None:
         assert float(wave.max()) == pytest.approx({-1: 0.1, 0: 0.25, 1: 0.5}[label])
     short = drawn[labels == 0]
     assert {int((wave > 0).sum()) for wave in short} == {1000, CROP}  # alone, or one after the other
+
+
+def test_a_work_folder_belongs_to_one_training(tmp_path: Path) -> None:
+    for name, header in (("sounds", "file,label,split"), ("pictures", "file,label,split"), ("pairs", "sound,picture")):
+        (tmp_path / f"{name}.csv").write_text(header + "\n")
+    work = tmp_path / "work"
+    _claim(work, {"data": str(tmp_path), **asdict(Recipe())})
+    with pytest.raises(DataFileError, match="another training"):
+        train(tmp_path, tmp_path / "out.safetensors", work, Recipe(seed=1))
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+@pytest.mark.parametrize("wrong", [{"steps": 0}, {"seed": -1}, {"rate": 0.0}, {"scenes_per_step": 2000}, {"mosaic": 1}])
+def test_recipes_that_nothing_can_follow(wrong: dict) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Recipe(**wrong)
