@@ -9,10 +9,9 @@ SAMPLES = Path(__file__).parents[1] / "samples"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "share"), [("courtyard", 0.7), ("carpark", 0.5)])
-def test_what_sounds_is_in_view(name, share):
-    measured = runpy.run_path(str(SAMPLES / "measure.py"))["measure"](SAMPLES / f"{name}.mp4", {}, {})
-    assert measured.in_view > share * measured.sounding
+def test_what_sounds_is_in_view():
+    measured = runpy.run_path(str(SAMPLES / "measure.py"))["measure"](SAMPLES / "courtyard.mp4", {}, {})
+    assert measured.in_view > 0.7 * measured.sounding
     assert measured.in_view > measured.best_still
     assert measured.in_view > measured.ahead
 
