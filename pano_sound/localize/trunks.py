@@ -44,22 +44,37 @@ class Conv(nn.Conv2d):
         self.wrap = False
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.kernel_size[0] == 1:
-            return super().forward(x)
-        (left, right), (above, below) = self._padding(x.shape[-1]), self._padding(x.shape[-2])
-        if self.wrap:
-            x = torch.cat([x[..., x.shape[-1] - left :], x, x[..., :right]], dim=-1)
-            left = right = 0
-        if left == right and above == below:  # the convolution can add these zeros itself, without a copy
-            return F.conv2d(x, self.weight, self.bias, self.stride, (above, left), self.dilation, self.groups)
-        x = F.pad(x, (left, right, above, below))
-        return F.conv2d(x, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+        return self.inside(self.around(x) if self.wrap else x)
+
+    def around(self, x: Tensor) -> Tensor:
+        """x with what lies beyond its left and right ends on the sphere, as far as the kernel reaches.
+
+        What works on each cell alone may come between `around` and `inside`: where it adds channels, as `MBConv.expand`
+        does, it is much cheaper to go around before it."""
+        left, right = self._padding(x.shape[-1])
+        if left <= 0 and right <= 0:
+            return x
+        return torch.cat([x[..., x.shape[-1] - left :], x, x[..., : max(0, right)]], dim=-1)
+
+    def inside(self, x: Tensor) -> Tensor:
+        """The convolution of what `around` gave, or of a picture with borders; zeros above and below."""
+        above, top = self._zeros(x.shape[-2])
+        left, first = (0, 0) if self.wrap else self._zeros(x.shape[-1])
+        y = F.conv2d(x, self.weight, self.bias, self.stride, (above, left), self.dilation, self.groups)
+        return y[..., top:, first:]
 
     def _padding(self, size: int) -> tuple[int, int]:
         """Cells to add before and after `size` cells, so that ceil(size / stride) come out."""
         stride, reach = self.stride[0], self.dilation[0] * (self.kernel_size[0] - 1)
         before = reach // 2 if stride == 1 else (reach + 1 - stride) // 2 + self.shift
         return before, (-(-size // stride) - 1) * stride + reach + 1 - size - before
+
+    def _zeros(self, size: int) -> tuple[int, int]:
+        """Zeros that the convolution adds at both ends itself, without a copy, and the first cell then wanted.
+
+        Where more are needed behind than before, it adds a stride more to both, and the first cell is one too many."""
+        before, after = self._padding(size)
+        return (before + self.stride[0], 1) if after > before else (before, 0)
 
 
 class MBConv(nn.Module):
@@ -74,8 +89,10 @@ class MBConv(nn.Module):
         self.residual = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
-        inner = x if self.expand is None else F.relu6(self.expand(x))
-        out = self.project(F.relu6(self.depthwise(inner)))
+        inner = self.depthwise.around(x) if self.depthwise.wrap else x
+        if self.expand is not None:
+            inner = F.relu6(self.expand(inner), inplace=True)
+        out = self.project(F.relu6(self.depthwise.inside(inner), inplace=True))
         return out + x if self.residual else out
 
 
@@ -140,7 +157,7 @@ class EfficientNetLite0(Trunk):
         self.channels = 1280
 
     def body(self, pictures: Tensor) -> Tensor:
-        x = F.relu6(self.stem((pictures - 127.0) / 128.0))
+        x = F.relu6(self.stem((pictures - 127.0) / 128.0), inplace=True)
         for block in self.blocks:
             x = block(x)
         return x
