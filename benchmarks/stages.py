@@ -54,7 +54,7 @@ def stages(film: Path, model_name: str, folder: str) -> dict[str, float]:
     timed("listen (sound net)", began)
 
     with VideoReader(film, info) as reader:
-        pictures = reader.analysis_pictures(settings.every)
+        pictures = reader.analysis_pictures(settings.every, *reversed(model.panorama))
         while True:
             began = time.perf_counter()
             batch = list(islice(pictures, BATCH))

@@ -43,6 +43,16 @@ def check_file(path: FilePath, source: FilePath | None = None, overwrite: bool =
         raise OutputError("exists already", name, "use -y to replace it")
 
 
+def check_folder(path: FilePath) -> None:
+    """Make a folder to work in, if there is none yet. Raises OutputError when that cannot be, or it is read-only."""
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"the folder cannot be made: {error.strerror or error}", path) from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise OutputError("the folder cannot be written to", path)
+
+
 def partial_name(path: FilePath, tag: str = "") -> Path:
     """A hidden name beside `path`, with its extension, for what is not complete yet; never too long."""
     at = Path(path)

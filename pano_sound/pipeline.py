@@ -32,7 +32,6 @@ log = logging.getLogger("pano_sound")
 Path = str | os.PathLike[str]
 Progress = Callable[[str, float, float], None]
 
-ROWS, COLUMNS = 480, 960
 BATCH = 4
 SOUND_BLOCK = 20.0
 # Seconds by which a film's end may differ from what a sound map or path was made for.
@@ -139,11 +138,12 @@ def _analyse(info: MediaInfo, settings: AnalyseSettings, progress: Progress) -> 
     times: list[float] = []
     responses, levels = [], []
     with VideoReader(info.path, info) as reader:
-        pictures = reader.analysis_pictures(settings.every, COLUMNS, ROWS)
+        height, width = model.panorama
+        pictures = reader.analysis_pictures(settings.every, width, height)
         while batch := list(islice(pictures, BATCH)):
             at = np.array([t for t, _ in batch])
             level = sound.level(at - info.start, settings.window)
-            response = np.zeros((len(at), ROWS // model.grid_stride, COLUMNS // model.grid_stride), dtype=np.float16)
+            response = np.zeros((len(at), height // model.grid_stride, width // model.grid_stride), dtype=np.float16)
             heard = level > SILENCE_DB
             if heard.any():
                 stack = np.stack([rgb.transpose(2, 0, 1) for (_, rgb), use in zip(batch, heard, strict=True) if use])

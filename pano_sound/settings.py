@@ -64,7 +64,7 @@ class AnalyseSettings(Settings):
         "base", "Weights: a name that `pano-sound models` lists, or a .safetensors file.", metavar="NAME|FILE"
     )
     every: float = option(
-        0.25,
+        0.5,
         "Seconds between analysed pictures; 0 analyses every frame, as the paper does.",
         minimum=0.0,
         maximum=10.0,

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from ..outputs import check_file
+from ..outputs import check_file, check_folder
 from .options import output_option, overwrite_option, verbosity, wrote
 
 R = TypeVar("R")
@@ -72,6 +72,7 @@ def command(
     if output.suffix != ".safetensors":
         raise click.UsageError(f"the weights are a .safetensors file, not {output.name!r}")
     check_file(output, None, overwrite)
+    check_folder(work)
     if quiet:
         os.environ["TQDM_DISABLE"] = "1"  # read by tqdm when it is first imported, which is below
     if recipe == "base":

@@ -111,6 +111,7 @@ class Boxed:
             "subjects": [
                 {"subject": subject, "mechanism": mechanism, **figures(o)}
                 for (subject, mechanism), o in self.subjects.items()
+                if np.isfinite(o).any()
             ],
         }
 
@@ -123,6 +124,8 @@ class Boxed:
     def __str__(self) -> str:
         def line(name: str, overlaps: NDArray[np.float64]) -> str:
             known = overlaps[np.isfinite(overlaps)]
+            if not len(known):
+                return f"{name:<42}drew no box"
             return f"{name:<42}{success(known)!s:<36}{100 * area_under_curve(known):8.1f}"
 
         lines = [f"{'cIoU at least 0.5, and AUC':<42}{'success':<36}{'AUC':>8}"]

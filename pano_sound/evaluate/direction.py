@@ -26,7 +26,6 @@ from ..sphere.convention import directions
 from ..sphere.geometry import angle_between, cell_areas, cell_directions, vector_mean
 from .embed import embed
 
-WIDTH, HEIGHT = 960, 480
 NEAR = 25.0  # degrees
 READ_OUTS = ("mean", "peak")
 
@@ -50,7 +49,7 @@ class Reading:
 class Scene:
     """One scene: pictures and what is true of them.
 
-    `times` (n,) s, `pictures` uint8 (n, 3, HEIGHT, WIDTH), `truth` unit vectors (n, 3)."""
+    `times` (n,) s, `pictures` uint8 (n, 3, *model.panorama), `truth` unit vectors (n, 3)."""
 
     name: str
     tier: str
@@ -73,6 +72,7 @@ def read_scenes(model: Localizer, data: Path, every: float = 1.0) -> list[Scene]
         rows[row["file"]].append(row)
     if len(rows) < 2:
         raise DataFileError("there are no two scenes", table_at, "each is answered to the sound of another one, too")
+    height, width = model.panorama
     scenes = []
     for name, known in rows.items():
         sound = SoundFeatures(model)
@@ -80,7 +80,7 @@ def read_scenes(model: Localizer, data: Path, every: float = 1.0) -> list[Scene]
             sound.add(block)
         sound.finish()
         with VideoReader(data / "pano" / name) as video:
-            taken = [(t - video.info.start, p.copy()) for t, p in video.analysis_pictures(every, WIDTH, HEIGHT)]
+            taken = [(t - video.info.start, p.copy()) for t, p in video.analysis_pictures(every, width, height)]
         times = np.array([t for t, _ in taken])
         at = np.array([float(row["t_s"]) for row in known])
         nearest = np.abs(at - times[:, None]).argmin(axis=1)
@@ -92,7 +92,7 @@ def read_scenes(model: Localizer, data: Path, every: float = 1.0) -> list[Scene]
 
 
 def maps(model: Localizer, pictures: torch.Tensor, batch: int = 4) -> torch.Tensor:
-    """Visual embeddings of panoramas (n, 3, HEIGHT, WIDTH) -> float32 (n, D, rows, columns)."""
+    """Visual embeddings of panoramas (n, 3, height, width) -> float32 (n, D, rows, columns)."""
     with torch.inference_mode():
         return torch.cat([model.visual(part, wrap=True) for part in pictures.split(batch)])
 
@@ -124,6 +124,7 @@ def evaluate(
     """
     rng = np.random.default_rng(seed)
     records: list[dict[str, float | str]] = []
+    width = model.panorama[1]
     for k, scene in enumerate(scenes):
         other = scenes[(k + 1 + int(rng.integers(len(scenes) - 1))) % len(scenes)]
         pooled = scene.sound.pooled(scene.times, reading.window)
@@ -134,9 +135,9 @@ def evaluate(
                 "none": bank.mean(dim=0, keepdim=True).expand(len(pooled), -1),
             }
         for _ in range(turns):
-            shift = int(rng.integers(WIDTH))
+            shift = int(rng.integers(width))
             v = maps(model, scene.pictures.roll(shift, dims=3))
-            angle = np.radians(360.0 * shift / WIDTH)  # to the right: clockwise from above
+            angle = np.radians(360.0 * shift / width)  # to the right: clockwise from above
             turn = np.array([[np.cos(angle), np.sin(angle), 0], [-np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
             truth = scene.truth @ turn.T
             for hearing, h in heard.items():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from ..datasets.labelled import Item, read_items, read_pairs
 from ..errors import DataFileError
 from ..localize.network import Localizer
 from .embed import embed, progress
-from .metrics import Share
+from .metrics import Share, as_json
 
 MANY = 30
 """Training sounds from which a label counts as well known."""
@@ -47,7 +47,7 @@ class Result:
 
     def as_json(self) -> dict[str, Any]:
         """Plain numbers."""
-        return asdict(self)
+        return as_json(self)
 
     def __str__(self) -> str:
         worst = sorted(self.by_label.items(), key=lambda pair: pair[1].value)
@@ -84,8 +84,7 @@ def responses(
             raw = (h @ F.normalize(v[0].flatten(1), dim=0)).numpy()
         best = raw.argmax(axis=1)
         peaks[:, k] = raw[np.arange(len(h)), best]
-        pixel = np.stack([best % columns, best // columns], axis=1) * model.grid_stride + 7.5
-        places[:, k] = pixel / PICTURE_SIZE
+        places[:, k] = (np.stack([best % columns, best // columns], axis=1) + 0.5) * model.grid_stride / PICTURE_SIZE
         unheard[k] = raw.mean(axis=0).max()
     return peaks, places, unheard
 

@@ -16,7 +16,8 @@ not say how its attention, which sums to 1 over 400 cells, meets a threshold of 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -59,9 +60,24 @@ class Share:
         low, high = binomtest(self.right, self.of).proportion_ci(0.95)
         return float(low), float(high)
 
+    def as_json(self) -> dict[str, Any]:
+        """Plain numbers; the share and its interval in 0..1."""
+        return {"share": self.value, "interval": self.interval(), "right": self.right, "of": self.of}
+
     def __str__(self) -> str:
         low, high = self.interval()
         return f"{100 * self.value:5.1f} %  [{100 * low:.1f}, {100 * high:.1f}]  of {self.of}"
+
+
+def as_json(result: Any) -> dict[str, Any]:
+    """A dataclass of shares, of tables of shares and of numbers as plain numbers."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: plain(each) for name, each in value.items()}
+        return value.as_json() if isinstance(value, Share) else value
+
+    return {f.name: plain(getattr(result, f.name)) for f in fields(result)}
 
 
 def box_map(boxes: Sequence[Box], height: int, width: int) -> NDArray[np.bool_]:

@@ -7,7 +7,7 @@ that the seam may cut one, and everything else in the panorama can be looked at 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,12 @@ from ..errors import DataFileError
 from ..localize.network import Localizer
 from .embed import embed, progress
 from .localization import draw_four, matching
-from .metrics import Share
+from .metrics import Share, as_json
 
-WIDTH, HEIGHT = 960, 480
 NARROWEST, WIDEST = 15.0, 40.0  # degrees
 UPRIGHT = 1.6  # a picture is not pasted higher than this times its width: none reaches far up or down
 Place = tuple[int, int, int, int]
-"""x, y of the upper left corner, width and height in pixels; x + width may pass WIDTH: the seam cuts it."""
+"""x, y of the upper left corner, width and height in pixels; x + width may pass the panorama's: the seam cuts it."""
 
 
 @dataclass
@@ -45,7 +44,7 @@ class Result:
 
     def as_json(self) -> dict[str, Any]:
         """Plain numbers."""
-        return asdict(self)
+        return as_json(self)
 
     def __str__(self) -> str:
         return "\n".join(
@@ -71,7 +70,8 @@ def pasted_pictures(model: Localizer, data: Path, draws: int = 500, seed: int = 
     stills = sorted((data / "stills").glob("*.jpg"))[3::4]  # the others are for training
     if not stills:
         raise DataFileError("there are no panoramas (at least four .jpg)", path=data / "stills")
-    panoramas = [read_picture(path, (WIDTH, HEIGHT)) for path in stills]
+    rows, columns = model.panorama
+    panoramas = [read_picture(path, (columns, rows)) for path in stills]
     sounds, pictures = matching(data, split)
     h = embed(model, [partial(read_sound, item.path) for item in sounds])
     unheard = h.mean(dim=0)
@@ -79,21 +79,21 @@ def pasted_pictures(model: Localizer, data: Path, draws: int = 500, seed: int = 
     result, areas = Result(), []
     for draw in progress(list(draw_four(sounds, pictures, read_pairs(data), draws, seed)), "panoramas"):
         panorama = panoramas[int(rng.integers(len(panoramas)))]
-        turned = np.roll(panorama, int(rng.integers(WIDTH)), axis=1)
+        turned = np.roll(panorama, int(rng.integers(columns)), axis=1)
         canvas, places = paste(turned, [read_picture(pictures[k].path) for k in draw.shown], rng)
         picture = torch.from_numpy(canvas).permute(2, 0, 1)[None]
         with torch.inference_mode():
             v = model.visual(picture, wrap=True)
             raw = model.respond(v, torch.stack([h[draw.sound], h[draw.another], unheard])).cpu().numpy()
-        where = np.stack([cells_of(place, *raw.shape[1:]) for place in places])
+        where = np.stack([cells_of(place, model.panorama, *raw.shape[1:]) for place in places])
         peaks = np.where(where, raw[:, None], -2.0).max(axis=(2, 3))  # (sounds, pictures)
         found = bool(where[0].ravel()[raw[0].argmax()])
         result.right.add(found)
-        if places[0][0] + places[0][2] > WIDTH:
+        if places[0][0] + places[0][2] > columns:
             result.at_seam.add(found)
         for share, row in zip((result.of_four, result.shuffled, result.picture_only), peaks, strict=True):
             share.add(int(row.argmax()) == 0)
-        areas.append(places[0][2] * places[0][3] / WIDTH / HEIGHT)
+        areas.append(places[0][2] * places[0][3] / rows / columns)
     result.covered = float(np.mean(areas)) if areas else float("nan")
     return result
 
@@ -104,26 +104,27 @@ def paste(
     """Paste pictures near the horizon, each in its share of the circle, then turn it all by a random angle.
 
     Args:
-        panorama: (HEIGHT, WIDTH, 3) RGB; pictures: RGB of any size. Neither is changed.
+        panorama: (rows, columns, 3) RGB; pictures: RGB of any size. Neither is changed.
 
     Returns:
         the panorama with them; where each is.
     """
     canvas, places = panorama.copy(), []
-    part, turn = WIDTH // len(pictures), int(rng.integers(WIDTH))
+    rows, columns = panorama.shape[:2]
+    part, turn = columns // len(pictures), int(rng.integers(columns))
     for slot, picture in zip(rng.permutation(len(pictures)), pictures, strict=True):
-        width = round(rng.uniform(NARROWEST, WIDEST) * WIDTH / 360)
+        width = round(rng.uniform(NARROWEST, WIDEST) * columns / 360)
         height = round(width * min(UPRIGHT, picture.shape[0] / picture.shape[1]))
         x = int(slot) * part + int(rng.integers(part - width))
-        y = int(np.clip(HEIGHT * rng.normal(0.52, 0.06) - height / 2, 0, HEIGHT - height))
+        y = int(np.clip(rows * rng.normal(0.52, 0.06) - height / 2, 0, rows - height))
         canvas[y : y + height, x : x + width] = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
-        places.append(((x + turn) % WIDTH, y, width, height))
+        places.append(((x + turn) % columns, y, width, height))
     return np.ascontiguousarray(np.roll(canvas, turn, axis=1)), places
 
 
-def cells_of(place: Place, rows: int, columns: int) -> NDArray[np.bool_]:
-    """Which cells of a map of the panorama have their middle in that place, (rows, columns)."""
+def cells_of(place: Place, panorama: tuple[int, int], rows: int, columns: int) -> NDArray[np.bool_]:
+    """Which cells of a map of the panorama, (rows, columns) of pixels, have their middle there: (rows, columns)."""
     x, y, width, height = place
-    across = ((np.arange(columns) + 0.5) * WIDTH / columns - x) % WIDTH < width
-    down = (np.arange(rows) + 0.5) * HEIGHT / rows - y
+    across = ((np.arange(columns) + 0.5) * panorama[1] / columns - x) % panorama[1] < width
+    down = (np.arange(rows) + 0.5) * panorama[0] / rows - y
     return np.outer((down >= 0) & (down < height), across)

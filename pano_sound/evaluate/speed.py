@@ -7,24 +7,19 @@ from collections.abc import Callable
 
 import torch
 
-from ..errors import ModelError
 from ..localize import weights
 
 
-def speed(model: str = "base", repeats: int = 10, height: int = 480, width: int = 960) -> dict[str, float]:
-    """Milliseconds per picture at stride 16 and 32, and per second of sound: the best of `repeats`, as the
-    machine may be busy with other things too. Also the number of threads and whether bfloat16 is used (0 or 1)."""
+def speed(model: str = "base", repeats: int = 10) -> dict[str, float]:
+    """Milliseconds per panorama, of the size that the model is made for, and per second of sound: the best of
+    `repeats`, as the machine may be busy with other things too. Also the number of threads, that size in pixels, and
+    whether bfloat16 is used (0 or 1)."""
+    network = weights.load(model)
+    height, width = network.panorama
     picture = torch.randint(0, 256, (1, 3, height, width), dtype=torch.uint8)
-    out: dict[str, float] = {"threads": torch.get_num_threads()}
-    for stride in (16, 32):
-        try:
-            network = weights.load(model, stride=stride)
-        except ModelError:
-            if stride == 16:
-                raise
-            continue  # not every trunk has the same weights at both strides
-        out["bfloat16"] = float(network.precision == torch.bfloat16)
-        out[f"ms per picture, stride {stride}"] = best(lambda: network.visual(picture, wrap=True), repeats)  # noqa: B023
+    out: dict[str, float] = {"threads": torch.get_num_threads(), "width": width, "height": height}
+    out["bfloat16"] = float(network.precision == torch.bfloat16)
+    out["ms per panorama"] = best(lambda: network.visual(picture, wrap=True), repeats)
     wave = torch.randn(30 * network.sound_rate) * 0.1
     out["ms per second of sound"] = best(lambda: network.sound_features(wave), repeats) / 30
     return {name: round(value, 2) for name, value in out.items()}

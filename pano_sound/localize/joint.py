@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,8 +14,10 @@ from .listener import RATE, Listener, MelListener
 # (kernel, stride, padding, max-pooling after it) of SoundNet's conv1 to conv5 at 16 kHz instead of 22,050 Hz: the
 # first kernel resampled, the first pooling 5 instead of 8, so that the last layers step every 0.32 s as the mel net.
 LAYERS = ((46, 2, 23, 5), (32, 2, 16, 8), (16, 2, 8, 1), (8, 2, 4, 1), (4, 2, 2, 4))
+FULL_SCALE = 256.0
+"""What SoundNet was trained on: waves in [-256, 256]."""
 LOUDNESS = 25.0
-"""Root mean square that waves are brought to (SoundNet was trained on waves in [-256, 256])."""
+"""Root mean square that waves are levelled to."""
 QUIET = 1e-4
 """What is quieter than this (-80 dBFS) is not made louder."""
 CELL, CELLS = 320, 101  # samples whose loudness is measured at once; how many of these are averaged: 2 s
@@ -31,16 +34,18 @@ def levelled(waves: Tensor) -> Tensor:
 
 
 class WaveListener(Listener):
-    """SoundNet's conv1 to conv5, BatchNorm folded in, over a levelled wave at 16 kHz: a vector each 0.32 s.
+    """SoundNet's conv1 to conv5, BatchNorm folded in, over a wave at 16 kHz: a vector each 0.32 s.
 
     Args:
         widths: channels of the five convolutions.
+        level: whether the wave is `levelled` first, or taken as it is.
     """
 
     rate = RATE
 
-    def __init__(self, widths: list[int]) -> None:
+    def __init__(self, widths: list[int], level: bool = True) -> None:
         super().__init__()
+        self.level = level
         inputs = [1, *widths]
         self.convolutions = nn.ModuleList(
             nn.Conv1d(inputs[i], inputs[i + 1], kernel, stride, padding)
@@ -55,7 +60,7 @@ class WaveListener(Listener):
             after += (pool - 1) * jump
             jump *= pool
         self.hop = jump
-        around = CELL * (CELLS // 2 + 2)
+        around = CELL * (CELLS // 2 + 2) if level else 0
         self.field = (before + around, after + around)
 
     def count(self, samples: int) -> int:
@@ -63,7 +68,7 @@ class WaveListener(Listener):
 
     def from_waves(self, waves: Tensor) -> Tensor:
         wanted = self.count(waves.shape[-1])
-        x = levelled(waves)
+        x = levelled(waves) if self.level else FULL_SCALE * waves
         x = F.pad(x, (0, (wanted + 1) * self.hop - x.shape[-1]))[:, None]
         for convolve, (*_, pool) in zip(self.convolutions, LAYERS, strict=True):
             x = F.relu(convolve(x))
@@ -72,32 +77,41 @@ class WaveListener(Listener):
         return x[..., :wanted].transpose(1, 2)
 
 
+PARTS: dict[str, type[Listener]] = {"mel": MelListener, "wave": WaveListener}
+
+
 class JointListener(Listener):
-    """Both sound nets at once, one vector of both each 0.32 s.
+    """Several sound nets at once, one vector of all of them each 0.32 s.
 
     Args:
-        mel: options of `MelListener`.
-        wave: options of `WaveListener`.
+        parts: of each net its name, 'mel' or 'wave', and the options of `MelListener` or `WaveListener`.
     """
 
     rate = RATE
 
-    def __init__(self, mel: dict[str, Any], wave: dict[str, Any]) -> None:
+    def __init__(self, parts: Sequence[Mapping[str, Any]]) -> None:
         super().__init__()
-        self.mel, self.wave = MelListener(**mel), WaveListener(**wave)
-        if self.mel.hop != self.wave.hop:
-            raise ValueError(f"the mel net must step every {self.wave.hop} samples, not {self.mel.hop}")
-        self.hop = self.mel.hop
-        self.features = self.mel.features + self.wave.features
-        # The wave net's vectors lie half a step later than the mel net's; with this much silence before, they agree.
-        self.lead = self.wave.middle - self.mel.middle
-        before, after = zip(self.mel.field, self.wave.field, strict=True)
-        self.field = (max(before[0], before[1] + self.lead), max(after[0], after[1] - self.lead))
+        nets = [PARTS[part["name"]](**{k: v for k, v in part.items() if k != "name"}) for part in parts]
+        self.hop = nets[0].hop
+        if any(net.hop != self.hop for net in nets):
+            raise ValueError(f"all nets must step every {self.hop} samples, not {[net.hop for net in nets]}")
+        self.features = sum(net.features for net in nets)
+        self.parts = nn.ModuleList(nets)
+        # A net whose vectors lie later than the earliest one's is given so much silence before that they agree.
+        middles = [net.middle for net in nets]
+        self.leads = [middle - min(middles) for middle in middles]
+        fields = [(net.field[0] + lead, net.field[1] - lead) for net, lead in zip(nets, self.leads, strict=True)]
+        self.field = (max(before for before, _ in fields), max(after for _, after in fields))
 
     def count(self, samples: int) -> int:
-        return self.mel.count(samples)
+        return self._net(0).count(samples)
+
+    def _net(self, i: int) -> Listener:
+        net = self.parts[i]
+        assert isinstance(net, Listener)
+        return net
 
     def from_waves(self, waves: Tensor) -> Tensor:
-        heard = self.mel.from_waves(waves)
-        felt = self.wave.from_waves(F.pad(waves, (self.lead, self.hop)))
-        return torch.cat([heard, felt[:, : heard.shape[1]]], dim=2)
+        wanted = self.count(waves.shape[-1])
+        padded = [F.pad(waves, (lead, self.hop)) if lead else waves for lead in self.leads]
+        return torch.cat([self._net(i).from_waves(wave)[:, :wanted] for i, wave in enumerate(padded)], dim=2)

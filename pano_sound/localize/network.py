@@ -22,17 +22,22 @@ from .trunks import EfficientNetLite0, TinyTrunk, Trunk
 from .vgg import VGG16
 
 BASE: dict[str, Any] = {
-    "trunk": {"name": "lite0", "stride": 16},
+    "trunk": {"name": "lite0"},
     "listener": {
         "name": "joint",
-        "mel": {
-            "widths": [24, 48, 96, 96, 192, 192, 384, 384, 384, 512, 512],
-            "strides": [2, 2, 1, 2, 1, 1, 1, 1, 2, 1],
-        },
-        "wave": {"widths": [16, 32, 64, 128, 256]},
+        "parts": [
+            {
+                "name": "mel",
+                "widths": [24, 48, 96, 96, 192, 192, 384, 384, 384, 512, 512],
+                "strides": [2, 2, 1, 2, 1, 1, 1, 1, 2, 1],
+            },
+            {"name": "wave", "widths": [16, 32, 64, 128, 256]},
+            {"name": "wave", "widths": [16, 32, 64, 128, 256], "level": False},
+        ],
     },
     "hidden": 1024,
     "embedding": 512,
+    "panorama": [960, 1920],
 }
 """The architecture of the `base` model."""
 
@@ -70,12 +75,14 @@ class Localizer(nn.Module):
         presence: steepness and middle of the logistic curve over a map's highest response (`SoundMap.confidence`);
             the default is what `base` learnt.
         mechanism: the attention that it was trained with, 1 or 2 (equations 2 and 3); z (equation 4) is taken with it.
+        panorama: rows and columns of pixels of the equirectangular pictures it is made for; the paper has 480x960.
 
     Attributes:
         config: the arguments, JSON-able; `Localizer(**config)` builds the same architecture.
         sound_rate: Hz that the sound net wants.
         sound_step: seconds from one sound feature to the next.
         grid_stride: pixels from one cell of the response map to the next.
+        panorama: (rows, columns) of pixels that equirectangular pictures are brought to before it sees them.
         precision: what the trunk computes in; float32, or bfloat16 where the processor has it (see `weights.load`).
     """
 
@@ -87,6 +94,7 @@ class Localizer(nn.Module):
         embedding: int = 512,
         presence: Sequence[float] = (11.86, 0.256),
         mechanism: int = 1,
+        panorama: Sequence[int] = (480, 960),
     ) -> None:
         super().__init__()
         if mechanism not in (1, 2):
@@ -97,9 +105,11 @@ class Localizer(nn.Module):
             "hidden": hidden,
             "embedding": embedding,
             "mechanism": mechanism,
+            "panorama": list(panorama),
         }
         self.set_presence(*presence)
         self.mechanism = mechanism
+        self.panorama: tuple[int, int] = (int(panorama[0]), int(panorama[1]))
         self.trunk = make_trunk(**trunk)
         self.listener = make_listener(**listener)
         self.precision = torch.float32

@@ -5,10 +5,9 @@ All take pictures of any size and can treat them as the unrolled sphere (`wrap=T
 then padded circularly left and right, so that the seam of an equirectangular picture is not a border.
 
 Where a cell looks. The strided convolutions of EfficientNet-Lite0 were trained with TensorFlow's 'SAME' padding
-(nothing on the left, one more on the right), which puts the centre of a stride-16 cell half a cell too far to the
-right and down. Padding says only where sampling begins, so `Conv` moves it by whole pixels with `shift`; with
-shifts (0, 0, 0, 1) in the four layers down to stride 16, cell i looks at pixel 16 i + 7, half a pixel off its centre.
-(A stride-32 cell then looks at pixel 32 i + 7, a quarter of a cell off.)
+(nothing on the left, one more on the right), which puts the centre of a cell half a cell too far to the right and down.
+Padding says only where sampling begins, so `Conv` moves it by whole pixels with `shift`; with a shift of 1 in the last
+of the five strided layers, cell i looks at pixel 32 i + 15, half a pixel off its centre.
 """
 
 from __future__ import annotations
@@ -60,12 +59,12 @@ class Conv(nn.Conv2d):
         """The convolution of what `around` gave, or of a picture with borders; zeros above and below."""
         above, top = self._zeros(x.shape[-2])
         left, first = (0, 0) if self.wrap else self._zeros(x.shape[-1])
-        y = F.conv2d(x, self.weight, self.bias, self.stride, (above, left), self.dilation, self.groups)
+        y = F.conv2d(x, self.weight, self.bias, self.stride, (above, left), 1, self.groups)
         return y[..., top:, first:]
 
     def _padding(self, size: int) -> tuple[int, int]:
         """Cells to add before and after `size` cells, so that ceil(size / stride) come out."""
-        stride, reach = self.stride[0], self.dilation[0] * (self.kernel_size[0] - 1)
+        stride, reach = self.stride[0], self.kernel_size[0] - 1
         before = reach // 2 if stride == 1 else (reach + 1 - stride) // 2 + self.shift
         return before, (-(-size // stride) - 1) * stride + reach + 1 - size - before
 
@@ -126,32 +125,20 @@ class Trunk(nn.Module):
 
 
 class EfficientNetLite0(Trunk):
-    """EfficientNet-Lite0 without its classifier, BatchNorm folded into the convolutions (ReLU6 throughout).
+    """EfficientNet-Lite0 without its classifier, BatchNorm folded into the convolutions (ReLU6 throughout)."""
 
-    Args:
-        stride: 32, or 16 by à trous: the last strided convolution does not stride, and the depthwise
-            convolutions after it are dilated by 2. The weights are the same; every second cell of the finer map
-            ([::2, ::2]) is the coarse map, except near the top and bottom.
-    """
+    stride = 32
 
-    def __init__(self, stride: int = 16) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        if stride not in (16, 32):
-            raise ValueError(f"stride must be 16 or 32, not {stride}")
-        self.stride = stride
         self.stem = Conv(3, 32, 3, 2)
         blocks: list[MBConv] = []
         channels, total = 32, 2
         for kernel, step, outputs, expansion, repeats in LITE0_STAGES:
             for i in range(repeats):
                 here = step if i == 0 else 1
-                blocks.append(MBConv(channels, outputs, kernel, here, expansion, shift=int(here == 2 and total >= 8)))
+                blocks.append(MBConv(channels, outputs, kernel, here, expansion, shift=int(here == 2 and total == 16)))
                 channels, total = outputs, total * here
-                if total == 32 and here == 1 and stride == 16:
-                    blocks[-1].depthwise.dilation = (2, 2)
-        if stride == 16:
-            last = next(block for block in blocks if block.depthwise.groups == 672 and block.depthwise.stride == (2, 2))
-            last.depthwise.stride = (1, 1)
         self.blocks = nn.ModuleList(blocks)
         self.head = Conv(320, 1280, 1)
         self.channels = 1280

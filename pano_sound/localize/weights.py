@@ -61,15 +61,12 @@ def find(model: str | os.PathLike[str]) -> Path:
     raise ModelError(f"no model is called {given!r}", hint=f"there are: {names}; or give a path to a {_SUFFIX} file")
 
 
-def load(
-    model: str | os.PathLike[str] = "base", device: str | torch.device | None = None, stride: int | None = None
-) -> Localizer:
+def load(model: str | os.PathLike[str] = "base", device: str | torch.device | None = None) -> Localizer:
     """Read a model, ready to use (eval mode, no gradients).
 
     Args:
         model: a name such as 'base', or a path to a .safetensors file.
         device: where to put it; None is the CPU.
-        stride: grid stride to use instead of the one it was saved with (16 or 32; the weights are the same).
 
     Raises:
         ModelError: missing, damaged, or of another format.
@@ -77,10 +74,7 @@ def load(
     path = find(model)
     metadata = read_metadata(path)
     try:
-        config = json.loads(metadata["config"])
-        if stride is not None:
-            config["trunk"]["stride"] = stride
-        network = build(config)
+        network = build(json.loads(metadata["config"]))
         state = load_file(path, device="cpu")
         network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:

@@ -15,20 +15,19 @@ from tqdm import tqdm
 from .. import __version__
 from ..datasets.examples import PICTURE_SIZE, read_picture
 from ..datasets.labelled import read_items, read_pairs, useful_pictures
-from ..errors import DataFileError
+from ..errors import DataFileError, PanoSoundError
 from ..localize import weights
 from ..localize.joint import JointListener
 from ..localize.network import BASE, Localizer
 from ..localize.soundmap import PEAK
 from ..localize.trunks import channels_last
+from ..outputs import written_whole
 from . import losses
-from .adapt import adapt
 from .caches import WaveCache, cached_maps
 from .distil import Crops, Teacher, distil
-from .lessons import COARSE, Lessons, SoundBank, make_scenes, scene_sources
+from .lessons import Lessons, SoundBank, make_scenes
 from .log import Log
 from .pretrained import lite0, soundnet_start
-from .scenes import Crowds
 
 
 @dataclass
@@ -36,8 +35,7 @@ class Recipe:
     """Everything that decides how training goes."""
 
     seed: int = 0
-    distil_steps: int = 4000
-    adapt_steps: int = 1000
+    distil_steps: int = 8500
     scenes: int = 1000
     steps: int = 1000
     rate: float = 1.5e-3
@@ -46,12 +44,13 @@ class Recipe:
     versions: int = 1
     weight_mosaic: float = 1.0
     weight_box: float = 1.0
+    weight_extent: float = 1.0
     weight_scene: float = 1.0
     weight_presence: float = 0.5
 
     def __post_init__(self) -> None:
         """Raises ValueError for what no training can follow."""
-        for name, least in (("distil_steps", 1), ("adapt_steps", 1), ("steps", 1), ("scenes", 1), ("mosaic", 2)):
+        for name, least in (("distil_steps", 1), ("steps", 1), ("scenes", 1), ("mosaic", 2)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {least} or more, not {getattr(self, name)}")
         for name in ("seed", "versions"):
@@ -98,6 +97,7 @@ class Head(nn.Module):
             "contrast": losses.contrast(scores, match, temperature),
             "mosaic": self.mosaic(raw, batch, pairs, recipe.mosaic, temperature, rng),
             "box": losses.place(own[boxed], batch["targets"][:pairs][boxed], temperature),
+            "extent": losses.extent(own[boxed], batch["targets"][:pairs][boxed]),
             "scene": losses.place(scene_own, scenes["targets"], temperature)
             + losses.inside(scene_own, scenes["targets"], temperature),
             "presence": losses.presence(
@@ -115,6 +115,7 @@ class Head(nn.Module):
             parts["contrast"]
             + recipe.weight_mosaic * parts["mosaic"]
             + recipe.weight_box * parts["box"]
+            + recipe.weight_extent * parts["extent"]
             + recipe.weight_scene * parts["scene"]
             + recipe.weight_presence * parts["presence"]
         )
@@ -150,7 +151,8 @@ def fit(head: Head, lessons: Lessons, recipe: Recipe, folder: Path, log: Log) ->
         head.load_state_dict(kept["head"])
         optimiser.load_state_dict(kept["optimiser"])
         start = int(kept["step"])
-    for step in tqdm(range(start, recipe.steps), "head", initial=start, total=recipe.steps):
+    log.rewind(start, stage="head")
+    for step in tqdm(range(start, recipe.steps), "head", initial=start, total=recipe.steps, disable=None):
         rng = np.random.default_rng((recipe.seed, step))
         torch.manual_seed(recipe.seed * 1_000_003 + step)
         for group in optimiser.param_groups:
@@ -159,14 +161,16 @@ def fit(head: Head, lessons: Lessons, recipe: Recipe, folder: Path, log: Log) ->
         head.model.hear.train()
         total, parts = head.loss(lessons.pairs(rng), lessons.scene_batch(rng, recipe.scenes_per_step), recipe, rng)
         optimiser.zero_grad(set_to_none=True)
+        if not torch.isfinite(total):
+            raise PanoSoundError(f"the loss is {float(total)} at step {step} of the head", hint="try a smaller rate")
         total.backward()
         optimiser.step()
         if step % 20 == 0 or step == recipe.steps - 1:
             log.write(stage="head", step=step, loss=float(total.detach()), temperature=head.model.temperature, **parts)
         if (step + 1) % 100 == 0 or step == recipe.steps - 1:
             state = {"head": head.state_dict(), "optimiser": optimiser.state_dict(), "step": step + 1}
-            torch.save(state, at.with_suffix(".part"))
-            at.with_suffix(".part").replace(at)
+            with written_whole(at) as file:
+                torch.save(state, file)
     head.eval()
 
 
@@ -194,17 +198,18 @@ def train(data: Path, out: Path, folder: Path, recipe: Recipe | None = None) -> 
     labels = [item.label for item in sounds] + [None] * len(films)
     chosen = [i for i in range(len(labels)) if i >= len(sounds) or sounds[i].split == "train"]
     model = Localizer(**BASE)
-    listener = model.listener
-    assert isinstance(listener, JointListener)
-    listener.wave.load_state_dict(soundnet_start())
+    student = JointListener(BASE["listener"]["parts"][:2])
+    student.parts[1].load_state_dict(soundnet_start())
     crops = Crops(waves, chosen, labels)
-    distil(listener, Teacher(data), crops, folder, recipe.distil_steps, seed=recipe.seed, log=log)
-    bank = SoundBank(listener, waves, sounds, folder, recipe.versions, recipe.seed)
+    distil(student, Teacher(data), crops, folder, recipe.distil_steps, seed=recipe.seed, log=log)
+    assert isinstance(model.listener, JointListener)
+    states = [*(part.state_dict() for part in student.parts), soundnet_start()]
+    for part, state in zip(model.listener.parts, states, strict=True):
+        part.load_state_dict(state)
+    bank = SoundBank(model.listener, waves, sounds, folder, recipe.versions, recipe.seed)
 
-    trunk = lite0(COARSE)
+    trunk = lite0()
     channels_last(trunk)
-    adapt(trunk, Crowds(*scene_sources(data, "train"), seed=recipe.seed), folder, recipe.adapt_steps, log=log)
-    trunk.set_wrap(False)
     model.trunk.load_state_dict(trunk.state_dict())
     size = (PICTURE_SIZE, PICTURE_SIZE)
     maps = cached_maps(folder, "pictures", len(pictures), lambda i: read_picture(pictures[i].path, size), trunk.body)

@@ -174,7 +174,7 @@ class Cached:
         bad: list[int] = []
         features = np.zeros((len(examples), model.listener.features), np.float32)
         heard: dict[int, int] = {}  # examples may share a sound
-        for i, example in enumerate(tqdm(examples, "sounds", leave=False)):
+        for i, example in enumerate(tqdm(examples, "sounds", leave=False, disable=None)):
             try:
                 first = heard.setdefault(id(example.sound), i)
                 known = first < i and first not in bad

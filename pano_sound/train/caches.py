@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from ..datasets.examples import read_sound
 from ..localize.listener import RATE
+from ..outputs import written_whole
 
 
 class WaveCache:
@@ -26,9 +27,11 @@ class WaveCache:
             folder.mkdir(parents=True, exist_ok=True)
             with ThreadPoolExecutor(2) as pool:
                 waves = pool.map(lambda path: np.clip(read_sound(path, RATE), -1, 1), paths)
-                parts = [np.rint(32767 * wave).astype(np.int16) for wave in tqdm(waves, "sounds", len(paths))]
+                waves = tqdm(waves, "sounds", len(paths), disable=None)
+                parts = [np.rint(32767 * wave).astype(np.int16) for wave in waves]
             np.save(at, np.concatenate(parts))
-            index.write_text(json.dumps([len(part) for part in parts]))
+            with written_whole(index, "w") as file:
+                json.dump([len(part) for part in parts], file)
         self.edges = np.concatenate([[0], np.cumsum(json.loads(index.read_text()))])
         self.samples = np.load(at, mmap_mode="r")
 
@@ -59,7 +62,7 @@ def cached_maps(
     store: NDArray[np.float16] | None = np.lib.format.open_memmap(at, mode="r+") if done else None
     if store is not None and len(store) < count:
         store = _longer(at, store, done, count)
-    with ThreadPoolExecutor(2) as pool, tqdm(total=count, initial=done, desc=name) as bar:
+    with ThreadPoolExecutor(2) as pool, tqdm(total=count, initial=done, desc=name, disable=None) as bar:
         for first, pictures in _ahead(pool, picture, range(done, count), batch):
             x = torch.from_numpy(pictures).permute(0, 3, 1, 2)  # channels last in memory
             with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):

@@ -19,9 +19,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from ..errors import DataFileError
-from ..localize.joint import JointListener
+from ..errors import DataFileError, PanoSoundError
+from ..localize.joint import JointListener, WaveListener
 from ..localize.listener import HOP, Listener, mel_bank, mel_magnitudes
+from ..outputs import written_whole
 from . import augment
 from .caches import WaveCache
 from .log import Log
@@ -140,17 +141,21 @@ def distil(
 ) -> JointListener:
     """Train the student in place. Goes on from `folder/student.pt` when that exists; writes it every 100 steps.
 
-    What was trained before (`student.wave`, from SoundNet) learns at a fifth of the rate, its first two layers not.
+    Args:
+        student: a mel net and a wave net. The wave net was trained before (SoundNet): it learns at a fifth of the rate,
+            its first two layers not at all.
     """
     torch.manual_seed(seed)
-    student.wave.convolutions[:2].requires_grad_(False)
+    wave = student.parts[1]
+    assert isinstance(wave, WaveListener)
+    wave.convolutions[:2].requires_grad_(False)
     waves, _ = crops.draw(256, np.random.default_rng(seed))
     e, s = teacher(waves)
     pupil = Pupil(student, e.shape[2], s.shape[2], len(crops.names))
     pupil.register_buffer("mean", e.flatten(0, 1).mean(0))
     pupil.register_buffer("spread", e.flatten(0, 1).std(0) + 0.05)
-    pretrained = [p for name, p in pupil.named_parameters() if name.startswith("student.wave.")]
-    fresh = [p for name, p in pupil.named_parameters() if not name.startswith("student.wave.")]
+    pretrained = [p for name, p in pupil.named_parameters() if name.startswith("student.parts.1.")]
+    fresh = [p for name, p in pupil.named_parameters() if not name.startswith("student.parts.1.")]
     rates = [{"params": fresh, "share": 1.0}, {"params": pretrained, "share": 0.2}]
     optimiser = torch.optim.AdamW(rates, lr=rate, weight_decay=0.02)
     at, start = folder / "student.pt", 0
@@ -159,6 +164,8 @@ def distil(
         pupil.load_state_dict(kept["pupil"])
         optimiser.load_state_dict(kept["optimiser"])
         start = int(kept["step"])
+    if log is not None:
+        log.rewind(start, stage="distil")
     pupil.train()
     for step in tqdm(range(start, steps), "distil", initial=start, total=steps, disable=None):
         rng, generator = np.random.default_rng((seed, step)), torch.Generator().manual_seed(seed * 1_000_003 + step)
@@ -175,6 +182,8 @@ def distil(
         heard = augment.far(augment.reverberate(waves, generator), generator)
         total, parts = pupil.loss(heard, (e - pupil.mean) / pupil.spread, s, wanted)
         optimiser.zero_grad(set_to_none=True)
+        if not torch.isfinite(total):
+            raise PanoSoundError(f"the loss is {float(total)} at step {step} of the distillation")
         total.backward()
         nn.utils.clip_grad_norm_(pupil.parameters(), 5.0)
         optimiser.step()
@@ -182,6 +191,6 @@ def distil(
             log.write(stage="distil", step=step, loss=float(total.detach()), **parts)
         if (step + 1) % 100 == 0 or step == steps - 1:
             state = {"pupil": pupil.state_dict(), "optimiser": optimiser.state_dict(), "step": step + 1}
-            torch.save(state, at.with_suffix(".part"))
-            at.with_suffix(".part").replace(at)
+            with written_whole(at) as file:
+                torch.save(state, file)
     return student.eval()

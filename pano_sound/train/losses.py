@@ -3,6 +3,7 @@
 contrast   the right sound for a picture and the right picture for a sound, of all in the batch
 place      equation 8 of the paper: attention should lie where it is known to sound
 inside     the same, without saying how it is spread over the thing
+extent     what is above the middle of the response's range should be the whole thing and nothing else
 presence   the raw response itself: high where the thing is that sounds, low for everything else, so that
            it can be used as a confidence (off-screen and ambient sounds are the negatives that count)
 """
@@ -51,6 +52,20 @@ def inside(raw: Tensor, target: Tensor, temperature: Tensor | float) -> Tensor:
     attention = torch.softmax(raw / temperature, dim=1)
     share = target / target.amax(dim=1, keepdim=True)
     return -torch.log((attention * share).sum(dim=1) + 1e-6).mean()
+
+
+def extent(raw: Tensor, target: Tensor, steepness: float = 10.0) -> Tensor:
+    """1 - a soft cIoU (equation 10) of what the response answers at τ = 0.5 once it is stretched to [0, 1].
+
+    Args:
+        raw: (n, cells) responses.
+        target: (n, cells) in [0, 1], how much of each cell the sounding thing covers.
+        steepness: of the logistic curve that stands for the threshold.
+    """
+    low, high = raw.amin(dim=1, keepdim=True), raw.amax(dim=1, keepdim=True)
+    answer = torch.sigmoid(steepness * ((raw - low) / (high - low + 1e-6) - 0.5))
+    hit, wrong = (answer * target).sum(dim=1), (answer * (1 - target)).sum(dim=1)
+    return 1 - (hit / (target.sum(dim=1) + wrong)).mean()
 
 
 def presence(scores: Tensor, match: Tensor, known: Tensor, steepness: Tensor | float, middle: Tensor | float) -> Tensor:

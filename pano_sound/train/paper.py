@@ -141,6 +141,8 @@ def fit(
     learning = [parameter for parameter in objective.parameters() if parameter.requires_grad]
     optimiser = torch.optim.Adam(learning, lr=recipe.rate)
     done = checkpoint.restore(objective, optimiser)
+    if curves is not None:
+        curves.rewind(done)
     shared = processes.shared(objective, idle=recipe.weight == 0)
     shared.train()
     quiet = not processes.first or not log.isEnabledFor(logging.WARNING)

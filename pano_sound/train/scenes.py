@@ -19,11 +19,13 @@ from torch import Tensor
 
 from ..datasets.examples import Box, read_picture
 from ..datasets.labelled import Item
+from ..localize.network import BASE
 from .caches import cached_maps
 
-WIDTH, HEIGHT = 960, 480
-MANY = 36  # things that are pasted into a crowd, as far as there is room
-IGNORED = -1
+HEIGHT, WIDTH = BASE["panorama"]
+MANY = 24  # things that are pasted into a crowd, as far as there is room
+SMALLEST, LARGEST = 64, 400  # pixels that a thing is high, and wide at least: 12 to 75°
+APART = 16  # pixels between two things
 Pixels = NDArray[np.uint8]
 _read = lru_cache(4096)(read_picture)  # about 1 GB
 
@@ -83,7 +85,7 @@ class SceneMaker:
             canvas = canvas[:, ::-1]
         canvas = canvas.astype(np.float32) * rng.uniform(0.7, 1.2)
         if rng.random() < 0.3:
-            canvas = cv2.GaussianBlur(canvas, (0, 0), rng.uniform(0.5, 2.0))
+            canvas = cv2.GaussianBlur(canvas, (0, 0), rng.uniform(1.0, 4.0))
         objects: list[Pasted] = []
         for label in self._labels(rng):
             placed = self._place(rng, label, objects)
@@ -91,7 +93,7 @@ class SceneMaker:
                 objects.append(placed[0])
                 _paste(canvas, *placed)
         if rng.random() < 0.3:
-            canvas = cv2.GaussianBlur(canvas, (0, 0), rng.uniform(0.4, 1.0))
+            canvas = cv2.GaussianBlur(canvas, (0, 0), rng.uniform(0.8, 2.0))
         turn = int(rng.integers(WIDTH))  # last, so that the seam may cut an object
         objects = [Pasted(o.label, *_turned(o, turn)) for o in objects]
         return Scene(np.roll(np.clip(canvas, 0, 255), turn, axis=1).astype(np.uint8), tuple(objects))
@@ -121,9 +123,9 @@ class SceneMaker:
         picture = _read(item.path)
         patch = picture if whole else cut_out(picture, item.box, rng)
         for _ in range(10):
-            height = float(np.exp(rng.uniform(np.log(32), np.log(200))))
+            height = float(np.exp(rng.uniform(np.log(SMALLEST), np.log(LARGEST))))
             width = height * patch.shape[1] / patch.shape[0]
-            if not 16 <= width <= 300:
+            if not SMALLEST <= width <= 1.5 * LARGEST:
                 continue
             size = (max(8, round(width)), max(8, round(height)))
             spot = self._spot(rng, *size, objects)
@@ -144,13 +146,13 @@ class SceneMaker:
         """Upper left corner for something of that size near the horizon, above or below nothing; None if taken."""
         x = rng.uniform(0, WIDTH - width)
         y = np.clip(HEIGHT * rng.normal(0.53, 0.07) - height / 2, 0, HEIGHT - height)
-        if any(x < o.x1 + 8 and o.x0 < x + width + 8 for o in objects):
+        if any(x < o.x1 + APART and o.x0 < x + width + APART for o in objects):
             return None
         return float(int(x)), float(int(y))
 
 
 class Crowds(SceneMaker):
-    """Panoramas with as many small pictures as fit; every label is drawn with equal chance."""
+    """Panoramas with as many small pictures as fit around the horizon; every label is drawn with equal chance."""
 
     def __init__(self, stills: Sequence[Path], pictures: Sequence[Item], seed: int) -> None:
         super().__init__(stills, pictures, sorted({item.label for item in pictures}), seed=seed)
@@ -161,25 +163,11 @@ class Crowds(SceneMaker):
     def _spot(
         self, rng: np.random.Generator, width: int, height: int, objects: Sequence[Pasted]
     ) -> tuple[float, float] | None:
-        top = HEIGHT // 20
-        x, y = int(rng.integers(WIDTH - width)), int(rng.integers(top, HEIGHT - top - height))
+        x = int(rng.integers(WIDTH - width))
+        y = int(np.clip(HEIGHT * rng.normal(0.52, 0.12) - height / 2, 0, HEIGHT - height))
         if any(x < o.x1 and o.x0 < x + width and y < o.y1 and o.y0 < y + height for o in objects):
             return None
         return float(x), float(y)
-
-    def targets(self, things: Sequence[Pasted], stride: int) -> NDArray[np.int64]:
-        """(rows, columns): number of the label that covers most of each cell, len(labels) for none of them.
-
-        Cells that a thing covers in part are IGNORED unless it is the only one it covers so much.
-        """
-        rows, columns = HEIGHT // stride, WIDTH // stride
-        out: NDArray[np.int64] = np.full((rows, columns), len(self.sounding), np.int64)
-        for thing in things:
-            covered = cells(thing, rows, columns, stride)
-            enough = covered >= min(0.5, 0.8 * float(covered.max()))
-            out[(covered > 0) & ~enough & (out == len(self.sounding))] = IGNORED
-            out[enough] = self.sounding.index(thing.label)
-        return out
 
 
 def scene_maps(
@@ -221,7 +209,7 @@ def opacity(pixels: NDArray, boxed: bool, rng: np.random.Generator) -> NDArray[n
     if boxed and np.median(border.min(axis=1)) > 235 and rng.random() < 0.8:
         shown = (pixels.min(axis=2) < 238).astype(np.uint8)
         shown = cv2.morphologyEx(shown, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8), iterations=2)
-        alpha = cv2.GaussianBlur(shown.astype(np.float32), (0, 0), 0.7)
+        alpha = cv2.GaussianBlur(shown.astype(np.float32), (0, 0), 1.0)
     else:
         y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
         power = 2.0 if rng.random() < 0.5 else 8.0  # an ellipse, or nearly a rectangle
@@ -233,10 +221,10 @@ def opacity(pixels: NDArray, boxed: bool, rng: np.random.Generator) -> NDArray[n
 def cells(thing: Pasted, rows: int, columns: int, stride: int) -> NDArray[np.float32]:
     """Share of each cell that an object covers, (rows, columns) in [0, 1]; columns wrap round.
 
-    A cell is the square of `stride` pixels around the pixel that it looks at (`trunks.py`: stride * i + 7)."""
+    Cell i spans the pixels from stride * i on."""
 
     def cover(first: float, last: float, count: int, period: int | None) -> NDArray[np.float64]:
-        begin = np.arange(count) * stride + 7.5 - stride / 2
+        begin = np.arange(count) * stride
         total = np.zeros(count)
         for shift in (0,) if period is None else (-period, 0, period):
             total += np.clip(np.minimum(begin + stride, last + shift) - np.maximum(begin, first + shift), 0, None)

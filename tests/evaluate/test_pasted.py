@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from pano_sound.errors import DataFileError
-from pano_sound.evaluate.pasted import HEIGHT, WIDTH, cells_of, paste, pasted_pictures
+from pano_sound.evaluate.pasted import cells_of, paste, pasted_pictures
+
+HEIGHT, WIDTH = 480, 960
 
 
 def test_pictures_are_where_it_says() -> None:
@@ -28,7 +30,7 @@ def test_pictures_are_where_it_says() -> None:
 
 
 def test_cells_of_a_place_across_the_seam() -> None:
-    cells = cells_of((WIDTH - 32, 240, 64, 32), 30, 60)
+    cells = cells_of((WIDTH - 32, 240, 64, 32), (HEIGHT, WIDTH), 30, 60)
     assert np.argwhere(cells).tolist() == [[15, 0], [15, 1], [15, 58], [15, 59], [16, 0], [16, 1], [16, 58], [16, 59]]
 
 

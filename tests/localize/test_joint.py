@@ -11,26 +11,29 @@ from pano_sound.localize.network import Localizer
 from pano_sound.localize.windows import SoundFeatures
 from pano_sound.train.pretrained import resampled
 
-MEL = {"widths": [4, 8, 8, 8, 16], "strides": [2, 2, 2, 2]}
-WAVE = {"widths": [4, 4, 8, 8, 16]}
+PARTS = [
+    {"name": "mel", "widths": [4, 8, 8, 8, 16], "strides": [2, 2, 2, 2]},
+    {"name": "wave", "widths": [4, 4, 8, 8, 16]},
+    {"name": "wave", "widths": [4, 4, 8, 8, 16], "level": False},
+]
 
 
 @pytest.fixture
 def listener() -> JointListener:
     torch.manual_seed(0)
-    return JointListener(MEL, WAVE).eval()
+    return JointListener(PARTS).eval()
 
 
 @pytest.mark.parametrize("samples", [1, 400, 5119, 5120, 5121, 16_000, 100_000])
-def test_one_vector_of_both_each_step(listener: JointListener, samples: int) -> None:
+def test_one_vector_of_all_each_step(listener: JointListener, samples: int) -> None:
     with torch.inference_mode():
         features = listener(0.1 * torch.randn(samples))
-    assert features.shape == (listener.count(samples), 32)
+    assert features.shape == (listener.count(samples), 48)
     assert torch.isfinite(features).all()
 
 
-def test_both_look_at_the_same_moment(listener: JointListener) -> None:
-    """A click moves the vectors around it in both halves, the same ones."""
+def test_all_look_at_the_same_moment(listener: JointListener) -> None:
+    """A click moves the vectors around it in all parts, the same ones."""
     silence = 0.05 * torch.randn(1, 30 * listener.hop)
     clicked = silence.clone()
     at = 15 * listener.hop + 200
@@ -38,8 +41,8 @@ def test_both_look_at_the_same_moment(listener: JointListener) -> None:
     with torch.inference_mode():
         change = (listener.from_waves(clicked) - listener.from_waves(silence)).abs()[0]
     steps = torch.arange(30.0)
-    for half in (change[:, :16], change[:, 16:]):
-        weight = half.mean(1) * ((steps - 15).abs() <= 3)
+    for part in change.split(16, dim=1):
+        weight = part.mean(1) * ((steps - 15).abs() <= 3)
         assert float((weight * steps).sum() / weight.sum()) == pytest.approx(15.0, abs=0.5)
 
 
@@ -56,7 +59,7 @@ def test_what_a_vector_depends_on(listener: JointListener) -> None:
 
 def test_blocks_are_as_good_as_the_whole(listener: JointListener) -> None:
     torch.manual_seed(0)
-    model = Localizer({"name": "tiny"}, {"name": "joint", "mel": MEL, "wave": WAVE}, 8, 8).eval()
+    model = Localizer({"name": "tiny"}, {"name": "joint", "parts": PARTS}, 8, 8).eval()
     wave = (0.1 * np.random.default_rng(0).standard_normal(80 * 16_000)).astype(np.float32)
     parts = SoundFeatures(model)
     for block in np.split(wave, [7_001, 500_000, 900_123]):

@@ -32,6 +32,17 @@ def test_place_is_equation_8() -> None:
     assert float(losses.place(raw, torch.tensor([[1.0, 1.0]]), 1.0)) == pytest.approx(both)
 
 
+def test_extent_is_the_soft_ciou_of_the_upper_half_of_the_range() -> None:
+    target = torch.tensor([[1.0, 1.0, 0.0, 0.0]])
+    exact = torch.tensor([[0.5, 0.5, -0.1, -0.1]])
+    assert float(losses.extent(exact, target, 50.0)) == pytest.approx(0.0, abs=1e-3)
+    assert float(losses.extent(7 * exact - 3, target, 50.0)) == pytest.approx(0.0, abs=1e-3)  # only the range counts
+    too_large = torch.tensor([[0.5, 0.5, 0.4, -0.1]])  # two right cells, one wrong one: 2 / 3
+    assert float(losses.extent(too_large, target, 50.0)) == pytest.approx(1 / 3, abs=1e-3)
+    elsewhere = torch.tensor([[-0.1, -0.1, 0.5, 0.5]])
+    assert float(losses.extent(elsewhere, target, 50.0)) == pytest.approx(1.0, abs=1e-3)
+
+
 def test_inside_does_not_care_where_inside() -> None:
     raw = torch.tensor([[9.0, -9.0, -9.0, -9.0]])
     target = torch.tensor([[1.0, 1.0, 1.0, 0.0]])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pano_sound.datasets.labelled import Item
-from pano_sound.train.scenes import HEIGHT, WIDTH, Pasted, SceneMaker, cells
+from pano_sound.train.scenes import HEIGHT, WIDTH, Crowds, Pasted, SceneMaker, cells
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +49,23 @@ def test_things_are_where_the_labels_say(maker: SceneMaker) -> None:
 
 
 def test_cells_of_a_thing_across_the_seam() -> None:
-    # Stride 32, a cell is the 32 pixels around pixel 32 i + 7: from 32 i - 8.5 to 32 i + 23.5.
-    covered = cells(Pasted("", 950.0, 55.5, 983.5, 87.5), 15, 30, 32)
-    assert covered[2].sum() == pytest.approx((983.5 - 950.0) / 32, abs=1e-5)
-    assert covered[2, 0] == pytest.approx(1.0)  # 951.5 … 983.5 is cell 0, seen once round
-    assert covered[2, 29] == pytest.approx(1.5 / 32)
+    covered = cells(Pasted("", WIDTH - 1.5, 64.0, WIDTH + 32.0, 96.0), 30, 60, 32)
+    assert covered[2].sum() == pytest.approx(33.5 / 32, abs=1e-5)
+    assert covered[2, 0] == pytest.approx(1.0)
+    assert covered[2, 59] == pytest.approx(1.5 / 32)
     assert covered[[0, 1, 3, 4]].sum() == 0
+
+
+def test_crowds_are_many_and_apart(maker: SceneMaker) -> None:
+    items = [item for group in maker.by_label.values() for item in group]
+    crowds = Crowds([], items, seed=3)
+    crowds.stills = maker.stills
+    counts = []
+    for i in range(5):
+        scene = crowds.make(i)
+        counts.append(len(scene.objects))
+        covered = np.zeros((HEIGHT, WIDTH), int)
+        for thing in scene.objects:
+            covered[int(thing.y0) : int(thing.y1), np.arange(int(thing.x0), int(thing.x1)) % WIDTH] += 1
+        assert covered.max() == 1
+    assert min(counts) > 8
