@@ -27,7 +27,8 @@ from ..sphere.geometry import angle_between, cell_areas, cell_directions, vector
 from .embed import embed
 
 NEAR = 25.0  # degrees
-READ_OUTS = ("mean", "peak")
+READ_OUTS = ("mean", "peak", "glimpse")
+GLIMPSE = 65.5 / 2  # degrees: a round view as wide as AUTOCAM's
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,11 @@ def maps(model: Localizer, pictures: torch.Tensor, batch: int = 4) -> torch.Tens
 
 
 def read_out(raw: NDArray[np.float32], scene: Scene, reading: Reading, temperature: float) -> dict[str, NDArray]:
-    """Raw responses (n, rows, columns) -> unit vectors (n, 3): the spherical mean of the attention, and its peak."""
+    """Raw responses (n, rows, columns) -> unit vectors (n, 3).
+
+    Of the attention: its spherical mean, its peak, and the middle of the round view (GLIMPSE around it) that holds most
+    of it, which is what the camera goes by.
+    """
     near = np.abs(scene.times[:, None] - scene.times) <= reading.smooth / 2
     smooth = np.stack([raw[row].mean(axis=0) for row in near])
     rows, columns = raw.shape[1:]
@@ -106,7 +111,12 @@ def read_out(raw: NDArray[np.float32], scene: Scene, reading: Reading, temperatu
     flat = smooth.reshape(len(raw), -1) / (reading.sharpness or temperature)
     weights = np.exp(flat - flat.max(axis=1, keepdims=True)) * areas
     high = np.where(areas > areas.max() * np.cos(np.radians(65)), flat, -np.inf)
-    return {"mean": vector_mean(cells, weights)[0], "peak": cells[high.argmax(axis=1)]}
+    held = weights @ (cells @ cells.T >= np.cos(np.radians(GLIMPSE)))
+    return {
+        "mean": vector_mean(cells, weights)[0],
+        "peak": cells[high.argmax(axis=1)],
+        "glimpse": cells[held.argmax(axis=1)],
+    }
 
 
 def evaluate(
