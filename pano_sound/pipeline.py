@@ -23,7 +23,7 @@ from .media.probe import MediaInfo, probe, require_pannable
 from .media.reader import Picture, VideoReader
 from .media.sound import SoundReader
 from .media.writer import VideoWriter
-from .settings import AnalyseSettings, PlanSettings, RenderSettings, Settings
+from .settings import AnalyseSettings, InputSettings, PlanSettings, RenderSettings, Settings
 from .show.overlay import Overlay
 from .sphere.view import Planes, View, render_planes
 
@@ -42,12 +42,12 @@ RARELY = 0.1
 
 
 def analyse(src: Path, *, progress: Progress | None = None, **options: Any) -> SoundMap:
-    """Where `src` sounds, over time. Options: AnalyseSettings.
+    """Where `src` sounds, over time. Options: InputSettings and AnalyseSettings.
 
     Raises InputError, UnsupportedInputError, ModelError; ValueError or TypeError for options.
     """
-    (settings,) = _settings(options, AnalyseSettings)
-    info = _pannable(src)
+    reading, settings = _settings(options, InputSettings, AnalyseSettings)
+    info = _pannable(src, reading)
     return _analyse(info, settings, progress or _silent)
 
 
@@ -66,13 +66,15 @@ def render(
     progress: Progress | None = None,
     **options: Any,
 ) -> None:
-    """Write `dst`: `src` seen along `path`, from the original pixels, with its sound. Options: RenderSettings.
+    """Write `dst`: `src` seen along `path`, from the original pixels, with its sound.
+
+    Options: InputSettings and RenderSettings.
 
     Raises InputError, UnsupportedInputError, OutputError; ValueError or TypeError for options.
     """
-    (settings,) = _settings(options, RenderSettings)
+    reading, settings = _settings(options, InputSettings, RenderSettings)
     check_output(dst, src, overwrite)
-    info = _pannable(src)
+    info = _pannable(src, reading)
     _check_belongs(path.source, info, "camera path")
     _render(info, path, dst, settings, overwrite, progress or _silent)
 
@@ -82,11 +84,12 @@ def pan(
 ) -> CameraPath:
     """Write `dst`: an ordinary video of `src` that looks where the sound comes from; returns the path taken.
 
-    Options: AnalyseSettings, PlanSettings and RenderSettings. Raises what `analyse` and `render` raise.
+    Options: InputSettings, AnalyseSettings, PlanSettings and RenderSettings. Raises what `analyse` and `render` raise.
     """
-    analysing, planning, rendering = _settings(options, AnalyseSettings, PlanSettings, RenderSettings)
+    kinds = (InputSettings, AnalyseSettings, PlanSettings, RenderSettings)
+    reading, analysing, planning, rendering = _settings(options, *kinds)
     check_output(dst, src, overwrite)
-    info = _pannable(src)
+    info = _pannable(src, reading)
     path = plan_path(_analyse(info, analysing, progress or _silent), planning)
     _render(info, path, dst, rendering, overwrite, progress or _silent)
     return path
@@ -103,11 +106,11 @@ def overlay(
 ) -> None:
     """Write `dst`: the 360° video `src` with its saliency drawn over it, sound kept, tagged as 360°.
 
-    Options: RenderSettings. Raises what `render` raises.
+    Options: InputSettings and RenderSettings. Raises what `render` raises.
     """
-    (settings,) = _settings(options, RenderSettings)
+    reading, settings = _settings(options, InputSettings, RenderSettings)
     check_output(dst, src, overwrite, spherical=True)
-    info = _pannable(src)
+    info = _pannable(src, reading)
     _check_belongs(soundmap.source, info, "sound map")
     width, height = (side // 2 * 2 for side in info.eye)
     draw = Overlay(soundmap, width, height)
@@ -237,9 +240,11 @@ def _check_belongs(source: dict[str, Any], info: MediaInfo, what: str) -> None:
         log.warning("%s: the %s was made for a film that ends at %.1f s, not this one", info.path, what, end)
 
 
-def _pannable(src: Path) -> MediaInfo:
-    info = probe(src)
+def _pannable(src: Path, reading: InputSettings) -> MediaInfo:
+    info = probe(src, reading.audio_track, reading.ambisonics)
     require_pannable(info)
+    if info.audio and info.audio.channels == 4 and not info.audio.ambisonic and reading.ambisonics is None:
+        log.warning("%s: four channels without an ambisonics tag are taken as plain sound (see --ambisonics)", src)
     return info
 
 

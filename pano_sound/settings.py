@@ -57,6 +57,25 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class InputSettings(Settings):
+    """What of the film is read, and how what it does not say is to be understood."""
+
+    audio_track: int = option(
+        None,
+        "Sound track to listen to and to keep, counted from 1. By default the film's main one.",
+        minimum=1,
+        kind=int,
+    )
+    ambisonics: str = option(
+        None,
+        "What the sound's first four channels are: 'ambix' (W, Y, Z, X), 'fuma' (W, X, Y, Z) or 'none' (plain "
+        "channels). By default as the film's tags say.",
+        choices=("ambix", "fuma", "none"),
+        kind=str,
+    )
+
+
+@dataclass(frozen=True)
 class AnalyseSettings(Settings):
     """How the film is listened to and looked at (footage -> sound map)."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ..outputs import check_file
-from ..settings import AnalyseSettings
+from ..settings import AnalyseSettings, InputSettings
 from .options import (
     Progress,
     json_option,
@@ -26,6 +26,7 @@ from .options import (
 @source_argument
 @output_option("The sound map to write; default: INPUT's name with .soundmap.npz, in this folder.", required=False)
 @overwrite_option
+@settings_options(InputSettings)
 @settings_options(AnalyseSettings)
 @json_option
 @verbosity

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ..settings import AnalyseSettings, PlanSettings, RenderSettings
+from ..settings import AnalyseSettings, InputSettings, PlanSettings, RenderSettings
 from .options import (
     Progress,
     json_option,
@@ -25,6 +25,7 @@ from .options import (
 @source_argument
 @output_option("The video to write: .mp4, .mov, .m4v or .mkv.")
 @overwrite_option
+@settings_options(InputSettings)
 @settings_options(AnalyseSettings)
 @settings_options(PlanSettings)
 @settings_options(RenderSettings)

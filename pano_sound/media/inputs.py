@@ -39,6 +39,7 @@ class Source:
 
     `shift` (s) is what to subtract from every time stamp: 0, but for MPEG streams, whose clocks start
     anywhere.
+    `tracks`: all its sound tracks.
     `damaged` counts the packets that could not be read or decoded and were skipped.
     """
 
@@ -47,6 +48,7 @@ class Source:
     video: Any | None
     audio: Any | None
     shift: Fraction
+    tracks: list[Any] = field(default_factory=list)
     damaged: int = field(default=0)
 
     def __enter__(self) -> Source:
@@ -92,11 +94,14 @@ def fraction(value: Any) -> Fraction | None:
     return Fraction(value.numerator, value.denominator) if value else None
 
 
-def open_source(path: str | os.PathLike[str]) -> Source:
+def open_source(path: str | os.PathLike[str], audio_track: int | None = None) -> Source:
     """Open a media file for reading.
 
+    Args:
+        audio_track: its sound track to be read, counted from 1; None: the main one.
+
     Raises:
-        InputError: the file is missing, a folder, empty, unreadable, or not media.
+        InputError: the file is missing, a folder, empty, unreadable, or not media; it has no such track.
     """
     name = os.fspath(path)
     try:
@@ -129,7 +134,32 @@ def open_source(path: str | os.PathLike[str]) -> Source:
         shift = Fraction(container.start_time, av.time_base)
     pictures = [s for s in container.streams.video if not _is_cover(s) and s.codec_context is not None]
     sounds = [s for s in container.streams.audio if s.codec_context is not None]
-    return Source(name, container, _pick(container, pictures), _pick(container, sounds), shift)
+    for s in sounds:
+        _settle_layout(s.codec_context)
+    tracks = list(container.streams.audio)
+    if audio_track is None:
+        sound = _pick(container, sounds)
+    elif audio_track <= len(tracks) and tracks[audio_track - 1] in sounds:
+        sound = tracks[audio_track - 1]
+    else:
+        container.close()
+        what = "cannot be decoded" if audio_track <= len(tracks) else "is not there"
+        raise InputError(f"sound track {audio_track} {what}", name, f"it has {len(tracks)}, counted from 1")
+    return Source(name, container, _pick(container, pictures), sound, shift, tracks)
+
+
+def _settle_layout(context: Any) -> None:
+    """Give a decoder that is not open yet an equal layout that owns no memory, before anything else reads it.
+
+    PyAV copies layouts without what they point to and frees that with each copy: with a layout of FFmpeg's
+    custom order, as some mov files have, it crashes.
+    """
+    layout = context.layout
+    name = f"{layout.nb_channels} channels" if "channels (" in layout.name else layout.name
+    try:
+        context.layout = name
+    except ValueError:
+        context.layout = f"{layout.nb_channels} channels"
 
 
 def _is_cover(stream: Any) -> bool:

@@ -9,12 +9,12 @@ from fractions import Fraction
 from typing import Any
 
 from ..errors import InputError, UnsupportedInputError
+from .ambisonics import Ambisonics, ambisonics_of
 from .inputs import Source, fraction, open_source
 from .spherical import Spherical, read_side_data
 
 _SMALLEST_WIDTH = 64
 _TOLERANCE = 0.02
-_FOUR_CHANNEL_LAYOUTS = ("4 channels", "quad", "4.0", "quad(side)")
 
 _NOT_EQUIRECTANGULAR = {
     "cubemap": "the picture is a cubemap",
@@ -49,13 +49,21 @@ class VideoInfo:
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """The sound track. `rate` in Hz; `ambisonic`: first-order ACN/SN3D (W, Y, Z, X), channel 0 is W."""
+    """The sound track that is used.
+
+    track: its number among the file's sound tracks, from 1; `tracks`: how many there are.
+    rate: samples per second.
+    layout: FFmpeg's name for what its channels are.
+    ambisonic: where in them a sound field is; None for plain channels.
+    """
 
     codec: str
     rate: int
     channels: int
     layout: str
-    ambisonic: bool
+    track: int
+    tracks: int
+    ambisonic: Ambisonics | None
 
 
 @dataclass(frozen=True)
@@ -144,13 +152,18 @@ def require_pannable(info: MediaInfo) -> None:
         raise UnsupportedInputError(info.problem, info.path)
 
 
-def probe(path: str | os.PathLike[str]) -> MediaInfo:
+def probe(path: str | os.PathLike[str], audio_track: int | None = None, ambisonics: str | None = None) -> MediaInfo:
     """Open a file, decode its first frame, and say what is in it.
 
+    Args:
+        audio_track: the sound track to use, from 1; None: the main one.
+        ambisonics: 'ambix', 'fuma' or 'none', where the user knows better than the tags.
+
     Raises:
+        UnsupportedInputError: `ambisonics` of fewer than four channels.
         InputError: the file is missing, a folder, empty, not media, or so damaged that no frame decodes.
     """
-    with open_source(path) as source:
+    with open_source(path, audio_track) as source:
         if source.video is None and source.audio is None:
             raise InputError("holds neither pictures nor sound", source.path)
         video, spherical, start = None, Spherical(), 0.0
@@ -165,7 +178,7 @@ def probe(path: str | os.PathLike[str]) -> MediaInfo:
             ticks = 0 if frame.pts is None else frame.pts - source.ticks(source.video)
             start = float(ticks * video.time_base)
             duration = _video_duration(source, start)
-        audio = None if source.audio is None else _audio_info(source.audio, video, spherical)
+        audio = None if source.audio is None else _audio_info(source, ambisonics)
         return MediaInfo(
             path=source.path,
             container=source.container.format.name,
@@ -194,12 +207,13 @@ def _video_info(stream: Any, frame: Any) -> VideoInfo:
     )
 
 
-def _audio_info(stream: Any, video: VideoInfo | None, spherical: Spherical) -> AudioInfo:
+def _audio_info(source: Source, ambisonics: str | None) -> AudioInfo:
+    stream: Any = source.audio
     context = stream.codec_context
     layout, channels = context.layout.name, context.layout.nb_channels
-    is_360 = video is not None and (spherical.projection is not None or _looks_spherical(video, spherical.stereo))
-    ambisonic = layout == "ambisonic 1" or (is_360 and channels == 4 and layout in _FOUR_CHANNEL_LAYOUTS)
-    return AudioInfo(context.name, context.sample_rate or 0, channels, layout, ambisonic)
+    kind = ambisonics_of(source.path, source.container.format.name, stream.id, layout, channels, ambisonics)
+    track = source.tracks.index(stream) + 1
+    return AudioInfo(context.name, context.sample_rate or 0, channels, layout, track, len(source.tracks), kind)
 
 
 def _seconds(ticks: int | None, time_base: Fraction) -> float:

@@ -141,23 +141,20 @@ def _tagged_picture_entry(content: bytes) -> bytes:
     return fields + b"".join(boxes[:first]) + _v2_boxes() + b"".join(boxes[first:])
 
 
-def _tagged_sound_entry(content: bytes) -> bytes:
+def _tagged_sound_entry(content: bytes, sa3d: bytes) -> bytes:
     (version,) = struct.unpack_from(">H", content, 8)
-    (channels,) = struct.unpack_from(">H", content, 16)
-    if channels != 4 or version not in _SOUND_ENTRY_FIELDS:
+    if version not in _SOUND_ENTRY_FIELDS:
         return content
     fields = _SOUND_ENTRY_FIELDS[version]
     kept = [box(k, c) for k, c in children(content[fields:]) if k != b"SA3D"]
-    # Version 0, periphonic, order 1, ACN, SN3D, four channels in their order.
-    sa3d = box(b"SA3D", struct.pack(">BBIBBI4I", 0, 0, 1, 0, 0, 4, 0, 1, 2, 3))
-    return content[:fields] + b"".join(kept) + sa3d
+    return content[:fields] + b"".join(kept) + box(b"SA3D", sa3d)
 
 
-def _tagged_trak(content: bytes, ambisonic: bool) -> bytes:
+def _tagged_trak(content: bytes, sa3d: bytes | None) -> bytes:
     parts = dict(children(content))
     handler = dict(children(parts.get(b"mdia", b""))).get(b"hdlr", b"")[8:12]
-    if handler == b"soun" and ambisonic:
-        return _with_sample_entries(content, _tagged_sound_entry)
+    if handler == b"soun" and sa3d is not None:
+        return _with_sample_entries(content, lambda entry: _tagged_sound_entry(entry, sa3d))
     if handler != b"vide":
         return content
     tagged = _with_sample_entries(content, _tagged_picture_entry)
@@ -219,11 +216,11 @@ def _copy(source: BinaryIO, target: BinaryIO, start: int, end: int) -> None:
         left -= len(piece)
 
 
-def tag_mp4(path: str | os.PathLike[str], ambisonic: bool = False) -> None:
+def tag_mp4(path: str | os.PathLike[str], sa3d: bytes | None = None) -> None:
     """Mark the video of an mp4/mov file as a full mono equirectangular sphere, replacing earlier 360° tags.
 
-    With `ambisonic`, sound of four channels is marked as first-order ambisonics (ACN/SN3D). The file is rewritten
-    beside itself and then replaced, so that a failure leaves it as it was.
+    With `sa3d`, the content of an SA3D box, its sound is marked as ambisonics. The file is rewritten beside itself
+    and then replaced, so that a failure leaves it as it was.
 
     Raises:
         OutputError: the file is no mp4/mov with a video track, or the new one cannot be written.
@@ -240,7 +237,7 @@ def tag_mp4(path: str | os.PathLike[str], ambisonic: bool = False) -> None:
             _, start, content_start, end = where
             source.seek(content_start)
             old = source.read(end - content_start)
-            tagged = _edited(old, {b"trak": lambda c: _tagged_trak(c, ambisonic)})
+            tagged = _edited(old, {b"trak": lambda c: _tagged_trak(c, sa3d)})
             if b"sv3d" not in tagged:
                 raise ValueError("it has no video track")
             # Data behind the index moves by what the index grows; offsets too big for 32 bits get 64.

@@ -82,7 +82,6 @@ class VideoWriter:
         self._bit_depth = bit_depth
         self._time_base = max(time_base, _FINEST_TIME_BASE)
         self._spherical = spherical
-        self._ambisonic = False
         self._written = False
         self._container: Any = None
         self._soundtrack: Soundtrack | None = None
@@ -146,10 +145,10 @@ class VideoWriter:
         stream.time_base = self._time_base
         self._stream = stream
         if sound_from is not None:
-            self._ambisonic = bool(source and source.audio and source.audio.ambisonic)
+            audio = source.audio if source else None
             end = source.start + source.duration + _SOUND_BEYOND if source and source.duration else None
             self._soundtrack = Soundtrack(
-                self._container, self._muxer, sound_from, self._ambisonic, self._spherical, may_copy, end
+                self._container, self._muxer, sound_from, audio, self._spherical, may_copy, end
             )
             log.info("%s: sound is %s", self.path, "copied" if self._soundtrack.copied else "encoded to AAC")
         self._container.start_encoding()
@@ -217,7 +216,8 @@ class VideoWriter:
         self._container = None
         if self._spherical:
             try:
-                tag_mp4(self._partial, self._ambisonic)
+                field = self._soundtrack.ambisonic if self._soundtrack else None
+                tag_mp4(self._partial, field.box if field else None)
             except OutputError as error:
                 raise OutputError(error.message, self.path, error.hint) from None
         os.replace(self._partial, self.path)

@@ -33,9 +33,9 @@ def writer(path, **changes):
     return VideoWriter(path, **{**settings, **changes})
 
 
-def rewrite(source, path, **changes):
+def rewrite(source, path, ambisonics=None, **changes):
     """Copy a film picture by picture, as `render` and `overlay` do."""
-    info = probe(source)
+    info = probe(source, ambisonics=ambisonics)
     settings = {
         "width": info.eye[0],
         "height": info.eye[1],
@@ -153,7 +153,7 @@ def test_ambisonics_become_left_and_right(tmp_path):
     left, front = films.tone(1, channels=1, hz=300)[0], films.tone(1, channels=1, hz=1100)[0]
     sound = np.stack([(left + front) / 2, left / 2, 0 * left, front / 2])
     source = films.make_film(tmp_path / "a.mkv", films.steady(30), sound=sound, layout="4.0", sound_codec="flac")
-    rewrite(source, tmp_path / "b.mp4")
+    rewrite(source, tmp_path / "b.mp4", ambisonics="ambix")
     with av.open(str(tmp_path / "b.mp4")) as film:
         heard = np.concatenate([f.to_ndarray() for f in film.decode(audio=0)], axis=1)[:, :48000]
     spectrum = np.abs(np.fft.rfft(heard))
