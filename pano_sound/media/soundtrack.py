@@ -142,7 +142,7 @@ class Soundtrack:
             if time is None:
                 continue
             late = self._end is not None and (time - shift) * Fraction(sound.time_base) > self._end
-            if packet.is_corrupt or late or (last is not None and time <= last):
+            if packet.is_corrupt or late or (last is not None and time <= last) or not _decodes(sound, packet):
                 self._source.damaged += 1
                 continue
             last = time
@@ -165,3 +165,12 @@ class Soundtrack:
     def _timed(self, packets: list[Any]) -> Packets:
         for packet in packets:
             yield packet.dts * Fraction(packet.time_base), packet
+
+
+def _decodes(sound: Any, packet: Any) -> bool:
+    """Whether a packet is sound, so that no player stumbles over it."""
+    try:
+        sound.codec_context.decode(packet)
+    except (av.FFmpegError, ValueError):
+        return False
+    return True
