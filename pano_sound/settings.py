@@ -4,7 +4,9 @@ are derived from these classes; no default is written anywhere else."""
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import asdict, dataclass, field, fields, replace
+from fractions import Fraction
 from typing import Any, TypeVar
 
 S = TypeVar("S", bound="Settings")
@@ -60,6 +62,28 @@ class Settings:
 class InputSettings(Settings):
     """What of the film is read, and how what it does not say is to be understood."""
 
+    projection: str = option(
+        None,
+        "How the sphere is laid out in the picture: 'equirectangular', 'half-equirectangular' (the front half, as in "
+        "VR180), 'cubemap' (3x2 faces) or 'eac' (3x2 faces as YouTube's). By default as the film's tags say.",
+        choices=("equirectangular", "half-equirectangular", "cubemap", "eac"),
+        kind=str,
+    )
+    stereo: str = option(
+        None,
+        "Where the two eyes are: 'mono', 'top-bottom' or 'left-right'; the upper or left one is used. By default as "
+        "the film's tags say.",
+        choices=("mono", "top-bottom", "left-right"),
+        kind=str,
+    )
+    start: str = option(
+        None,
+        "Leave out what is before this time of the film: seconds, or 1:30, or 1:02:03.5.",
+        metavar="TIME",
+        kind=str,
+    )
+    end: str = option(None, "Leave out what is from this time of the film on.", metavar="TIME", kind=str)
+    duration: str = option(None, "Read so much of the film, from --start on.", metavar="TIME", kind=str)
     audio_track: int = option(
         None,
         "Sound track to listen to and to keep, counted from 1. By default the film's main one.",
@@ -73,6 +97,24 @@ class InputSettings(Settings):
         choices=("ambix", "fuma", "none"),
         kind=str,
     )
+    max_damage: float = option(
+        0.5,
+        "Share of the pictures that may be damaged, 0..1; they are left out. With more the work stops.",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    max_megapixels: float = option(
+        150.0, "Larger pictures are not decoded; 16384x8192 are 134 megapixels.", minimum=0.01, maximum=1000.0
+    )
+    max_hours: float = option(24.0, "Longer films are refused, as damaged.", minimum=0.01, maximum=10000.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        start, end, length = (parse_time(getattr(self, n), f"--{n}") for n in ("start", "end", "duration"))
+        if end is not None and length is not None:
+            raise ValueError("--end and --duration exclude each other")
+        if length == 0 or (end is not None and end <= (start or 0)):
+            raise ValueError("nothing is left between --start and --end")
 
 
 @dataclass(frozen=True)
@@ -219,6 +261,23 @@ def parse_size(text: str) -> tuple[int, int]:
     if not all(64 <= side <= 8192 and side % 2 == 0 for side in (w, h)):
         raise ValueError(f"--size needs even numbers from 64 to 8192, not {text}")
     return w, h
+
+
+def parse_time(text: str | float | None, name: str = "the time") -> Fraction | None:
+    """Seconds of '90', '1:30', '1:02:03.5' or a number, exactly; None for None.
+
+    Raises ValueError, beginning with `name`, for what is none, negative, or above 10,000 hours.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"(?:(?:(\d{1,5}):)?(\d{1,8}):)?(\d{1,8}(?:\.\d{1,9})?)", str(text).strip())
+    if match is None:
+        raise ValueError(f"{name} must look like 90, 1:30 or 1:02:03.5, not {text!r}")
+    hours, minutes, seconds = (Fraction(part or 0) for part in match.groups())
+    total = hours * 3600 + minutes * 60 + seconds
+    if total > 10_000 * 3600:
+        raise ValueError(f"{name} must be at most 10000 hours, not {text!r}")
+    return total
 
 
 def _range_words(low: float | None, high: float | None) -> str:

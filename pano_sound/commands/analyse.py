@@ -31,14 +31,14 @@ from .options import (
 @json_option
 @verbosity
 def command(
-    source: Path, output: Path | None, overwrite: bool, options: dict[str, Any], as_json: bool, quiet: bool
+    source: list[str], output: Path | None, overwrite: bool, options: dict[str, Any], as_json: bool, quiet: bool
 ) -> None:
     """Find where the 360° film INPUT sounds, over time, and write it as a sound map.
 
     \b
     pano-sound analyse holiday.mp4 -o holiday.soundmap.npz
     """
-    output = output or Path(f"{source.stem}.soundmap.npz")
+    output = output or Path(f"{Path(source[0]).stem}.soundmap.npz")
     check_file(output, source, overwrite)
     from ..camera.glimpses import mean_direction
     from ..pipeline import analyse

@@ -27,7 +27,7 @@ from .options import Progress, output_option, overwrite_option, settings_options
 @settings_options(RenderSettings, to="rendering")
 @verbosity
 def command(
-    source: Path,
+    source: list[str],
     output: Path,
     soundmap_file: Path | None,
     overwrite: bool,

@@ -31,7 +31,9 @@ from .options import (
 @settings_options(RenderSettings)
 @json_option
 @verbosity
-def command(source: Path, output: Path, overwrite: bool, options: dict[str, Any], as_json: bool, quiet: bool) -> None:
+def command(
+    source: list[str], output: Path, overwrite: bool, options: dict[str, Any], as_json: bool, quiet: bool
+) -> None:
     """Write an ordinary video of the 360° film INPUT that looks where the sound comes from.
 
     \b

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import click
@@ -17,7 +16,7 @@ from .options import json_option, settings_options, source_argument, verbosity
 @settings_options(InputSettings)
 @json_option
 @verbosity
-def command(source: Path, options: dict[str, Any], as_json: bool, quiet: bool) -> None:
+def command(source: list[str], options: dict[str, Any], as_json: bool, quiet: bool) -> None:
     """Say what is in the file INPUT and whether it can be panned, and if not, why."""
     from ..media.probe import probe
 

@@ -28,7 +28,7 @@ from .options import Progress, output_option, overwrite_option, settings_options
 @settings_options(RenderSettings)
 @verbosity
 def command(
-    source: Path,
+    source: list[str],
     path: Path,
     output: Path,
     overwrite: bool,

@@ -12,12 +12,10 @@ import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
 
 from ..errors import UnsupportedInputError
-from .spherical import children
+from .boxes import children, descend, track_id
 
-_MOOV_BYTES = 1 << 28
 _SOUND_ENTRY_FIELDS = {0: 28, 1: 44, 2: 64}
 _FUMA_W = math.sqrt(2)
 
@@ -70,13 +68,18 @@ FIRST_ORDER = Ambisonics(1, (0, 1, 2, 3))
 
 
 def ambisonics_of(
-    path: str | os.PathLike[str], container: str, track_id: int, layout: str, channels: int, said: str | None = None
+    path: str | os.PathLike[str],
+    moov: bytes | None,
+    stream_id: int,
+    layout: str,
+    channels: int,
+    said: str | None = None,
 ) -> Ambisonics | None:
     """What kind of ambisonics a sound track is; None for plain channels.
 
     Args:
-        container: FFmpeg's name of the file's format.
-        track_id: the track's number in the file.
+        moov: the content of the index of an mp4 or mov file; None for others.
+        stream_id: the track's number in the file.
         layout, channels: FFmpeg's name for its channels, and how many.
         said: what the user says: 'ambix', 'fuma', 'none'; None: as tagged.
 
@@ -94,10 +97,8 @@ def ambisonics_of(
     if layout.startswith("ambisonic "):
         field = math.isqrt(channels) ** 2
         return Ambisonics(math.isqrt(channels) - 1, (0, 1, 2, 3), (field, field + 1) if "stereo" in layout else ())
-    if "mp4" in container:
-        box = _sa3d(path, track_id)
-        return None if box is None else _understood(box, channels)
-    return None
+    box = None if moov is None else _sa3d(moov, stream_id)
+    return None if box is None else _understood(box, channels)
 
 
 def _understood(box: bytes, channels: int) -> Ambisonics | None:
@@ -117,46 +118,16 @@ def _understood(box: bytes, channels: int) -> Ambisonics | None:
     return Ambisonics(order, places[:4], places[channels - stereo :])
 
 
-def _sa3d(path: str | os.PathLike[str], track_id: int) -> bytes | None:
+def _sa3d(moov: bytes, stream_id: int) -> bytes | None:
     """The content of the SA3D box of a track of an mp4 or mov file; None where there is none, or no way to it."""
     try:
-        with open(path, "rb") as file:
-            moov = _moov(file)
         for kind, trak in children(moov):
-            if kind == b"trak" and _track_id(trak) == track_id:
-                entries = _descend(trak, b"mdia", b"minf", b"stbl", b"stsd")[8:]
+            if kind == b"trak" and track_id(trak) == stream_id:
+                entries = descend(trak, b"mdia", b"minf", b"stbl", b"stsd")[8:]
                 return next((box for _, entry in children(entries) for box in _in_entry(entry)), None)
-    except (OSError, ValueError, OverflowError, struct.error):
+    except (ValueError, struct.error):
         pass
     return None
-
-
-def _moov(file: BinaryIO) -> bytes:
-    """The content of the file's index."""
-    while len(head := file.read(8)) == 8:
-        size, kind = struct.unpack(">I4s", head)
-        header = 8
-        if size == 1:
-            (size,) = struct.unpack(">Q", file.read(8))
-            header = 16
-        if kind == b"moov" and size - header <= _MOOV_BYTES:
-            return file.read(size - header) if size else file.read(_MOOV_BYTES)
-        if size < header:
-            break
-        file.seek(size - header, os.SEEK_CUR)
-    raise ValueError("no index")
-
-
-def _descend(data: bytes, *names: bytes) -> bytes:
-    for name in names:
-        data = next((content for kind, content in children(data) if kind == name), b"")
-    return data
-
-
-def _track_id(trak: bytes) -> int:
-    head = _descend(trak, b"tkhd")
-    (number,) = struct.unpack_from(">I", head, 20 if head[:1] == b"\1" else 12)
-    return int(number)
 
 
 def _in_entry(entry: bytes) -> Iterator[bytes]:

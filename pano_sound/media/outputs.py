@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
 
 from ..errors import OutputError
-from ..outputs import check_file
+from ..outputs import FilePath, check_file
 
 MUXERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 """FFmpeg's format for each extension that an output may have."""
@@ -16,7 +17,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 def check_output(
     path: str | os.PathLike[str],
-    source_path: str | os.PathLike[str] | None = None,
+    source_path: FilePath | Sequence[FilePath] | None = None,
     overwrite: bool = False,
     spherical: bool = False,
 ) -> None:
@@ -24,7 +25,7 @@ def check_output(
 
     Args:
         path: the file to be written; its extension (mp4, m4v, mov, mkv) decides its format.
-        source_path: an input that must not be the same file, also not through links.
+        source_path: an input, or several, that must not be the same file, also not through links.
         overwrite: whether `path` may exist.
         spherical: it is to be tagged as 360°, which only mp4 and mov can be.
 

@@ -61,7 +61,7 @@ class SoundReader:
         size = max(1, round(seconds * self.rate))
         if self.info.audio is None:
             return
-        with open_source(self.path, self.info.audio.track) as source:
+        with open_source(self.info.footage) as source:
             begin = Fraction(self.info.start).limit_denominator(10**9)
             end = begin + Fraction(self.info.duration) if self.info.video and self.info.duration else None
             mono = (piece[0] for piece in timeline(source, self.rate, "mono", begin, end, self.info.audio.ambisonic))
@@ -131,11 +131,11 @@ def _placed(
     """
     run: _Run | None = None
     track: Any = source.audio
-    time_base, shift = Fraction(track.time_base), source.ticks(track)
+    time_base = Fraction(track.time_base)
     for frame in source.frames(track):
         if not frame.samples or not frame.sample_rate:
             continue
-        t = None if frame.pts is None else (frame.pts - shift) * time_base
+        t = None if frame.pts is None else frame.pts * time_base
         pieces: list[tuple[int, Samples]] = []
         try:
             if run is None or not run.goes_on_with(frame, t):

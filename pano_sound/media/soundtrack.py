@@ -98,7 +98,8 @@ class Soundtrack:
         field = self._field
         plays = context.layout.name in _PLAYABLE if field is None else spherical and not field.fuma
         described = len(context.extradata or b"") >= _DESCRIPTION_BYTES.get(context.name, 0)
-        if may_copy and plays and described and (muxer == "matroska" or context.name in _COPIED[muxer]):
+        one_file = len(self._source.footage.paths) == 1
+        if may_copy and one_file and plays and described and (muxer == "matroska" or context.name in _COPIED[muxer]):
             try:
                 stream = self._output.add_stream_from_template(sound)
             except ValueError:
@@ -135,25 +136,23 @@ class Soundtrack:
         source.close()
 
     def _copied(self, sound: Any, stream: Any) -> Packets:
-        shift = self._source.ticks(sound)
         last: int | None = None
         for packet in self._source.packets(sound):
             time = packet.dts if packet.dts is not None else packet.pts
             if time is None:
                 continue
-            late = self._end is not None and (time - shift) * Fraction(sound.time_base) > self._end
+            late = self._end is not None and time * Fraction(sound.time_base) > self._end
             if packet.is_corrupt or late or (last is not None and time <= last) or not _decodes(sound, packet):
                 self._source.damaged += 1
                 continue
             last = time
-            packet.dts = time - shift
-            packet.pts = packet.dts if packet.pts is None else packet.pts - shift
+            packet.dts = time
+            packet.pts = time if packet.pts is None else packet.pts
             packet.stream = stream
             yield packet.dts * Fraction(sound.time_base), packet
 
     def _encoded(self, sound: Any, stream: Any, rate: int, layout: str) -> Packets:
-        begin = (sound.start_time or 0) * Fraction(sound.time_base) - self._source.shift
-        at = round(begin * rate)
+        at = round(self._source.begin(sound) * rate)
         pieces = timeline(self._source, rate, layout, Fraction(at, rate), self._end, self._field)
         for samples in rechunked(pieces, _AAC_FRAME):
             frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=layout)

@@ -1,4 +1,4 @@
-"""360° tags: reading them from decoded frames, and writing them into mp4/mov files.
+"""360° tags: writing them into mp4/mov files.
 
 Written are both Spherical Video V1 (XML in a `uuid` box of the video track) and V2 (`st3d` and `sv3d` boxes
 in the video sample entry): some players and sites know only one of them.
@@ -9,61 +9,13 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, BinaryIO
-
-from av.sidedata.sidedata import Type
+from typing import BinaryIO
 
 from ..errors import OutputError
+from .boxes import box, children
 from .outputs import output_error
+from .tags import V1_UUID
 
-PROJECTIONS = (
-    "equirectangular",
-    "cubemap",
-    "equirectangular-tile",
-    "half-equirectangular",
-    "rectilinear",
-    "fisheye",
-    "parametric-immersive",
-)
-"""Names of FFmpeg's AVSphericalProjection values, in their order. A tile is a part of the sphere."""
-
-STEREO_LAYOUTS = ("mono", "left-right", "top-bottom")
-"""Names of FFmpeg's first AVStereo3DType values, in their order."""
-
-
-@dataclass(frozen=True)
-class Spherical:
-    """What a file says about its projection.
-
-    projection: one of PROJECTIONS, 'unknown', or None when the file has no tag.
-    stereo: 'mono', 'top-bottom' or 'left-right'; 'other' for layouts that interleave the eyes.
-    tag: where this was read: 'spherical', 'stereo3d', 'spherical+stereo3d' side data, or '' for untagged.
-    """
-
-    projection: str | None = None
-    stereo: str = "mono"
-    tag: str = ""
-
-
-def read_side_data(frame: Any) -> Spherical:
-    """The tags of a decoded PyAV VideoFrame, whatever container they came from."""
-    projection, stereo, tags = None, "mono", []
-    mapping, layout = frame.side_data.get(Type.SPHERICAL), frame.side_data.get(Type.STEREO3D)
-    if mapping is not None:
-        (value,) = struct.unpack_from("=i", bytes(mapping))
-        projection = PROJECTIONS[value] if 0 <= value < len(PROJECTIONS) else "unknown"
-        tags.append("spherical")
-    if layout is not None:
-        (value,) = struct.unpack_from("=i", bytes(layout))
-        stereo = STEREO_LAYOUTS[value] if 0 <= value < len(STEREO_LAYOUTS) else "other"
-        tags.append("stereo3d")
-    return Spherical(projection, stereo, "+".join(tags))
-
-
-# Writing. A box is: 4 bytes size, 4 bytes type, content; a size of 1 means that 8 bytes of size follow.
-
-_V1_UUID = bytes.fromhex("ffcc8263f8554a938814587a02521fdd")
 _V1_XML = (
     b'<?xml version="1.0"?><rdf:SphericalVideo '
     b'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" '
@@ -78,36 +30,6 @@ _VISUAL_ENTRY_FIELDS = 78
 _SOUND_ENTRY_FIELDS = {0: 28, 1: 44}
 _ENTRY_ENDING = (b"pasp", b"clap", b"colr", b"btrt", b"fiel")
 _COPY_BYTES = 1 << 22
-
-
-def box(kind: bytes, content: bytes) -> bytes:
-    """One box with a 32-bit size."""
-    return struct.pack(">I4s", 8 + len(content), kind) + content
-
-
-def children(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """(type, content) of each box in `data`.
-
-    Raises:
-        ValueError: the sizes do not add up.
-    """
-    at = 0
-    while at < len(data):
-        if at + 8 > len(data):
-            if not any(data[at:]):
-                return  # QuickTime may end a list of boxes with four zero bytes.
-            raise ValueError("a box is cut off")
-        size, kind = struct.unpack_from(">I4s", data, at)
-        header = 8
-        if size == 1:
-            (size,) = struct.unpack_from(">Q", data, at + 8)
-            header = 16
-        elif size == 0:
-            size = len(data) - at
-        if size < header or at + size > len(data):
-            raise ValueError("a box is longer than what holds it")
-        yield kind, data[at + header : at + size]
-        at += size
 
 
 def _edited(data: bytes, edits: dict[bytes, Callable[[bytes], bytes]]) -> bytes:
@@ -158,8 +80,8 @@ def _tagged_trak(content: bytes, sa3d: bytes | None) -> bytes:
     if handler != b"vide":
         return content
     tagged = _with_sample_entries(content, _tagged_picture_entry)
-    kept = [(k, c) for k, c in children(tagged) if not (k == b"uuid" and c[:16] == _V1_UUID)]
-    return b"".join(box(k, c) for k, c in kept) + box(b"uuid", _V1_UUID + _V1_XML)
+    kept = [(k, c) for k, c in children(tagged) if not (k == b"uuid" and c[:16] == V1_UUID)]
+    return b"".join(box(k, c) for k, c in kept) + box(b"uuid", V1_UUID + _V1_XML)
 
 
 def _shifted_stbl(content: bytes, beyond: int, by: int, wide: bool) -> bytes:
