@@ -17,6 +17,7 @@ import numpy as np
 
 from .camera.path import CameraPath
 from .camera.plan import plan as plan_path
+from .encoders import bits_per_second
 from .localize.soundmap import SILENCE_DB, SoundMap
 from .media.outputs import check_output
 from .media.probe import MediaInfo, probe, require_pannable
@@ -77,7 +78,7 @@ def render(
     Raises InputError, UnsupportedInputError, OutputError; ValueError or TypeError for options.
     """
     reading, settings = _settings(options, InputSettings, RenderSettings)
-    check_output(dst, src, overwrite)
+    check_output(dst, src, overwrite, codec=settings.codec)
     info = _pannable(src, reading)
     _check_belongs(path.source, info, "camera path")
     _render(info, path, dst, settings, overwrite, progress or _silent)
@@ -92,7 +93,7 @@ def pan(
     """
     kinds = (InputSettings, AnalyseSettings, PlanSettings, RenderSettings)
     reading, analysing, planning, rendering = _settings(options, *kinds)
-    check_output(dst, src, overwrite)
+    check_output(dst, src, overwrite, codec=rendering.codec)
     info = _pannable(src, reading)
     path = plan_path(_analyse(info, analysing, progress or _silent), planning)
     _render(info, path, dst, rendering, overwrite, progress or _silent)
@@ -113,7 +114,7 @@ def overlay(
     Options: InputSettings and RenderSettings. Raises what `render` raises.
     """
     reading, settings = _settings(options, InputSettings, RenderSettings)
-    check_output(dst, src, overwrite, spherical=True)
+    check_output(dst, src, overwrite, spherical=True, codec=settings.codec)
     info = _pannable(src, reading)
     _check_belongs(soundmap.source, info, "sound map")
     width, height = (side // 2 * 2 for side in info.eye)
@@ -231,6 +232,7 @@ def _write(
             sound_from=info.footage if info.audio else None,
             codec=settings.codec,
             crf=settings.crf,
+            bitrate=None if settings.bitrate is None else bits_per_second(settings.bitrate),
             preset=settings.encoder_preset,
             overwrite=overwrite,
             spherical=spherical,

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from fractions import Fraction
 from typing import Any, TypeVar
 
+from .encoders import ENCODERS, bits_per_second
+
 S = TypeVar("S", bound="Settings")
 
 
@@ -21,10 +23,12 @@ def option(
     choices: tuple[Any, ...] | None = None,
     metavar: str | None = None,
     kind: type | None = None,
+    also: str | None = None,
 ) -> Any:
     """A dataclass field that knows its range and its help text.
 
-    `kind` gives the type of an option whose default is None (decided from the input or the preset).
+    `kind` gives the type of an option whose default is None (decided from the input or the preset), `also` another
+    name that the command line takes for it.
     """
     about = {
         "help": help,
@@ -33,6 +37,7 @@ def option(
         "choices": choices,
         "metavar": metavar,
         "kind": kind or type(default),
+        "also": also,
     }
     return field(default=default, metadata=about)
 
@@ -234,15 +239,34 @@ class PlanSettings(Settings):
 class RenderSettings(Settings):
     """How the video is written (footage + camera path -> video)."""
 
-    codec: str = option("libx264", "Video encoder, by FFmpeg's name.", choices=("libx264", "libx265"))
-    crf: int = option(
-        18, "Quality in the encoder's own terms; smaller is better and larger files.", minimum=0, maximum=51
+    codec: str = option(
+        "libx264",
+        "Video encoder, by FFmpeg's name. One of a graphics card that does not work here is replaced, with a warning.",
+        choices=tuple(ENCODERS),
+        also="-c:v",
     )
+    crf: float = option(
+        None,
+        "Quality in the encoder's own terms: with most, smaller is better. By default "
+        f"{', '.join(f'{e.default:g} for {name}' for name, e in ENCODERS.items() if e.default and not e.instead)}.",
+        minimum=0.0,
+        maximum=100.0,
+        kind=float,
+    )
+    bitrate: str = option(None, "Bits per second instead of a quality, such as 20M or 800k.", metavar="RATE", kind=str)
     encoder_preset: str = option(
-        "medium",
-        "Encoder effort, in the encoder's own terms.",
-        choices=("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"),
+        None,
+        "Encoder effort in the encoder's own terms: ultrafast to veryslow for libx264 and libx265 (default: medium), "
+        "13 to 0 for libsvtav1 (8), proxy, lt, standard or hq for prores_ks (hq), p1 to p7 for nvenc (p5).",
+        metavar="NAME",
+        kind=str,
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        ENCODERS[self.codec].check(self.codec, self.crf, self.bitrate, self.encoder_preset)
+        if self.bitrate is not None:
+            bits_per_second(self.bitrate)
 
 
 def option_name(field_name: str) -> str:

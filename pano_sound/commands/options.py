@@ -55,8 +55,9 @@ def _click_option(name: str, default: Any, about: Any) -> Callable[[F], F]:
     elif about["minimum"] is not None or about["maximum"] is not None:
         ranged = click.IntRange if about["kind"] is int else click.FloatRange
         value_type = ranged(about["minimum"], about["maximum"])
+    names = [name, option_name(name), *([about["also"]] if about["also"] else [])]
     return click.option(
-        option_name(name),
+        *names,
         type=value_type,
         default=default,
         show_default=default is not None,

@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Sequence
 
+from ..encoders import ENCODERS
 from ..errors import OutputError
 from ..outputs import FilePath, check_file
 
@@ -20,6 +21,7 @@ def check_output(
     source_path: FilePath | Sequence[FilePath] | None = None,
     overwrite: bool = False,
     spherical: bool = False,
+    codec: str = "libx264",
 ) -> None:
     """Say now what would be wrong with this film as an output, before any work is done.
 
@@ -28,6 +30,7 @@ def check_output(
         source_path: an input, or several, that must not be the same file, also not through links.
         overwrite: whether `path` may exist.
         spherical: it is to be tagged as 360°, which only mp4 and mov can be.
+        codec: the encoder of its pictures.
 
     Raises:
         OutputError: unknown or unfit extension, and as `outputs.check_file`.
@@ -39,6 +42,9 @@ def check_output(
         raise OutputError(what, name, f"use one of {', '.join(MUXERS)}")
     if spherical and MUXERS.get(extension) == "matroska":
         raise OutputError("360° tags can only be written into mp4 and mov", name)
+    if extension in MUXERS and MUXERS[extension] not in ENCODERS[codec].muxers:
+        fit = [e for e, muxer in MUXERS.items() if muxer in ENCODERS[codec].muxers]
+        raise OutputError(f"{codec} cannot be written into {extension} files", name, f"use {' or '.join(fit)}")
     check_file(name, source_path, overwrite)
 
 
