@@ -115,7 +115,7 @@ def _of_mapping(data: bytes) -> Spherical:
 
 def _of_xml(xml: str) -> Spherical:
     """Spherical Video V1. Elements and attributes are both in use."""
-    found = dict(re.findall(r"GSpherical:(\w+)\s*(?:>|=\s*[\"'])\s*([^<\"']*?)\s*[<\"']", xml))
+    found = dict(re.findall(r"(?<!/)GSpherical:(\w+)\s*(?:>|=\s*[\"'])\s*([^<\"']*?)\s*(?=[<\"'])", xml))
     if found.get("Spherical", "").lower() != "true":
         return Spherical()
     projection = found.get("ProjectionType", "equirectangular").lower()
