@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,11 +13,11 @@ from .errors import OutputError
 FilePath = str | os.PathLike[str]
 
 
-def check_file(path: FilePath, source: FilePath | None = None, overwrite: bool = False) -> None:
+def check_file(path: FilePath, source: FilePath | Sequence[FilePath] | None = None, overwrite: bool = False) -> None:
     """Say now what would be wrong with an output file.
 
     Args:
-        source: an input that must not be the same file, also not through links.
+        source: an input, or several, that must not be the same file, also not through links.
         overwrite: whether `path` may exist.
 
     Raises:
@@ -33,9 +33,9 @@ def check_file(path: FilePath, source: FilePath | None = None, overwrite: bool =
         raise OutputError("the folder cannot be written to", name)
     if not os.path.lexists(name):
         return
-    if source is not None:
+    for one in [source] if isinstance(source, (str, os.PathLike)) else source or ():
         with contextlib.suppress(OSError):
-            if os.path.samefile(name, source):
+            if os.path.samefile(name, one):
                 raise OutputError("is the input itself", name, "give another output name")
     if os.path.exists(name) and not os.path.isfile(name):
         raise OutputError("is not a regular file", name)

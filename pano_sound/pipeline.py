@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from itertools import chain, islice
 from typing import Any
@@ -17,36 +17,41 @@ import numpy as np
 
 from .camera.path import CameraPath
 from .camera.plan import plan as plan_path
+from .encoders import bits_per_second
 from .localize.soundmap import SILENCE_DB, SoundMap
 from .media.outputs import check_output
 from .media.probe import MediaInfo, probe, require_pannable
 from .media.reader import Picture, VideoReader
 from .media.sound import SoundReader
 from .media.writer import VideoWriter
-from .settings import AnalyseSettings, PlanSettings, RenderSettings, Settings
+from .settings import AnalyseSettings, InputSettings, PlanSettings, RenderSettings, Settings
 from .show.overlay import Overlay
 from .sphere.view import Planes, View, render_planes
 
 log = logging.getLogger("pano_sound")
 
 Path = str | os.PathLike[str]
+Film = Path | Sequence[Path]
+"""A file or URL, or several that follow one another as one film."""
 Progress = Callable[[str, float, float], None]
 
 BATCH = 4
 SOUND_BLOCK = 20.0
 # Seconds by which a film's end may differ from what a sound map or path was made for.
 OTHER_FILM = 1.0
+# Response where a part of a sphere has no picture: no sound can come from there.
+NOTHING = -1.0
 # Below this share of its sounding time in which the network is sure, a film's user is told.
 RARELY = 0.1
 
 
-def analyse(src: Path, *, progress: Progress | None = None, **options: Any) -> SoundMap:
-    """Where `src` sounds, over time. Options: AnalyseSettings.
+def analyse(src: Film, *, progress: Progress | None = None, **options: Any) -> SoundMap:
+    """Where `src` sounds, over time. Options: InputSettings and AnalyseSettings.
 
     Raises InputError, UnsupportedInputError, ModelError; ValueError or TypeError for options.
     """
-    (settings,) = _settings(options, AnalyseSettings)
-    info = _pannable(src)
+    reading, settings = _settings(options, InputSettings, AnalyseSettings)
+    info = _pannable(src, reading)
     return _analyse(info, settings, progress or _silent)
 
 
@@ -57,7 +62,7 @@ def plan(soundmap: SoundMap, **options: Any) -> CameraPath:
 
 
 def render(
-    src: Path,
+    src: Film,
     path: CameraPath,
     dst: Path,
     *,
@@ -65,34 +70,37 @@ def render(
     progress: Progress | None = None,
     **options: Any,
 ) -> None:
-    """Write `dst`: `src` seen along `path`, from the original pixels, with its sound. Options: RenderSettings.
+    """Write `dst`: `src` seen along `path`, from the original pixels, with its sound.
+
+    Options: InputSettings and RenderSettings.
 
     Raises InputError, UnsupportedInputError, OutputError; ValueError or TypeError for options.
     """
-    (settings,) = _settings(options, RenderSettings)
-    check_output(dst, src, overwrite)
-    info = _pannable(src)
+    reading, settings = _settings(options, InputSettings, RenderSettings)
+    check_output(dst, src, overwrite, codec=settings.codec)
+    info = _pannable(src, reading)
     _check_belongs(path.source, info, "camera path")
     _render(info, path, dst, settings, overwrite, progress or _silent)
 
 
 def pan(
-    src: Path, dst: Path, *, overwrite: bool = False, progress: Progress | None = None, **options: Any
+    src: Film, dst: Path, *, overwrite: bool = False, progress: Progress | None = None, **options: Any
 ) -> CameraPath:
     """Write `dst`: an ordinary video of `src` that looks where the sound comes from; returns the path taken.
 
-    Options: AnalyseSettings, PlanSettings and RenderSettings. Raises what `analyse` and `render` raise.
+    Options: InputSettings, AnalyseSettings, PlanSettings and RenderSettings. Raises what `analyse` and `render` raise.
     """
-    analysing, planning, rendering = _settings(options, AnalyseSettings, PlanSettings, RenderSettings)
-    check_output(dst, src, overwrite)
-    info = _pannable(src)
+    kinds = (InputSettings, AnalyseSettings, PlanSettings, RenderSettings)
+    reading, analysing, planning, rendering = _settings(options, *kinds)
+    check_output(dst, src, overwrite, codec=rendering.codec)
+    info = _pannable(src, reading)
     path = plan_path(_analyse(info, analysing, progress or _silent), planning)
     _render(info, path, dst, rendering, overwrite, progress or _silent)
     return path
 
 
 def overlay(
-    src: Path,
+    src: Film,
     soundmap: SoundMap,
     dst: Path,
     *,
@@ -102,14 +110,14 @@ def overlay(
 ) -> None:
     """Write `dst`: the 360° video `src` with its saliency drawn over it, sound kept, tagged as 360°.
 
-    Options: RenderSettings. Raises what `render` raises.
+    Options: InputSettings and RenderSettings. Raises what `render` raises.
     """
-    (settings,) = _settings(options, RenderSettings)
-    check_output(dst, src, overwrite, spherical=True)
-    info = _pannable(src)
+    reading, settings = _settings(options, InputSettings, RenderSettings)
+    check_output(dst, src, overwrite, spherical=True, codec=settings.codec)
+    info = _pannable(src, reading)
     _check_belongs(soundmap.source, info, "sound map")
     width, height = (side // 2 * 2 for side in info.eye)
-    draw = Overlay(soundmap, width, height)
+    draw = Overlay(replace(soundmap, times=soundmap.times - info.origin), width, height)
     _write(info, dst, (width, height), draw, settings, overwrite, progress or _silent, "overlay", spherical=True)
 
 
@@ -139,11 +147,13 @@ def _analyse(info: MediaInfo, settings: AnalyseSettings, progress: Progress) -> 
     responses, levels = [], []
     with VideoReader(info.path, info) as reader:
         height, width = model.panorama
+        grid = height // model.grid_stride, width // model.grid_stride
+        covered = reader.coverage(*grid)
         pictures = reader.analysis_pictures(settings.every, width, height)
         while batch := list(islice(pictures, BATCH)):
             at = np.array([t for t, _ in batch])
             level = sound.level(at - info.start, settings.window)
-            response = np.zeros((len(at), height // model.grid_stride, width // model.grid_stride), dtype=np.float16)
+            response = np.zeros((len(at), *grid), dtype=np.float16)
             heard = level > SILENCE_DB
             if heard.any():
                 stack = np.stack([rgb.transpose(2, 0, 1) for (_, rgb), use in zip(batch, heard, strict=True) if use])
@@ -152,6 +162,8 @@ def _analyse(info: MediaInfo, settings: AnalyseSettings, progress: Progress) -> 
                     v = model.visual(torch.from_numpy(stack), wrap=True)
                     h = model.sound_embedding(torch.from_numpy(pooled))
                     response[heard] = model.respond(v, h).numpy()
+            if covered is not None:
+                response[:, ~covered] = NOTHING
             times.extend(at)
             responses.append(response)
             levels.append(level)
@@ -159,7 +171,7 @@ def _analyse(info: MediaInfo, settings: AnalyseSettings, progress: Progress) -> 
     progress("look", info.duration, info.duration)
     width, height = info.eye
     soundmap = SoundMap(
-        times=np.array(times),
+        times=np.array(times) + info.origin,
         response=np.concatenate(responses),
         level_db=np.concatenate(levels).astype(np.float32),
         temperature=model.temperature,
@@ -169,7 +181,7 @@ def _analyse(info: MediaInfo, settings: AnalyseSettings, progress: Progress) -> 
             "size_bytes": info.size_bytes,
             "width": width,
             "height": height,
-            "end": info.start + info.duration,
+            "end": info.origin + info.start + info.duration,
         },
         settings=settings.to_json(),
     )
@@ -183,7 +195,7 @@ def _render(
     info: MediaInfo, path: CameraPath, dst: Path, settings: RenderSettings, overwrite: bool, progress: Progress
 ) -> None:
     def look(picture: Picture) -> Planes:
-        yaw, pitch, roll, hfov = path.at(picture.t)
+        yaw, pitch, roll, hfov = path.at(picture.t + info.origin)
         view = View(path.width, path.height, hfov)
         return render_planes(picture.planes, view, yaw, pitch, roll, picture.bit_depth)
 
@@ -217,9 +229,10 @@ def _write(
             source=info,
             bit_depth=first.bit_depth,
             colour=first.colour,
-            sound_from=info.path if info.audio else None,
+            sound_from=info.footage if info.audio else None,
             codec=settings.codec,
             crf=settings.crf,
+            bitrate=None if settings.bitrate is None else bits_per_second(settings.bitrate),
             preset=settings.encoder_preset,
             overwrite=overwrite,
             spherical=spherical,
@@ -231,15 +244,20 @@ def _write(
 
 
 def _check_belongs(source: dict[str, Any], info: MediaInfo, what: str) -> None:
-    """Warn when a file was made for a film of another length than this one."""
+    """Warn when a file was made for a film of another length than this one, or one that ends within the part read."""
     end = source.get("end")
-    if isinstance(end, (int, float)) and abs(end - info.start - info.duration) > OTHER_FILM:
+    beyond = info.origin + info.start + info.duration - end if isinstance(end, (int, float)) else 0.0
+    is_part = info.footage.start is not None or info.footage.end is not None
+    if beyond > OTHER_FILM or (beyond < -OTHER_FILM and not is_part):
         log.warning("%s: the %s was made for a film that ends at %.1f s, not this one", info.path, what, end)
 
 
-def _pannable(src: Path) -> MediaInfo:
-    info = probe(src)
+def _pannable(src: Film, reading: InputSettings) -> MediaInfo:
+    info = probe(src, **vars(reading))
     require_pannable(info)
+    if info.audio and info.audio.channels == 4 and not info.audio.ambisonic and reading.ambisonics is None:
+        what = "four channels without an ambisonics tag are taken as plain sound (see --ambisonics)"
+        log.warning("%s: %s", info.path, what)
     return info
 
 

@@ -4,8 +4,12 @@ are derived from these classes; no default is written anywhere else."""
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import asdict, dataclass, field, fields, replace
+from fractions import Fraction
 from typing import Any, TypeVar
+
+from .encoders import ENCODERS, bits_per_second
 
 S = TypeVar("S", bound="Settings")
 
@@ -19,10 +23,12 @@ def option(
     choices: tuple[Any, ...] | None = None,
     metavar: str | None = None,
     kind: type | None = None,
+    also: str | None = None,
 ) -> Any:
     """A dataclass field that knows its range and its help text.
 
-    `kind` gives the type of an option whose default is None (decided from the input or the preset).
+    `kind` gives the type of an option whose default is None (decided from the input or the preset), `also` another
+    name that the command line takes for it.
     """
     about = {
         "help": help,
@@ -31,6 +37,7 @@ def option(
         "choices": choices,
         "metavar": metavar,
         "kind": kind or type(default),
+        "also": also,
     }
     return field(default=default, metadata=about)
 
@@ -54,6 +61,65 @@ class Settings:
 
     def to_json(self) -> dict[str, Any]:
         return {name: os.fspath(v) if isinstance(v, os.PathLike) else v for name, v in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class InputSettings(Settings):
+    """What of the film is read, and how what it does not say is to be understood."""
+
+    projection: str = option(
+        None,
+        "How the sphere is laid out in the picture: 'equirectangular', 'half-equirectangular' (the front half, as in "
+        "VR180), 'cubemap' (3x2 faces) or 'eac' (3x2 faces as YouTube's). By default as the film's tags say.",
+        choices=("equirectangular", "half-equirectangular", "cubemap", "eac"),
+        kind=str,
+    )
+    stereo: str = option(
+        None,
+        "Where the two eyes are: 'mono', 'top-bottom' or 'left-right'; the upper or left one is used. By default as "
+        "the film's tags say.",
+        choices=("mono", "top-bottom", "left-right"),
+        kind=str,
+    )
+    start: str = option(
+        None,
+        "Leave out what is before this time of the film: seconds, or 1:30, or 1:02:03.5.",
+        metavar="TIME",
+        kind=str,
+    )
+    end: str = option(None, "Leave out what is from this time of the film on.", metavar="TIME", kind=str)
+    duration: str = option(None, "Read so much of the film, from --start on.", metavar="TIME", kind=str)
+    audio_track: int = option(
+        None,
+        "Sound track to listen to and to keep, counted from 1. By default the film's main one.",
+        minimum=1,
+        kind=int,
+    )
+    ambisonics: str = option(
+        None,
+        "What the sound's first four channels are: 'ambix' (W, Y, Z, X), 'fuma' (W, X, Y, Z) or 'none' (plain "
+        "channels). By default as the film's tags say.",
+        choices=("ambix", "fuma", "none"),
+        kind=str,
+    )
+    max_damage: float = option(
+        0.5,
+        "Share of the pictures that may be damaged, 0..1; they are left out. With more the work stops.",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    max_megapixels: float = option(
+        150.0, "Larger pictures are not decoded; 16384x8192 are 134 megapixels.", minimum=0.01, maximum=1000.0
+    )
+    max_hours: float = option(24.0, "Longer films are refused, as damaged.", minimum=0.01, maximum=10000.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        start, end, length = (parse_time(getattr(self, n), f"--{n}") for n in ("start", "end", "duration"))
+        if end is not None and length is not None:
+            raise ValueError("--end and --duration exclude each other")
+        if length == 0 or (end is not None and end <= (start or 0)):
+            raise ValueError("nothing is left between --start and --end")
 
 
 @dataclass(frozen=True)
@@ -173,15 +239,34 @@ class PlanSettings(Settings):
 class RenderSettings(Settings):
     """How the video is written (footage + camera path -> video)."""
 
-    codec: str = option("libx264", "Video encoder, by FFmpeg's name.", choices=("libx264", "libx265"))
-    crf: int = option(
-        18, "Quality in the encoder's own terms; smaller is better and larger files.", minimum=0, maximum=51
+    codec: str = option(
+        "libx264",
+        "Video encoder, by FFmpeg's name. One of a graphics card that does not work here is replaced, with a warning.",
+        choices=tuple(ENCODERS),
+        also="-c:v",
     )
+    crf: float = option(
+        None,
+        "Quality in the encoder's own terms: with most, smaller is better. By default "
+        f"{', '.join(f'{e.default:g} for {name}' for name, e in ENCODERS.items() if e.default and not e.instead)}.",
+        minimum=0.0,
+        maximum=100.0,
+        kind=float,
+    )
+    bitrate: str = option(None, "Bits per second instead of a quality, such as 20M or 800k.", metavar="RATE", kind=str)
     encoder_preset: str = option(
-        "medium",
-        "Encoder effort, in the encoder's own terms.",
-        choices=("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"),
+        None,
+        "Encoder effort in the encoder's own terms: ultrafast to veryslow for libx264 and libx265 (default: medium), "
+        "13 to 0 for libsvtav1 (8), proxy, lt, standard or hq for prores_ks (hq), p1 to p7 for nvenc (p5).",
+        metavar="NAME",
+        kind=str,
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        ENCODERS[self.codec].check(self.codec, self.crf, self.bitrate, self.encoder_preset)
+        if self.bitrate is not None:
+            bits_per_second(self.bitrate)
 
 
 def option_name(field_name: str) -> str:
@@ -200,6 +285,23 @@ def parse_size(text: str) -> tuple[int, int]:
     if not all(64 <= side <= 8192 and side % 2 == 0 for side in (w, h)):
         raise ValueError(f"--size needs even numbers from 64 to 8192, not {text}")
     return w, h
+
+
+def parse_time(text: str | float | None, name: str = "the time") -> Fraction | None:
+    """Seconds of '90', '1:30', '1:02:03.5' or a number, exactly; None for None.
+
+    Raises ValueError, beginning with `name`, for what is none, negative, or above 10,000 hours.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"(?:(?:(\d{1,5}):)?(\d{1,8}):)?(\d{1,8}(?:\.\d{1,9})?)", str(text).strip())
+    if match is None:
+        raise ValueError(f"{name} must look like 90, 1:30 or 1:02:03.5, not {text!r}")
+    hours, minutes, seconds = (Fraction(part or 0) for part in match.groups())
+    total = hours * 3600 + minutes * 60 + seconds
+    if total > 10_000 * 3600:
+        raise ValueError(f"{name} must be at most 10000 hours, not {text!r}")
+    return total
 
 
 def _range_words(low: float | None, high: float | None) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ..outputs import check_file
-from ..settings import AnalyseSettings
+from ..settings import AnalyseSettings, InputSettings
 from .options import (
     Progress,
     json_option,
@@ -26,18 +26,19 @@ from .options import (
 @source_argument
 @output_option("The sound map to write; default: INPUT's name with .soundmap.npz, in this folder.", required=False)
 @overwrite_option
+@settings_options(InputSettings)
 @settings_options(AnalyseSettings)
 @json_option
 @verbosity
 def command(
-    source: Path, output: Path | None, overwrite: bool, options: dict[str, Any], as_json: bool, quiet: bool
+    source: list[str], output: Path | None, overwrite: bool, options: dict[str, Any], as_json: bool, quiet: bool
 ) -> None:
     """Find where the 360° film INPUT sounds, over time, and write it as a sound map.
 
     \b
     pano-sound analyse holiday.mp4 -o holiday.soundmap.npz
     """
-    output = output or Path(f"{source.stem}.soundmap.npz")
+    output = output or Path(f"{Path(source[0]).stem}.soundmap.npz")
     check_file(output, source, overwrite)
     from ..camera.glimpses import mean_direction
     from ..pipeline import analyse

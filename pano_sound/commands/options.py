@@ -55,8 +55,9 @@ def _click_option(name: str, default: Any, about: Any) -> Callable[[F], F]:
     elif about["minimum"] is not None or about["maximum"] is not None:
         ranged = click.IntRange if about["kind"] is int else click.FloatRange
         value_type = ranged(about["minimum"], about["maximum"])
+    names = [name, option_name(name), *([about["also"]] if about["also"] else [])]
     return click.option(
-        option_name(name),
+        *names,
         type=value_type,
         default=default,
         show_default=default is not None,
@@ -131,7 +132,25 @@ def wrote(output: Path, quiet: bool) -> None:
         print(f"wrote {output}", file=sys.stderr)
 
 
-source_argument = click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
+def source_argument(function: F) -> F:
+    """Adds INPUT and --concat; the command gets all files, or URLs, of the film in its argument `source`."""
+
+    @click.argument("source", metavar="INPUT")
+    @click.option(
+        "--concat",
+        "more",
+        multiple=True,
+        metavar="FILE",
+        help="A file in which INPUT goes on, such as the next chapter of a recording; may be given several times.",
+    )
+    @functools.wraps(function)
+    def with_source(*args: Any, source: str, more: tuple[str, ...], **kwargs: Any) -> Any:
+        return function(*args, source=[source, *more], **kwargs)
+
+    decorated: F = with_source
+    return decorated
+
+
 overwrite_option = click.option("-y", "--overwrite", is_flag=True, help="Replace the output if it exists.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
 

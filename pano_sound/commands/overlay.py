@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ..settings import AnalyseSettings, RenderSettings
+from ..settings import AnalyseSettings, InputSettings, RenderSettings
 from .options import Progress, output_option, overwrite_option, settings_options, source_argument, verbosity, wrote
 
 
@@ -22,14 +22,16 @@ from .options import Progress, output_option, overwrite_option, settings_options
     help="What `analyse` wrote for INPUT; default: INPUT is analysed now, with the options of `analyse`.",
 )
 @overwrite_option
+@settings_options(InputSettings, to="reading")
 @settings_options(AnalyseSettings, to="analysing")
 @settings_options(RenderSettings, to="rendering")
 @verbosity
 def command(
-    source: Path,
+    source: list[str],
     output: Path,
     soundmap_file: Path | None,
     overwrite: bool,
+    reading: dict[str, Any],
     analysing: dict[str, Any],
     rendering: dict[str, Any],
     quiet: bool,
@@ -46,8 +48,8 @@ def command(
     check_output(output, source, overwrite, spherical=True)
     with Progress(quiet) as progress:
         if soundmap_file is None:
-            soundmap = analyse(source, progress=progress, **analysing)
+            soundmap = analyse(source, progress=progress, **reading, **analysing)
         else:
             soundmap = SoundMap.load(soundmap_file)
-        overlay(source, soundmap, output, overwrite=overwrite, progress=progress, **rendering)
+        overlay(source, soundmap, output, overwrite=overwrite, progress=progress, **reading, **rendering)
     wrote(output, quiet)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ..settings import AnalyseSettings, PlanSettings, RenderSettings
+from ..settings import AnalyseSettings, InputSettings, PlanSettings, RenderSettings
 from .options import (
     Progress,
     json_option,
@@ -25,12 +25,15 @@ from .options import (
 @source_argument
 @output_option("The video to write: .mp4, .mov, .m4v or .mkv.")
 @overwrite_option
+@settings_options(InputSettings)
 @settings_options(AnalyseSettings)
 @settings_options(PlanSettings)
 @settings_options(RenderSettings)
 @json_option
 @verbosity
-def command(source: Path, output: Path, overwrite: bool, options: dict[str, Any], as_json: bool, quiet: bool) -> None:
+def command(
+    source: list[str], output: Path, overwrite: bool, options: dict[str, Any], as_json: bool, quiet: bool
+) -> None:
     """Write an ordinary video of the 360° film INPUT that looks where the sound comes from.
 
     \b

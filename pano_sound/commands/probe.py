@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import Any
 
 import click
 
-from .options import json_option, source_argument, verbosity
+from ..settings import InputSettings
+from .options import json_option, settings_options, source_argument, verbosity
 
 
 @click.command("probe")
 @source_argument
+@settings_options(InputSettings)
 @json_option
 @verbosity
-def command(source: Path, as_json: bool, quiet: bool) -> None:
+def command(source: list[str], options: dict[str, Any], as_json: bool, quiet: bool) -> None:
     """Say what is in the file INPUT and whether it can be panned, and if not, why."""
     from ..media.probe import probe
 
-    info = probe(source)
+    info = probe(source, **options)
     if as_json:
         click.echo(json.dumps(info.to_json()))
         return
@@ -32,8 +34,9 @@ def command(source: Path, as_json: bool, quiet: bool) -> None:
         rows.append(("360°", f"{tag}, {info.spherical.stereo}"))
     if info.audio:
         audio = info.audio
-        kind = "first-order ambisonics" if audio.ambisonic else audio.layout
-        rows.append(("sound", f"{audio.codec}, {audio.rate} Hz, {audio.channels} channels ({kind})"))
+        kind = "ambisonics" if audio.ambisonic else audio.layout
+        which = f", track {audio.track} of {audio.tracks}" if audio.tracks > 1 else ""
+        rows.append(("sound", f"{audio.codec}, {audio.rate} Hz, {audio.channels} channels ({kind}){which}"))
     else:
         rows.append(("sound", "none: the view would hold"))
     rows.append(("can be panned", f"no: {info.problem}" if info.problem else "yes"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ..settings import PlanSettings, RenderSettings, parse_size
+from ..settings import InputSettings, PlanSettings, RenderSettings, parse_size
 from .options import Progress, output_option, overwrite_option, settings_options, source_argument, verbosity, wrote
 
 
@@ -16,6 +16,7 @@ from .options import Progress, output_option, overwrite_option, settings_options
 @click.argument("path", metavar="PATH", type=click.Path(path_type=Path))
 @output_option("The video to write: .mp4, .mov, .m4v or .mkv.")
 @overwrite_option
+@settings_options(InputSettings)
 @settings_options(
     PlanSettings,
     only={
@@ -27,7 +28,7 @@ from .options import Progress, output_option, overwrite_option, settings_options
 @settings_options(RenderSettings)
 @verbosity
 def command(
-    source: Path,
+    source: list[str],
     path: Path,
     output: Path,
     overwrite: bool,

@@ -1,24 +1,24 @@
 """Opening media files and decoding them past damage. The other modules of this folder share it.
 
-Only regular files are opened, only with the demuxers below and only through FFmpeg's file protocol: playlists
-and text files, which FFmpeg would also "play", cannot make it read anything else.
+Only regular files and URLs that the user names are opened, only with the demuxers below and only through FFmpeg's
+file protocol (URLs through fsspec): playlists and text files, which FFmpeg would also "play", cannot make it read
+anything else.
 """
 
 from __future__ import annotations
 
-import errno
 import itertools
 import logging
 import os
-import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
 import av
 
 from ..errors import InputError
+from .footage import Footage, check_readable, is_url, open_bytes
 
 log = logging.getLogger("pano_sound")
 
@@ -28,26 +28,52 @@ _DEMUXERS = (
 )
 _CLOCK_STARTS_ANYWHERE = {"mpegts", "mpeg"}
 _DAMAGED_READS_IN_A_ROW = 100
+_REMOTE_BUFFER = 1 << 18
+_BEYOND_IN_A_ROW = 30
+"""So many frames in a row beyond the end are no damaged time stamps, but the end."""
+_BEFORE = Fraction(1)
+"""Seconds before the start from which on is decoded: codecs of sound need a few packets to settle."""
+_SEEKING_PAYS = 2
 
 # PyAV 19 always replaces bytes of metadata that are not UTF-8; the ones before have to be told.
 _TOLERANT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 
 @dataclass
-class Source:
-    """An open input file. Close it with `close()`, or use it as a context manager.
+class _File:
+    """One open file of the footage. `shift` (s) makes its clock start at 0 where MPEG's starts anywhere."""
 
-    `shift` (s) is what to subtract from every time stamp: 0, but for MPEG streams, whose clocks start
-    anywhere.
-    `damaged` counts the packets that could not be read or decoded and were skipped.
-    """
-
-    path: str
     container: Any
     video: Any | None
     audio: Any | None
+    tracks: list[Any]
     shift: Fraction
-    damaged: int = field(default=0)
+    handle: Any = None
+
+    def close(self) -> None:
+        self.container.close()
+        if self.handle is not None:
+            self.handle.close()
+
+
+class Source:
+    """Open footage. Close it with `close()`, or use it as a context manager.
+
+    Attributes:
+        path, container: of its first file.
+        video, audio: the streams of its first file that are read; None where there is none.
+        tracks: all sound tracks of its first file.
+        damaged: how many packets could not be read or decoded and were skipped so far.
+    """
+
+    def __init__(self, footage: Footage) -> None:
+        """Raises InputError as `open_source`."""
+        self.footage = footage
+        self.path = footage.paths[0]
+        self._first = _open(self.path, footage)
+        self.container, self.tracks = self._first.container, self._first.tracks
+        self.video, self.audio = self._first.video, self._first.audio
+        self.damaged = 0
 
     def __enter__(self) -> Source:
         return self
@@ -56,18 +82,116 @@ class Source:
         self.close()
 
     def close(self) -> None:
-        self.container.close()
+        self._first.close()
 
-    def ticks(self, stream: Any) -> int:
-        """`shift` in the stream's time base."""
-        return round(self.shift / stream.time_base)
+    @property
+    def offset(self) -> Fraction:
+        """What to add to the first file's own times (s) to get presentation times."""
+        return self._offset(0, self._first)
+
+    def begin(self, stream: Any) -> Fraction:
+        """Presentation time (s) at which a stream of the first file begins."""
+        t = (stream.start_time or 0) * Fraction(stream.time_base) + self.offset
+        return t if self.footage.start is None else max(t, Fraction(0))
 
     def packets(self, stream: Any) -> Iterator[Any]:
-        """The stream's packets in file order; those without data and those that cannot be read are left out."""
+        """A stream's packets in file order, with presentation times in its time base; those without data and those
+        that cannot be read are left out."""
+        base = Fraction(stream.time_base)
+        for number, file, track in self._files(stream):
+            own, ticks = Fraction(track.time_base), round(self._offset(number, file) / base)
+            for packet in self._from_start(number, file, track, self._demuxed):
+                packet.pts, packet.dts = (
+                    None if t is None else round(t * own / base) + ticks for t in (packet.pts, packet.dts)
+                )
+                packet.time_base = base
+                t = packet.pts if packet.pts is not None else packet.dts
+                if t is None or self._inside(t * base, (packet.duration or 0) * own):
+                    yield packet
+
+    def frames(self, stream: Any) -> Iterator[Any]:
+        """A stream's decoded frames in presentation order, with presentation times in its time base (pictures always
+        have one); packets that do not decode are skipped."""
+        base, is_sound = Fraction(stream.time_base), stream.type == "audio"
+        rate = fraction(stream.average_rate) if not is_sound else None
+        step = 1 if not rate else max(1, round(1 / (rate * base)))
+        last: int | None = None
+        for number, file, track in self._files(stream):
+            own, ticks = Fraction(track.time_base), round(self._offset(number, file) / base)
+            beyond = 0
+            for frame in self._from_start(number, file, track, self._decoded):
+                if frame.pts is not None:
+                    frame.pts = round(frame.pts * own / base) + ticks
+                elif not is_sound:
+                    frame.pts = ticks if last is None else last + step
+                frame.time_base = base
+                last = frame.pts
+                if last is None:
+                    yield frame
+                    continue
+                length = Fraction(frame.samples, frame.sample_rate or 1) if is_sound else Fraction(0)
+                if self._inside(last * base, length):
+                    beyond = 0
+                    yield frame
+                elif last > 0:
+                    beyond += 1
+                    if beyond > _BEYOND_IN_A_ROW:
+                        break
+
+    def _inside(self, t: Fraction, length: Fraction) -> bool:
+        """Whether what begins at presentation time t (s) is, in part, between the footage's start and end."""
+        footage = self.footage
+        if footage.end is not None and t >= footage.end - footage.origin:
+            return False
+        return footage.start is None or (t + length > 0 if length else t >= 0)
+
+    def _offset(self, number: int, file: _File) -> Fraction:
+        """What to add to the times of a file (s) to get presentation times."""
+        return self.footage.begins[number] - file.shift - self.footage.origin
+
+    def _files(self, stream: Any) -> Iterator[tuple[int, _File, Any]]:
+        """(number, file, its stream like `stream`) of all files between start and end."""
+        begins, end = self.footage.begins, self.footage.end
+        for number, path in enumerate(self.footage.paths):
+            if number + 1 < len(begins) and begins[number + 1] <= self.footage.origin:
+                continue
+            if number and end is not None and begins[number] >= end:
+                return
+            file = _open(path, self.footage) if number else self._first
+            try:
+                track = stream if number == 0 else file.audio if stream.type == "audio" else file.video
+                if track is not None:
+                    track.thread_type = stream.thread_type
+                    yield number, file, track
+            finally:
+                if number:
+                    file.close()
+
+    def _from_start(self, number: int, file: _File, track: Any, read: Any) -> Iterator[Any]:
+        """What `read` reads of a track, from the last point before the footage's start from which it can be read."""
+        wanted = -self._offset(number, file) - _BEFORE
+        first_time = (track.start_time or 0) * Fraction(track.time_base)
+        if self.footage.start is None or wanted - first_time < _SEEKING_PAYS:
+            yield from read(file, track)
+            return
+        damaged = self.damaged
+        file.container.seek(int(wanted / track.time_base), stream=track)
+        found = read(file, track)
+        first = next(found, None)
+        if first is None or first.pts is None or first.pts * Fraction(track.time_base) > wanted + _BEFORE:
+            # The file's index leads too far, or nowhere.
+            file.container.seek(file.container.start_time or 0)
+            found, first = read(file, track), None
+        self.damaged = damaged
+        if first is not None:
+            yield first
+        yield from found
+
+    def _demuxed(self, file: _File, track: Any) -> Iterator[Any]:
         failures = 0
         while failures < _DAMAGED_READS_IN_A_ROW:
             try:
-                for packet in self.container.demux(stream):
+                for packet in file.container.demux(track):
                     if packet.size:
                         failures = 0
                         yield packet
@@ -76,11 +200,10 @@ class Source:
                 failures += 1
                 self.damaged += 1
 
-    def frames(self, stream: Any) -> Iterator[Any]:
-        """The stream's decoded frames in presentation order; packets that do not decode are skipped."""
-        for packet in itertools.chain(self.packets(stream), [None]):
+    def _decoded(self, file: _File, track: Any) -> Iterator[Any]:
+        for packet in itertools.chain(self._demuxed(file, track), [None]):
             try:
-                decoded = stream.codec_context.decode(packet)
+                decoded = track.codec_context.decode(packet)
             except (av.FFmpegError, ValueError):
                 self.damaged += 1
                 continue
@@ -92,33 +215,37 @@ def fraction(value: Any) -> Fraction | None:
     return Fraction(value.numerator, value.denominator) if value else None
 
 
-def open_source(path: str | os.PathLike[str]) -> Source:
-    """Open a media file for reading.
+def open_source(path: str | os.PathLike[str], audio_track: int | None = None) -> Source:
+    """Open a media file, or Footage, for reading.
+
+    Args:
+        audio_track: its sound track to be read, counted from 1; None: as the footage says, else the main one.
 
     Raises:
-        InputError: the file is missing, a folder, empty, unreadable, or not media.
+        InputError: a file is missing, a folder, empty, unreadable, or not media; it has no such track.
     """
-    name = os.fspath(path)
-    try:
-        status = os.stat(name)
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR):
-            raise InputError("no such file", name) from None
-        raise InputError(f"cannot be read: {error.strerror}", name) from None
-    except ValueError:
-        raise InputError("not a valid file name", name.replace("\0", "\\0")) from None
-    if stat.S_ISDIR(status.st_mode):
-        raise InputError("is a folder", name, "give a video file")
-    if not stat.S_ISREG(status.st_mode):
-        raise InputError("is not a regular file", name, "save the stream to a file first")
-    if status.st_size == 0:
-        raise InputError("the file is empty", name, "was the copy or the recording interrupted?")
+    footage = path if isinstance(path, Footage) else Footage((os.fspath(path),))
+    return Source(footage if audio_track is None else replace(footage, audio_track=audio_track))
 
-    options = {"format_whitelist": _DEMUXERS, "protocol_whitelist": "file"}
+
+def _open(name: str, footage: Footage) -> _File:
+    handle = open_bytes(name) if is_url(name) else None
+    if handle is None:
+        check_readable(name)
+    # Both while FFmpeg looks for what is in the file and later.
+    limits = {"max_pixels": str(footage.max_pixels)}
     try:
-        # The prefix keeps names such as "concat:a" or "take 1:30.mp4" from being taken for protocols.
-        container = av.open("file:" + name, container_options=options, **_TOLERANT)
+        container = av.open(
+            # The prefix keeps names such as "concat:a" or "take 1:30.mp4" from being taken for protocols.
+            handle or "file:" + name,
+            container_options={"format_whitelist": _DEMUXERS, "protocol_whitelist": "file"},
+            options=limits,
+            buffer_size=_REMOTE_BUFFER,
+            **_TOLERANT,
+        )
     except (av.FFmpegError, ValueError) as error:
+        if handle is not None:
+            handle.close()
         if isinstance(error, PermissionError):
             raise InputError("cannot be read: permission denied", name) from None
         hint = "if it is a recording that was cut short, repair it with its camera's software"
@@ -129,7 +256,34 @@ def open_source(path: str | os.PathLike[str]) -> Source:
         shift = Fraction(container.start_time, av.time_base)
     pictures = [s for s in container.streams.video if not _is_cover(s) and s.codec_context is not None]
     sounds = [s for s in container.streams.audio if s.codec_context is not None]
-    return Source(name, container, _pick(container, pictures), _pick(container, sounds), shift)
+    for s in pictures:
+        s.codec_context.options = limits
+    for s in sounds:
+        _settle_layout(s.codec_context)
+    tracks, number = list(container.streams.audio), footage.audio_track
+    if number is None:
+        sound = _pick(container, sounds)
+    elif number <= len(tracks) and tracks[number - 1] in sounds:
+        sound = tracks[number - 1]
+    else:
+        container.close()
+        what = "cannot be decoded" if number <= len(tracks) else "is not there"
+        raise InputError(f"sound track {number} {what}", name, f"it has {len(tracks)}, counted from 1")
+    return _File(container, _pick(container, pictures), sound, tracks, shift, handle)
+
+
+def _settle_layout(context: Any) -> None:
+    """Give a decoder that is not open yet an equal layout that owns no memory, before anything else reads it.
+
+    PyAV copies layouts without what they point to and frees that with each copy: with a layout of FFmpeg's
+    custom order, as some mov files have, it crashes.
+    """
+    layout = context.layout
+    name = f"{layout.nb_channels} channels" if "channels (" in layout.name else layout.name
+    try:
+        context.layout = name
+    except ValueError:
+        context.layout = f"{layout.nb_channels} channels"
 
 
 def _is_cover(stream: Any) -> bool:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
 
+from ..encoders import ENCODERS
 from ..errors import OutputError
-from ..outputs import check_file
+from ..outputs import FilePath, check_file
 
 MUXERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 """FFmpeg's format for each extension that an output may have."""
@@ -16,17 +18,19 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 def check_output(
     path: str | os.PathLike[str],
-    source_path: str | os.PathLike[str] | None = None,
+    source_path: FilePath | Sequence[FilePath] | None = None,
     overwrite: bool = False,
     spherical: bool = False,
+    codec: str = "libx264",
 ) -> None:
     """Say now what would be wrong with this film as an output, before any work is done.
 
     Args:
         path: the file to be written; its extension (mp4, m4v, mov, mkv) decides its format.
-        source_path: an input that must not be the same file, also not through links.
+        source_path: an input, or several, that must not be the same file, also not through links.
         overwrite: whether `path` may exist.
         spherical: it is to be tagged as 360°, which only mp4 and mov can be.
+        codec: the encoder of its pictures.
 
     Raises:
         OutputError: unknown or unfit extension, and as `outputs.check_file`.
@@ -38,6 +42,9 @@ def check_output(
         raise OutputError(what, name, f"use one of {', '.join(MUXERS)}")
     if spherical and MUXERS.get(extension) == "matroska":
         raise OutputError("360° tags can only be written into mp4 and mov", name)
+    if extension in MUXERS and MUXERS[extension] not in ENCODERS[codec].muxers:
+        fit = [e for e, muxer in MUXERS.items() if muxer in ENCODERS[codec].muxers]
+        raise OutputError(f"{codec} cannot be written into {extension} files", name, f"use {' or '.join(fit)}")
     check_file(name, source_path, overwrite)
 
 

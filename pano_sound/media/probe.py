@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
 from ..errors import InputError, UnsupportedInputError
-from .inputs import Source, fraction, open_source
-from .spherical import Spherical, read_side_data
+from ..settings import InputSettings, parse_time
+from .ambisonics import Ambisonics, ambisonics_of
+from .boxes import read_index
+from .cameras import looks_like_two_fisheyes, raw_format
+from .colour import Colour, colour_of
+from .footage import Footage, open_bytes, size_of
+from .inputs import Source, fraction, log, open_source
+from .tags import Spherical, read_tags
+from .unwrap import Unwrapping, unwrapping
 
 _SMALLEST_WIDTH = 64
 _TOLERANCE = 0.02
-_FOUR_CHANNEL_LAYOUTS = ("4 channels", "quad", "4.0", "quad(side)")
 
-_NOT_EQUIRECTANGULAR = {
-    "cubemap": "the picture is a cubemap",
-    "equirectangular-tile": "the picture covers only a part of the sphere",
-    "half-equirectangular": "the picture covers only half of the sphere (VR180)",
+_CAN_BE_UNWRAPPED = ("equirectangular", "equirectangular-tile", "half-equirectangular", "cubemap", "eac")
+_CANNOT = {
     "rectilinear": "the picture is tagged as ordinary flat video",
     "fisheye": "the picture is fisheye, straight from the lens",
+    "mesh": "the picture has a projection of its own (a mesh, as some VR180 cameras and YouTube use)",
 }
+_EXPORT = "export it as a 360° video (equirectangular, 2:1) with the camera's software"
+_STEADY = 0.001
 
 
 @dataclass(frozen=True)
@@ -34,6 +43,8 @@ class VideoInfo:
     time_base: seconds per tick of the time stamps.
     rotation: display rotation in degrees, counter-clockwise, as the file asks for.
     sample_aspect_ratio: width of one pixel by its height, or None when the file does not say.
+    steady: whether all pictures are shown equally long, as far as the file's header says.
+    colour: how the numbers mean light.
     """
 
     width: int
@@ -45,25 +56,38 @@ class VideoInfo:
     time_base: Fraction
     rotation: int
     sample_aspect_ratio: Fraction | None
+    steady: bool
+    colour: Colour
 
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """The sound track. `rate` in Hz; `ambisonic`: first-order ACN/SN3D (W, Y, Z, X), channel 0 is W."""
+    """The sound track that is used.
+
+    track: its number among the file's sound tracks, from 1; `tracks`: how many there are.
+    rate: samples per second.
+    layout: FFmpeg's name for what its channels are.
+    ambisonic: where in them a sound field is; None for plain channels.
+    """
 
     codec: str
     rate: int
     channels: int
     layout: str
-    ambisonic: bool
+    track: int
+    tracks: int
+    ambisonic: Ambisonics | None
 
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """A media file.
+    """A media file, or several as one film, or a part of it.
 
+    path, container: of the first file; size_bytes: of all.
     start: presentation time of the first picture in seconds.
     duration: length of the video (without one: of the sound) in seconds.
+    raw: what it is when it comes straight from a 360° camera, and what to do; else None.
+    footage: what is read.
     """
 
     path: str
@@ -75,18 +99,26 @@ class MediaInfo:
     audio: AudioInfo | None
     spherical: Spherical
     metadata: dict[str, str]
+    raw: str | None
+    footage: Footage
+
+    @property
+    def origin(self) -> float:
+        """The film's time in seconds at presentation time 0: not 0 where only a part is read."""
+        return float(self.footage.origin)
+
+    @property
+    def unwrapping(self) -> Unwrapping:
+        """How pictures become one eye's full sphere."""
+        if self.video is None:
+            return Unwrapping((), 0, 0)
+        return unwrapping(self.video.width, self.video.height, self.video.rotation, self.spherical)
 
     @property
     def eye(self) -> tuple[int, int]:
-        """(width, height) in pixels of the one eye that is read; (0, 0) without video."""
-        if self.video is None:
-            return 0, 0
-        width, height = self.video.width, self.video.height
-        if self.spherical.stereo == "left-right":
-            return width // 2, height
-        if self.spherical.stereo == "top-bottom":
-            return width, height // 2
-        return width, height
+        """(width, height) in pixels of the full sphere of the one eye that is read; (0, 0) without video."""
+        how = self.unwrapping
+        return how.width, how.height
 
     @property
     def problem(self) -> str | None:
@@ -94,32 +126,46 @@ class MediaInfo:
         if self.video is None:
             return "the file has no picture, only sound" if self.audio else "the file has no picture"
         size = f"{self.video.width}x{self.video.height}"
+        if self.raw is not None:
+            return self.raw
         if self.video.width < _SMALLEST_WIDTH:
             return f"the picture is {size}: too small to be 360° footage"
-        if self.video.rotation:
-            return (
-                f"the file asks players to turn the picture by {self.video.rotation}°, which is not "
-                "supported yet: export it again without a rotation"
-            )
+        if self.video.rotation % 90:
+            return f"the file asks players to turn the picture by {self.video.rotation}°: export it without a rotation"
         if self.spherical.stereo == "other":
             return "the two eyes are interleaved: export one eye, or top-bottom or left-right stereo"
         projection = self.spherical.projection
-        if projection == "equirectangular":
-            return None
         if projection is not None:
-            what = _NOT_EQUIRECTANGULAR.get(projection, "the picture's projection is unknown")
-            return f"{what}: export it as a full equirectangular sphere (2:1) with the camera's software"
-        if _looks_spherical(self.video, self.spherical.stereo):
+            if projection in _CAN_BE_UNWRAPPED:
+                return None
+            return f"{_CANNOT.get(projection, 'the projection of the picture is unknown')}: {_EXPORT}"
+        return self._untagged_problem(size)
+
+    def _untagged_problem(self, size: str) -> str | None:
+        assert self.video is not None
+        width, height = self.video.width, self.video.height
+        if self.video.rotation % 180:
+            width, height = height, width
+        shapes = {width / height, width / height * float(self.video.sample_aspect_ratio or 1)}
+        # Each eye of a pair may be 2:1, or squeezed into half of a 2:1 picture.
+        spheres = {"mono": (2.0,), "top-bottom": (1.0, 2.0), "left-right": (4.0, 2.0)}[self.spherical.stereo]
+        if any(_is_about(shape, sphere) for shape in shapes for sphere in spheres):
             return None
+        for stereo, shape in (("top-bottom", 1.0), ("left-right", 4.0)):
+            if self.spherical.stereo == "mono" and any(_is_about(s, shape) for s in shapes):
+                return f"the picture is {size} and not tagged: if these are two eyes, say --stereo {stereo}"
+        if any(_is_about(s, 1.5) for s in shapes):
+            return f"the picture is {size} and not tagged: if these are a cube's faces, say --projection cubemap or eac"
         return (
             f"the picture is {size}, not 2:1: this looks like ordinary video, not a full 360° sphere; "
-            "if it is 360°, export it as equirectangular with its 360° tags"
+            "if it is one, say --projection equirectangular (or cubemap, eac, half-equirectangular)"
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The same as plain dicts, strings and numbers (fractions as 'num/den'), with `problem`."""
+        """The same as plain dicts, strings and numbers (fractions as 'num/den'), with `problem` and `eye`."""
         plain = {k: _plain(v) for k, v in dataclasses.asdict(self).items()}
-        return {**plain, "problem": self.problem}
+        plain["files"] = plain.pop("footage")["paths"]
+        return {**plain, "origin": self.origin, "eye": list(self.eye), "problem": self.problem}
 
 
 def _plain(value: Any) -> Any:
@@ -127,15 +173,13 @@ def _plain(value: Any) -> Any:
         return f"{value.numerator}/{value.denominator}"
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(v) for v in value]
     return value
 
 
-def _looks_spherical(video: VideoInfo, stereo: str) -> bool:
-    """Whether an untagged picture has the shape of a full sphere: 2:1, or two eyes that are 2:1 each."""
-    expected = {"mono": (2.0,), "top-bottom": (1.0, 2.0), "left-right": (4.0, 2.0)}.get(stereo, ())
-    stored = video.width / video.height
-    shown = stored * float(video.sample_aspect_ratio or 1)
-    return any(abs(shape / e - 1) <= _TOLERANCE for e in expected for shape in (stored, shown))
+def _is_about(shape: float, expected: float) -> bool:
+    return abs(shape / expected - 1) <= _TOLERANCE
 
 
 def require_pannable(info: MediaInfo) -> None:
@@ -144,62 +188,165 @@ def require_pannable(info: MediaInfo) -> None:
         raise UnsupportedInputError(info.problem, info.path)
 
 
-def probe(path: str | os.PathLike[str]) -> MediaInfo:
-    """Open a file, decode its first frame, and say what is in it.
+Path = str | os.PathLike[str]
+
+
+def probe(source: Path | Sequence[Path], **options: Any) -> MediaInfo:
+    """Open a film, decode its first picture, and say what is in it.
+
+    Args:
+        source: a file or URL, or several that follow one another.
+        options: those of InputSettings: what of it is read, and how what it does not say is to be understood.
 
     Raises:
-        InputError: the file is missing, a folder, empty, not media, or so damaged that no frame decodes.
+        UnsupportedInputError: files that do not go together, or options that do not go with the film.
+        InputError: a file is missing, a folder, empty, not media, or so damaged that no picture decodes; it is larger
+            or longer than the options allow; nothing is left between start and end.
+        ValueError, TypeError: as InputSettings.
     """
-    with open_source(path) as source:
+    chosen = InputSettings(**options)
+    given = [source] if isinstance(source, (str, os.PathLike)) else list(source)
+    footage = Footage(
+        tuple(os.fspath(path) for path in given),
+        audio_track=chosen.audio_track,
+        max_pixels=round(chosen.max_megapixels * 1e6),
+        max_damage=chosen.max_damage,
+    )
+    parts = [_one_file(replace(footage, paths=(path,)), chosen) for path in footage.paths]
+    info = parts[0] if len(parts) == 1 else _joined(parts, footage)
+    if info.duration > chosen.max_hours * 3600:
+        what = f"the film says that it is {info.duration / 3600:.0f} hours long"
+        raise InputError(what, info.path, "if that is true, raise --max-hours; else it is damaged")
+    start, end = parse_time(chosen.start), parse_time(chosen.end)
+    if chosen.duration is not None:
+        end = (start or Fraction(0)) + (parse_time(chosen.duration) or 0)
+    return info if not start and end is None else _excerpt(info, start or None, end)
+
+
+def _one_file(footage: Footage, settings: InputSettings) -> MediaInfo:
+    with open_source(footage) as source:
         if source.video is None and source.audio is None:
             raise InputError("holds neither pictures nor sound", source.path)
+        moov = None
+        if "mp4" in source.container.format.name:
+            with open_bytes(source.path) as file:
+                moov = read_index(file)
         video, spherical, start = None, Spherical(), 0.0
+        raw = raw_format(source.path)
         duration = _seconds(source.container.duration, Fraction(1, 1_000_000))
         if source.video is not None:
-            frame = next(source.frames(source.video), None)
-            if frame is None or not frame.width or not frame.height:
-                hint = "the file is damaged, cut short, or in a format that cannot be decoded"
-                raise InputError("no picture can be decoded", source.path, hint)
-            spherical = read_side_data(frame)
+            frame = _first_picture(source, settings)
+            spherical = read_tags(frame, moov, source.video.id).with_options(settings.projection, settings.stereo)
             video = _video_info(source.video, frame)
-            ticks = 0 if frame.pts is None else frame.pts - source.ticks(source.video)
-            start = float(ticks * video.time_base)
+            start = float(frame.pts * video.time_base)
             duration = _video_duration(source, start)
-        audio = None if source.audio is None else _audio_info(source.audio, video, spherical)
+            if raw is None and spherical.projection is None and looks_like_two_fisheyes(frame):
+                raw = f"the picture shows two round lens pictures, not stitched yet: {_EXPORT}"
+        audio = None if source.audio is None else _audio_info(source, moov, settings.ambisonics)
         return MediaInfo(
             path=source.path,
             container=source.container.format.name,
-            size_bytes=os.path.getsize(source.path),
+            size_bytes=size_of(source.path),
             start=start,
             duration=duration,
             video=video,
             audio=audio,
             spherical=spherical,
             metadata=dict(source.container.metadata),
+            raw=raw,
+            footage=footage,
         )
+
+
+def _first_picture(source: Source, settings: InputSettings) -> Any:
+    assert source.video is not None
+    frame = next(source.frames(source.video), None)
+    if frame is not None and frame.width and frame.height:
+        return frame
+    if not source.video.codec_context.width:
+        what = f"no picture can be decoded: it is damaged, or larger than {settings.max_megapixels:g} megapixels"
+        raise InputError(what, source.path, "if it is that large, raise --max-megapixels")
+    hint = "the file is damaged, cut short, or in a format that cannot be decoded"
+    raise InputError("no picture can be decoded", source.path, hint)
+
+
+def _joined(parts: list[MediaInfo], footage: Footage) -> MediaInfo:
+    """Several films as one, each beginning where the pictures of the one before end."""
+    first = parts[0]
+    begins, end = [Fraction(0)], Fraction(first.start) + Fraction(first.duration)
+    for before, part in itertools.pairwise(parts):
+        if first.video is None or part.video is None:
+            raise UnsupportedInputError("has no picture", part.path if first.video else first.path)
+        if not before.duration:
+            hint = "put it into an mp4 or mkv file first"
+            raise UnsupportedInputError("does not say how long it is, so nothing can follow it", before.path, hint)
+        for what, one, other in (
+            ("size", f"{first.video.width}x{first.video.height}", f"{part.video.width}x{part.video.height}"),
+            ("rotation", f"{first.video.rotation}°", f"{part.video.rotation}°"),
+            ("projection", first.spherical.projection or "untagged", part.spherical.projection or "untagged"),
+            ("stereo layout", first.spherical.stereo, part.spherical.stereo),
+        ):
+            if one != other:
+                message = f"is of another {what} ({other}) than the first file ({one})"
+                raise UnsupportedInputError(message, part.path, "files of one film must be alike")
+        if (first.audio is None) != (part.audio is None):
+            log.warning("%s: has %s, unlike the first file", part.path, "sound" if part.audio else "no sound")
+        begins.append(end - Fraction(part.start))
+        end += Fraction(part.duration)
+    return replace(
+        first,
+        size_bytes=sum(part.size_bytes for part in parts),
+        duration=float(end) - first.start,
+        raw=next((part.raw for part in parts if part.raw), None),
+        footage=replace(footage, begins=tuple(begins)),
+    )
+
+
+def _excerpt(info: MediaInfo, start: Fraction | None, end: Fraction | None) -> MediaInfo:
+    """A film from one of its times to another; its presentation times count from `start`."""
+    whole = info.start + info.duration if info.duration else None
+    if whole is not None and start is not None and start >= whole:
+        raise InputError(f"--start {float(start):g} is behind the film's end, {whole:.2f} s", info.path)
+    footage = replace(info.footage, start=start, end=end)
+    first = info.start
+    if start is not None and info.video is not None:
+        with open_source(footage) as source:
+            frame = next(source.frames(source.video), None)
+            if frame is None:
+                raise InputError("there is no picture between --start and --end", info.path)
+            first = float(frame.pts * info.video.time_base)
+    elif end is not None and end <= info.start:
+        raise InputError(f"--end {float(end):g} is before the film's first picture, {info.start:.2f} s", info.path)
+    ends = [t for t in (whole, None if end is None else float(end)) if t is not None]
+    duration = max(0.0, min(ends) - float(start or 0) - first) if ends else 0.0
+    return replace(info, start=first, duration=duration, footage=footage)
 
 
 def _video_info(stream: Any, frame: Any) -> VideoInfo:
     context = stream.codec_context
+    average, base = fraction(stream.average_rate), fraction(stream.base_rate)
     return VideoInfo(
         width=frame.width,
         height=frame.height,
-        fps=fraction(stream.average_rate) or fraction(stream.guessed_rate),
+        fps=average or fraction(stream.guessed_rate),
         codec=context.name,
         pix_fmt=frame.format.name,
         bit_depth=max(c.bits for c in frame.format.components),
         time_base=Fraction(stream.time_base),
         rotation=frame.rotation,
         sample_aspect_ratio=fraction(stream.sample_aspect_ratio) or fraction(context.sample_aspect_ratio),
+        steady=bool(average and base and abs(average / base - 1) < _STEADY),
+        colour=colour_of(frame, stream),
     )
 
 
-def _audio_info(stream: Any, video: VideoInfo | None, spherical: Spherical) -> AudioInfo:
+def _audio_info(source: Source, moov: bytes | None, ambisonics: str | None) -> AudioInfo:
+    stream: Any = source.audio
     context = stream.codec_context
     layout, channels = context.layout.name, context.layout.nb_channels
-    is_360 = video is not None and (spherical.projection is not None or _looks_spherical(video, spherical.stereo))
-    ambisonic = layout == "ambisonic 1" or (is_360 and channels == 4 and layout in _FOUR_CHANNEL_LAYOUTS)
-    return AudioInfo(context.name, context.sample_rate or 0, channels, layout, ambisonic)
+    kind = ambisonics_of(source.path, moov, stream.id, layout, channels, ambisonics)
+    track = source.tracks.index(stream) + 1
+    return AudioInfo(context.name, context.sample_rate or 0, channels, layout, track, len(source.tracks), kind)
 
 
 def _seconds(ticks: int | None, time_base: Fraction) -> float:
@@ -219,7 +366,7 @@ def _video_duration(source: Source, start: float) -> float:
         except ValueError:
             pass
     container = source.container
-    begin = _seconds(container.start_time, Fraction(1, 1_000_000)) - float(source.shift)
+    begin = _seconds(container.start_time, Fraction(1, 1_000_000)) + float(source.offset)
     whole = _seconds(container.duration, Fraction(1, 1_000_000))
     if "matroska" in container.format.name:
         begin = 0.0

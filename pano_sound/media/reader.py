@@ -1,4 +1,7 @@
-"""The pictures of a 360° film, each with its own time stamp, in constant memory."""
+"""The pictures of a 360° film, each with its own time stamp, in constant memory.
+
+Whatever is stored (see `unwrap`), what comes out is the full equirectangular sphere of one eye.
+"""
 
 from __future__ import annotations
 
@@ -13,27 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from .colour import BT709, FULL, LIMITED, Colour, colour_of, matrix_of, to_sdr
 from .inputs import log, open_source
 from .probe import MediaInfo, probe
+from .unwrap import FilterChain, coverage
 
 Plane = NDArray[np.uint8] | NDArray[np.uint16]
 
-_BT709 = 1
 _BEYOND_THE_END = 10
 """A time stamp that is this many seconds after the film's end is damage."""
-
-_LIMITED_RANGE = 1
-_FULL_RANGE = 2
-
-
-@dataclass(frozen=True)
-class Colour:
-    """How the numbers mean light: FFmpeg's values, carried to the writer unchanged (0 or 2: not stated)."""
-
-    range: int = 0
-    space: int = 2
-    primaries: int = 2
-    transfer: int = 2
+_SOME_DAMAGE = 100
+"""So many damaged frames are believed to be a share of the film before all of it is read."""
 
 
 @dataclass(slots=True)
@@ -75,7 +68,7 @@ class VideoReader:
         self.video = self.info.video
         self.corrupt_frames = 0
         self._running: Iterator[Any] | None = None
-        self._stream_light = (2, 2)
+        self._how = self.info.unwrapping
 
     def __enter__(self) -> VideoReader:
         return self
@@ -90,39 +83,38 @@ class VideoReader:
             self._running = None
 
     def pictures(self) -> Iterator[Picture]:
-        """Every picture of the one eye, at its original size, in order of presentation.
+        """Every picture, at its original size, in order of presentation.
 
         What is not 4:2:0 with 8 or 10 bits is converted to it (more than 8 bits to 10).
 
         Raises:
-            InputError: not one picture can be decoded.
+            InputError: not one picture can be decoded, or more are damaged than may be.
         """
-        for frame, pts in self._frames():
-            yield self._picture(frame, pts)
+        unwrap = FilterChain(self._how.filters)
+        for frame, pts, colour in self._frames():
+            yield self._picture(frame, pts, colour, unwrap)
 
     def analysis_pictures(
         self, every: float, width: int = 960, height: int = 480
     ) -> Iterator[tuple[float, NDArray[np.uint8]]]:
-        """Small pictures of the one eye for analysis.
+        """Small pictures for analysis; those of HDR films as SDR shows them.
 
         Args:
             every: seconds between pictures: taken is the first at or after each multiple of `every` from the
                 first picture. 0: all of them.
-            width, height: size in pixels that the eye is scaled to.
+            width, height: size in pixels that the sphere is scaled to.
 
         Yields:
             (presentation time in seconds, uint8 RGB (height, width, 3)).
 
         Raises:
-            InputError: not one picture can be decoded.
+            InputError: as `pictures`.
         """
-        stereo = self.info.spherical.stereo
-        full_width = width * 2 if stereo == "left-right" else width
-        full_height = height * 2 if stereo == "top-bottom" else height
         step = Fraction(every).limit_denominator(1_000_000)
+        unwrap = FilterChain(self._how.filters)
         first: Fraction | None = None
         taken = -1
-        for frame, pts in self._frames():
+        for frame, pts, colour in self._frames():
             t = pts * self.video.time_base
             if first is None:
                 first = t
@@ -131,75 +123,75 @@ class VideoReader:
                 if number <= taken:
                     continue
                 taken = number
-            small = frame.reformat(
-                width=full_width,
-                height=full_height,
+            small = unwrap(frame).reformat(
+                width=width,
+                height=height,
                 format="rgb24",
-                src_color_range=frame.color_range or None,
-                dst_color_range=_FULL_RANGE,
+                src_colorspace=None if frame.format.is_rgb else matrix_of(colour, self._how.height),
+                src_color_range=colour.range or None,
+                dst_color_range=FULL,
             )
-            yield (
-                float(t),
-                _view(small.planes[0], full_height, full_width * 3, np.uint8)[:height, : width * 3].reshape(
-                    height, width, 3
-                ),
-            )
+            rgb = _view(small.planes[0], height, width * 3, np.uint8).reshape(height, width, 3)
+            yield float(t), to_sdr(rgb, colour)
 
-    def _frames(self) -> Iterator[tuple[Any, int]]:
+    def coverage(self, rows: int, columns: int) -> NDArray[np.bool_] | None:
+        """Which cells of a grid over the sphere hold any picture, (rows, columns); None where all of them do."""
+        return coverage(self._how, (self.video.width, self.video.height), rows, columns)
+
+    def _frames(self) -> Iterator[tuple[Any, int, Colour]]:
         self.close()
         self._running = self._decode()
         return self._running
 
-    def _decode(self) -> Iterator[tuple[Any, int]]:
-        """(frame, PTS): PTS always grow; frames without one that can be true follow the one before."""
+    def _decode(self) -> Iterator[tuple[Any, int, Colour]]:
+        """(frame, PTS, colour): PTS always grow; frames whose own cannot be true follow the one before."""
         self.corrupt_frames = 0
-        dropped = 0
+        dropped = read = 0
         last: int | None = None
         step = 1 if not self.video.fps else max(1, round(1 / (self.video.fps * self.video.time_base)))
         latest: int | None = None
         if self.info.duration > 0:
             end = Fraction(self.info.start) + Fraction(self.info.duration) + _BEYOND_THE_END
             latest = int(end / self.video.time_base)
-        with open_source(self.path) as source:
+        with open_source(self.info.footage) as source:
             stream = source.video
             if stream is None:
                 raise InputError("the file has no picture", self.path)
             stream.thread_type = "AUTO"
-            context = stream.codec_context
-            # PyAV 16 knows these two of the stream only, not of each frame.
-            self._stream_light = (context.color_primaries, context.color_trc)
-            shift = source.ticks(stream)
             for frame in source.frames(stream):
-                follows = 0 if last is None else last + step
-                pts = follows if frame.pts is None else frame.pts - shift
+                read += 1
+                pts = frame.pts
                 if last is not None and latest is not None and pts > latest:
-                    pts = follows  # Were it believed, all pictures after it would come too early.
+                    pts = last + step  # Were it believed, all pictures after it would come too early.
                 if last is not None and pts <= last:
                     dropped += 1
-                    self.corrupt_frames = source.damaged + dropped
                     continue
                 last = pts
                 self.corrupt_frames = source.damaged + dropped
-                yield frame, pts
+                if self.corrupt_frames > _SOME_DAMAGE:
+                    self._check_damage(read)
+                yield frame, pts, colour_of(frame, stream)
             self.corrupt_frames = source.damaged + dropped
         if last is None:
             raise InputError("no picture can be decoded", self.path, "the file is damaged or cut short")
+        self._check_damage(read)
         if self.corrupt_frames:
             log.warning("%s: %d damaged frames were skipped", self.path, self.corrupt_frames)
 
-    def _picture(self, frame: Any, pts: int) -> Picture:
+    def _check_damage(self, read: int) -> None:
+        """Raises InputError when too many of the pictures so far were damaged, of which `read` came out."""
+        limit = self.info.footage.max_damage
+        if self.corrupt_frames > limit * (self.corrupt_frames + read):
+            what = f"{self.corrupt_frames} damaged frames, more than {limit:.0%} of the film"
+            raise InputError(what, self.path, "copy it again from the camera, or raise --max-damage")
+
+    def _picture(self, frame: Any, pts: int, colour: Colour, unwrap: FilterChain) -> Picture:
         deep = self.video.bit_depth > 8
-        primaries, transfer = self._stream_light
-        colour = Colour(
-            frame.color_range,
-            frame.colorspace,
-            getattr(frame, "color_primaries", primaries),
-            getattr(frame, "color_trc", transfer),
-        )
         ready = ("yuv420p10le",) if deep else ("yuv420p", "yuvj420p")
         size = (self.video.width, self.video.height)
         if frame.format.name not in ready or (frame.width, frame.height) != size:
             frame, colour = _converted(frame, size, ready[0], colour)
+        frame = unwrap(frame)
         width, height = self.info.eye
         kind: type[np.uint8] | type[np.uint16] = np.uint16 if deep else np.uint8
         half = ((height + 1) // 2, (width + 1) // 2)
@@ -211,11 +203,11 @@ class VideoReader:
 def _converted(frame: Any, size: tuple[int, int], pix_fmt: str, colour: Colour) -> tuple[Any, Colour]:
     """A frame as `pix_fmt`, in the same range and matrix, but RGB becomes limited BT.709."""
     if frame.format.is_rgb:
-        target = replace(colour, range=_LIMITED_RANGE, space=_BT709)
-        source_range: int | None = _FULL_RANGE
+        target = replace(colour, range=LIMITED, space=BT709)
+        source_range: int | None = FULL
     else:
-        full = colour.range == _FULL_RANGE or frame.format.name.startswith("yuvj")
-        target = replace(colour, range=_FULL_RANGE) if full else colour
+        full = colour.range == FULL or frame.format.name.startswith("yuvj")
+        target = replace(colour, range=FULL) if full else colour
         source_range = target.range or None
     new = frame.reformat(
         width=size[0],

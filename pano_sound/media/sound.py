@@ -9,8 +9,10 @@ from typing import Any
 
 import av
 import numpy as np
+from av.filter import Graph
 from numpy.typing import NDArray
 
+from .ambisonics import Ambisonics
 from .inputs import Source, log, open_source
 from .probe import MediaInfo, probe
 
@@ -20,6 +22,8 @@ _GAP = Fraction(20, 1000)
 """Time stamps may be off by this much (s) before they count as a gap or an overlap: containers round them."""
 
 _PIECE = 1 << 16
+_USUAL_COUNTS = (1, 2, 6, 8)
+"""Numbers of channels that mean mono, stereo, 5.1 and 7.1 also where the file does not say so."""
 
 
 class SoundReader:
@@ -57,13 +61,10 @@ class SoundReader:
         size = max(1, round(seconds * self.rate))
         if self.info.audio is None:
             return
-        with open_source(self.path) as source:
-            if source.audio is None:
-                return
-            layout = "W" if self.info.audio.ambisonic else "mono"
+        with open_source(self.info.footage) as source:
             begin = Fraction(self.info.start).limit_denominator(10**9)
             end = begin + Fraction(self.info.duration) if self.info.video and self.info.duration else None
-            mono = (piece[0] for piece in timeline(source, self.rate, layout, begin, end))
+            mono = (piece[0] for piece in timeline(source, self.rate, "mono", begin, end, self.info.audio.ambisonic))
             yield from rechunked(mono, size)
             self.damaged_packets = source.damaged
         if self.damaged_packets:
@@ -87,21 +88,28 @@ def rechunked(pieces: Iterable[Samples], size: int) -> Iterator[Samples]:
         yield np.concatenate(waiting, axis=-1)
 
 
-def timeline(source: Source, rate: int, layout: str, begin: Fraction, end: Fraction | None = None) -> Iterator[Samples]:
+def timeline(
+    source: Source,
+    rate: int,
+    layout: str,
+    begin: Fraction,
+    end: Fraction | None = None,
+    field: Ambisonics | None = None,
+) -> Iterator[Samples]:
     """The sound of an open file without holes, from presentation time `begin` (s) on.
 
     Args:
         rate: samples per second to convert to.
-        layout: an FFmpeg layout to mix down to; or, from ambisonics, 'W' (1 channel: omnidirectional),
-            'cardioids' (2 channels: what two cardioid microphones hear that look left and right,
-            L = (W + Y) / 2 and R = (W - Y) / 2 in SN3D) or 'as is' (all channels, not mixed).
+        layout: 'mono' or 'stereo'; of ambisonics also '4.0' (W, Y, Z, X).
         end: sound that a gap puts later than this presentation time (s) is left out; None: no limit.
+        field: the track is these ambisonics; None: plain channels, which swresample mixes down. Where nobody says
+            what the channels are and their number does not either, all are heard alike.
 
     Yields:
         float32 (channels, samples) in [-1, 1], of any length.
     """
     cursor = 0
-    for at, piece in _placed(source, rate, layout, begin):
+    for at, piece in _placed(source, rate, layout, begin, field):
         if end is not None and at > cursor and at > (end - begin) * rate:
             continue
         while cursor < at:
@@ -114,18 +122,20 @@ def timeline(source: Source, rate: int, layout: str, begin: Fraction, end: Fract
             cursor += fresh.shape[1]
 
 
-def _placed(source: Source, rate: int, layout: str, begin: Fraction) -> Iterator[tuple[int, Samples]]:
+def _placed(
+    source: Source, rate: int, layout: str, begin: Fraction, field: Ambisonics | None
+) -> Iterator[tuple[int, Samples]]:
     """(number of the first sample counted from `begin`, samples) in file order, with holes and overlaps.
 
     Frames that follow one another are resampled as one run, so that no time stamp's rounding is heard.
     """
     run: _Run | None = None
     track: Any = source.audio
-    time_base, shift = Fraction(track.time_base), source.ticks(track)
+    time_base = Fraction(track.time_base)
     for frame in source.frames(track):
         if not frame.samples or not frame.sample_rate:
             continue
-        t = None if frame.pts is None else (frame.pts - shift) * time_base
+        t = None if frame.pts is None else frame.pts * time_base
         pieces: list[tuple[int, Samples]] = []
         try:
             if run is None or not run.goes_on_with(frame, t):
@@ -133,7 +143,7 @@ def _placed(source: Source, rate: int, layout: str, begin: Fraction) -> Iterator
                     pieces += run.finish()
                 if t is None:
                     t = begin if run is None else run.expected
-                run = _Run(frame, t, round((t - begin) * rate), rate, layout)
+                run = _Run(frame, t, round((t - begin) * rate), rate, layout, field)
             pieces += run.push(frame)
         except (av.FFmpegError, ValueError):
             # A damaged frame may claim channels that nothing can mix.
@@ -147,29 +157,30 @@ def _placed(source: Source, rate: int, layout: str, begin: Fraction) -> Iterator
 class _Run:
     """Frames without a gap between them, converted together."""
 
-    def __init__(self, frame: Any, t: Fraction, at: int, rate: int, layout: str) -> None:
+    def __init__(self, frame: Any, t: Fraction, at: int, rate: int, layout: str, field: Ambisonics | None) -> None:
         self.kind = _kind(frame)
         self.expected = t
         self.at = at
-        self.mix = _MIXES.get(layout)
-        target = _MIXED_LAYOUTS.get(layout, layout)
-        # Integers, because only to integers swresample mixes down without going beyond full scale.
-        self.resampler = av.AudioResampler(format="s32p", layout=target, rate=rate)
-        self.layout = target
+        self.graph = Graph()
+        given = {"sample_rate": frame.sample_rate, "format": frame.format.name, "layout": frame.layout.name}
+        source = self.graph.add_abuffer(time_base=Fraction(1, frame.sample_rate), **given)
+        # To integers, because only then swresample mixes down without going beyond full scale.
+        ready = self.graph.add("aformat", f"sample_fmts=s32p:sample_rates={rate}:channel_layouts={layout}")
+        mix = field.mix(layout) if field else _mean_of_unknown(frame.layout, layout)
+        if mix is None:
+            source.link_to(ready)
+        else:
+            pan = self.graph.add("pan", mix)
+            source.link_to(pan)
+            pan.link_to(ready)
+        ready.link_to(self.graph.add("abuffersink"))
+        self.graph.configure()
 
     def goes_on_with(self, frame: Any, t: Fraction | None) -> bool:
         return _kind(frame) == self.kind and (t is None or abs(t - self.expected) <= _GAP)
 
     def push(self, frame: Any) -> list[tuple[int, Samples]]:
         self.expected += Fraction(frame.samples, frame.sample_rate)
-        if self.mix is not None:
-            four = np.zeros((4, frame.samples), np.float32)
-            given = _floats(frame)[:4]
-            four[: len(given)] = given
-            mixed = np.ascontiguousarray(self.mix(four), np.float32)
-            rate = frame.sample_rate
-            frame = av.AudioFrame.from_ndarray(mixed, format="fltp", layout=self.layout)
-            frame.sample_rate = rate
         frame.pts = None
         return self._out(frame)
 
@@ -177,33 +188,26 @@ class _Run:
         return self._out(None)
 
     def _out(self, frame: Any) -> list[tuple[int, Samples]]:
-        pieces = []
-        for out in self.resampler.resample(frame):
+        self.graph.push(frame)
+        pieces: list[tuple[int, Samples]] = []
+        while True:
+            try:
+                out: Any = self.graph.pull()
+            except (av.error.BlockingIOError, av.error.EOFError):
+                return pieces
             samples = (out.to_ndarray() * np.float64(2.0**-31)).astype(np.float32)
             pieces.append((self.at, samples))
             self.at += samples.shape[1]
-        return pieces
 
 
-_MIXES = {
-    "W": lambda x: x[:1],
-    "cardioids": lambda x: np.stack([x[0] + x[1], x[0] - x[1]]) / 2,
-    "as is": lambda x: x,
-}
-_MIXED_LAYOUTS = {"W": "mono", "cardioids": "stereo", "as is": "4.0"}
+def _mean_of_unknown(given: Any, layout: str) -> str | None:
+    """For `pan`: the mean of all channels where nobody says what they are; None where FFmpeg knows how to mix."""
+    count = given.nb_channels
+    if "channels" not in given.name or (given.name == f"{count} channels" and count in _USUAL_COUNTS):
+        return None
+    mean = "+".join(f"{1 / count:.9f}*c{channel}" for channel in range(count))
+    return f"mono|c0={mean}" if layout == "mono" else f"stereo|c0={mean}|c1={mean}"
 
 
 def _kind(frame: Any) -> tuple[str, str, int]:
     return frame.format.name, frame.layout.name, frame.sample_rate
-
-
-def _floats(frame: Any) -> Samples:
-    """A decoded AudioFrame of any format -> float32 (channels, samples), full scale 1."""
-    array = frame.to_ndarray()
-    if frame.format.is_packed:
-        array = array.reshape(-1, frame.layout.nb_channels).T
-    if array.dtype == np.uint8:
-        return (array.astype(np.float32) - 128) / 128
-    if array.dtype.kind == "i":
-        return (array / -float(np.iinfo(array.dtype).min)).astype(np.float32)
-    return array.astype(np.float32)

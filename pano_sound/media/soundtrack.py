@@ -15,7 +15,9 @@ from typing import Any
 
 import av
 
+from .ambisonics import FIRST_ORDER, Ambisonics
 from .inputs import log, open_source
+from .probe import AudioInfo
 from .sound import rechunked, timeline
 
 _COPIED_INTO_MOV = {"aac", "mp3", "mp3float", "ac3", "eac3", "alac"}
@@ -51,13 +53,14 @@ class Soundtrack:
         output: an open PyAV output container, to which a stream is added.
         muxer: its format: 'mp4', 'mov' or 'matroska'.
         path: the file whose sound it is. Without a sound track nothing is written.
-        ambisonic: its four channels are first-order ambisonics.
+        audio: which of its tracks, and what it is; None: its main one, plain channels.
         spherical: the output is 360° footage.
         may_copy: whether packets may be copied at all.
         end: sound later than this presentation time (s) is left out, as damaged; None: no limit.
 
     Attributes:
         copied: whether packets are copied.
+        ambisonic: the ambisonics that the output's sound is; None for plain channels.
 
     Raises:
         InputError: the file cannot be read.
@@ -68,48 +71,51 @@ class Soundtrack:
         output: Any,
         muxer: str,
         path: str | os.PathLike[str],
-        ambisonic: bool,
+        audio: AudioInfo | None,
         spherical: bool,
         may_copy: bool = True,
         end: float | None = None,
     ) -> None:
         self._output = output
-        self._source = open_source(path)
+        self._source = open_source(path, audio.track if audio else None)
+        self._field = audio.ambisonic if audio else None
         self._end = None if end is None else Fraction(end)
         self._packets: Packets = iter(())
         self._next: tuple[Fraction, Any] | None = None
         self.copied = False
+        self.ambisonic: Ambisonics | None = None
         sound = self._source.audio
         if sound is None:
             return
         try:
-            self._packets = self._prepare(sound, muxer, ambisonic, spherical, may_copy)
+            self._packets = self._prepare(sound, muxer, spherical, may_copy)
         except BaseException:
             self.close()
             raise
 
-    def _prepare(self, sound: Any, muxer: str, ambisonic: bool, spherical: bool, may_copy: bool) -> Packets:
+    def _prepare(self, sound: Any, muxer: str, spherical: bool, may_copy: bool) -> Packets:
         context = sound.codec_context
-        layout = context.layout.name
-        plays = (ambisonic and spherical) or (not ambisonic and layout in _PLAYABLE)
+        field = self._field
+        plays = context.layout.name in _PLAYABLE if field is None else spherical and not field.fuma
         described = len(context.extradata or b"") >= _DESCRIPTION_BYTES.get(context.name, 0)
-        if may_copy and plays and described and (muxer == "matroska" or context.name in _COPIED[muxer]):
+        one_file = len(self._source.footage.paths) == 1
+        if may_copy and one_file and plays and described and (muxer == "matroska" or context.name in _COPIED[muxer]):
             try:
                 stream = self._output.add_stream_from_template(sound)
             except ValueError:
                 pass  # This container does not take this codec after all.
             else:
                 self.copied = True
+                self.ambisonic = field
                 return self._copied(sound, stream)
-        if ambisonic:
-            mix, channels = ("as is", "4.0") if spherical else ("cardioids", "stereo")
-        else:
-            mix = channels = "mono" if context.layout.nb_channels == 1 else "stereo"
+        channels = "mono" if context.layout.nb_channels == 1 else "stereo"
+        if field is not None and spherical:
+            channels, self.ambisonic = "4.0", FIRST_ORDER
         rate = context.sample_rate if context.sample_rate in _AAC_RATES else 48000
         stream = self._output.add_stream("aac", rate=rate, layout=channels)
         stream.bit_rate = _KEEP_CHANNELS_BITS if channels == "4.0" else _BITS_PER_SECOND
         stream.codec_context.time_base = Fraction(1, rate)
-        return self._encoded(sound, stream, rate, mix, channels)
+        return self._encoded(sound, stream, rate, channels)
 
     def mux_until(self, t: Fraction | None) -> None:
         """Write all packets that begin before presentation time `t` (s), or all that are left."""
@@ -130,26 +136,25 @@ class Soundtrack:
         source.close()
 
     def _copied(self, sound: Any, stream: Any) -> Packets:
-        shift = self._source.ticks(sound)
         last: int | None = None
         for packet in self._source.packets(sound):
             time = packet.dts if packet.dts is not None else packet.pts
             if time is None:
                 continue
-            late = self._end is not None and (time - shift) * Fraction(sound.time_base) > self._end
-            if packet.is_corrupt or late or (last is not None and time <= last):
+            late = self._end is not None and time * Fraction(sound.time_base) > self._end
+            if packet.is_corrupt or late or (last is not None and time <= last) or not _decodes(sound, packet):
                 self._source.damaged += 1
                 continue
             last = time
-            packet.dts = time - shift
-            packet.pts = packet.dts if packet.pts is None else packet.pts - shift
+            packet.dts = time
+            packet.pts = time if packet.pts is None else packet.pts
             packet.stream = stream
             yield packet.dts * Fraction(sound.time_base), packet
 
-    def _encoded(self, sound: Any, stream: Any, rate: int, mix: str, layout: str) -> Packets:
-        begin = (sound.start_time or 0) * Fraction(sound.time_base) - self._source.shift
-        at = round(begin * rate)
-        for samples in rechunked(timeline(self._source, rate, mix, Fraction(at, rate), self._end), _AAC_FRAME):
+    def _encoded(self, sound: Any, stream: Any, rate: int, layout: str) -> Packets:
+        at = round(self._source.begin(sound) * rate)
+        pieces = timeline(self._source, rate, layout, Fraction(at, rate), self._end, self._field)
+        for samples in rechunked(pieces, _AAC_FRAME):
             frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=layout)
             frame.sample_rate, frame.pts, frame.time_base = rate, at, Fraction(1, rate)
             at += samples.shape[1]
@@ -159,3 +164,12 @@ class Soundtrack:
     def _timed(self, packets: list[Any]) -> Packets:
         for packet in packets:
             yield packet.dts * Fraction(packet.time_base), packet
+
+
+def _decodes(sound: Any, packet: Any) -> bool:
+    """Whether a packet is sound, so that no player stumbles over it."""
+    try:
+        sound.codec_context.decode(packet)
+    except (av.FFmpegError, ValueError):
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""360° tags: reading them from decoded frames, and writing them into mp4/mov files.
+"""360° tags: writing them into mp4/mov files.
 
 Written are both Spherical Video V1 (XML in a `uuid` box of the video track) and V2 (`st3d` and `sv3d` boxes
 in the video sample entry): some players and sites know only one of them.
@@ -9,61 +9,13 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, BinaryIO
-
-from av.sidedata.sidedata import Type
+from typing import BinaryIO
 
 from ..errors import OutputError
+from .boxes import box, children
 from .outputs import output_error
+from .tags import V1_UUID
 
-PROJECTIONS = (
-    "equirectangular",
-    "cubemap",
-    "equirectangular-tile",
-    "half-equirectangular",
-    "rectilinear",
-    "fisheye",
-    "parametric-immersive",
-)
-"""Names of FFmpeg's AVSphericalProjection values, in their order. A tile is a part of the sphere."""
-
-STEREO_LAYOUTS = ("mono", "left-right", "top-bottom")
-"""Names of FFmpeg's first AVStereo3DType values, in their order."""
-
-
-@dataclass(frozen=True)
-class Spherical:
-    """What a file says about its projection.
-
-    projection: one of PROJECTIONS, 'unknown', or None when the file has no tag.
-    stereo: 'mono', 'top-bottom' or 'left-right'; 'other' for layouts that interleave the eyes.
-    tag: where this was read: 'spherical', 'stereo3d', 'spherical+stereo3d' side data, or '' for untagged.
-    """
-
-    projection: str | None = None
-    stereo: str = "mono"
-    tag: str = ""
-
-
-def read_side_data(frame: Any) -> Spherical:
-    """The tags of a decoded PyAV VideoFrame, whatever container they came from."""
-    projection, stereo, tags = None, "mono", []
-    mapping, layout = frame.side_data.get(Type.SPHERICAL), frame.side_data.get(Type.STEREO3D)
-    if mapping is not None:
-        (value,) = struct.unpack_from("=i", bytes(mapping))
-        projection = PROJECTIONS[value] if 0 <= value < len(PROJECTIONS) else "unknown"
-        tags.append("spherical")
-    if layout is not None:
-        (value,) = struct.unpack_from("=i", bytes(layout))
-        stereo = STEREO_LAYOUTS[value] if 0 <= value < len(STEREO_LAYOUTS) else "other"
-        tags.append("stereo3d")
-    return Spherical(projection, stereo, "+".join(tags))
-
-
-# Writing. A box is: 4 bytes size, 4 bytes type, content; a size of 1 means that 8 bytes of size follow.
-
-_V1_UUID = bytes.fromhex("ffcc8263f8554a938814587a02521fdd")
 _V1_XML = (
     b'<?xml version="1.0"?><rdf:SphericalVideo '
     b'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" '
@@ -78,36 +30,6 @@ _VISUAL_ENTRY_FIELDS = 78
 _SOUND_ENTRY_FIELDS = {0: 28, 1: 44}
 _ENTRY_ENDING = (b"pasp", b"clap", b"colr", b"btrt", b"fiel")
 _COPY_BYTES = 1 << 22
-
-
-def box(kind: bytes, content: bytes) -> bytes:
-    """One box with a 32-bit size."""
-    return struct.pack(">I4s", 8 + len(content), kind) + content
-
-
-def children(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """(type, content) of each box in `data`.
-
-    Raises:
-        ValueError: the sizes do not add up.
-    """
-    at = 0
-    while at < len(data):
-        if at + 8 > len(data):
-            if not any(data[at:]):
-                return  # QuickTime may end a list of boxes with four zero bytes.
-            raise ValueError("a box is cut off")
-        size, kind = struct.unpack_from(">I4s", data, at)
-        header = 8
-        if size == 1:
-            (size,) = struct.unpack_from(">Q", data, at + 8)
-            header = 16
-        elif size == 0:
-            size = len(data) - at
-        if size < header or at + size > len(data):
-            raise ValueError("a box is longer than what holds it")
-        yield kind, data[at + header : at + size]
-        at += size
 
 
 def _edited(data: bytes, edits: dict[bytes, Callable[[bytes], bytes]]) -> bytes:
@@ -141,28 +63,25 @@ def _tagged_picture_entry(content: bytes) -> bytes:
     return fields + b"".join(boxes[:first]) + _v2_boxes() + b"".join(boxes[first:])
 
 
-def _tagged_sound_entry(content: bytes) -> bytes:
+def _tagged_sound_entry(content: bytes, sa3d: bytes) -> bytes:
     (version,) = struct.unpack_from(">H", content, 8)
-    (channels,) = struct.unpack_from(">H", content, 16)
-    if channels != 4 or version not in _SOUND_ENTRY_FIELDS:
+    if version not in _SOUND_ENTRY_FIELDS:
         return content
     fields = _SOUND_ENTRY_FIELDS[version]
     kept = [box(k, c) for k, c in children(content[fields:]) if k != b"SA3D"]
-    # Version 0, periphonic, order 1, ACN, SN3D, four channels in their order.
-    sa3d = box(b"SA3D", struct.pack(">BBIBBI4I", 0, 0, 1, 0, 0, 4, 0, 1, 2, 3))
-    return content[:fields] + b"".join(kept) + sa3d
+    return content[:fields] + b"".join(kept) + box(b"SA3D", sa3d)
 
 
-def _tagged_trak(content: bytes, ambisonic: bool) -> bytes:
+def _tagged_trak(content: bytes, sa3d: bytes | None) -> bytes:
     parts = dict(children(content))
     handler = dict(children(parts.get(b"mdia", b""))).get(b"hdlr", b"")[8:12]
-    if handler == b"soun" and ambisonic:
-        return _with_sample_entries(content, _tagged_sound_entry)
+    if handler == b"soun" and sa3d is not None:
+        return _with_sample_entries(content, lambda entry: _tagged_sound_entry(entry, sa3d))
     if handler != b"vide":
         return content
     tagged = _with_sample_entries(content, _tagged_picture_entry)
-    kept = [(k, c) for k, c in children(tagged) if not (k == b"uuid" and c[:16] == _V1_UUID)]
-    return b"".join(box(k, c) for k, c in kept) + box(b"uuid", _V1_UUID + _V1_XML)
+    kept = [(k, c) for k, c in children(tagged) if not (k == b"uuid" and c[:16] == V1_UUID)]
+    return b"".join(box(k, c) for k, c in kept) + box(b"uuid", V1_UUID + _V1_XML)
 
 
 def _shifted_stbl(content: bytes, beyond: int, by: int, wide: bool) -> bytes:
@@ -219,11 +138,11 @@ def _copy(source: BinaryIO, target: BinaryIO, start: int, end: int) -> None:
         left -= len(piece)
 
 
-def tag_mp4(path: str | os.PathLike[str], ambisonic: bool = False) -> None:
+def tag_mp4(path: str | os.PathLike[str], sa3d: bytes | None = None) -> None:
     """Mark the video of an mp4/mov file as a full mono equirectangular sphere, replacing earlier 360° tags.
 
-    With `ambisonic`, sound of four channels is marked as first-order ambisonics (ACN/SN3D). The file is rewritten
-    beside itself and then replaced, so that a failure leaves it as it was.
+    With `sa3d`, the content of an SA3D box, its sound is marked as ambisonics. The file is rewritten beside itself
+    and then replaced, so that a failure leaves it as it was.
 
     Raises:
         OutputError: the file is no mp4/mov with a video track, or the new one cannot be written.
@@ -240,7 +159,7 @@ def tag_mp4(path: str | os.PathLike[str], ambisonic: bool = False) -> None:
             _, start, content_start, end = where
             source.seek(content_start)
             old = source.read(end - content_start)
-            tagged = _edited(old, {b"trak": lambda c: _tagged_trak(c, ambisonic)})
+            tagged = _edited(old, {b"trak": lambda c: _tagged_trak(c, sa3d)})
             if b"sv3d" not in tagged:
                 raise ValueError("it has no video track")
             # Data behind the index moves by what the index grows; offsets too big for 32 bits get 64.

@@ -13,8 +13,10 @@ from typing import Any
 import av
 import numpy as np
 
+from ..encoders import ENCODERS
 from ..errors import OutputError
 from ..outputs import partial_name
+from .hardware import usable
 from .inputs import log
 from .outputs import MUXERS, check_output, output_error
 from .probe import MediaInfo
@@ -26,6 +28,7 @@ _KEPT_METADATA = ("creation_time", "title", "artist", "copyright", "comment", "l
 _FINEST_TIME_BASE = Fraction(1, 1_000_000)
 # Seconds of sound beyond the picture's end that are kept; what is later has a damaged time stamp.
 _SOUND_BEYOND = 10.0
+_QUIET = {"libx265": {"x265-params": "log-level=error"}}
 _number = itertools.count()
 
 
@@ -49,8 +52,9 @@ class VideoWriter:
         colour: Colour | None = None,
         sound_from: str | os.PathLike[str] | None = None,
         codec: str = "libx264",
-        crf: float = 18,
-        preset: str = "medium",
+        crf: float | None = None,
+        bitrate: int | None = None,
+        preset: str | None = None,
         overwrite: bool = False,
         spherical: bool = False,
     ) -> None:
@@ -64,6 +68,8 @@ class VideoWriter:
             colour: written as given; None: not stated.
             sound_from: file whose sound goes into the output: copied where the output's format and ordinary
                 players can take it, else encoded to AAC (see `soundtrack`). None: no sound.
+            codec: one of `encoders.ENCODERS`; for one of a graphics card that does not work here, another stands in.
+            crf, bitrate, preset: quality or bits per second, and effort, in the encoder's own terms; None: its own.
             spherical: the picture is a full equirectangular sphere: tag it so and keep ambisonics; only in
                 mp4 and mov.
 
@@ -72,7 +78,7 @@ class VideoWriter:
             InputError: `sound_from` cannot be read.
         """
         self.path = os.fspath(path)
-        check_output(self.path, sound_from or (source.path if source else None), overwrite, spherical)
+        check_output(self.path, sound_from or (source.path if source else None), overwrite, spherical, codec)
         if width <= 0 or height <= 0 or width % 2 or height % 2:
             what = f"{width}x{height} is not a size that can be encoded"
             raise OutputError(what, self.path, "use even numbers")
@@ -82,11 +88,16 @@ class VideoWriter:
         self._bit_depth = bit_depth
         self._time_base = max(time_base, _FINEST_TIME_BASE)
         self._spherical = spherical
-        self._ambisonic = False
-        self._written = False
+        self._written = 0
         self._container: Any = None
         self._soundtrack: Soundtrack | None = None
-        open_it = partial(self._open, fps, colour or Colour(), codec, crf, preset, source, sound_from)
+        self._colour = colour or Colour()
+        working = usable(codec, width, height, bit_depth)
+        if working != codec:
+            crf = preset = None
+        self._pix_fmt = ENCODERS[working].pix_fmts[bit_depth > 8]
+        choices = ENCODERS[working].options(crf, bitrate, preset)
+        open_it = partial(self._open, fps, working, choices, source, sound_from)
         try:
             try:
                 open_it(may_copy=True)
@@ -105,10 +116,8 @@ class VideoWriter:
     def _open(
         self,
         fps: Fraction | None,
-        colour: Colour,
         codec: str,
-        crf: float,
-        preset: str,
+        choices: dict[str, str],
         source: MediaInfo | None,
         sound_from: str | os.PathLike[str] | None,
         may_copy: bool,
@@ -127,29 +136,25 @@ class VideoWriter:
                 if key in source.metadata:
                     self._container.metadata[key] = source.metadata[key]
         try:
-            choices = {"crf": str(crf), "preset": preset}
-            if codec == "libx265":
-                choices["x265-params"] = "log-level=error"
-            stream = self._container.add_stream(codec, rate=fps or 30, options=choices)
+            stream = self._container.add_stream(codec, rate=fps or 30, options=choices | _QUIET.get(codec, {}))
         except (av.FFmpegError, ValueError, TypeError):
-            what = f"the encoder '{codec}' is missing or not for this kind of file"
-            raise OutputError(what, self.path, "use libx264") from None
+            raise OutputError(f"the encoder '{codec}' is missing", self.path, "use libx264") from None
         context = stream.codec_context
         context.width, context.height = self._size
-        context.pix_fmt = "yuv420p10le" if self._bit_depth > 8 else "yuv420p"
+        context.pix_fmt = self._pix_fmt
         context.time_base = self._time_base
-        context.color_range, context.colorspace = colour.range, colour.space
-        context.color_primaries, context.color_trc = colour.primaries, colour.transfer
+        context.color_range, context.colorspace = self._colour.range, self._colour.space
+        context.color_primaries, context.color_trc = self._colour.primaries, self._colour.transfer
         context.thread_type = "AUTO"
-        if codec == "libx265" and self._muxer != "matroska":
+        if context.codec.canonical_name == "hevc" and self._muxer != "matroska":
             context.codec_tag = "hvc1"  # what Apple's players ask for
         stream.time_base = self._time_base
         self._stream = stream
         if sound_from is not None:
-            self._ambisonic = bool(source and source.audio and source.audio.ambisonic)
+            audio = source.audio if source else None
             end = source.start + source.duration + _SOUND_BEYOND if source and source.duration else None
             self._soundtrack = Soundtrack(
-                self._container, self._muxer, sound_from, self._ambisonic, self._spherical, may_copy, end
+                self._container, self._muxer, sound_from, audio, self._spherical, may_copy, end
             )
             log.info("%s: sound is %s", self.path, "copied" if self._soundtrack.copied else "encoded to AAC")
         self._container.start_encoding()
@@ -181,7 +186,7 @@ class VideoWriter:
         if self._container is None:
             raise OutputError("the file is closed already", self.path)
         frame = self._frame(picture)
-        self._written = True
+        self._written += 1
         try:
             self._mux(self._stream.encode(frame))
         except (av.FFmpegError, OSError) as error:
@@ -198,6 +203,9 @@ class VideoWriter:
         frame.pts = picture.pts
         if picture.time_base != self._time_base:
             frame.pts = round(picture.pts * picture.time_base / self._time_base)
+        if frame.format.name != self._pix_fmt:
+            light = self._colour.range or None
+            frame = frame.reformat(format=self._pix_fmt, src_color_range=light, dst_color_range=light)
         return frame
 
     def _mux(self, packets: list[Any]) -> None:
@@ -209,7 +217,11 @@ class VideoWriter:
     def _finish(self) -> None:
         if not self._written:
             raise OutputError("no picture was written", self.path)
-        self._mux(self._stream.encode(None))
+        last = self._stream.encode(None)
+        if self._written < 3:
+            for packet in last:
+                packet.dts = packet.pts  # x265 makes up decoding times when it has fewer pictures than its delay.
+        self._mux(last)
         if self._soundtrack is not None:
             self._soundtrack.mux_until(None)
             self._soundtrack.close()
@@ -217,7 +229,8 @@ class VideoWriter:
         self._container = None
         if self._spherical:
             try:
-                tag_mp4(self._partial, self._ambisonic)
+                field = self._soundtrack.ambisonic if self._soundtrack else None
+                tag_mp4(self._partial, field.box if field else None)
             except OutputError as error:
                 raise OutputError(error.message, self.path, error.hint) from None
         os.replace(self._partial, self.path)

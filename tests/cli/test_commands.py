@@ -49,6 +49,19 @@ def test_render_takes_another_size_and_field_of_view(run, film, tmp_path):
         assert (out.streams.video[0].width, out.streams.video[0].height) == (320, 240)
 
 
+def test_encoders_are_chosen_as_in_ffmpeg(run, film, tmp_path):
+    run("analyse", film, "-o", "a.soundmap.npz", model=True)
+    run("plan", "a.soundmap.npz")
+    done = run(
+        "render", film, "a.path.json", "-o", "b.mp4", "-c:v", "libx265", "--bitrate", "500k", "--size", "320x240"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    with av.open(str(tmp_path / "b.mp4")) as out:
+        assert out.streams.video[0].codec_context.name == "hevc"
+    done = run("pan", film, "-o", "c.mp4", "-c:v", "prores_ks", "--model", "there is no such model")
+    assert (done.returncode, "use .mov or .mkv" in done.stderr) == (5, True)
+
+
 def test_overlay_is_still_a_sphere_with_its_sound(run, film, tmp_path):
     done = run("overlay", film, "-o", "heard.mp4", "-q", model=True)
     assert (done.returncode, done.stderr) == (0, "")
@@ -167,6 +180,10 @@ def test_outputs_are_never_replaced_unasked_nor_the_input_ever(run, film, tmp_pa
         ["--every", "-1"],
         ["--signal", "nose"],
         ["--crf", "60"],
+        ["--crf", "20", "--bitrate", "5M"],
+        ["--bitrate", "fast"],
+        ["-c:v", "libsvtav1", "--encoder-preset", "medium"],
+        ["-c:v", "nonsense"],
         ["--nonsense"],
     ],
 )

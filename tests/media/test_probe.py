@@ -28,7 +28,7 @@ def test_reports_picture_and_sound(tmp_path):
         "aac",
         48000,
         2,
-        False,
+        None,
     )
     assert info.metadata["title"] == "Été"
     assert info.size_bytes == os.path.getsize(path)
@@ -77,14 +77,6 @@ def test_sound_only_is_a_problem_not_an_error(tmp_path):
     assert info.video is None
     assert info.duration == pytest.approx(0.5)
     assert "only sound" in info.problem
-
-
-def test_four_channels_are_ambisonic_in_360_files_only(tmp_path):
-    sound = films.tone(0.5, channels=4)
-    sphere = probe(films.make_film(tmp_path / "a.mp4", sound=sound, layout="4.0"))
-    flat = probe(films.make_film(tmp_path / "b.mp4", size=(160, 120), sound=sound, layout="4.0"))
-    assert sphere.audio.ambisonic
-    assert not flat.audio.ambisonic
 
 
 def test_full_sphere_through_pixel_shape(tmp_path):

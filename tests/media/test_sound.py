@@ -64,14 +64,6 @@ def test_a_time_stamp_that_lies_does_not_fill_the_disk_with_silence(tmp_path):
     assert len(whole(path)) < 2 * 16000
 
 
-def test_ambisonics_are_heard_through_w(tmp_path):
-    sound = np.stack([films.tone(1, channels=1, hz=200 * (n + 1))[0] for n in range(4)])
-    path = films.make_film(tmp_path / "a.mkv", sound=sound, layout="4.0", sound_codec="flac")
-    spectrum = np.abs(np.fft.rfft(whole(path)[:16000]))
-    assert np.argmax(spectrum) == 200
-    assert spectrum[[400, 600, 800]].max() < spectrum[200] / 50
-
-
 @pytest.mark.parametrize(("channels", "layout"), [(1, "mono"), (2, "stereo"), (6, "5.1"), (4, "quad")])
 def test_loud_channels_stay_within_full_scale(tmp_path, channels, layout):
     sound = films.tone(0.5, channels=channels, level=0.99)

@@ -143,7 +143,7 @@ def test_the_writer_tags_and_flat_output_is_not_tagged(tmp_path):
 def test_ambisonics_stay_what_they_are_in_360_output(tmp_path, sound_codec):
     sound = np.stack([films.tone(1, channels=1, hz=200 * (n + 1), level=0.3)[0] for n in range(4)])
     source = films.make_film(tmp_path / "a.mkv", films.steady(30), sound=sound, layout="4.0", sound_codec=sound_codec)
-    made = rewrite(source, tmp_path / "b.mp4", spherical=True)
+    made = rewrite(source, tmp_path / "b.mp4", spherical=True, ambisonics="ambix")
     assert b"SA3D" in (tmp_path / "b.mp4").read_bytes()
     if sound_codec == "flac":
         assert made.audio.layout == "ambisonic 1"

@@ -1,4 +1,5 @@
 import contextlib
+import dataclasses
 import os
 import subprocess
 import sys
@@ -12,7 +13,9 @@ import numpy as np
 import pytest
 from test_sound import onsets, whole
 
+from pano_sound.encoders import ENCODERS
 from pano_sound.errors import OutputError
+from pano_sound.media.hardware import usable
 from pano_sound.media.probe import probe
 from pano_sound.media.reader import Colour, Picture, VideoReader
 from pano_sound.media.writer import VideoWriter, check_output
@@ -28,14 +31,14 @@ def grey(pts, level=128, time_base=TICK, depth=8, size=(64, 32), colour=None):
     return Picture((luma, chroma, chroma), pts, time_base, depth, colour or Colour())
 
 
-def writer(path, **changes):
-    settings = {"width": 64, "height": 32, "time_base": TICK, "fps": Fraction(30), "preset": "ultrafast"}
+def writer(path, size=(64, 32), **changes):
+    settings = {"width": size[0], "height": size[1], "time_base": TICK, "fps": Fraction(30), "preset": "ultrafast"}
     return VideoWriter(path, **{**settings, **changes})
 
 
-def rewrite(source, path, **changes):
+def rewrite(source, path, ambisonics=None, **changes):
     """Copy a film picture by picture, as `render` and `overlay` do."""
-    info = probe(source)
+    info = probe(source, ambisonics=ambisonics)
     settings = {
         "width": info.eye[0],
         "height": info.eye[1],
@@ -153,7 +156,7 @@ def test_ambisonics_become_left_and_right(tmp_path):
     left, front = films.tone(1, channels=1, hz=300)[0], films.tone(1, channels=1, hz=1100)[0]
     sound = np.stack([(left + front) / 2, left / 2, 0 * left, front / 2])
     source = films.make_film(tmp_path / "a.mkv", films.steady(30), sound=sound, layout="4.0", sound_codec="flac")
-    rewrite(source, tmp_path / "b.mp4")
+    rewrite(source, tmp_path / "b.mp4", ambisonics="ambix")
     with av.open(str(tmp_path / "b.mp4")) as film:
         heard = np.concatenate([f.to_ndarray() for f in film.decode(audio=0)], axis=1)[:, :48000]
     spectrum = np.abs(np.fft.rfft(heard))
@@ -230,9 +233,107 @@ def test_refuses_sizes_that_cannot_be_encoded(tmp_path, width, height):
     assert names(tmp_path) == []
 
 
-@pytest.mark.parametrize("changes", [{"codec": "nonsense"}, {"preset": "nonsense"}, {"codec": "aac"}])
-def test_refuses_encoders_that_do_not_open(tmp_path, changes):
-    with pytest.raises(OutputError), writer(tmp_path / "a.mp4", **changes) as out:
+@pytest.mark.parametrize(
+    ("codec", "container", "depth", "expected"),
+    [
+        ("libx264", "mkv", 8, ("h264", "yuv420p")),
+        ("libx264", "mp4", 10, ("h264", "yuv420p10le")),
+        ("libx265", "mov", 10, ("hevc", "yuv420p10le")),
+        ("libsvtav1", "mp4", 8, ("libdav1d", "yuv420p")),
+        ("libsvtav1", "mkv", 10, ("libdav1d", "yuv420p10le")),
+        ("prores_ks", "mov", 8, ("prores", "yuv422p10le")),
+        ("prores_ks", "mkv", 10, ("prores", "yuv422p10le")),
+    ],
+)
+def test_encoders_by_name_keep_times_depth_and_light(tmp_path, codec, container, depth, expected):
+    path = tmp_path / f"a.{container}"
+    times = [n * 1001 + n * n * 13 % 200 for n in range(20)]
+    colour = Colour(1, 9, 9, 18)
+    with writer(path, codec=codec, bit_depth=depth, preset=None, size=(128, 64), colour=colour) as out:
+        for pts in times:
+            out.write(grey(pts, 200, depth=depth, size=(128, 64), colour=colour))
+    read = list(VideoReader(path).pictures())
+    info = probe(path)
+    assert (info.video.codec, info.video.pix_fmt) == expected
+    assert [p.t for p in read] == pytest.approx([t / 30000 for t in times], abs=6e-4 if container == "mkv" else 1e-9)
+    brightness = [p.planes[0].mean() / (1 << (p.bit_depth - 8)) for p in read]
+    assert brightness == pytest.approx([200] * 20, abs=1.5)
+    if codec != "prores_ks":
+        assert read[0].colour == colour
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "libsvtav1"])
+def test_films_of_a_few_pictures(tmp_path, codec, count):
+    """x265 gives decoding times that are no numbers to films shorter than its delay."""
+    with writer(tmp_path / "a.mp4", codec=codec, preset=None, size=(128, 64)) as out:
+        for n in range(count):
+            out.write(grey(n * 1000, size=(128, 64)))
+    assert [p.pts * p.time_base for p in VideoReader(tmp_path / "a.mp4").pictures()] == [
+        Fraction(n, 30) for n in range(count)
+    ]
+
+
+def test_fewer_bits_make_smaller_files(tmp_path):
+    rng = np.random.default_rng(0)
+    pictures = [grey(n * 1000, size=(128, 64)) for n in range(60)]
+    for picture in pictures:
+        picture.planes[0][:] = rng.integers(0, 255, picture.planes[0].shape)
+    sizes = {}
+    for name, quality in {"crf 20": {"crf": 20}, "crf 40": {"crf": 40}, "100k": {"bitrate": 100_000}}.items():
+        with writer(tmp_path / f"{name}.mp4", size=(128, 64), **quality) as out:
+            for picture in pictures:
+                out.write(picture)
+        sizes[name] = (tmp_path / f"{name}.mp4").stat().st_size
+    assert sizes["crf 40"] < sizes["crf 20"] / 2
+    assert sizes["100k"] < 2 * 100_000 / 8 * 2
+
+
+@pytest.mark.parametrize("depth", [8, 10])
+@pytest.mark.parametrize("name", [name for name, encoder in ENCODERS.items() if encoder.instead])
+def test_hardware_that_does_not_open_is_replaced_and_it_says_so(tmp_path, caplog, monkeypatch, name, depth):
+    """As on a machine without it: the encoder is unknown to FFmpeg, or known and does not open."""
+    if name in av.codecs_available:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    if usable(name, 128, 64, depth) == name:
+        pytest.skip("this machine has it")
+    caplog.clear()
+    container = "mp4"
+    with writer(tmp_path / f"a.{container}", codec=name, bit_depth=depth, preset=None, size=(128, 64), crf=30) as out:
+        out.write(grey(0, depth=depth, size=(128, 64)))
+    instead = ENCODERS[name].instead
+    assert probe(tmp_path / f"a.{container}").video.codec == {
+        "libx264": "h264",
+        "libx265": "hevc",
+        "libsvtav1": "libdav1d",
+    }.get(instead)
+    assert [r.levelname for r in caplog.records] == ["WARNING"]
+    assert f"{instead} is used instead" in caplog.text
+
+
+def test_hardware_that_opens_is_used_in_its_own_terms(tmp_path, caplog, monkeypatch):
+    """x264 in the place of a graphics card's encoder."""
+    card = dataclasses.replace(ENCODERS["libx264"], instead="libx265", pix_fmts=("nv12", None), default=30)
+    monkeypatch.setitem(ENCODERS, "libx264", card)
+    assert usable("libx264", 128, 64, 8) == "libx264"
+    assert usable("libx264", 128, 64, 10) == "libx265"
+    caplog.clear()
+    with writer(tmp_path / "a.mp4", size=(128, 64), colour=Colour(1, 1, 1, 1)) as out:
+        out.write(grey(0, 200, size=(128, 64)))
+    picture = next(VideoReader(tmp_path / "a.mp4").pictures())
+    assert picture.planes[0].mean() == pytest.approx(200, abs=1.5)
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(("codec", "name"), [("prores_ks", "a.mp4"), ("libsvtav1", "a.mov"), ("av1_nvenc", "a.mov")])
+def test_refuses_encoders_that_the_container_does_not_take(tmp_path, codec, name):
+    with pytest.raises(OutputError, match=r"cannot be written into \.(mp4|mov) files \(use \.m"):
+        writer(tmp_path / name, codec=codec)
+    assert names(tmp_path) == []
+
+
+def test_refuses_encoders_that_do_not_open(tmp_path):
+    with pytest.raises(OutputError), writer(tmp_path / "a.mp4", preset="nonsense") as out:
         out.write(grey(0))
     assert names(tmp_path) == []
 

@@ -1,0 +1,307 @@
+"""A mutation fuzzer: damaged films and data files through whole commands, each run in a process of its own.
+
+    python benchmarks/fuzz.py --runs 2000 [--seed 0] [--only NUMBER] [--keep FOLDER]
+
+Tiny samples of every kind are made first. Each run takes one, damages it (bits, bytes, numbers, truncation, splices
+of itself or of another sample) and gives it to a command, with a tiny untrained model. What is wrong:
+
+- a traceback, an error that nobody foresaw, a crash, an exit code that is none of ours, more than one line of error
+- no end after 30 s
+- an output under its final name after a failure, a partial file under any name, a changed input
+- success with an output that does not decode to its end or whose time stamps do not grow
+
+The process that does the work is forked from one that has imported everything: a run takes as long as its work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import contextlib
+import itertools
+import os
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+import films
+
+from pano_sound import pipeline
+from pano_sound.commands import main as pano_sound_main
+from pano_sound.errors import EXIT_CODES
+from pano_sound.localize.network import TINY, Localizer
+from pano_sound.localize.weights import save
+from pano_sound.media.ambisonics import FIRST_ORDER
+from pano_sound.media.spherical import tag_mp4
+
+SECONDS = 30.0
+VARIABLE = [Fraction(n, 30) + Fraction(n * n % 7, 300) for n in range(12)]
+
+FILMS: dict[str, dict] = {
+    "h264+aac.mp4": {},
+    "h264+aac-fragmented.mp4": {"options": {"movflags": "frag_keyframe+empty_moov"}},
+    "h264+mp3.mov": {"sound_codec": "libmp3lame", "options": {"movflags": "+faststart"}},
+    "hevc10+ambisonics.mp4": {"codec": "libx265", "pix_fmt": "yuv420p10le", "layout": "4.0"},
+    "prores+pcm.mov": {"codec": "prores_ks", "pix_fmt": "yuv422p10le", "sound_codec": "pcm_s16le"},
+    "h264+flac-variable.mkv": {"times": VARIABLE, "sound_codec": "flac"},
+    "h264-top-bottom.mkv": {"size": (128, 128), "stereo": "top-bottom"},
+    "hevc+opus-5.1.mkv": {"codec": "libx265", "sound_codec": "libopus", "layout": "5.1"},
+    "vp9+opus.webm": {"codec": "libvpx-vp9", "sound_codec": "libopus"},
+    "vp8+opus-mono.webm": {"codec": "libvpx", "sound_codec": "libopus", "layout": "mono"},
+    "av1+opus.mp4": {"codec": "libsvtav1", "sound_codec": "libopus"},
+    "h264+aac.ts": {},
+    "mpeg2+ac3.ts": {
+        "times": films.steady(10, 25),
+        "time_base": Fraction(1, 25),
+        "codec": "mpeg2video",
+        "sound_codec": "ac3",
+    },
+    "mjpeg+pcm.avi": {"codec": "mjpeg", "pix_fmt": "yuvj420p", "sound_codec": "pcm_s16le"},
+}
+"""Names of samples, and how `films.make_film` makes each."""
+
+
+FILM, SOUNDMAP, PATH, WEIGHTS = "h264+aac.mp4", "film.soundmap.npz", "film.path.json", "tiny.safetensors"
+
+
+def make_samples(folder: Path) -> int:
+    """Write all samples into `folder`."""
+    for name, how in FILMS.items():
+        at = folder / name
+        channels = {"mono": 1, "4.0": 4, "5.1": 6}.get(how.get("layout", "stereo"), 2)
+        films.make_film(at, **{"times": films.steady(12), "sound": films.tone(0.4, channels=channels), **how})
+        if name.endswith((".mp4", ".mov")) and "fragmented" not in name:
+            tag_mp4(at, FIRST_ORDER.box if channels == 4 else None)
+    torch.manual_seed(0)
+    save(Localizer(**TINY), folder / WEIGHTS, {"name": "tiny", "version": "0"})
+    soundmap = pipeline.analyse(folder / FILM, model=str(folder / WEIGHTS))
+    soundmap.save(folder / SOUNDMAP)
+    pipeline.plan(soundmap).save(folder / PATH)
+    return 0
+
+
+def mutated(rng: np.random.Generator, data: bytes, others: list[bytes]) -> tuple[str, bytes]:
+    """(how, damaged copy). Half of the single places are among the first and last 2,000 bytes, where headers are."""
+    content = bytearray(data)
+    size = len(content)
+
+    def place(room: int = 1) -> int:
+        if rng.random() < 0.5:
+            return int(rng.integers(max(1, size - room)))
+        near = int(rng.integers(min(2000, max(1, size - room))))
+        return near if rng.random() < 0.5 else max(0, size - room - near)
+
+    how = str(rng.choice(["bits", "bytes", "number", "truncation", "splice", "swap", "insert"]))
+    if how == "bits":
+        for _ in range(int(2 ** rng.uniform(0, 10))):
+            content[place()] ^= 1 << int(rng.integers(8))
+    elif how == "bytes":
+        for _ in range(int(2 ** rng.uniform(0, 8))):
+            content[place()] = int(rng.integers(256))
+    elif how == "number":
+        for _ in range(int(rng.integers(1, 4))):
+            at = place(4)
+            lie = rng.choice([0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0xFFFF, size, size * 2])
+            content[at : at + 4] = int(lie).to_bytes(4, "big" if rng.random() < 0.5 else "little")
+    elif how == "truncation":
+        del content[int(rng.integers(size)) :]
+    elif how == "splice":
+        other = others[int(rng.integers(len(others)))]
+        begin = int(rng.integers(len(other)))
+        piece = other[begin : begin + int(2 ** rng.uniform(2, 14))]
+        at = place()
+        content[at : at + len(piece)] = piece
+    elif how == "swap":
+        length = int(2 ** rng.uniform(2, 12))
+        a, b = place(length), place(length)
+        content[a : a + length], content[b : b + length] = content[b : b + length], content[a : a + length]
+    else:
+        begin = int(rng.integers(size))
+        content[place() : place()] = content[begin : begin + int(2 ** rng.uniform(0, 12))]
+    return how, bytes(content)
+
+
+def command_for(rng: np.random.Generator, whole: Path, sample: Path) -> tuple[list[str], str | None]:
+    """(arguments, name of the output or None) of a command that reads `sample`, beside undamaged files in `whole`."""
+    model = ["--model", str(whole / WEIGHTS), "--every", "0.2"]
+    fast = ["--encoder-preset", "ultrafast"]
+    small = ["--size", "128x64"]
+    if sample.suffix == ".npz":
+        if rng.random() < 0.5:
+            return ["plan", str(sample), "-o", "out.path.json"], "out.path.json"
+        return ["overlay", str(whole / FILM), "--soundmap", str(sample), *fast, "-o", "out.mp4"], "out.mp4"
+    if sample.suffix == ".json":
+        return ["render", str(whole / FILM), str(sample), *small, *fast, "-o", "out.mp4"], "out.mp4"
+    if sample.suffix == ".safetensors":
+        model[1] = str(sample)
+        return ["analyse", str(whole / FILM), *model, "-o", "out.soundmap.npz"], "out.soundmap.npz"
+    container = str(rng.choice([".mp4", ".mov", ".mkv"]))
+    kind = rng.choice(["pan", "render", "overlay", "analyse", "probe"], p=[0.4, 0.3, 0.15, 0.1, 0.05])
+    if kind == "pan":
+        return ["pan", str(sample), *model, *small, *fast, "-o", f"out{container}"], f"out{container}"
+    if kind == "render":
+        return ["render", str(sample), str(whole / PATH), *small, *fast, "-o", f"out{container}"], f"out{container}"
+    if kind == "overlay":
+        return ["overlay", str(sample), "--soundmap", str(whole / SOUNDMAP), *fast, "-o", "out.mp4"], "out.mp4"
+    if kind == "analyse":
+        return ["analyse", str(sample), *model, "-o", "out.soundmap.npz"], "out.soundmap.npz"
+    return ["probe", str(sample), "--json"], None
+
+
+def forked(work: Callable[[], int], folder: Path, said: Path) -> tuple[int | str, float, int]:
+    """Do `work` in a process of its own, as a program's main: (exit code or what ended it, seconds, peak kB)."""
+    began = time.monotonic()
+    pid = os.fork()
+    if pid == 0:
+        os.setsid()
+        os.chdir(folder)
+        for number, mode in ((1, os.devnull), (2, str(said))):
+            os.dup2(os.open(mode, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
+        code = 1
+        try:
+            code = work()
+        except SystemExit as error:
+            code = error.code if isinstance(error.code, int) else 1
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+    while True:
+        done, status, usage = os.wait4(pid, os.WNOHANG)
+        took = time.monotonic() - began
+        if done:
+            break
+        if took > SECONDS:
+            os.killpg(pid, signal.SIGKILL)
+            os.wait4(pid, 0)
+            return "hang", took, 0
+        time.sleep(0.005)
+    code = os.waitstatus_to_exitcode(status)
+    return (code if code >= 0 else signal.Signals(-code).name), took, usage.ru_maxrss
+
+
+def plays(path: Path) -> int:
+    """0 if a film decodes to its end and its time stamps grow."""
+    with av.open(str(path)) as film:
+        stamps = [frame.pts for frame in film.decode(video=0)]
+        for _ in film.decode(audio=0) if film.streams.audio and not film.seek(0) else ():
+            pass
+    return 0 if stamps and all(a < b for a, b in itertools.pairwise(stamps)) else 3
+
+
+def faults(code: int | str, said: str, output: Path | None, folder: Path, inputs: dict[Path, bytes]) -> Iterator[str]:
+    """What is wrong with how a run ended."""
+    if code == "hang":
+        yield f"no end after {SECONDS:g} s"
+        return
+    if code not in EXIT_CODES:
+        yield f"ended by {code}"
+    if "Traceback" in said or "unexpected" in said:
+        yield "a traceback, or an error that nobody foresaw"
+    lines = [line for line in said.splitlines() if "error: " in line]
+    if len(lines) != (code != 0):
+        yield f"{len(lines)} lines of error with exit code {code}"
+    if any(path.read_bytes() != before for path, before in inputs.items()):
+        yield "an input was changed"
+    expected = {path.name for path in inputs} | ({output.name} if output and code == 0 else set())
+    for name in sorted({p.name for p in folder.iterdir()} ^ expected):
+        yield f"{name} {'is left behind' if (folder / name).exists() else 'is missing'}"
+    if code == 0 and output and output.suffix in (".mp4", ".mov", ".mkv") and output.exists():
+        verdict, _, _ = forked(lambda: plays(output), folder, Path(os.devnull))
+        if verdict != 0:
+            yield "the output does not play to its end"
+
+
+def run(
+    number: int, seed: int, samples: dict[str, bytes], whole: Path, folder: Path
+) -> tuple[str, str, int | str, list[str], str, float, int]:
+    """One run: (sample, damage, exit code, faults, what it said, seconds, peak kB)."""
+    rng = np.random.default_rng([seed, number])
+    name = sorted(samples)[int(rng.integers(len(samples)))]
+    how, content = mutated(rng, samples[name], list(samples.values()))
+    sample = folder / name
+    sample.write_bytes(content)
+    words, out = command_for(rng, whole, sample)
+
+    def work() -> int:
+        sys.argv = ["pano-sound", *words]
+        pano_sound_main()
+        return 0
+
+    said = folder.with_name(f"{folder.name}.said")
+    said.write_bytes(b"")
+    code, took, peak = forked(work, folder, said)
+    text = said.read_text(errors="replace")
+    found = list(faults(code, text, folder / out if out else None, folder, {sample: content}))
+    return name, f"{words[0]}, {how}", code, found, text, took, peak
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=2000)
+    parser.add_argument("--first", type=int, default=0, help="number of the first run")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", type=int, help="do this run alone and show what it said")
+    parser.add_argument("--keep", type=Path, help="folder for the damaged files that were not met well")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    ends: dict[str, collections.Counter] = collections.defaultdict(collections.Counter)
+    wrong: list[str] = []
+    slowest, largest = 0.0, 0
+    with tempfile.TemporaryDirectory() as place:
+        made = Path(place) / "samples"
+        made.mkdir()
+        if forked(lambda: make_samples(made), made, Path(place) / "said")[0] != 0:
+            raise SystemExit((Path(place) / "said").read_text())
+        samples = {path.name: path.read_bytes() for path in made.iterdir()}
+        numbers = [args.only] if args.only is not None else range(args.first, args.first + args.runs)
+        for number in numbers:
+            folder = Path(place) / f"run{number}"
+            folder.mkdir()
+            name, what, code, found, said, took, peak = run(number, args.seed, samples, made, folder)
+            ends[name][code] += 1
+            slowest, largest = max(slowest, took), max(largest, peak)
+            if found:
+                wrong.append(f"run {number}: {name}, {what}: {'; '.join(found)}")
+                print(f"{wrong[-1]}\n    {said.strip()[-600:]}", flush=True)
+                if args.keep:
+                    args.keep.mkdir(parents=True, exist_ok=True)
+                    shutil.copy(folder / name, args.keep / f"{number}-{name}")
+            elif args.only is not None:
+                print(f"{name}, {what}: exit code {code}, {took:.1f} s\n{said}")
+            with contextlib.suppress(OSError):
+                shutil.rmtree(folder)
+            if number % 100 == 99:
+                print(f"{number + 1 - args.first} runs, {len(wrong)} wrong", file=sys.stderr, flush=True)
+    report(ends, wrong, slowest, largest)
+    raise SystemExit(1 if wrong else 0)
+
+
+def report(ends: dict[str, collections.Counter], wrong: list[str], slowest: float, largest: int) -> None:
+    """The table of docs/reliability.md."""
+    codes = sorted({code for counts in ends.values() for code in counts}, key=str)
+    print(f"| sample | runs | {' | '.join(f'exit {c}' if isinstance(c, int) else str(c) for c in codes)} |")
+    print(f"|---|{'---|' * (len(codes) + 1)}")
+    total: collections.Counter = sum(ends.values(), collections.Counter())
+    for name, counts in [*sorted(ends.items()), ("all", total)]:
+        print(f"| {name} | {counts.total()} | {' | '.join(str(counts[c]) for c in codes)} |")
+    print(f"\nwrong: {len(wrong)}; longest run {slowest:.1f} s; largest process {largest / 1024:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()

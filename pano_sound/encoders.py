@@ -1,0 +1,124 @@
+"""The video encoders that can be asked for, each with its own words for quality and effort. Data alone: nothing here
+opens one (`media/writer.py` does)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+_X26X = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
+_QSV = ("veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
+_NVENC = ("p1", "p2", "p3", "p4", "p5", "p6", "p7")
+_ALL = ("mp4", "mov", "matroska")
+_AV1 = ("mp4", "matroska")
+_LAMBDA = 118  # FFmpeg's FF_QP2LAMBDA: what a quality given to VideoToolbox is multiplied by.
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """What one encoder understands.
+
+    best, worst: the range of its quality, from large files to small; the larger number may be either.
+    default: its quality where none is asked for; None: it has none, only presets.
+    quality: FFmpeg's options for a quality q, with '{q}' in their values.
+    effort: FFmpeg's option for a preset; `presets` are its values, `preset` the one where none is asked for.
+    pix_fmts: what it is given of 8 and of 10 bit pictures; None: it does not take them.
+    muxers: FFmpeg's formats that it may be written into.
+    instead: for hardware: the encoder of the same codec that runs everywhere.
+    """
+
+    best: float
+    worst: float
+    default: float | None
+    quality: tuple[tuple[str, str], ...]
+    effort: str
+    presets: tuple[str, ...]
+    preset: str
+    pix_fmts: tuple[str | None, str | None] = ("yuv420p", "yuv420p10le")
+    muxers: tuple[str, ...] = _ALL
+    instead: str | None = None
+
+    def check(self, name: str, crf: float | None, bitrate: str | None, preset: str | None) -> None:
+        """Raises ValueError, in the command line's words, for what this encoder does not understand."""
+        if crf is not None and bitrate is not None:
+            raise ValueError("--crf and --bitrate exclude each other")
+        if self.default is None and not (crf is None and bitrate is None):
+            raise ValueError(f"{name} takes neither --crf nor --bitrate: its quality is its --encoder-preset")
+        low, high = sorted((self.best, self.worst))
+        if crf is not None and not low <= crf <= high:
+            raise ValueError(f"--crf of {name} must be from {low:g} to {high:g}, not {crf:g}")
+        if preset is not None and preset not in self.presets:
+            raise ValueError(f"--encoder-preset of {name} must be one of {', '.join(self.presets)}, not {preset!r}")
+
+    def options(self, crf: float | None, bitrate: int | None, preset: str | None) -> dict[str, str]:
+        """FFmpeg's options: of a quality, or `bitrate` bits per second, or the default; and of an effort."""
+        chosen = {self.effort: preset or self.preset} if self.effort else {}
+        if bitrate is not None:
+            return chosen | {"b": str(bitrate)}
+        q = self.default if crf is None else crf
+        if q is None:
+            return chosen
+        scaled = q * _LAMBDA if "global_quality" in dict(self.quality) and "flags" in dict(self.quality) else q
+        return chosen | {key: value.format(q=f"{scaled:g}") for key, value in self.quality}
+
+
+def _nvenc(instead: str, deep: bool = True) -> Encoder:
+    quality = (("rc", "vbr"), ("cq", "{q}"), ("b", "0"))
+    return Encoder(1, 51, 19, quality, "preset", _NVENC, "p5", ("yuv420p", "p010le" if deep else None), _ALL, instead)
+
+
+def _qsv(instead: str, deep: bool = True) -> Encoder:
+    formats = ("nv12", "p010le" if deep else None)
+    return Encoder(1, 51, 19, (("global_quality", "{q}"),), "preset", _QSV, "medium", formats, _ALL, instead)
+
+
+def _amf(instead: str, deep: bool = True) -> Encoder:
+    quality = (("rc", "cqp"), ("qp_i", "{q}"), ("qp_p", "{q}"))
+    efforts = ("speed", "balanced", "quality")
+    return Encoder(
+        0, 51, 19, quality, "quality", efforts, "balanced", ("nv12", "p010le" if deep else None), _ALL, instead
+    )
+
+
+def _videotoolbox(instead: str, deep: bool = True) -> Encoder:
+    quality = (("flags", "+qscale"), ("global_quality", "{q}"))
+    return Encoder(100, 1, 65, quality, "", (), "", ("nv12", "p010le" if deep else None), _ALL, instead)
+
+
+ENCODERS: dict[str, Encoder] = {
+    "libx264": Encoder(0, 51, 18, (("crf", "{q}"),), "preset", _X26X, "medium"),
+    "libx265": Encoder(0, 51, 20, (("crf", "{q}"),), "preset", _X26X, "medium"),
+    "libsvtav1": Encoder(1, 63, 24, (("crf", "{q}"),), "preset", tuple(map(str, range(14))), "8", muxers=_AV1),
+    "prores_ks": Encoder(
+        0,
+        0,
+        None,
+        (),
+        "profile",
+        ("proxy", "lt", "standard", "hq"),
+        "hq",
+        ("yuv422p10le", "yuv422p10le"),
+        ("mov", "matroska"),
+    ),
+    "h264_nvenc": _nvenc("libx264", deep=False),
+    "hevc_nvenc": _nvenc("libx265"),
+    "av1_nvenc": replace(_nvenc("libsvtav1"), muxers=_AV1),
+    "h264_qsv": _qsv("libx264", deep=False),
+    "hevc_qsv": _qsv("libx265"),
+    "av1_qsv": replace(_qsv("libsvtav1"), muxers=_AV1),
+    "h264_amf": _amf("libx264", deep=False),
+    "hevc_amf": _amf("libx265"),
+    "av1_amf": replace(_amf("libsvtav1"), muxers=_AV1),
+    "h264_videotoolbox": _videotoolbox("libx264", deep=False),
+    "hevc_videotoolbox": _videotoolbox("libx265"),
+}
+"""By FFmpeg's names. The default qualities look alike: small enough losses not to be seen."""
+
+
+def bits_per_second(text: str) -> int:
+    """'20M' -> 20000000, '800k' -> 800000. Raises ValueError for another form, or less than 1k or more than 1000M."""
+    digits, unit = (text[:-1], text[-1:].lower()) if isinstance(text, str) else ("", "")
+    if unit in ("k", "m") and digits.replace(".", "", 1).isdecimal():
+        bits = round(float(digits) * (1000 if unit == "k" else 1_000_000))
+        if 1000 <= bits <= 1_000_000_000:
+            return bits
+    raise ValueError(f"--bitrate must look like 20M or 800k, from 1k to 1000M, not {text!r}")

@@ -1,0 +1,138 @@
+"""Ambisonics in a sound track: told from plain channels by its tags, or said by the user.
+
+Tags are the SA3D box of mp4 and mov (https://github.com/google/spatial-media, spatial-audio-rfc), and FFmpeg's
+ambisonic layouts, which it makes of Opus' mapping families 2 and 3 (RFC 8486). FFmpeg itself reads SA3D only where
+the channels are in their usual order, so the box is read here.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..errors import UnsupportedInputError
+from .boxes import children, descend, track_id
+
+_SOUND_ENTRY_FIELDS = {0: 28, 1: 44, 2: 64}
+_FUMA_W = math.sqrt(2)
+
+
+@dataclass(frozen=True)
+class Ambisonics:
+    """Where the first order of a sound field is in a track.
+
+    order: of the whole track; what is above the first order is not used.
+    channels: the stored channels, from 0, of W, Y, Z, X.
+    head_locked: the stored channels of left and right that do not turn with the picture; or none.
+    fuma: W is 3 dB lower than in SN3D, as in FuMa.
+    """
+
+    order: int
+    channels: tuple[int, ...]
+    head_locked: tuple[int, ...] = ()
+    fuma: bool = False
+
+    @property
+    def box(self) -> bytes:
+        """The content of the SA3D box that says all this (of SN3D)."""
+        count = (self.order + 1) ** 2 + len(self.head_locked)
+        others = tuple(c for c in range(count) if c not in self.channels + self.head_locked)
+        given = self.channels + others + self.head_locked
+        if self.head_locked:
+            given = tuple(given.index(channel) for channel in range(count))
+        kind = 0x80 if self.head_locked else 0
+        return struct.pack(f">BBIBBI{count}I", 0, kind, self.order, 0, 0, count, *given)
+
+    def mix(self, layout: str) -> str:
+        """What FFmpeg's filter `pan` is to make of the track.
+
+        Args:
+            layout: 'mono': W; 'stereo': what two cardioid microphones hear that look left and right, (W + Y) / 2 and
+                (W - Y) / 2 in SN3D, with head-locked sound added; '4.0': W, Y, Z, X in SN3D.
+        """
+        w, y, z, x = (f"c{channel}" for channel in self.channels)
+        gain = _FUMA_W if self.fuma else 1.0
+        if layout == "mono":
+            return f"mono|c0={gain}*{w}"
+        if layout == "4.0":
+            return f"4.0|c0={gain}*{w}|c1={y}|c2={z}|c3={x}"
+        left, right = (f"+c{channel}" for channel in self.head_locked) if self.head_locked else ("", "")
+        return f"stereo|c0={gain / 2}*{w}+0.5*{y}{left}|c1={gain / 2}*{w}-0.5*{y}{right}"
+
+
+FIRST_ORDER = Ambisonics(1, (0, 1, 2, 3))
+"""W, Y, Z, X and nothing else: what most players take ambisonics for."""
+
+
+def ambisonics_of(
+    path: str | os.PathLike[str],
+    moov: bytes | None,
+    stream_id: int,
+    layout: str,
+    channels: int,
+    said: str | None = None,
+) -> Ambisonics | None:
+    """What kind of ambisonics a sound track is; None for plain channels.
+
+    Args:
+        moov: the content of the index of an mp4 or mov file; None for others.
+        stream_id: the track's number in the file.
+        layout, channels: FFmpeg's name for its channels, and how many.
+        said: what the user says: 'ambix', 'fuma', 'none'; None: as tagged.
+
+    Raises:
+        UnsupportedInputError: the user says ambisonics of a track with fewer than four channels.
+    """
+    if said == "none":
+        return None
+    if said is not None:
+        if channels < 4:
+            what = f"the sound has {channels} channel{'s' if channels > 1 else ''}, first-order ambisonics have four"
+            raise UnsupportedInputError(what, path, "leave --ambisonics away, or choose another --audio-track")
+        fuma = said == "fuma"
+        return Ambisonics(math.isqrt(channels) - 1, (0, 2, 3, 1) if fuma else (0, 1, 2, 3), fuma=fuma)
+    if layout.startswith("ambisonic "):
+        field = math.isqrt(channels) ** 2
+        return Ambisonics(math.isqrt(channels) - 1, (0, 1, 2, 3), (field, field + 1) if "stereo" in layout else ())
+    box = None if moov is None else _sa3d(moov, stream_id)
+    return None if box is None else _understood(box, channels)
+
+
+def _understood(box: bytes, channels: int) -> Ambisonics | None:
+    """An SA3D box's content, if it is of a kind that is known and of this many channels."""
+    try:
+        version, kind, order, ordering, norm, count = struct.unpack_from(">BBIBBI", box)
+        given = struct.unpack_from(f">{min(count, channels)}I", box, 12)
+    except struct.error:
+        return None
+    stereo = 2 if kind == 0x80 else 0
+    known = version == 0 and kind in (0, 0x80) and ordering == 0 and norm == 0 and 1 <= order <= 10
+    if not known or count != channels or channels != (order + 1) ** 2 + stereo or sorted(given) != [*range(channels)]:
+        return None
+    # The standard's examples disagree: without head-locked sound the map says in which stored channel each component
+    # is (0, 2, 3, 1 for W, X, Y, Z), with it what each stored channel is.
+    places = tuple(given.index(component) for component in range(channels)) if stereo else given
+    return Ambisonics(order, places[:4], places[channels - stereo :])
+
+
+def _sa3d(moov: bytes, stream_id: int) -> bytes | None:
+    """The content of the SA3D box of a track of an mp4 or mov file; None where there is none, or no way to it."""
+    try:
+        for kind, trak in children(moov):
+            if kind == b"trak" and track_id(trak) == stream_id:
+                entries = descend(trak, b"mdia", b"minf", b"stbl", b"stsd")[8:]
+                return next((box for _, entry in children(entries) for box in _in_entry(entry)), None)
+    except (ValueError, struct.error):
+        pass
+    return None
+
+
+def _in_entry(entry: bytes) -> Iterator[bytes]:
+    """The SA3D boxes of one sample entry."""
+    (version,) = struct.unpack_from(">H", entry, 8)
+    for kind, content in children(entry[_SOUND_ENTRY_FIELDS.get(version, 28) :]):
+        if kind == b"SA3D":
+            yield content

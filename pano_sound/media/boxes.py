@@ -1,0 +1,86 @@
+"""The boxes that mp4 and mov files are made of, as far as they are read here.
+
+A box is: 4 bytes size, 4 bytes type, content; a size of 1 means that 8 bytes of size follow, 0 that it goes on to
+the end of the file.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO
+
+_INDEX_BYTES = 1 << 28
+_TOP_LEVEL_BOXES = 10_000
+
+
+def box(kind: bytes, content: bytes) -> bytes:
+    """One box with a 32-bit size."""
+    return struct.pack(">I4s", 8 + len(content), kind) + content
+
+
+def children(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """(type, content) of each box in `data`.
+
+    Raises:
+        ValueError: the sizes do not add up.
+    """
+    at = 0
+    while at < len(data):
+        if at + 8 > len(data):
+            if not any(data[at:]):
+                return  # QuickTime may end a list of boxes with four zero bytes.
+            raise ValueError("a box is cut off")
+        size, kind = struct.unpack_from(">I4s", data, at)
+        header = 8
+        if size == 1 and at + 16 <= len(data):
+            (size,) = struct.unpack_from(">Q", data, at + 8)
+            header = 16
+        elif size == 0:
+            size = len(data) - at
+        if size < header or at + size > len(data):
+            raise ValueError("a box is longer than what holds it")
+        yield kind, data[at + header : at + size]
+        at += size
+
+
+def descend(data: bytes, *names: bytes) -> bytes:
+    """The content of the first box called names[-1] in that called names[-2] …; b'' where one lacks.
+
+    Raises:
+        ValueError: the sizes do not add up.
+    """
+    for name in names:
+        data = next((content for kind, content in children(data) if kind == name), b"")
+    return data
+
+
+def track_id(trak: bytes) -> int:
+    """The number of a track. Raises ValueError and struct.error for damaged ones."""
+    head = descend(trak, b"tkhd")
+    (number,) = struct.unpack_from(">I", head, 20 if head[:1] == b"\1" else 12)
+    return int(number)
+
+
+def read_index(file: BinaryIO) -> bytes | None:
+    """The content of `moov`, the index of an mp4 or mov file; None where there is none, or a damaged one."""
+    try:
+        for _ in range(_TOP_LEVEL_BOXES):
+            head = file.read(8)
+            if len(head) < 8:
+                return None
+            size, kind = struct.unpack(">I4s", head)
+            header = 8
+            if size == 1:
+                (size,) = struct.unpack(">Q", file.read(8))
+                header = 16
+            if kind == b"moov":
+                content = file.read(min(size - header, _INDEX_BYTES) if size else _INDEX_BYTES)
+                return content if not size or len(content) == size - header else None
+            if size < header:
+                return None
+            file.seek(size - header, os.SEEK_CUR)
+    except (OSError, ValueError, OverflowError, struct.error):
+        pass
+    return None

@@ -1,0 +1,101 @@
+"""How the numbers of a picture mean light; and what an HDR picture looks like to a network that knows only SDR.
+
+The rendered film keeps the source's colours as they are, HDR10 and HLG included: depth, primaries, transfer and matrix
+are carried through and stated, so that a player shows it as it shows the source. Only the small pictures for
+analysis are brought to SDR, because the network has seen nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+LIMITED, FULL = 1, 2
+BT709, UNSTATED, BT601_PAL, BT601_NTSC = 1, 2, 5, 6
+_BT2020 = 9
+_PQ, _HLG = 16, 18
+
+_MATRIX_NAMES = {0: "RGB", BT709: "BT.709", BT601_PAL: "BT.601", BT601_NTSC: "BT.601", 9: "BT.2020", 10: "BT.2020"}
+_RANGE_NAMES = {LIMITED: "limited range", FULL: "full range"}
+_HDR_NAMES = {_PQ: "HDR10 (PQ)", _HLG: "HDR (HLG)"}
+
+# BT.2087: linear BT.2020 to linear BT.709.
+_TO_BT709 = np.array([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]], np.float32)
+_WHITE_NITS = 203.0
+"""What white paper is in HDR (BT.2408): it becomes SDR's white, and what is brighter is cut."""
+_HLG_PEAK_NITS, _HLG_GAMMA = 1000.0, 1.2
+_DISPLAY_GAMMA = 2.4
+_HD_LINES = 720
+
+
+@dataclass(frozen=True)
+class Colour:
+    """How the numbers mean light: FFmpeg's values, carried to the writer unchanged (0 or 2: not stated)."""
+
+    range: int = 0
+    space: int = UNSTATED
+    primaries: int = UNSTATED
+    transfer: int = UNSTATED
+
+    @property
+    def hdr(self) -> str | None:
+        """'HDR10 (PQ)' or 'HDR (HLG)'; None for SDR."""
+        return _HDR_NAMES.get(self.transfer)
+
+    def __str__(self) -> str:
+        words = [self.hdr, _MATRIX_NAMES.get(self.space), _RANGE_NAMES.get(self.range)]
+        return ", ".join(w for w in words if w) or "not stated"
+
+
+def colour_of(frame: Any, stream: Any) -> Colour:
+    """The colour of a decoded PyAV VideoFrame. PyAV 16 knows primaries and transfer of the stream only."""
+    context = stream.codec_context
+    return Colour(
+        frame.color_range,
+        frame.colorspace,
+        getattr(frame, "color_primaries", context.color_primaries),
+        getattr(frame, "color_trc", context.color_trc),
+    )
+
+
+def matrix_of(colour: Colour, height: int) -> int:
+    """The matrix to read YUV with; where none is stated, players take BT.709 for HD and BT.601 below."""
+    if colour.space not in (0, UNSTATED):
+        return colour.space
+    return BT709 if height >= _HD_LINES else BT601_PAL
+
+
+def to_sdr(rgb: NDArray[np.uint8], colour: Colour) -> NDArray[np.uint8]:
+    """An RGB picture (h, w, 3), full range, of the given transfer and primaries, as SDR BT.709 shows it.
+
+    PQ (SMPTE ST 2084) and HLG (BT.2100, its display light on a 1000 nit screen) become light; 203 nits, where white
+    paper lies in HDR, become white. Pictures of other transfers are returned as they are.
+    """
+    if colour.hdr is None:
+        return rgb
+    light = _light(colour.transfer)[rgb]
+    if colour.primaries == _BT2020:
+        light = light @ _TO_BT709.T
+    if colour.transfer == _HLG:
+        luminance = light @ np.array([0.2126, 0.7152, 0.0722], np.float32)
+        light *= np.maximum(luminance, 1e-6)[..., None] ** np.float32(_HLG_GAMMA - 1)
+        light *= np.float32(_HLG_PEAK_NITS / _WHITE_NITS)
+    shown = np.clip(light, 0, 1) ** np.float32(1 / _DISPLAY_GAMMA)
+    return np.asarray(np.round(shown * 255), np.uint8)
+
+
+@lru_cache(maxsize=2)
+def _light(transfer: int) -> NDArray[np.float32]:
+    """Light of each 8-bit value, (256,): of PQ with white paper as 1, of HLG the scene's with its peak as 1."""
+    value = np.arange(256) / 255
+    if transfer == _PQ:
+        m1, m2, c1, c2, c3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
+        root = value ** (1 / m2)
+        nits = 10_000 * (np.maximum(root - c1, 0) / (c2 - c3 * root)) ** (1 / m1)
+        return np.asarray(nits / _WHITE_NITS, np.float32)
+    a, b, c = 0.17883277, 0.28466892, 0.55991073
+    return np.asarray(np.where(value <= 0.5, value**2 / 3, (np.exp((value - c) / a) + b) / 12), np.float32)

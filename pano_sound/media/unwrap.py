@@ -1,0 +1,129 @@
+"""Stored pictures of any supported kind, as one eye's full equirectangular sphere, by FFmpeg's filters.
+
+In this order: the display rotation is carried out, the left or upper eye cut out, cubemaps unfolded (v360), parts of a
+sphere set into a black whole one, and a sphere that is stored leaning set upright (v360).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from .tags import Spherical
+
+_TURNS = {90: "cclock", 180: "180", 270: "clock"}
+_CUBES = {"cubemap": "c3x2", "eac": "eac"}
+_INTERPOLATION = "cubic"
+_LIMITED_BLACK = 16
+
+Filters = tuple[tuple[str, str], ...]
+"""(name, arguments) of FFmpeg filters in a row."""
+
+
+@dataclass(frozen=True)
+class Unwrapping:
+    """How to make a sphere of a stored picture.
+
+    filters: FFmpeg's; none where the stored picture is the sphere.
+    width, height: of the sphere, pixels.
+    """
+
+    filters: Filters
+    width: int
+    height: int
+
+
+def unwrapping(width: int, height: int, rotation: int, spherical: Spherical) -> Unwrapping:
+    """How to make a sphere of pictures of this size.
+
+    The sphere has the source's pixels where it can; an unfolded cube has four faces' widths, which keeps all detail.
+
+    Args:
+        width, height: size of the stored picture, pixels.
+        rotation: what a player turns it by, degrees counter-clockwise, a multiple of 90.
+        spherical: what is known of its projection.
+    """
+    filters: list[tuple[str, str]] = []
+    turn = _TURNS.get(rotation % 360)
+    if turn == "180":
+        filters += [("hflip", ""), ("vflip", "")]
+    elif turn is not None:
+        filters.append(("transpose", turn))
+        width, height = height, width
+    if spherical.stereo != "mono":
+        width, height = (width // 2, height) if spherical.stereo == "left-right" else (width, height // 2)
+        filters.append(("crop", f"{width}:{height}:0:0:exact=1"))
+    if spherical.projection in _CUBES:
+        layout = _CUBES[spherical.projection]
+        width = 4 * (max(width // 3, height // 2) - 2 * spherical.padding)
+        height = width // 2
+        filters.append(("v360", f"{layout}:e:w={width}:h={height}:interp={_INTERPOLATION}:fin_pad={spherical.padding}"))
+    elif any(spherical.missing):
+        left, top, right, bottom = spherical.missing
+        whole_width, whole_height = _even(width / (1 - left - right)), _even(height / (1 - top - bottom))
+        x = min(_even(left * whole_width), whole_width - width)
+        y = min(_even(top * whole_height), whole_height - height)
+        filters.append(("pad", f"{whole_width}:{whole_height}:{x}:{y}:black"))
+        width, height = whole_width, whole_height
+    if any(spherical.pose):
+        # v360 turns the view; the sphere is turned back by the inverse, its parts in the opposite order.
+        yaw, pitch, roll = spherical.pose
+        turned = f"yaw={-yaw}:pitch={-pitch}:roll={-roll}:rorder=rpy"
+        filters.append(("v360", f"e:e:w={width}:h={height}:interp={_INTERPOLATION}:{turned}"))
+    return Unwrapping(tuple(filters), width, height)
+
+
+class FilterChain:
+    """FFmpeg filters, one picture in, one out. Built for the first picture, and anew when a picture's kind changes."""
+
+    def __init__(self, filters: Filters) -> None:
+        self._filters = filters
+        self._kind: tuple[int, int, str] | None = None
+
+    def __call__(self, frame: Any) -> Any:
+        """A PyAV VideoFrame through the filters; the same frame where there are none."""
+        if not self._filters:
+            return frame
+        kind = (frame.width, frame.height, frame.format.name)
+        if kind != self._kind:
+            self._build(*kind)
+            self._kind = kind
+        frame.pts, frame.time_base = 0, Fraction(1, 1000)
+        self._source.push(frame)
+        return self._sink.pull()
+
+    def _build(self, width: int, height: int, pix_fmt: str) -> None:
+        graph = av.filter.Graph()
+        self._source = last = graph.add_buffer(
+            width=width, height=height, format=av.VideoFormat(pix_fmt), time_base=Fraction(1, 1000)
+        )
+        for name, arguments in self._filters:
+            following = graph.add(name, arguments)
+            last.link_to(following)
+            last = following
+        self._sink = graph.add("buffersink")
+        last.link_to(self._sink)
+        graph.configure()
+        self._graph = graph
+
+
+def coverage(how: Unwrapping, stored: tuple[int, int], rows: int, columns: int) -> NDArray[np.bool_] | None:
+    """Which cells of a sphere's (rows, columns) grid hold any picture; None where all of them do.
+
+    Args:
+        stored: (width, height) of the stored picture, pixels.
+    """
+    if not any(name == "pad" for name, _ in how.filters):
+        return None
+    white = av.VideoFrame.from_ndarray(np.full((stored[1], stored[0]), 255, np.uint8), format="gray")
+    whole = FilterChain(how.filters)(white).reformat(width=columns, height=rows, format="gray", interpolation="AREA")
+    return np.asarray(whole.to_ndarray() > (_LIMITED_BLACK + 255) / 2)
+
+
+def _even(size: float) -> int:
+    return 2 * round(size / 2)
