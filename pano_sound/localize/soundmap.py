@@ -143,6 +143,8 @@ class SoundMap:
 
     def _check(self, path: str | os.PathLike[str]) -> None:
         """Raises DataFileError, naming `path`, when the parts do not fit each other."""
+        if any(array.dtype.kind != "f" or not array.ndim for array in (self.times, self.response, self.level_db)):
+            raise DataFileError("its numbers are of another type", path, "analyse again")
         n = len(self.times)
         growing = self.times.shape == (n,) and n > 0 and bool(np.all(np.diff(self.times) > 0))
         same_length = self.response.ndim == 3 and self.level_db.shape == (n,) and len(self.response) == n

@@ -279,6 +279,8 @@ def _settle_layout(context: Any) -> None:
     custom order, as some mov files have, it crashes.
     """
     layout = context.layout
+    if not layout.nb_channels:
+        return
     name = f"{layout.nb_channels} channels" if "channels (" in layout.name else layout.name
     try:
         context.layout = name
