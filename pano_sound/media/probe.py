@@ -67,6 +67,7 @@ class AudioInfo:
     track: its number among the file's sound tracks, from 1; `tracks`: how many there are.
     rate: samples per second.
     layout: FFmpeg's name for what its channels are.
+    start, end: presentation times in seconds, as far as the file's header says; end 0: it does not.
     ambisonic: where in them a sound field is; None for plain channels.
     """
 
@@ -74,6 +75,8 @@ class AudioInfo:
     rate: int
     channels: int
     layout: str
+    start: float
+    end: float
     track: int
     tracks: int
     ambisonic: Ambisonics | None
@@ -239,7 +242,7 @@ def _one_file(footage: Footage, settings: InputSettings) -> MediaInfo:
             spherical = read_tags(frame, moov, source.video.id).with_options(settings.projection, settings.stereo)
             video = _video_info(source.video, frame)
             start = float(frame.pts * video.time_base)
-            duration = _video_duration(source, start)
+            duration = _duration(source, source.video, start)
             if raw is None and spherical.projection is None and looks_like_two_fisheyes(frame):
                 raw = f"the picture shows two round lens pictures, not stitched yet: {_EXPORT}"
         audio = None if source.audio is None else _audio_info(source, moov, settings.ambisonics)
@@ -346,19 +349,30 @@ def _audio_info(source: Source, moov: bytes | None, ambisonics: str | None) -> A
     layout, channels = context.layout.name, context.layout.nb_channels
     kind = ambisonics_of(source.path, moov, stream.id, layout, channels, ambisonics)
     track = source.tracks.index(stream) + 1
-    return AudioInfo(context.name, context.sample_rate or 0, channels, layout, track, len(source.tracks), kind)
+    start = float(source.begin(stream))
+    length = _duration(source, stream, start)
+    return AudioInfo(
+        codec=context.name,
+        rate=context.sample_rate or 0,
+        channels=channels,
+        layout=layout,
+        start=start,
+        end=start + length if length else 0.0,
+        track=track,
+        tracks=len(source.tracks),
+        ambisonic=kind,
+    )
 
 
 def _seconds(ticks: int | None, time_base: Fraction) -> float:
     return 0.0 if ticks is None or ticks < 0 else float(ticks * time_base)
 
 
-def _video_duration(source: Source, start: float) -> float:
+def _duration(source: Source, stream: Any, start: float) -> float:
     """From the stream itself; else from Matroska's DURATION tag, the end; else from the container."""
-    assert source.video is not None
-    if source.video.duration:
-        return _seconds(source.video.duration, source.video.time_base)
-    tag = next((v for k, v in source.video.metadata.items() if k.upper() == "DURATION"), None)
+    if stream.duration:
+        return _seconds(stream.duration, stream.time_base)
+    tag = next((v for k, v in stream.metadata.items() if k.upper() == "DURATION"), None)
     if tag is not None:
         try:
             hours, minutes, seconds = tag.split(":")

@@ -11,6 +11,7 @@ from pano_sound.media.probe import probe
 from pano_sound.media.reader import VideoReader
 
 PATCHES = [(200, 40, 40), (40, 180, 60), (50, 60, 210), (128, 128, 128), (235, 235, 235), (10, 10, 10)]
+UNSTATED = Colour()
 WEIGHTS = {1: (0.2126, 0.0722), 5: (0.299, 0.114), 9: (0.2627, 0.0593)}  # of red and blue: BT.709, BT.601, BT.2020
 
 
@@ -27,7 +28,7 @@ def yuv(rgb, space, full, bits):
     return (16 + 219 * y) * scale, (128 + 224 * u) * scale, (128 + 224 * v) * scale
 
 
-def patches(path, values, bits=8, colour=Colour(), codec="libx264"):
+def patches(path, values, bits=8, colour=UNSTATED, codec="libx264"):
     """A film of 6 patches side by side, 384x192, of these (Y, U, V)."""
     pix_fmt = "yuv420p10le" if bits == 10 else "yuv420p"
     with av.open(str(path), "w") as out:
@@ -94,11 +95,8 @@ def hlg(scene):
 def test_hdr_looks_as_sdr_would_to_analysis(tmp_path, transfer, name):
     """Greys that shine with 203 nits (white), 18 % and 2 % of it, and 1000 nits."""
     shares = np.array([1.0, 0.18, 0.02, 0.0, 1000 / 203, 0.5])
-    if transfer == 16:
-        values = [pq(203 * s) for s in shares]
-    else:
-        # A screen of 1000 nits shows scene light E as 1000 E^1.2.
-        values = [hlg((203 * s / 1000) ** (1 / 1.2)) for s in shares]
+    # A screen of 1000 nits shows HLG's scene light E as 1000 E^1.2.
+    values = [pq(203 * s) if transfer == 16 else hlg((203 * s / 1000) ** (1 / 1.2)) for s in shares]
     limited = [(64 + 876 * v, 512, 512) for v in values]
     path = patches(tmp_path / "a.mkv", limited, 10, Colour(1, 9, 9, transfer), codec="libx265")
     assert probe(path).video.colour.hdr == name
