@@ -19,6 +19,7 @@ from .camera.path import CameraPath
 from .camera.plan import plan as plan_path
 from .encoders import bits_per_second
 from .localize.soundmap import SILENCE_DB, SoundMap
+from .media.cuts import CutFinder
 from .media.outputs import check_output
 from .media.probe import MediaInfo, probe, require_pannable
 from .media.reader import Picture, VideoReader
@@ -149,7 +150,8 @@ def _analyse(info: MediaInfo, settings: AnalyseSettings, progress: Progress) -> 
     with VideoReader(info.path, info) as reader:
         grid = ROWS // model.grid_stride, COLUMNS // model.grid_stride
         covered = reader.coverage(*grid)
-        pictures = reader.analysis_pictures(settings.every, COLUMNS, ROWS)
+        cuts = CutFinder()
+        pictures = reader.analysis_pictures(settings.every, COLUMNS, ROWS, cuts)
         while batch := list(islice(pictures, BATCH)):
             at = np.array([t for t, _ in batch])
             level = sound.level(at - info.start, settings.window)
@@ -168,6 +170,7 @@ def _analyse(info: MediaInfo, settings: AnalyseSettings, progress: Progress) -> 
             responses.append(response)
             levels.append(level)
             progress("look", float(at[-1]) - info.start, info.duration)
+    cuts.finish()
     progress("look", info.duration, info.duration)
     width, height = info.eye
     soundmap = SoundMap(
@@ -184,6 +187,7 @@ def _analyse(info: MediaInfo, settings: AnalyseSettings, progress: Progress) -> 
             "end": info.origin + info.start + info.duration,
         },
         settings=settings.to_json(),
+        cuts=np.array(cuts.cuts) + info.origin,
     )
     heard = soundmap.level_db > SILENCE_DB
     if heard.any() and (soundmap.confidence()[heard] > 0.5).mean() < RARELY:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from .colour import BT709, FULL, LIMITED, Colour, colour_of, matrix_of, to_sdr
+from .cuts import CutFinder
 from .inputs import log, open_source
 from .probe import MediaInfo, probe
 from .unwrap import FilterChain, coverage
@@ -95,7 +96,7 @@ class VideoReader:
             yield self._picture(frame, pts, colour, unwrap)
 
     def analysis_pictures(
-        self, every: float, width: int = 960, height: int = 480
+        self, every: float, width: int = 960, height: int = 480, cuts: CutFinder | None = None
     ) -> Iterator[tuple[float, NDArray[np.uint8]]]:
         """Small pictures for analysis; those of HDR films as SDR shows them.
 
@@ -103,6 +104,7 @@ class VideoReader:
             every: seconds between pictures: taken is the first at or after each multiple of `every` from the
                 first picture. 0: all of them.
             width, height: size in pixels that the sphere is scaled to.
+            cuts: is shown every picture of the film, those between too.
 
         Yields:
             (presentation time in seconds, uint8 RGB (height, width, 3)).
@@ -116,6 +118,8 @@ class VideoReader:
         taken = -1
         for frame, pts, colour in self._frames():
             t = pts * self.video.time_base
+            if cuts is not None:
+                cuts.add(float(t), frame)
             if first is None:
                 first = t
             if step > 0:
