@@ -65,8 +65,8 @@ def patched(path, name, at, fmt, *values):
 
 
 def test_lengths_that_lie_are_refused(tmp_path):
-    path = films.make_film(tmp_path / "a.mp4", [Fraction(t) for t in (0, 1, 100_000)], time_base=Fraction(1, 1000))
-    with pytest.raises(InputError, match="says that it is 28 hours long") as caught:
+    path = films.make_film(tmp_path / "a.mkv", [Fraction(t) for t in (0, 1, 100_000)], time_base=Fraction(1, 1000))
+    with pytest.raises(InputError, match=r"says that it is \d+ hours long") as caught:
         probe(path)
     assert "--max-hours" in str(caught.value)
 
