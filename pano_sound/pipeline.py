@@ -185,6 +185,7 @@ def _analyse(info: MediaInfo, settings: AnalyseSettings, progress: Progress) -> 
             "width": width,
             "height": height,
             "end": info.origin + info.start + info.duration,
+            **({"covers": list(info.covers)} if info.covers else {}),
         },
         settings=settings.to_json(),
         cuts=np.array(cuts.cuts) + info.origin,

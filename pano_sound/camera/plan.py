@@ -16,6 +16,7 @@ from ..sphere.convention import angles, directions, turned
 from ..sphere.geometry import angle_between
 from ..sphere.view import View
 from . import autocam, glimpses, motion, shots
+from .cover import kept_inside
 from .evidence import Evidence, gather
 from .path import CameraPath
 from .wishes import Mask, Pin
@@ -74,7 +75,7 @@ def plan_paths(
         CameraPath(
             width,
             height,
-            samples,
+            kept_inside(samples, soundmap.source.get("covers"), width / height),
             source=soundmap.source,
             settings=chosen.to_json(),
             cuts=cuts,

@@ -124,6 +124,15 @@ class MediaInfo:
         return how.width, how.height
 
     @property
+    def covers(self) -> tuple[float, float, float, float] | None:
+        """Yaw of the left and right edge and pitch of the lower and upper one, degrees, of footage that is only a part
+        of the sphere; None for a whole one, and for parts that lean."""
+        left, top, right, bottom = self.spherical.missing
+        if not any(self.spherical.missing) or any(self.spherical.pose):
+            return None
+        return 360 * left - 180, 180 - 360 * right, 180 * bottom - 90, 90 - 180 * top
+
+    @property
     def problem(self) -> str | None:
         """Why the file cannot be panned, for a film-maker; None when it can."""
         if self.video is None:
