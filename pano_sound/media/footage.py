@@ -125,7 +125,7 @@ class _Remote:
             hint = "pip install 'pano-sound[cloud]', or download the file first"
             raise InputError(f"cannot be opened: {_first_line(error)}", url, hint) from None
         except FileNotFoundError:
-            raise InputError("no such file", url) from None
+            raise InputError("no such file, or no connection", url) from None
         except Exception as error:  # Each file system has errors of its own.
             raise InputError(f"cannot be opened: {_first_line(error)}", url) from None
         if not self._file.seekable():

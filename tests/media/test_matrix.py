@@ -27,7 +27,7 @@ RATES = {
     "25": films.steady(38, 25),
     "29.97": films.steady(45, films.NTSC),
     "59.94": films.steady(90, Fraction(60000, 1001)),
-    "variable": [Fraction(n * n, 1200) for n in range(44)],
+    "variable": [Fraction(n * n + 4 * n, 1200) for n in range(42)],
 }
 CODECS = {
     "libx264": {},
