@@ -29,6 +29,8 @@ _DEMUXERS = (
 _CLOCK_STARTS_ANYWHERE = {"mpegts", "mpeg"}
 _DAMAGED_READS_IN_A_ROW = 100
 _REMOTE_BUFFER = 1 << 18
+_ONE_PICTURE_A_PACKET = ("h264", "hevc", "mpeg2video", "prores", "mjpeg")
+"""Decoders from which a packet without a picture is a damaged one; some give up pictures without a word."""
 _BEYOND_IN_A_ROW = 30
 """So many frames in a row beyond the end are no damaged time stamps, but the end."""
 _BEFORE = Fraction(1)
@@ -201,13 +203,22 @@ class Source:
                 self.damaged += 1
 
     def _decoded(self, file: _File, track: Any) -> Iterator[Any]:
+        missing = 0
+        counts = track.codec_context.name in _ONE_PICTURE_A_PACKET and self.footage.start is None
         for packet in itertools.chain(self._demuxed(file, track), [None]):
+            missing += packet is not None and not packet.is_discard
             try:
                 decoded = track.codec_context.decode(packet)
             except (av.FFmpegError, ValueError):
                 self.damaged += 1
+                missing -= 1
                 continue
+            missing -= len(decoded)
+            # Of two fields a packet each, one picture is made.
+            counts = counts and not any(frame.interlaced_frame for frame in decoded)
             yield from decoded
+        if counts:
+            self.damaged += max(0, missing)
 
 
 def fraction(value: Any) -> Fraction | None:

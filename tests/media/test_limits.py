@@ -91,6 +91,19 @@ def test_more_damage_than_allowed_stops_the_work(tmp_path):
     assert len(list(VideoReader(path, probe(path, max_damage=0.7)).pictures())) == 20
 
 
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_pictures_that_a_decoder_gives_up_without_a_word_are_counted(tmp_path, codec, caplog):
+    """After a damaged picture HEVC's gives out none up to the next one that stands alone."""
+    path = films.make_film(tmp_path / "a.mp4", films.steady(60), codec=codec)
+    films.damage(path, range(40, 44))
+    reader = VideoReader(path)
+    with caplog.at_level(logging.WARNING, "pano_sound"):
+        count = len(list(reader.pictures()))
+    assert count < 60
+    assert reader.corrupt_frames == 60 - count
+    assert caplog.messages == [f"{path}: {60 - count} damaged frames were skipped"]
+
+
 def test_in_long_films_damage_stops_the_work_early(tmp_path):
     path = films.make_film(tmp_path / "a.mp4", films.steady(400), codec="mjpeg", pix_fmt="yuvj420p")
     films.damage(path, range(10, 390))

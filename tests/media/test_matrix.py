@@ -159,7 +159,9 @@ def check(folder, case):
     tick = max(float(info.video.time_base), 1e-6)
     if case.container in ("mp4", "mov", "fragmented mp4"):
         tick = 1e-3  # of edit lists, as they are made here
-    pictures = list(VideoReader(path, info).pictures())
+    reader = VideoReader(path, info)
+    pictures = list(reader.pictures())
+    assert reader.corrupt_frames == 0
     read = np.array([p.t for p in pictures])
     lost = 0
     if case.oddity in ("edit list", "begins below zero") and case.container != "mkv":
