@@ -149,7 +149,10 @@ class MediaInfo:
         projection = self.spherical.projection
         if projection is not None:
             if projection in _CAN_BE_UNWRAPPED:
-                return None
+                width, height = self.eye
+                if width and width * height <= self.footage.max_pixels:
+                    return None
+                return f"the picture is {size}, and its tags would make a sphere of {width}x{height} of it"
             return f"{_CANNOT.get(projection, 'the projection of the picture is unknown')}: {_EXPORT}"
         return self._untagged_problem(size)
 

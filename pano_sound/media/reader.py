@@ -127,6 +127,8 @@ class VideoReader:
                 if number <= taken:
                     continue
                 taken = number
+            if self._how.filters and (frame.width, frame.height) != (self.video.width, self.video.height):
+                frame = frame.reformat(width=self.video.width, height=self.video.height)
             small = unwrap(frame).reformat(
                 width=width,
                 height=height,

@@ -1,14 +1,17 @@
 """What is read of every layout is a sphere on which each direction has the colour that it was given."""
 
 import struct
+from dataclasses import replace
 
 import av
+import films
 import numpy as np
 import pytest
 import spheres
 
 from pano_sound.media.probe import probe
 from pano_sound.media.reader import VideoReader
+from pano_sound.media.tags import Spherical
 from pano_sound.sphere.convention import rotation
 from pano_sound.sphere.view import View, render_planes
 
@@ -175,3 +178,39 @@ def test_the_rendered_view_shows_the_right_direction(tmp_path, projection):
         middle = rgb[16:20, 30:34].reshape(-1, 3).mean(axis=0)
         true = 127.5 + 100 * rotation(yaw, pitch)[:, 0]
         assert np.abs(middle - true).max() < 5.5
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        (b"equi", struct.pack(">4I", 0, 0, (1 << 32) - 9, 0)),  # a sphere of millions of pixels
+        (b"cbmp", struct.pack(">2I", 0, 60)),  # nothing but padding
+    ],
+)
+def test_tags_that_contradict_the_picture_are_refused(tmp_path, kind, content):
+    path = spheres.film(tmp_path / "a.mp4", WHOLE)
+    spheres.tag_v2(path, kind, content)
+    assert "its tags would make a sphere of" in probe(path).problem
+
+
+@pytest.mark.parametrize("size", [(161, 77), (160, 76), (162, 79)])
+def test_parts_of_odd_sizes(tmp_path, size):
+    """As editors crop: the sphere has even sides, and the picture is in it to a pixel."""
+    width, height = size
+    path = spheres.film(tmp_path / "a.mkv", WHOLE[:height, :width])
+    info = replace(probe(path), spherical=Spherical("equirectangular-tile", missing=(0, 0, 0.375, 0.4)))
+    picture = next(VideoReader(path, info).pictures())
+    assert picture.planes[0].shape == info.eye[::-1]
+    assert all(side % 2 == 0 for side in info.eye)
+    _, small = next(VideoReader(path, info).analysis_pictures(0, *info.eye))
+    assert small.shape == (info.eye[1], info.eye[0], 3)
+
+
+def test_pictures_that_change_size_are_unwrapped_like_the_first(tmp_path):
+    one = films.make_film(tmp_path / "1.ts", films.steady(10), size=(192, 128))
+    two = films.make_film(tmp_path / "2.ts", films.steady(10, start=1), size=(96, 64))
+    both = tmp_path / "both.ts"
+    both.write_bytes(one.read_bytes() + two.read_bytes())
+    info = probe(both, projection="cubemap")
+    assert {p.planes[0].shape for p in VideoReader(both, info).pictures()} == {(128, 256)}
+    assert len(list(VideoReader(both, info).analysis_pictures(0, 64, 32))) == 20
