@@ -230,7 +230,7 @@ def probe(source: Path | Sequence[Path], **options: Any) -> MediaInfo:
     parts = [_one_file(replace(footage, paths=(path,)), chosen) for path in footage.paths]
     info = parts[0] if len(parts) == 1 else _joined(parts, footage)
     if info.duration > chosen.max_hours * 3600:
-        what = f"the film says that it is {info.duration / 3600:.0f} hours long"
+        what = f"the film says that it is {info.duration / 3600:.3g} hours long"
         raise InputError(what, info.path, "if that is true, raise --max-hours; else it is damaged")
     start, end = parse_time(chosen.start), parse_time(chosen.end)
     if chosen.duration is not None:
@@ -278,7 +278,8 @@ def _first_picture(source: Source, settings: InputSettings) -> Any:
     frame = next(source.frames(source.video), None)
     if frame is not None and frame.width and frame.height:
         return frame
-    if not source.video.codec_context.width:
+    context = source.video.codec_context
+    if not context.width or context.width * context.height > source.footage.max_pixels:
         what = f"no picture can be decoded: it is damaged, or larger than {settings.max_megapixels:g} megapixels"
         raise InputError(what, source.path, "if it is that large, raise --max-megapixels")
     hint = "the file is damaged, cut short, or in a format that cannot be decoded"
