@@ -19,7 +19,7 @@ def kept_inside(samples: NDArray[np.float64], covers: Any, aspect: float) -> NDA
         covers: yaw of the left and right edge, pitch of the lower and upper one, degrees; else nothing is changed.
         aspect: width of the view by its height.
     """
-    if not (isinstance(covers, list) and len(covers) == 4 and all(isinstance(c, (int, float)) for c in covers)):
+    if not (isinstance(covers, list) and len(covers) == 4 and all(_is_angle(c) for c in covers)):
         return samples
     left, right, bottom, top = covers
     inside = samples.copy()
@@ -31,6 +31,10 @@ def kept_inside(samples: NDArray[np.float64], covers: Any, aspect: float) -> NDA
     highest = top - high if top < 90 else np.full_like(high, 90.0)
     inside[:, 2] = _between(inside[:, 2], lowest, highest)
     return inside
+
+
+def _is_angle(value: Any) -> bool:
+    return isinstance(value, (int, float)) and -180 <= value <= 180
 
 
 def _between(angle: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -25,7 +25,7 @@ def test_a_source_at_the_edge_of_a_half_sphere_is_shown_without_the_black(preset
 
 def test_whole_spheres_and_nonsense_change_nothing():
     samples = np.array([[0.0, 170.0, 80.0, 3.0, 90.0]])
-    for covers in (None, [], ["a", 1, 2, 3], [-180.0, 180.0, -90.0, 90.0]):
+    for covers in (None, [], ["a", 1, 2, 3], [np.nan, 1e308, 0, 0], [-180.0, 180.0, -90.0, 90.0]):
         assert (kept_inside(samples, covers, 16 / 9) == samples).all()
 
 
