@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .colour import BT709, FULL, LIMITED, Colour, colour_of, matrix_of, to_sdr
+from .colour import BT601_PAL, BT709, FULL, LIMITED, Colour, colour_of, matrix_of, to_sdr
 from .cuts import CutFinder
 from .inputs import log, open_source
 from .probe import MediaInfo, probe
@@ -129,11 +129,14 @@ class VideoReader:
                 taken = number
             if self._how.filters and (frame.width, frame.height) != (self.video.width, self.video.height):
                 frame = frame.reformat(width=self.video.width, height=self.video.height)
+            matrix = matrix_of(colour, self._how.height)
             small = unwrap(frame).reformat(
                 width=width,
                 height=height,
                 format="rgb24",
-                src_colorspace=None if frame.format.is_rgb else matrix_of(colour, self._how.height),
+                src_colorspace=None if frame.format.is_rgb else matrix,
+                # It has no part in RGB, but where nothing differs PyAV 16 leaves the source's matrix and range out.
+                dst_colorspace=None if frame.format.is_rgb else BT601_PAL if matrix == BT709 else BT709,
                 src_color_range=colour.range or None,
                 dst_color_range=FULL,
             )
