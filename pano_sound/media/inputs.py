@@ -198,6 +198,9 @@ class Source:
                         failures = 0
                         yield packet
                 return
+            except IndexError:
+                # PyAV does not know tracks that begin inside a transport stream. Each such packet is used up by this.
+                continue
             except av.FFmpegError:
                 failures += 1
                 self.damaged += 1

@@ -138,6 +138,16 @@ def test_pictures_that_change_size_are_brought_to_the_first_ones(tmp_path):
     assert shapes == {(64, 128)}
 
 
+def test_tracks_that_begin_inside_a_transport_stream_are_passed_over(tmp_path):
+    path = films.make_film(tmp_path / "a.ts", films.steady(90), sound=films.tone(3))
+    content = bytearray(path.read_bytes())
+    # Where a picture begins, in the packets of track 0x100, put a track that nobody has announced.
+    begins = [at for at in range(0, len(content), 188) if content[at + 1 : at + 3] == b"\x41\x00"]
+    content[begins[60] + 2] = 8
+    path.write_bytes(content)
+    assert len(list(VideoReader(path).pictures())) == 89
+
+
 def test_sound_only_has_no_pictures(tmp_path):
     path = films.make_sound(tmp_path / "a.wav", films.tone(0.2))
     with pytest.raises(InputError, match="no picture"):
