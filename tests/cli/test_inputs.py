@@ -5,6 +5,7 @@ import re
 import sys
 from pathlib import Path
 
+import av
 import films
 import numpy as np
 import pytest
@@ -168,3 +169,27 @@ def test_every_refusal_of_the_docs_is_one_of_the_program():
         assert any(pieces), line
         for piece in pieces:
             assert len(piece) < 6 or piece in code, (line, piece)
+
+
+def test_hdr_comes_out_as_hdr(run, tmp_path):
+    """HDR10 of 10 bits in, the same numbers with the same meaning out."""
+    with av.open(str(tmp_path / "a.mkv"), "w") as out:
+        stream = out.add_stream("libx265", rate=10, options={"x265-params": "log-level=error"})
+        stream.width, stream.height, stream.pix_fmt = 256, 128, "yuv420p10le"
+        context = stream.codec_context
+        context.color_range, context.colorspace, context.color_primaries, context.color_trc = 1, 9, 9, 16
+        for n in range(4):
+            frame = av.VideoFrame(256, 128, "yuv420p10le")
+            for plane, value in zip(frame.planes, (593, 512, 512), strict=True):  # 203 nits
+                np.frombuffer(memoryview(plane), np.uint16)[:] = value
+            frame.pts = n
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    assert rows(run("probe", "a.mkv"))["colours"] == "HDR10 (PQ), BT.2020, limited range"
+    done = run("pan", "a.mkv", "-o", "b.mp4", "--size", "128x64", model=True)
+    assert done.returncode == 0, done.stderr
+    made = probe(tmp_path / "b.mp4")
+    assert made.video.colour == probe(tmp_path / "a.mkv").video.colour
+    assert made.video.bit_depth == 10
+    picture = next(VideoReader(tmp_path / "b.mp4").pictures())
+    assert picture.planes[0].mean() == pytest.approx(593, abs=3)
