@@ -1,7 +1,13 @@
 """Parts of films, and several files as one."""
 
+import http.server
+import io
 import logging
+import re
+import threading
 from fractions import Fraction
+from functools import partial
+from pathlib import Path
 
 import films
 import numpy as np
@@ -266,3 +272,51 @@ def test_a_folder_may_be_called_like_a_url(tmp_path, monkeypatch):
     films.make_film(tmp_path / "s3:" / "x" / "a.mp4")
     monkeypatch.chdir(tmp_path)
     assert probe("s3://x/a.mp4").video.width == 128
+
+
+class Server(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder: parts of files, or, without `ranges`, files as they come, of unknown length."""
+
+    protocol_version = "HTTP/1.1"
+    ranges = True
+
+    def log_message(self, *_):
+        pass
+
+    def send_head(self):
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        there = Path(self.translate_path(self.path)).is_file()
+        if there and not self.ranges:
+            self.send_response(200)
+            self.send_header("Connection", "close")
+            self.end_headers()
+            return open(self.translate_path(self.path), "rb")
+        if not (there and asked):
+            return super().send_head()
+        content = Path(self.translate_path(self.path)).read_bytes()
+        begin, end = int(asked[1]), min(int(asked[2] or len(content)), len(content) - 1)
+        self.send_response(206)
+        self.send_header("Content-Range", f"bytes {begin}-{end}/{len(content)}")
+        self.send_header("Content-Length", str(end + 1 - begin))
+        self.end_headers()
+        return io.BytesIO(content[begin : end + 1])
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_films_on_a_web_server(tmp_path, ranges):
+    pytest.importorskip("aiohttp")
+    path = flashing(tmp_path / "a b.mp4")
+    handler = type("Handler", (Server,), {"ranges": ranges})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=tmp_path)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        root = f"http://127.0.0.1:{server.server_port}"
+        try:
+            with pytest.raises(InputError, match="no such file"):
+                probe(f"{root}/none.mp4")
+            if ranges:
+                assert flashes(f"{root}/a%20b.mp4", start=1) == flashes(path, start=1)
+            else:
+                with pytest.raises(InputError, match="only as a whole"):
+                    probe(f"{root}/a%20b.mp4")
+        finally:
+            server.shutdown()
