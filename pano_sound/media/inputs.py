@@ -28,6 +28,8 @@ _DEMUXERS = (
 )
 _CLOCK_STARTS_ANYWHERE = {"mpegts", "mpeg"}
 _DAMAGED_READS_IN_A_ROW = 100
+_ORDER_OF_STORAGE = {"avi"}
+"""Formats that tell only in which order pictures are stored; FFmpeg's times of presentation are those of storage."""
 _REMOTE_BUFFER = 1 << 18
 _ONE_PICTURE_A_PACKET = ("h264", "hevc", "mpeg2video", "prores", "mjpeg")
 """Decoders from which a packet without a picture is a damaged one; some give up pictures without a word."""
@@ -207,9 +209,14 @@ class Source:
 
     def _decoded(self, file: _File, track: Any) -> Iterator[Any]:
         missing = 0
+        stored = file.container.format.name in _ORDER_OF_STORAGE and track.type == "video"
+        first: int | None = None
+        late: int | None = None
         counts = track.codec_context.name in _ONE_PICTURE_A_PACKET and self.footage.start is None
         for packet in itertools.chain(self._demuxed(file, track), [None]):
             missing += packet is not None and not packet.is_discard
+            if first is None and packet is not None:
+                first = packet.dts
             try:
                 decoded = track.codec_context.decode(packet)
             except (av.FFmpegError, ValueError):
@@ -219,7 +226,13 @@ class Source:
             missing -= len(decoded)
             # Of two fields a packet each, one picture is made.
             counts = counts and not any(frame.interlaced_frame for frame in decoded)
-            yield from decoded
+            for frame in decoded:
+                if stored and first is not None:
+                    # Pictures come out as late as the decoder needs to put them in order; the last ones without times.
+                    if late is None and frame.dts is not None:
+                        late = frame.dts - first
+                    frame.pts = None if frame.dts is None or late is None else frame.dts - late
+                yield frame
         if counts:
             self.damaged += max(0, missing)
 

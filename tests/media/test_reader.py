@@ -129,6 +129,18 @@ def test_no_time_stamps_follow_one_another(tmp_path):
     assert (np.diff(times) > 0).all()
 
 
+def test_avi_tells_no_order_but_pictures_have_one(tmp_path):
+    """With B frames pictures are stored in another order than they are shown in."""
+    path = films.make_film(tmp_path / "a.avi", films.steady(60), levels=[*range(40, 220, 3)], time_base=Fraction(1, 30))
+    for start, first in ((None, 0), (1, 30)):
+        reader = VideoReader(path, probe(path, start=start))
+        pictures = list(reader.pictures())
+        assert reader.corrupt_frames == 0
+        assert [p.t for p in pictures] == pytest.approx([n / 30 for n in range(60 - first)], abs=1e-6)
+        luma = [p.planes[0].mean() for p in pictures]
+        assert luma == pytest.approx([16 + (40 + 3 * n) * 219 / 255 for n in range(first, 60)], abs=2)
+
+
 def test_pictures_that_change_size_are_brought_to_the_first_ones(tmp_path):
     one = films.make_film(tmp_path / "1.ts", films.steady(10))
     two = films.make_film(tmp_path / "2.ts", films.steady(10, start=1), size=(192, 96))
