@@ -14,7 +14,7 @@ import click
 from .. import __version__
 from ..errors import EXIT_CODES, PanoSoundError
 
-COMMANDS = ("pan", "analyse", "plan", "render", "overlay", "probe", "models", "train", "evaluate")
+COMMANDS = ("pan", "analyse", "plan", "path", "render", "overlay", "probe", "models", "train", "evaluate")
 
 
 class LazyGroup(click.Group):
