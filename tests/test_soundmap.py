@@ -55,6 +55,8 @@ def test_confidence_is_nothing_in_silence(soundmap):
         {"about": np.array("{}")},
         {"response": np.full((3, 4, 8), np.nan)},
         {"level_db": np.zeros(2)},
+        {"about": np.array('{"temperature": 0.1, "presence": [[], 0], "source": {"width": 2}, "settings": {}}')},
+        {"about": np.array('{"temperature": 0.1, "presence": [1, 0], "source": {"width": 2}, "settings": []}')},
         {"times": np.array(0.0)},
         {"times": np.array(["0", "1", "2"])},
         {"level_db": np.zeros(3, complex)},

@@ -146,6 +146,8 @@ class CameraPath:
             raise DataFileError("view: width and height must be even numbers from 64 to 8192", path)
         if not isinstance(rows, list) or not rows:
             raise DataFileError("samples: there are none", path)
+        if not all(isinstance(data.get(name) or {}, dict) for name in ("source", "settings")):
+            raise DataFileError("source and settings must be objects", path)
         samples = np.array([_sample(row, i, path) for i, row in enumerate(rows)])
         late = np.flatnonzero(np.diff(samples[:, 0]) <= 0)
         if len(late):

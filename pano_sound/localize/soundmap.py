@@ -139,23 +139,28 @@ class SoundMap:
                     settings=about["settings"],
                     cuts=archive["cuts"] if "cuts" in archive else np.empty(0),
                 )
+                soundmap._check(path)
         except FileNotFoundError:
             raise DataFileError("no such sound map", path) from None
         except (*_DAMAGE, OSError) as error:
             raise DataFileError("not a sound map, or damaged", path, "analyse again") from error
-        soundmap._check(path)
         return soundmap
 
     def _check(self, path: str | os.PathLike[str]) -> None:
         """Raises DataFileError, naming `path`, when the parts do not fit each other."""
-        if any(array.dtype.kind != "f" or not array.ndim for array in (self.times, self.response, self.level_db)):
+        arrays = (self.times, self.response, self.level_db, self.cuts)
+        if any(array.dtype.kind != "f" or not array.ndim for array in arrays):
             raise DataFileError("its numbers are of another type", path, "analyse again")
         n = len(self.times)
         growing = self.times.shape == (n,) and n > 0 and bool(np.all(np.diff(self.times) > 0))
-        shots = self.cuts.ndim == 1 and self.cuts.dtype.kind == "f" and bool(np.all(np.diff(self.cuts) > 0))
+        shots = self.cuts.ndim == 1 and bool(np.all(np.diff(self.cuts) > 0))
         same_length = self.response.ndim == 3 and self.level_db.shape == (n,) and len(self.response) == n
         numbers = np.array([self.temperature, *self.presence, self.times[-1] if n else 0.0])
         finite = bool(np.isfinite(numbers).all() and np.isfinite(self.response).all() and self.temperature > 0)
-        known = isinstance(self.source, dict) and isinstance(self.source.get("width"), int)
+        known = (
+            isinstance(self.source, dict)
+            and isinstance(self.source.get("width"), int)
+            and isinstance(self.settings, dict)
+        )
         if not (growing and shots and same_length and finite and known and self.response.size):
             raise DataFileError("its parts do not fit each other", path, "analyse again")
