@@ -115,19 +115,27 @@ def best_shots(
     values[-1] = scores[-1][:, None]
     after_switch = np.arange(n)[:, None] * locks + moves.lock
 
-    def follow_cost(t: int) -> NDArray[np.float32]:
-        """Of following from step t - 1 to t: only what the neighbour shows before and after."""
-        follows = (np.minimum(shown[t - 1], shown[t]) >= FOLLOWED).take(moves.neighbours)
-        follows[0] = True
-        return np.where(follows, moves.follow_cost, np.float32(np.inf))
+    # What a look does not show before and after a step cannot be followed onto it.
+    closed = np.where(np.minimum(shown[:-1], shown[1:]) < FOLLOWED, np.inf, 0.0).astype(np.float32)
 
+    def follow_cost(t: int) -> NDArray[np.float32]:
+        """Of following from step t - 1 to t, (m, n)."""
+        cost = moves.follow_cost + closed[t - 1].take(moves.neighbours)
+        cost[0] = 0.0
+        return cost
+
+    # This loop is what planning costs: buffers spare copies, and "clip" a check of indices that are right.
+    follow = np.empty((*moves.neighbours.shape, locks), np.float32)
+    switch = np.empty((n, n), np.float32)
     for t in range(steps - 2, -1, -1):
         to_come, value = values[t + 1], values[t]
-        follow = to_come.take(moves.neighbours, axis=0)
-        follow -= follow_cost(t + 1)[:, :, None]
-        best = follow.max(axis=0)
+        np.take(to_come, moves.neighbours, axis=0, out=follow, mode="clip")
+        np.subtract(follow, follow_cost(t + 1)[:, :, None], out=follow)
+        np.take(to_come.ravel(), after_switch, out=switch, mode="clip")
+        np.subtract(switch, moves.switch_cost, out=switch)
+        best = np.maximum.reduce(follow, axis=0)
         value[:, 1:] = best[:, :-1]
-        value[:, 0] = np.maximum(best[:, 0], (to_come.ravel().take(after_switch) - moves.switch_cost).max(axis=0))
+        np.maximum(best[:, 0], np.maximum.reduce(switch, axis=0), out=value[:, 0])
         value += scores[t][:, None]
         value -= value[:, 0].max()  # Only differences matter; this keeps float32 exact over long films.
 

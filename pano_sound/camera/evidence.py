@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,9 +88,8 @@ def gather(soundmap: SoundMap, settings: PlanSettings, edges: NDArray[np.float64
         low, high = begins[these], ends[these]
         part = slice(int(low[0]), int(high[-1]))
         saliency, certain = _signal(soundmap, settings, part, confidence[part])
-        for i, (a, b) in enumerate(zip(low - part.start, high - part.start, strict=True)):
-            maps[begin + i] = saliency[a] if b == a + 1 else saliency[a:b].mean(axis=0)
-            sure[begin + i] = certain[a:b].mean()
+        maps[these] = _means(saliency, low - part.start, high - part.start)
+        sure[these] = _means(certain, low - part.start, high - part.start)
     level = rotation(settings.yaw, settings.pitch, settings.roll)
     _hide(maps, sure, masks, middles)
     sure[sure < (settings.sure or 0.0)] = 0.0
@@ -97,6 +97,17 @@ def gather(soundmap: SoundMap, settings: PlanSettings, edges: NDArray[np.float64
     if settings.home_after:
         _call_home(evidence, settings.home_after)
     return evidence
+
+
+def _means(values: NDArray[Any], low: NDArray[np.intp], high: NDArray[np.intp]) -> NDArray[Any]:
+    """Means of values (n, ...) from `low` up to `high`, each (m,), low < high: (m, ...)."""
+    if (high - low == 1).all():
+        return values[low]
+    ends = np.stack([low, high], axis=1).ravel()
+    sums = np.add.reduceat(np.concatenate([values, values[:1]]), ends)[::2]
+    count = (high - low).astype(values.dtype)
+    means: NDArray[Any] = sums / count.reshape(-1, *[1] * (values.ndim - 1))
+    return means
 
 
 def _signal(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d, minimum_filter1d
@@ -120,12 +122,12 @@ def slew(track: Array, speed: float, every: float = SAMPLE_EVERY) -> Array:
     most = speed * every
     if np.linalg.norm(np.diff(track, axis=0), axis=1).max(initial=0.0) <= most:
         return track
-    chased = track.copy()
-    for i in range(1, len(track)):
-        step = track[i] - chased[i - 1]
-        length = float(np.linalg.norm(step))
-        chased[i] = chased[i - 1] + step * min(1.0, most / max(length, 1e-12))
-    return chased
+    chased = track.tolist()
+    for i in range(1, len(chased)):
+        steps = [to - at for to, at in zip(chased[i], chased[i - 1], strict=True)]
+        share = min(1.0, most / max(math.hypot(*steps), 1e-12))
+        chased[i] = [at + share * step for at, step in zip(chased[i - 1], steps, strict=True)]
+    return np.array(chased)
 
 
 def linear(key_times: Array, looks: Array, times: Array) -> Array:

@@ -154,7 +154,8 @@ def _ours(
             pieces.append(samples[needed])
             n += len(kept)
         found.append((np.concatenate(pieces), frozenset(cut_to)))
-        worth = shots.without(lens, worth, seen)
+        if len(found) < count:
+            worth = shots.without(lens, worth, seen)
     return found
 
 

@@ -21,7 +21,7 @@ from .wishes import Mask, Pin
 
 log = logging.getLogger("pano_sound")
 
-GRID = 18.0
+GRID = 20.0
 """Degrees between the looks that are decided between. Where in its view a source is, is found afterwards."""
 REFUSED = 1e4
 """Seconds of sounding source that a look costs which a person does not want. Finite: somewhere it must look."""
@@ -173,7 +173,7 @@ def _towards(old: Hold, new: Hold, times: NDArray[np.float64], when: float) -> N
 
 def _way(old: Hold, new: Hold, when: float) -> float:
     """Degrees from one hold to another, panning and tilting: the most in the seconds around a time."""
-    times = when + np.arange(-2.0, 2.1, 0.5)
+    times = when + np.arange(-8.0, 8.1, 1.0)
     here, there = old.at(times), _towards(old, new, times, when)
     level = np.cos(np.radians(np.minimum(np.abs(here[:, 1]), np.abs(there[:, 1]))))
     return float(np.hypot((there[:, 0] - here[:, 0]) * level, there[:, 1] - here[:, 1]).max())
