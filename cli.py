@@ -1,3 +1,3 @@
-from pano_sound.commands import main
+from pano_sound.__main__ import main
 
 main()

@@ -18,7 +18,9 @@ from __future__ import annotations
 import argparse
 import collections
 import contextlib
+import io
 import itertools
+import json
 import os
 import resource
 import shutil
@@ -72,6 +74,18 @@ FILMS: dict[str, dict] = {
 }
 """Names of samples, and how `films.make_film` makes each."""
 
+
+WAYS = (
+    ("--start", 0.1, "--duration", 0.2),
+    ("--end", 0.3),
+    ("--projection", "cubemap"),
+    ("--projection", "equirectangular"),
+    ("--stereo", "left-right"),
+    ("--audio-track", 1),
+    ("--ambisonics", "ambix"),
+    ("--max-damage", 1),
+)
+"""Options with which a sample is read now and then."""
 
 FILM, SOUNDMAP, PATH, WEIGHTS = "h264+aac.mp4", "film.soundmap.npz", "film.path.json", "tiny.safetensors"
 
@@ -133,6 +147,51 @@ def mutated(rng: np.random.Generator, data: bytes, others: list[bytes]) -> tuple
     return how, bytes(content)
 
 
+ODD_VALUES = (None, True, -1, 0, 1e308, -1e-300, 10**40, "", "é" * 9999, "1e999", [], {}, [[]], [{"t": 0}])
+ODD_NUMBERS = (np.nan, np.inf, -np.inf, 0.0, -1.0, 6e4, 1e30)
+
+
+def mutated_path(rng: np.random.Generator, data: bytes) -> bytes:
+    """A camera path that is JSON still, with odd values in some places, or none."""
+    path = json.loads(data)
+    for _ in range(int(rng.integers(1, 4))):
+        at = path
+        while True:
+            key = rng.choice(list(at)) if isinstance(at, dict) else int(rng.integers(len(at)))
+            if not (isinstance(at[key], (dict, list)) and at[key]) or rng.random() < 0.15:
+                break
+            at = at[key]
+        if rng.random() < 0.2:
+            del at[key]
+        else:
+            at[key] = ODD_VALUES[int(rng.integers(len(ODD_VALUES)))]
+        if not path:
+            break
+    return json.dumps(path).encode()
+
+
+def mutated_soundmap(rng: np.random.Generator, data: bytes) -> bytes:
+    """A sound map that is a whole archive still, with odd numbers, shapes or types in one of its arrays, or without."""
+    arrays = dict(np.load(io.BytesIO(data)))
+    name = str(rng.choice(sorted(arrays)))
+    array = arrays[name]
+    how = rng.choice(["odd", "shape", "type", "text", "none"])
+    if how == "odd" and array.size and array.dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            array.flat[rng.integers(array.size, size=3)] = rng.choice(ODD_NUMBERS)
+    elif how == "shape":
+        arrays[name] = array[..., None] if rng.random() < 0.5 else array.ravel()[: int(rng.integers(array.size + 1))]
+    elif how == "type":
+        arrays[name] = np.zeros(array.shape, rng.choice(["int8", "complex64", "bool", "U3"]))
+    elif how == "text":
+        arrays[name] = np.array(json.dumps(ODD_VALUES[int(rng.integers(len(ODD_VALUES)))]))
+    else:
+        del arrays[name]
+    out = io.BytesIO()
+    np.savez(out, **arrays)
+    return out.getvalue()
+
+
 def command_for(rng: np.random.Generator, whole: Path, sample: Path) -> tuple[list[str], str | None]:
     """(arguments, name of the output or None) of a command that reads `sample`, beside undamaged files in `whole`."""
     model = ["--model", str(whole / WEIGHTS), "--every", "0.2"]
@@ -148,16 +207,25 @@ def command_for(rng: np.random.Generator, whole: Path, sample: Path) -> tuple[li
         model[1] = str(sample)
         return ["analyse", str(whole / FILM), *model, "-o", "out.soundmap.npz"], "out.soundmap.npz"
     container = str(rng.choice([".mp4", ".mov", ".mkv"]))
+    source = [str(sample)]
+    if rng.random() < 0.3:
+        source += [str(word) for word in WAYS[int(rng.integers(len(WAYS)))]]
+    if rng.random() < 0.1:
+        source += ["--concat", str(whole / FILM if rng.random() < 0.5 else sample)]
     kind = rng.choice(["pan", "render", "overlay", "analyse", "probe"], p=[0.4, 0.3, 0.15, 0.1, 0.05])
     if kind == "pan":
-        return ["pan", str(sample), *model, *small, *fast, "-o", f"out{container}"], f"out{container}"
+        return ["pan", *source, *model, *small, *fast, "-o", f"out{container}"], f"out{container}"
     if kind == "render":
-        return ["render", str(sample), str(whole / PATH), *small, *fast, "-o", f"out{container}"], f"out{container}"
+        return ["render", *source, str(whole / PATH), *small, *fast, "-o", f"out{container}"], f"out{container}"
     if kind == "overlay":
-        return ["overlay", str(sample), "--soundmap", str(whole / SOUNDMAP), *fast, "-o", "out.mp4"], "out.mp4"
+        return ["overlay", *source, "--soundmap", str(whole / SOUNDMAP), *fast, "-o", "out.mp4"], "out.mp4"
     if kind == "analyse":
-        return ["analyse", str(sample), *model, "-o", "out.soundmap.npz"], "out.soundmap.npz"
-    return ["probe", str(sample), "--json"], None
+        return ["analyse", *source, *model, "-o", "out.soundmap.npz"], "out.soundmap.npz"
+    return ["probe", *source, "--json"], None
+
+
+WITHIN = {PATH: mutated_path, SOUNDMAP: mutated_soundmap}
+"""Damage that leaves these samples readable as what they are; bits and bytes mostly do not."""
 
 
 def forked(work: Callable[[], int], folder: Path, said: Path) -> tuple[int | str, float, int]:
@@ -232,7 +300,10 @@ def run(
     """One run: (sample, damage, exit code, faults, what it said, seconds, peak kB)."""
     rng = np.random.default_rng([seed, number])
     name = sorted(samples)[int(rng.integers(len(samples)))]
-    how, content = mutated(rng, samples[name], list(samples.values()))
+    if name in WITHIN and rng.random() < 0.7:
+        how, content = "within", WITHIN[name](rng, samples[name])
+    else:
+        how, content = mutated(rng, samples[name], list(samples.values()))
     sample = folder / name
     sample.write_bytes(content)
     words, out = command_for(rng, whole, sample)
@@ -262,7 +333,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     ends: dict[str, collections.Counter] = collections.defaultdict(collections.Counter)
     wrong: list[str] = []
-    slowest, largest = 0.0, 0
+    slowest, largest = (0.0, -1), 0
     with tempfile.TemporaryDirectory() as place:
         made = Path(place) / "samples"
         made.mkdir()
@@ -275,7 +346,7 @@ def main() -> None:
             folder.mkdir()
             name, what, code, found, said, took, peak = run(number, args.seed, samples, made, folder)
             ends[name][code] += 1
-            slowest, largest = max(slowest, took), max(largest, peak)
+            slowest, largest = max(slowest, (took, number)), max(largest, peak)
             if found:
                 wrong.append(f"run {number}: {name}, {what}: {'; '.join(found)}")
                 print(f"{wrong[-1]}\n    {said.strip()[-600:]}", flush=True)
@@ -292,7 +363,7 @@ def main() -> None:
     raise SystemExit(1 if wrong else 0)
 
 
-def report(ends: dict[str, collections.Counter], wrong: list[str], slowest: float, largest: int) -> None:
+def report(ends: dict[str, collections.Counter], wrong: list[str], slowest: tuple[float, int], largest: int) -> None:
     """The table of docs/reliability.md."""
     codes = sorted({code for counts in ends.values() for code in counts}, key=str)
     print(f"| sample | runs | {' | '.join(f'exit {c}' if isinstance(c, int) else str(c) for c in codes)} |")
@@ -300,7 +371,8 @@ def report(ends: dict[str, collections.Counter], wrong: list[str], slowest: floa
     total: collections.Counter = sum(ends.values(), collections.Counter())
     for name, counts in [*sorted(ends.items()), ("all", total)]:
         print(f"| {name} | {counts.total()} | {' | '.join(str(counts[c]) for c in codes)} |")
-    print(f"\nwrong: {len(wrong)}; longest run {slowest:.1f} s; largest process {largest / 1024:.0f} MB")
+    longest = f"longest run {slowest[0]:.1f} s (number {slowest[1]})"
+    print(f"\nwrong: {len(wrong)}; {longest}; largest process {largest / 1024:.0f} MB")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,6 +12,10 @@ from typing import IO, Any
 from .errors import OutputError
 
 FilePath = str | os.PathLike[str]
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_GONE = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE, errno.ENODEV, errno.ENXIO)
+_partials: set[Path] = set()
 
 
 def check_file(path: FilePath, source: FilePath | Sequence[FilePath] | None = None, overwrite: bool = False) -> None:
@@ -54,10 +59,45 @@ def check_folder(path: FilePath) -> None:
 
 
 def partial_name(path: FilePath, tag: str = "") -> Path:
-    """A hidden name beside `path`, with its extension, for what is not complete yet; never too long."""
+    """A hidden name beside `path`, with its extension, for what is not complete yet; never too long.
+
+    It is the caller's to rename or to remove; should that be interrupted, `remove_partials` does it.
+    """
     at = Path(path)
     # Shortened, because names must not be longer than file systems allow.
-    return at.with_name(f".{at.name[:40]}.partial-{os.getpid()}{tag}{at.suffix[:20]}")
+    partial = at.with_name(f".{at.name[:40]}.partial-{os.getpid()}{tag}{at.suffix[:20]}")
+    _partials.add(partial)
+    return partial
+
+
+def remove_partial(partial: FilePath) -> None:
+    """Remove a file under a partial name, if it is there still."""
+    with contextlib.suppress(OSError):
+        os.remove(partial)
+    _partials.discard(Path(partial))
+
+
+def remove_partials() -> None:
+    """Remove what an interruption at an unlucky moment left of files that were never completed."""
+    for partial in list(_partials):
+        remove_partial(partial)
+
+
+def output_error(error: BaseException, path: FilePath) -> OutputError:
+    """What went wrong while `path` was written, from an error of the system or of FFmpeg."""
+    number = getattr(error, "errno", None)
+    if number in NO_ROOM:
+        return OutputError("there is no room left on the disk", path, "nothing was written")
+    if number == errno.EFBIG:
+        return OutputError(
+            "the disk's file system takes no file so large", path, "as FAT32 above 4 GB; nothing was written"
+        )
+    if number in _GONE:
+        return OutputError("its folder has vanished", path, "was it removed, or the disk unplugged?")
+    if number == errno.EROFS:
+        return OutputError("the disk is read-only", path)
+    reason = (getattr(error, "strerror", None) or str(error)).lower()
+    return OutputError(f"cannot be written: {reason}", path)
 
 
 @contextlib.contextmanager
@@ -73,7 +113,6 @@ def written_whole(path: FilePath, mode: str = "wb") -> Iterator[IO[Any]]:
             yield file
         os.replace(partial, path)
     except OSError as error:
-        raise OutputError(f"cannot be written: {error.strerror or error}", path) from error
+        raise output_error(error, path) from error
     finally:
-        with contextlib.suppress(OSError):
-            partial.unlink()
+        remove_partial(partial)

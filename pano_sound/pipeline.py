@@ -19,6 +19,7 @@ from .camera.path import CameraPath
 from .camera.plan import plan as plan_path
 from .encoders import bits_per_second
 from .localize.soundmap import SILENCE_DB, SoundMap
+from .media.cuts import CutFinder
 from .media.outputs import check_output
 from .media.probe import MediaInfo, probe, require_pannable
 from .media.reader import Picture, VideoReader
@@ -149,7 +150,8 @@ def _analyse(info: MediaInfo, settings: AnalyseSettings, progress: Progress) -> 
         height, width = model.panorama
         grid = height // model.grid_stride, width // model.grid_stride
         covered = reader.coverage(*grid)
-        pictures = reader.analysis_pictures(settings.every, width, height)
+        cuts = CutFinder()
+        pictures = reader.analysis_pictures(settings.every, width, height, cuts)
         while batch := list(islice(pictures, BATCH)):
             at = np.array([t for t, _ in batch])
             level = sound.level(at - info.start, settings.window)
@@ -168,6 +170,7 @@ def _analyse(info: MediaInfo, settings: AnalyseSettings, progress: Progress) -> 
             responses.append(response)
             levels.append(level)
             progress("look", float(at[-1]) - info.start, info.duration)
+    cuts.finish()
     progress("look", info.duration, info.duration)
     width, height = info.eye
     soundmap = SoundMap(
@@ -182,8 +185,10 @@ def _analyse(info: MediaInfo, settings: AnalyseSettings, progress: Progress) -> 
             "width": width,
             "height": height,
             "end": info.origin + info.start + info.duration,
+            **({"covers": list(info.covers)} if info.covers else {}),
         },
         settings=settings.to_json(),
+        cuts=np.array(cuts.cuts) + info.origin,
     )
     heard = soundmap.level_db > SILENCE_DB
     if heard.any() and (soundmap.confidence()[heard] > 0.5).mean() < RARELY:

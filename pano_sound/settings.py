@@ -144,8 +144,61 @@ class AnalyseSettings(Settings):
     )
 
 
+# How a camera moves that holds, follows and switches.
+_DEFAULT: dict[str, Any] = {
+    "signal": "glimpse",
+    "fov": 90.0,
+    "centring": 0.5,
+    "step": 0.5,
+    "sure": 0.3,
+    "tilt": 60.0,
+    "min_hold": 2.0,
+    "hysteresis": 0.5,
+    "switch_cost": 0.6,
+    "move_cost": 0.006,
+    "dead_zone": 0.33,
+    "look_ahead": 0.5,
+    "max_speed": 60.0,
+    "max_acceleration": 120.0,
+    "max_jerk": 400.0,
+    "home_after": 20.0,
+    "zoom_speed": 0.0,
+    "min_fov": 46.4,
+    "max_fov": 104.3,
+}
+
 PRESETS: dict[str, dict[str, Any]] = {
-    # Su et al. 2016 as the paper uses it: 5 s clips, 198 directions, 30° per clip and axis, 65.5°, 640x480.
+    "calm": {
+        **_DEFAULT,
+        "sure": 0.4,
+        "tilt": 45.0,
+        "min_hold": 4.0,
+        "hysteresis": 0.6,
+        "switch_cost": 1.5,
+        "move_cost": 0.012,
+        "dead_zone": 0.5,
+        "look_ahead": 0.75,
+        "max_speed": 30.0,
+        "max_acceleration": 40.0,
+        "max_jerk": 100.0,
+        "home_after": 30.0,
+    },
+    "default": _DEFAULT,
+    "lively": {
+        **_DEFAULT,
+        "min_hold": 1.0,
+        "hysteresis": 0.35,
+        "switch_cost": 0.3,
+        "move_cost": 0.003,
+        "dead_zone": 0.2,
+        "look_ahead": 0.3,
+        "max_speed": 90.0,
+        "max_acceleration": 240.0,
+        "max_jerk": 1000.0,
+        "home_after": 10.0,
+        "zoom_speed": 10.0,
+    },
+    # Su et al. 2016: 198 directions, 5 s clips, 30° per clip and axis, 65.5°, 640x480.
     "paper": {
         "signal": "glimpse",
         "fov": 65.5,
@@ -153,50 +206,55 @@ PRESETS: dict[str, dict[str, Any]] = {
         "centring": 0.0,
         "step": 5.0,
         "max_speed": 6.0,
-        "move_cost": 0.0,
-        "ease": 0.0,
-    },
-    "default": {
-        "signal": "glimpse",
-        "fov": 90.0,
-        "size": None,
-        "centring": 0.5,
-        "step": 0.5,
-        "max_speed": 60.0,
-        "move_cost": 0.004,
-        "ease": 1.0,
     },
 }
+ASPECTS = ("16:9", "9:16", "1:1", "4:3", "3:4")
 
 
 @dataclass(frozen=True)
 class PlanSettings(Settings):
     """How the camera is moved (sound map -> camera path).
 
-    What is None is as the preset says, and has its number after `resolved()`.
+    What is None is as the preset says, and has its number after `resolved()`; there None means that it has no part.
     """
 
     preset: str = option(
         "default",
-        "Numbers for the options below: 'default' moves when it pays and holds otherwise; 'paper' is AUTOCAM's grid "
-        "of 198 directions, 5 s clips and at most 30° per clip.",
+        "Numbers for the options below: 'calm', 'default', 'lively', or 'paper': AUTOCAM's 198 directions, 5 s clips "
+        "and at most 30° per clip.",
         choices=tuple(PRESETS),
     )
     signal: str = option(
         None,
         "What is followed: 'glimpse' (the view that holds most saliency; also right for several sources), 'mean' "
-        "(vector mean on the sphere) or 'centroid' (the paper's planar mean of pixels; wrong near the seam).",
+        "(vector mean on the sphere; between several sources it holds) or 'centroid' (the paper's planar mean of "
+        "pixels; wrong near the seam and for several sources).",
         choices=("glimpse", "mean", "centroid"),
         kind=str,
     )
     mechanism: int = option(2, "The paper's attention: 1 (softmax) or 2 (ReLU, then softmax).", choices=(1, 2))
-    fov: float = option(None, "Horizontal field of view, degrees.", minimum=20.0, maximum=150.0, kind=float)
-    size: str | None = option(
+    aspect: str = option(
         None,
-        "Output size in pixels. By default 16:9 and as large as the source's detail fills, 640x360 up to 3840x2160; "
-        "with --preset paper 640x480.",
-        metavar="WxH",
+        "Shape of the output, in the size that the source's detail fills; by default 16:9.",
+        choices=ASPECTS,
         kind=str,
+    )
+    size: str | None = option(None, "Output size in pixels; any. With --preset paper 640x480.", metavar="WxH", kind=str)
+    fov: float = option(
+        None,
+        "Horizontal field of view, degrees. By default the longer side of the output has 90 (paper: 65.5).",
+        minimum=20.0,
+        maximum=150.0,
+        kind=float,
+    )
+    yaw: float = option(
+        0.0, "Where the front of the film is in its picture, degrees to the right.", minimum=-180.0, maximum=180.0
+    )
+    pitch: float = option(
+        0.0, "Where the horizon in front is, degrees upwards: levels a tilted film.", minimum=-90.0, maximum=90.0
+    )
+    roll: float = option(
+        0.0, "How far the horizon leans to the right, degrees: levels a tilted film.", minimum=-180.0, maximum=180.0
     )
     centring: float = option(
         None,
@@ -205,9 +263,31 @@ class PlanSettings(Settings):
         maximum=1.0,
         kind=float,
     )
-    step: float = option(None, "Seconds between key points of the camera.", minimum=0.1, maximum=30.0, kind=float)
-    max_speed: float = option(
-        None, "Fastest turn between key points, degrees per second.", minimum=1.0, maximum=180.0, kind=float
+    step: float = option(None, "Seconds between decisions (paper: of a clip).", minimum=0.1, maximum=30.0, kind=float)
+    sure: float = option(
+        None,
+        "The camera holds while the sound map is less confident than this, 0..1.",
+        minimum=0.0,
+        maximum=1.0,
+        kind=float,
+    )
+    tilt: float = option(None, "Steepest look up or down, degrees.", minimum=0.0, maximum=90.0, kind=float)
+    min_hold: float = option(
+        None, "Seconds that a source is shown at least before another one is.", minimum=0.0, maximum=60.0, kind=float
+    )
+    hysteresis: float = option(
+        None,
+        "How much less than the best view another one may show and still be as good, 0..1: higher is calmer.",
+        minimum=0.0,
+        maximum=0.95,
+        kind=float,
+    )
+    switch_cost: float = option(
+        None,
+        "Price of moving to another source, in seconds of sounding source in view: higher is calmer.",
+        minimum=0.0,
+        maximum=60.0,
+        kind=float,
     )
     move_cost: float = option(
         None,
@@ -216,22 +296,78 @@ class PlanSettings(Settings):
         maximum=1.0,
         kind=float,
     )
-    ease: float = option(
+    dead_zone: float = option(
         None,
-        "Seconds over which moves are eased in and out; 0 joins key points linearly.",
+        "Share of the view, around its middle, in which a source may wander without being followed, 0..1.",
         minimum=0.0,
-        maximum=5.0,
+        maximum=1.0,
         kind=float,
+    )
+    look_ahead: float = option(
+        None,
+        "Seconds by which a move to a source that starts while another one sounds has its middle before that.",
+        minimum=0.0,
+        maximum=10.0,
+        kind=float,
+    )
+    max_speed: float = option(
+        None, "Fastest turn, degrees per second (paper: per axis).", minimum=1.0, maximum=180.0, kind=float
+    )
+    max_acceleration: float = option(
+        None,
+        "Greatest acceleration of a move, degrees/s²: how softly it is eased.",
+        minimum=1.0,
+        maximum=5000.0,
+        kind=float,
+    )
+    max_jerk: float = option(None, "Greatest jerk of a move, degrees/s³.", minimum=1.0, maximum=50000.0, kind=float)
+    cut_over: float = option(
+        None,
+        "Make turns to another source of more than this many degrees as cuts; by default none.",
+        minimum=0.0,
+        maximum=180.0,
+        kind=float,
+    )
+    home_after: float = option(
+        None,
+        "Return to the front after so many seconds without a sure sound; 0: never.",
+        minimum=0.0,
+        maximum=3600.0,
+        kind=float,
+    )
+    zoom_speed: float = option(
+        None,
+        "Fastest zoom, degrees of view per second: the view becomes as wide as what sounds asks for; 0: no zoom.",
+        minimum=0.0,
+        maximum=90.0,
+        kind=float,
+    )
+    min_fov: float = option(
+        None, "Narrowest horizontal view when zooming, degrees.", minimum=20.0, maximum=150.0, kind=float
+    )
+    max_fov: float = option(
+        None, "Widest horizontal view when zooming, degrees.", minimum=20.0, maximum=150.0, kind=float
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.size is not None:
             parse_size(self.size)
+            if self.aspect is not None:
+                raise ValueError("--size and --aspect exclude each other")
+        if self.preset == "paper":
+            idle = [f for f in (*_DEFAULT, "cut_over") if f not in PRESETS["paper"] and getattr(self, f) is not None]
+            if idle:
+                raise ValueError(f"{option_name(idle[0])} has no part in --preset paper")
+        chosen = PRESETS[self.preset] | {k: v for k, v in vars(self).items() if v is not None}
+        if "min_fov" in chosen and chosen["min_fov"] > chosen["max_fov"]:
+            raise ValueError("--min-fov must not be above --max-fov")
 
     def resolved(self) -> PlanSettings:
         """The same settings with the preset's numbers filled in (size may stay None: as the source's detail)."""
         chosen = {k: v for k, v in PRESETS[self.preset].items() if getattr(self, k) is None}
+        if self.aspect is not None:
+            chosen.pop("size", None)
         return replace(self, **chosen)
 
 

@@ -1,6 +1,16 @@
 import logging
+import signal
 
 import pytest
+
+
+@pytest.fixture(autouse=True)
+def can_be_interrupted():
+    """The command line, run within a test, leaves signals ignored."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,18 @@ def test_presets_are_complete_and_given_options_win(preset):
     resolved = PlanSettings(preset=preset, fov=77.0).resolved()
     assert resolved.fov == 77.0
     assert all(getattr(resolved, name) == value for name, value in PRESETS[preset].items() if name != "fov")
-    assert set(PRESETS[preset]) == {f.name for f in fields(PlanSettings)} - {"preset", "mechanism"}
+    numbers = {f.name for f in fields(PlanSettings) if f.default is None} - {"size", "aspect", "cut_over"}
+    has_part = {"signal", "fov", "size", "centring", "step", "max_speed"} if preset == "paper" else numbers
+    assert set(PRESETS[preset]) == has_part
+
+
+def test_what_has_no_part_or_cannot_be_is_said():
+    with pytest.raises(ValueError, match="--min-hold has no part in --preset paper"):
+        PlanSettings(preset="paper", min_hold=3.0)
+    with pytest.raises(ValueError, match="--size and --aspect"):
+        PlanSettings(size="640x360", aspect="16:9")
+    with pytest.raises(ValueError, match="--min-fov"):
+        PlanSettings(min_fov=110.0)
 
 
 @pytest.mark.parametrize(("text", "size"), [("1280x720", (1280, 720)), ("64X64", (64, 64))])

@@ -1,28 +1,56 @@
-"""Glimpses: the directions a camera may take, and how much each of them would show at a time."""
+"""What the camera goes by: the directions it may take, what each of them would show, and where in it the sound is.
+
+Three signals turn a sound map into that:
+
+    glimpse     saliency inside each view. Right for one source and for several: it never prefers the gap between
+                two. Views that show the same mass are told apart by centring only.
+    mean        vector mean on the sphere. Exact for one source, also at the seam and near the poles. Of several it
+                points between them; its length, which weighs the map's confidence, is small then: the camera holds.
+    centroid    mean of pixel positions, weighted by saliency (Senocak et al., section 6). Good for one source near
+                the middle of the picture. A source at the seam is drawn to the middle (180° becomes 0°), so is any
+                by a floor of saliency, and several become the place between them.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..sphere.convention import angles, directions
-from ..sphere.geometry import angle_between, cell_areas, cell_directions, vector_mean
+from ..sphere.convention import angles, angles_to_pixel, directions
+from ..sphere.geometry import cell_areas, cell_directions, vector_mean
 from ..sphere.view import View
 
 PITCHES = (0, 10, -10, 20, -20, 30, -30, 45, -45, 75, -75)
+COARSE = (30, 60)
+"""Cells to which finer maps are pooled: 6° are enough to decide by, and half of what a source covers."""
 
 
-def glimpse_directions(every: float, steepest: float = 75.0) -> NDArray[np.float64]:
-    """(yaw, pitch) in degrees of all directions, (n, 2); the first is straight ahead.
+def autocam_directions() -> NDArray[np.float64]:
+    """AUTOCAM's 198 (yaw, pitch) in degrees, (198, 2): every 20° in yaw (Su et al. 2016, section 3.2)."""
+    return np.array([(yaw, pitch) for pitch in PITCHES for yaw in np.arange(0.0, 360.0, 20.0)])
 
-    `every` is the distance in yaw. 20° with all pitches gives AUTOCAM's 198 (Su et al. 2016, section 3.2).
-    """
-    yaws = np.arange(0.0, 360.0, every)
-    return np.array([(yaw, pitch) for pitch in PITCHES if abs(pitch) <= steepest for yaw in yaws])
+
+def even_directions(every: float, steepest: float) -> NDArray[np.float64]:
+    """(yaw, pitch) in degrees, (n, 2), about `every` degrees apart, up to `steepest`; the first is straight ahead."""
+    rows = np.arange(0.0, steepest + 1e-6, every)
+    looks = []
+    for pitch in sorted({*rows, *-rows}, key=lambda p: (abs(p), -p)):
+        count = max(round(360.0 / every * np.cos(np.radians(pitch))), 1)
+        looks += [(360.0 * i / count, pitch) for i in range(count)]
+    return np.array(looks)
+
+
+def pool(saliency: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Maps (n, rows, columns) -> the same in no more than COARSE cells, by means of whole blocks."""
+    n, rows, columns = saliency.shape
+    down, across = max(rows // COARSE[0], 1), max(columns // COARSE[1], 1)
+    if rows % down or columns % across or down * across == 1:
+        return saliency
+    return saliency.reshape(n, rows // down, down, columns // across, across).mean(axis=(2, 4))
 
 
 def glimpse_weights(
-    looks: NDArray[np.float64], view: View, grid: tuple[int, int], centring: float
+    looks: NDArray[np.float64], view: View, cells: NDArray[np.float64], centring: float
 ) -> NDArray[np.float32]:
     """How much each cell of a map counts in each glimpse: (n, rows * columns) float32, 0..1.
 
@@ -31,35 +59,35 @@ def glimpse_weights(
 
     Args:
         looks: (n, 2) yaw and pitch, degrees.
-        grid: (rows, columns) of the equirectangular map.
+        cells: (3 * rows, 3 * columns, 3), unit vectors to those points.
     """
-    rows, columns = grid
-    points = cell_directions(3 * rows, 3 * columns)
-    corner = np.degrees(np.arctan(np.hypot(view.width, view.height) / 2 / view.focal))
-    weights = np.empty((len(looks), rows * columns), dtype=np.float32)
+    high, wide = cells.shape[:2]
+    points = cells.reshape(-1, 3)
+    corner = np.arctan(np.hypot(view.width, view.height) / 2 / view.focal)
+    weights = np.empty((len(looks), high * wide // 9), dtype=np.float32)
     for i, (yaw, pitch) in enumerate(looks):
-        off_centre = angle_between(points, directions(yaw, pitch)) / corner if centring else 0.0
-        worth = view.contains(points, yaw, pitch) * (1.0 - centring * np.minimum(off_centre, 1.0))
-        weights[i] = worth.reshape(rows, 3, columns, 3).mean(axis=(1, 3)).ravel()
+        worth = view.contains(points, yaw, pitch).astype(np.float32)
+        if centring:
+            off_centre = np.arccos(np.clip(points @ directions(yaw, pitch), -1.0, 1.0)) / corner
+            worth *= 1.0 - centring * np.minimum(off_centre, 1.0)
+        weights[i] = worth.reshape(high // 3, 3, wide // 3, 3).mean(axis=(1, 3)).ravel()
     return weights
 
 
 def glimpse_mass(saliency: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Saliency inside each glimpse: maps (n, rows, columns) and weights (m, cells) -> (n, m) float32.
+    """Saliency inside each glimpse: maps (n, rows, columns) and weights (m, cells) -> (n, m) float32, 0..1.
 
-    Each cell counts by the area of sphere it covers. Right for one source and for several: it never prefers the
-    gap between two. It cannot tell apart views that show the same mass; `centring` in the weights does.
+    Each cell counts by the area of sphere it covers.
     """
     areas = cell_areas(*saliency.shape[1:]).ravel()
     mass = saliency.reshape(len(saliency), -1) * areas.astype(np.float32)
-    return mass / mass.sum(axis=1, keepdims=True) @ weights.T
+    return mass / np.maximum(mass.sum(axis=1, keepdims=True), 1e-30) @ weights.T
 
 
 def mean_direction(saliency: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Vector mean on the sphere of maps (n, rows, columns) -> yaw and pitch (n, 2) in degrees, length (n,) 0..1.
 
-    Only what stands out of a map counts: half its peak is taken off first. Fails for several sources: it
-    points between them (its length then is small).
+    Only what stands out of a map counts: half its peak is taken off first.
     """
     rows, columns = saliency.shape[1:]
     above = np.maximum(saliency - 0.5 * saliency.max(axis=(1, 2), keepdims=True), 0.0)
@@ -69,12 +97,43 @@ def mean_direction(saliency: NDArray[np.float32]) -> tuple[NDArray[np.float64], 
 
 
 def centroid_direction(saliency: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The paper's planar mean of pixel positions of maps (n, rows, columns) -> yaw and pitch (n, 2) in degrees.
-
-    Kept for comparison: a source near the seam is drawn towards the middle, and so is any source by a floor.
-    """
+    """The paper's planar mean of pixel positions of maps (n, rows, columns) -> yaw and pitch (n, 2) in degrees."""
     rows, columns = saliency.shape[1:]
     share = saliency / saliency.sum(axis=(1, 2), keepdims=True)
     u = (share.sum(axis=1) * (np.arange(columns) + 0.5)).sum(axis=1) / columns
     v = (share.sum(axis=2) * (np.arange(rows) + 0.5)).sum(axis=1) / rows
     return np.stack([(u - 0.5) * 360.0, (0.5 - v) * 180.0], axis=1)
+
+
+def as_points(looks: NDArray[np.float64], grid: tuple[int, int]) -> NDArray[np.float32]:
+    """Maps (n, rows, columns) that have all their saliency in the cell where yaw and pitch (n, 2) point."""
+    rows, columns = grid
+    u, v = angles_to_pixel(looks[:, 0], looks[:, 1], columns, rows)
+    maps = np.zeros((len(looks), rows, columns), np.float32)
+    column = np.floor(u + 0.5).astype(int) % columns
+    maps[np.arange(len(looks)), np.clip(np.floor(v + 0.5).astype(int), 0, rows - 1), column] = 1.0
+    return maps
+
+
+def refine(
+    saliency: NDArray[np.float32], weights: NDArray[np.float32], cells: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Where in its glimpse each map's saliency is: one step of mean shift on the sphere, from coarse look to fine.
+
+    Args:
+        saliency: (n, rows, columns) float32.
+        weights: (n, rows * columns), of each map's glimpse.
+        cells: (rows * columns, 3), unit vectors.
+
+    Returns:
+        Unit vectors (n, 3), and how wide that is: root mean square of its distance from there, (n,) degrees.
+        Of a map that is empty inside its glimpse the vector is x forward and the width 0.
+    """
+    seen = saliency.reshape(len(saliency), -1) * weights
+    # A quarter of its peak is taken off: the floor of a glimpse lies evenly around the look and would hold it there.
+    # From half its peak on all counts the same: of two like sources now one is the stronger and now the other.
+    seen = np.clip(seen / np.maximum(seen.max(axis=1, keepdims=True), 1e-30), 0.25, 0.5) - 0.25
+    seen *= cell_areas(*saliency.shape[1:]).ravel().astype(np.float32)
+    mean, length = vector_mean(cells, seen)
+    spread = np.degrees(np.sqrt(np.maximum(2.0 * (1.0 - length), 0.0)))
+    return mean, np.where(seen.any(axis=1), spread, 0.0)

@@ -1,61 +1,157 @@
-"""From key points to a smooth move."""
+"""How a camera gets from look to look: still where it can be, and within limits of speed, acceleration and jerk."""
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
-from ..sphere.convention import angles, directions
-from ..sphere.geometry import slerp
+from ..sphere.convention import angles, wrap_degrees
+
+Array = NDArray[np.float64]
 
 SAMPLE_EVERY = 0.1
 SAME = 1e-4
-EASED_ARC = 60.0
 
 
-def interpolate(
-    key_times: NDArray[np.float64], looks: NDArray[np.float64], times: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Unit vectors (n, 3) at `times`, along great circles between key points; held before the first and after
-    the last.
+def ease_seconds(speed: float, acceleration: float, jerk: float) -> float:
+    """Seconds in which a change of `speed` (deg/s) is eased so that neither limit (deg/s², deg/s³) is passed.
+
+    A speed that changes at once, averaged over a Hann window of L seconds, has at most the acceleration
+    2 · speed / L and the jerk 2π · speed / L².
+    """
+    return max(2.0 * speed / acceleration, float(np.sqrt(2.0 * np.pi * speed / jerk)))
+
+
+def glide_seconds(way: float, speed: float, ease: float) -> float:
+    """Seconds that a turn of `way` degrees takes: at `speed`, or slower where it is over before that is reached."""
+    return max(way / speed, ease) + ease
+
+
+def glide(t: Array, seconds: float, ease: float) -> Array:
+    """Share of a turn, 0..1, that is made at each time of `t` (seconds since its beginning).
+
+    The turn takes `seconds`, of which the first and the last `ease` are for speeding up and slowing down: a constant
+    speed averaged over a Hann window of `ease` seconds. `ease` 0: all at once.
+    """
+    if seconds <= 0.0:
+        return (t >= 0.0).astype(np.float64)
+    cruise = seconds - ease
+
+    def way(x: Array) -> Array:
+        """Integral of the eased beginning of a constant speed of 1."""
+        within = np.clip(x, 0.0, ease)
+        eased = within**2 / (2 * ease) + ease / (4 * np.pi**2) * (np.cos(2 * np.pi * within / ease) - 1)
+        return eased + np.maximum(x - ease, 0.0)
+
+    return np.clip((way(t) - way(t - cruise)) / cruise, 0.0, 1.0)
+
+
+def middle(track: Array, reach: int) -> Array:
+    """Half way between the highest and the lowest of the values (n, k) within `reach` of each, fewer near the ends.
+
+    What goes to and fro faster than that stands still, and what goes on steadily is left as it is.
+    """
+    size = 2 * reach + 1
+    both = [extreme(track, size, axis=0, mode="nearest") for extreme in (maximum_filter1d, minimum_filter1d)]
+    found: Array = (both[0] + both[1]) / 2
+    for i in range(min(reach, (len(track) + 1) // 2)):
+        for at, around in ((i, track[: 2 * i + 1]), (-1 - i, track[len(track) - 2 * i - 1 :])):
+            found[at] = (around.max(axis=0) + around.min(axis=0)) / 2
+    return found
+
+
+def steady(track: Array, reach: Array) -> Array:
+    """The calmest line that stays within `reach` of a track, both (n,): still if it can be, else the taut string.
+
+    The taut string (the shortest line in a tube) has the least movement and the least change of it, whichever convex
+    measure is taken (Davies and Kovac 2001, for time series). Its ends are free.
+    """
+    low, high = track - reach, track + reach
+    floor, roof = np.maximum.accumulate(low), np.minimum.accumulate(high)
+    empty = np.flatnonzero(floor > roof)
+    if not len(empty):
+        return np.full(len(track), np.clip(np.median(track), floor[-1], roof[-1]))
+    first = empty[0]
+    # It leaves upwards from the lowest roof so far, or downwards from the highest floor.
+    at, y = 0, float(roof[first - 1] if low[first] > roof[first - 1] else floor[first - 1])
+    line = np.empty(len(track))
+    line[0] = y
+    while at < len(track) - 1:
+        to, target = _next_bend(low, high, at, y)
+        line[at : to + 1] = y + (target - y) * np.arange(to - at + 1) / (to - at)
+        at, y = to, target
+    return line
+
+
+def _next_bend(low: Array, high: Array, at: int, y: float) -> tuple[int, float]:
+    """Where the taut string from (at, y) first touches the tube's wall and bends, or ends: (index, value)."""
+    steepest, flattest = np.inf, -np.inf
+    on_high, on_low = at + 1, at + 1
+    for i in range(at + 1, len(low)):
+        least, most = (low[i] - y) / (i - at), (high[i] - y) / (i - at)
+        if least > steepest:
+            return on_high, float(high[on_high])
+        if most < flattest:
+            return on_low, float(low[on_low])
+        if least >= flattest:
+            flattest, on_low = least, i
+        if most <= steepest:
+            steepest, on_high = most, i
+    if flattest <= 0.0 <= steepest:
+        return len(low) - 1, y
+    return (on_low, float(low[on_low])) if flattest > 0.0 else (on_high, float(high[on_high]))
+
+
+def smooth(track: Array, seconds: float, every: float = SAMPLE_EVERY) -> Array:
+    """Values (n, ...), `every` seconds apart, averaged over a Hann window of `seconds`; the ends are held."""
+    reach = round(seconds / 2 / every)
+    if reach < 1:
+        return track
+    window = np.hanning(2 * reach + 3)[1:-1]
+    flat = track.reshape(len(track), -1)
+    padded = np.concatenate([flat[:1].repeat(reach, axis=0), flat, flat[-1:].repeat(reach, axis=0)])
+    means = [np.convolve(column, window / window.sum(), mode="valid") for column in padded.T]
+    return np.stack(means, axis=1).reshape(track.shape)
+
+
+def slew(track: Array, speed: float, every: float = SAMPLE_EVERY) -> Array:
+    """A track (n, k), `every` seconds apart, chased at no more than `speed` a second; itself where it is not faster."""
+    most = speed * every
+    if np.linalg.norm(np.diff(track, axis=0), axis=1).max(initial=0.0) <= most:
+        return track
+    chased = track.tolist()
+    for i in range(1, len(chased)):
+        steps = [to - at for to, at in zip(chased[i], chased[i - 1], strict=True)]
+        share = min(1.0, most / max(math.hypot(*steps), 1e-12))
+        chased[i] = [at + share * step for at, step in zip(chased[i - 1], steps, strict=True)]
+    return np.array(chased)
+
+
+def linear(key_times: Array, looks: Array, times: Array) -> Array:
+    """(yaw, pitch) in degrees at `times`, (n, 2), straight in both between key points, the short way round.
+
+    AUTOCAM's interpolation; held before the first key point and after the last.
 
     Args:
         key_times: (k,) seconds, growing.
         looks: (k, 2) yaw and pitch at the key points, degrees.
     """
-    look = directions(looks[:, 0], looks[:, 1])
-    if len(look) == 1:
-        return np.repeat(look, len(times), axis=0)
-    i = np.clip(np.searchsorted(key_times, times, side="right") - 1, 0, len(key_times) - 2)
-    share = np.clip((times - key_times[i]) / (key_times[i + 1] - key_times[i]), 0.0, 1.0)
-    return slerp(look[i], look[i + 1], share)
+    yaw = np.degrees(np.unwrap(np.radians(looks[:, 0])))
+    both = [np.interp(times, key_times, yaw), np.interp(times, key_times, looks[:, 1])]
+    return np.stack([wrap_degrees(both[0]), both[1]], axis=1)
 
 
-def ease(vectors: NDArray[np.float64], every: float, seconds: float) -> NDArray[np.float64]:
-    """Moves eased in and out: unit vectors (n, 3), `every` seconds apart, averaged over a Hann window of
-    `seconds` and brought back onto the sphere. What holds longer than the window holds.
-
-    Meant for windows in which the camera turns by no more than EASED_ARC degrees: then it is hardly ever faster than
-    before. Over wider arcs the average cuts across the sphere and can be anything.
-    """
-    reach = round(seconds / 2 / every)
-    if reach < 1:
-        return vectors
-    window = np.hanning(2 * reach + 3)[1:-1]
-    padded = np.concatenate([vectors[:1].repeat(reach, axis=0), vectors, vectors[-1:].repeat(reach, axis=0)])
-    smooth = np.stack([np.convolve(axis, window / window.sum(), mode="valid") for axis in padded.T], axis=1)
-    return smooth / np.linalg.norm(smooth, axis=1, keepdims=True)
-
-
-def thin(samples: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Samples (n, 5) without those in the middle of a hold, so that a path file shows its holds and moves."""
+def thin(samples: Array) -> NDArray[np.bool_]:
+    """Which samples (n, 5) a path needs, (n,): not those inside a hold, so that its file shows holds and moves."""
     same = np.all(np.abs(np.diff(samples[:, 1:], axis=0)) < SAME, axis=1)
-    keep = np.ones(len(samples), dtype=bool)
-    keep[1:-1] = ~(same[:-1] & same[1:])
-    return samples[keep]
+    needed = np.ones(len(samples), dtype=bool)
+    needed[1:-1] = ~(same[:-1] & same[1:])
+    return needed
 
 
-def to_samples(times: NDArray[np.float64], vectors: NDArray[np.float64], hfov: float) -> NDArray[np.float64]:
-    """(t, yaw, pitch, roll 0, hfov) rows (n, 5) of a path from times (n,) and unit vectors (n, 3)."""
-    yaw, pitch = angles(vectors)
-    return np.stack([times, yaw, pitch, np.zeros_like(times), np.full_like(times, hfov)], axis=1)
+def to_looks(vectors: Array) -> Array:
+    """Unit vectors (n, 3) -> yaw and pitch (n, 2), degrees."""
+    return np.stack(angles(vectors), axis=1)

@@ -1,20 +1,22 @@
 """CameraPath: where the camera looks, over time; and its file, `*.path.json`, which people may edit.
 
-    {"format": "pano-sound.path/1",
+    {"format": "pano-sound.path/2",
      "source": {...},
      "view": {"width": 1280, "height": 720},
+     "pins": [{"from": 12.0, "to": 15.0, "yaw": 40.0, "pitch": 0.0}],
+     "masks": [{"yaw": [150.0, -150.0], "pitch": [-90.0, -40.0]}],
      "samples": [{"t": 0.0, "yaw": -90.0, "pitch": 0.0, "roll": 0.0, "hfov": 90.0}, ...],
      "settings": {...}}
 
 `t` is presentation time in seconds, growing; angles are degrees in the project's convention (yaw to the right,
 pitch up, roll clockwise). Between samples the camera goes along the great circle, roll and hfov linearly; before
-the first and after the last it holds.
+the first and after the last it holds. A sample with `"cut": true` is jumped to: until then the one before it holds.
+Pins and masks are what `plan --keep pins` plans around; they do not change the samples by themselves.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,11 +29,12 @@ from ..errors import DataFileError
 from ..outputs import written_whole
 from ..sphere.convention import angles, directions, wrap_degrees
 from ..sphere.geometry import angle_between, slerp
+from .wishes import Mask, Pin, number, read_masks, read_pins
 
-FORMAT = "pano-sound.path/1"
+FORMAT = "pano-sound.path/2"
+BEFORE = "pano-sound.path/1"
+"""The same without cuts, pins and masks; still read."""
 COLUMNS = ("t", "yaw", "pitch", "roll", "hfov")
-HUGE = 1e12
-LIMITS = {"yaw": (-1e6, 1e6), "pitch": (-90, 90), "roll": (-360, 360), "hfov": (1, 170)}
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class CameraPath:
         samples: (n, 5) float64: t (seconds, growing), yaw, pitch, roll, hfov (degrees).
         source: what it was planned for: the sound map's source.
         settings: the PlanSettings used, with the preset's numbers.
+        cuts: indices of samples that are jumped to.
+        pins, masks: what a person asked for.
     """
 
     width: int
@@ -50,6 +55,9 @@ class CameraPath:
     samples: NDArray[np.float64]
     source: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    cuts: frozenset[int] = frozenset()
+    pins: tuple[Pin, ...] = ()
+    masks: tuple[Mask, ...] = ()
 
     @property
     def times(self) -> NDArray[np.float64]:
@@ -58,14 +66,18 @@ class CameraPath:
     def at(self, t: float) -> tuple[float, float, float, float]:
         """(yaw, pitch, roll, hfov) in degrees at presentation time `t` in seconds."""
         i = int(np.searchsorted(self.times, t, side="right"))
-        if i in (0, len(self.samples)):
-            _, yaw, pitch, roll, hfov = self.samples[min(i, len(self.samples) - 1)]
+        if i in (0, len(self.samples)) or i in self.cuts:
+            _, yaw, pitch, roll, hfov = self.samples[max(i - 1, 0)]
             return float(wrap_degrees(yaw)), float(pitch), float(roll), float(hfov)
         a, b = self.samples[i - 1], self.samples[i]
         share = (t - a[0]) / (b[0] - a[0])
         yaw, pitch = angles(slerp(directions(a[1], a[2]), directions(b[1], b[2]), share))
         roll, hfov = a[3:] + share * (b[3:] - a[3:])
         return float(yaw), float(pitch), float(roll), float(hfov)
+
+    def looks(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(yaw, pitch, roll, hfov) in degrees at presentation times (n,) in seconds: (n, 4)."""
+        return np.array([self.at(float(t)) for t in times]).reshape(-1, 4)
 
     def with_view(self, size: tuple[int, int] | None = None, fov: float | None = None) -> CameraPath:
         """The same move in another size (pixels), or with another horizontal field of view (degrees) throughout."""
@@ -76,16 +88,24 @@ class CameraPath:
         return replace(self, width=width, height=height, samples=samples)
 
     def speed(self) -> NDArray[np.float64]:
-        """Great-circle speed between samples, (n - 1,), degrees per second."""
+        """Great-circle speed between samples, (n - 1,), degrees per second; 0 across a cut."""
         look = directions(self.samples[:, 1], self.samples[:, 2])
-        return angle_between(look[1:], look[:-1]) / np.diff(self.times)
+        speed = angle_between(look[1:], look[:-1]) / np.diff(self.times)
+        speed[[i - 1 for i in self.cuts if i > 0]] = 0.0
+        return speed
 
     def to_json(self) -> dict[str, Any]:
-        rows = [dict(zip(COLUMNS, map(_short, row), strict=True)) for row in self.samples.tolist()]
+        rows: list[dict[str, Any]] = [
+            dict(zip(COLUMNS, (round(value, 6) for value in row), strict=True)) for row in self.samples.tolist()
+        ]
+        for i in self.cuts:
+            rows[i]["cut"] = True
         return {
             "format": FORMAT,
             "source": self.source,
             "view": {"width": self.width, "height": self.height},
+            "pins": [pin.to_json() for pin in self.pins],
+            "masks": [mask.to_json() for mask in self.masks],
             "samples": rows,
             "settings": self.settings,
         }
@@ -93,9 +113,10 @@ class CameraPath:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the file, one sample a line. Raises OutputError."""
         whole = self.to_json()
-        rows = ",\n  ".join(json.dumps(row) for row in whole["samples"])
         parts = {name: json.dumps(value, indent=1) for name, value in whole.items()}
-        parts["samples"] = f"[\n  {rows}\n ]"
+        for name in ("pins", "masks", "samples"):
+            rows = ",\n  ".join(json.dumps(row) for row in whole[name])
+            parts[name] = f"[\n  {rows}\n ]" if rows else "[]"
         body = ",\n".join(f' "{name}": {text}' for name, text in parts.items())
         with written_whole(path, "w") as file:
             file.write(f"{{\n{body}\n}}\n")
@@ -116,7 +137,7 @@ class CameraPath:
     @classmethod
     def from_json(cls, data: Any, path: str | os.PathLike[str] | None = None) -> CameraPath:
         """The same from parsed JSON; `path` is named in errors."""
-        if not isinstance(data, dict) or data.get("format") != FORMAT:
+        if not isinstance(data, dict) or data.get("format") not in (FORMAT, BEFORE):
             found = data.get("format") if isinstance(data, dict) else None
             raise DataFileError(f"not a camera path: format is {found!r}, not {FORMAT!r}", path)
         view, rows = data.get("view"), data.get("samples")
@@ -125,25 +146,27 @@ class CameraPath:
             raise DataFileError("view: width and height must be even numbers from 64 to 8192", path)
         if not isinstance(rows, list) or not rows:
             raise DataFileError("samples: there are none", path)
-        samples = np.array([_checked(row, i, path) for i, row in enumerate(rows)])
+        if not all(isinstance(data.get(name) or {}, dict) for name in ("source", "settings")):
+            raise DataFileError("source and settings must be objects", path)
+        samples = np.array([_sample(row, i, path) for i, row in enumerate(rows)])
         late = np.flatnonzero(np.diff(samples[:, 0]) <= 0)
         if len(late):
             raise DataFileError(f"samples[{late[0] + 1}]: t must be greater than the one before", path)
-        return cls(sides[0], sides[1], samples, data.get("source") or {}, data.get("settings") or {})
+        return cls(
+            sides[0],
+            sides[1],
+            samples,
+            data.get("source") or {},
+            data.get("settings") or {},
+            frozenset(i for i, row in enumerate(rows) if row.get("cut")),
+            read_pins(data.get("pins", []), path),
+            read_masks(data.get("masks", []), path),
+        )
 
 
-def _checked(row: Any, i: int, path: str | os.PathLike[str] | None) -> list[float]:
+def _sample(row: Any, i: int, path: str | os.PathLike[str] | None) -> list[float]:
     if not isinstance(row, dict):
         raise DataFileError(f"samples[{i}]: not an object with t, yaw, pitch, roll and hfov", path)
-    for name in COLUMNS:
-        value = row.get(name)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < HUGE:
-            raise DataFileError(f"samples[{i}]: {name} is {str(value)[:40]}, not a number", path)
-        low, high = LIMITS.get(name, (-math.inf, math.inf))
-        if not low <= value <= high:
-            raise DataFileError(f"samples[{i}]: {name} is {value}, outside {low:g}..{high:g}", path)
-    return [float(row[name]) for name in COLUMNS]
-
-
-def _short(value: float) -> float:
-    return round(value, 6)
+    if not isinstance(row.get("cut", False), bool):
+        raise DataFileError(f"samples[{i}]: cut is {str(row['cut'])[:40]}, not true or false", path)
+    return [number(row, name, f"samples[{i}]", path) for name in COLUMNS]

@@ -1,100 +1,195 @@
-"""From a sound map to a camera path: one calm move for the whole film."""
+"""From a sound map to a camera path: where to look, when to move, how fast and how wide, for the film as a whole."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..localize.soundmap import CHUNK, SoundMap
+from ..localize.soundmap import SoundMap
 from ..settings import PlanSettings, parse_size
-from ..sphere.convention import directions
+from ..sphere.convention import angles, directions, turned
 from ..sphere.geometry import angle_between
 from ..sphere.view import View
-from . import autocam, glimpses, motion
+from . import autocam, glimpses, motion, shots
+from .cover import kept_inside
+from .evidence import Evidence, gather
 from .path import CameraPath
+from .wishes import Mask, Pin
 
 log = logging.getLogger("pano_sound")
 
-SIZES = ((640, 360), (960, 540), (1280, 720), (1920, 1080), (2560, 1440), (3840, 2160))
+SHORT_SIDES = (360, 540, 720, 1080, 1440, 2160)
+Samples = tuple[NDArray[np.float64], frozenset[int]]
 
 
-def plan(soundmap: SoundMap, settings: PlanSettings | None = None) -> CameraPath:
-    """Where to look while the film of `soundmap` plays.
+def plan(
+    soundmap: SoundMap,
+    settings: PlanSettings | None = None,
+    pins: Sequence[Pin] = (),
+    masks: Sequence[Mask] = (),
+) -> CameraPath:
+    """Where to look while the film of `soundmap` plays: the first of `plan_paths`."""
+    return plan_paths(soundmap, settings, 1, pins, masks)[0]
 
-    AUTOCAM (Su et al. 2016): every `step` seconds each direction of a fixed grid has a score; the path through
-    them with the best sum is found for the film as a whole. With the `paper` preset moves are limited to
-    max_speed * step degrees per axis and key points, in the middle of each clip, are joined linearly; otherwise
-    moves also cost, so that the camera holds unless moving pays, and are eased. Where the sound map is not
-    confident no direction scores, and the camera holds.
 
-    Raises ValueError for settings out of range.
+def plan_paths(
+    soundmap: SoundMap,
+    settings: PlanSettings | None = None,
+    count: int = 1,
+    pins: Sequence[Pin] = (),
+    masks: Sequence[Mask] = (),
+) -> list[CameraPath]:
+    """Up to `count` paths through a film, the best first, each of the others away from those before it.
+
+    Each shot of the footage is planned as a whole and cut to. Every `step` seconds each direction of a grid has a
+    worth: how much of what surely sounds its view would hold. Dynamic programming finds which source is shown when;
+    where in its view it is, the map tells; the camera then takes the calmest line along it, and moves to the next
+    within limits of speed, acceleration and jerk. What is not sure is worth nothing, and the camera holds.
+
+    With the `paper` preset: AUTOCAM (Su et al. 2016, section 3), whose moves are limited to max_speed * step degrees
+    per axis from clip to clip, and whose key points, in the middle of each clip, are joined linearly.
+
+    Args:
+        pins, masks: what a person asks for; kept in the path. Pins are in the picture's coordinates.
+
+    Raises:
+        ValueError: settings out of range, or pins with the `paper` preset.
     """
     chosen = (settings or PlanSettings()).resolved()
-    step, fov, max_speed = chosen.step, chosen.fov, chosen.max_speed
-    width, height = parse_size(chosen.size) if chosen.size else detail_size(soundmap.source.get("width", 3840), fov)
+    width, height, fov = _frame(chosen, soundmap.source.get("width", 3840), (settings or PlanSettings()).fov)
+    chosen = replace(chosen, fov=fov)
     view = View(width, height, fov)
-    as_paper = chosen.preset == "paper"
-
-    looks = glimpses.glimpse_directions(20.0) if as_paper else glimpses.glimpse_directions(10.0, steepest=45.0)
-    limit = max_speed * step
-    if as_paper:
-        costs = autocam.per_axis_limit(looks, limit) + autocam.great_circle_cost(looks, np.inf, chosen.move_cost)
-    else:
-        costs = autocam.great_circle_cost(looks, limit, chosen.move_cost)
-    if np.isinf(costs).sum() == costs.size - len(looks):
-        log.warning("in %g s at %g degrees per second the camera reaches no other direction: it holds", step, max_speed)
-
     start, end = soundmap.times[0], max(soundmap.times[-1], soundmap.source.get("end", 0.0))
-    clips = max(1, round((end - start) / step))
-    key_times = start + (np.arange(clips) + 0.5) * step
-    scores = step * _per_clip(soundmap.times, _scores(soundmap, looks, view, chosen), key_times, step)
+    if chosen.preset == "paper":
+        if pins:
+            raise ValueError("pins have no part in --preset paper")
+        found = _autocam(soundmap, chosen, view, count, masks, start, end)
+    else:
+        found = _ours(soundmap, chosen, view, count, pins, masks, start, end)
+    return [
+        CameraPath(
+            width,
+            height,
+            kept_inside(samples, soundmap.source.get("covers"), width / height),
+            source=soundmap.source,
+            settings=chosen.to_json(),
+            cuts=cuts,
+            pins=tuple(pins),
+            masks=tuple(masks),
+        )
+        for samples, cuts in found
+    ]
 
-    sequence = autocam.best_sequence(scores, costs)
-    times = np.arange(start, end + motion.SAMPLE_EVERY, motion.SAMPLE_EVERY)
-    path = motion.interpolate(key_times, looks[sequence], times)
-    path = motion.ease(path, motion.SAMPLE_EVERY, min(chosen.ease, motion.EASED_ARC / max_speed))
-    samples = motion.thin(motion.to_samples(times, path, fov))
-    return CameraPath(width, height, samples, source=soundmap.source, settings=chosen.to_json())
 
-
-def detail_size(source_width: int, hfov: float) -> tuple[int, int]:
-    """The smallest usual 16:9 size, in pixels, in whose middle no detail of the source is lost."""
+def detail_size(source_width: int, hfov: float, aspect: str = "16:9") -> tuple[int, int]:
+    """The smallest usual size of an aspect, in pixels, in whose middle no detail of the source is lost."""
+    across, down = map(int, aspect.split(":"))
+    sizes = [_of_short_side(side, across, down) for side in SHORT_SIDES]
     needed = source_width / np.pi * np.tan(np.radians(hfov) / 2)
-    return next((s for s in SIZES if s[0] >= needed), SIZES[-1])
+    return next((s for s in sizes if s[0] >= needed), sizes[-1])
 
 
-def _per_clip(
-    times: NDArray[np.float64], worth: NDArray[np.float32], key_times: NDArray[np.float64], step: float
-) -> NDArray[np.float32]:
-    """Mean worth (n, m) of the times (n,) in each clip of `step` seconds, (clips, m); of the nearest time where a
-    clip has none."""
-    clip_of = np.clip(((times - key_times[0]) / step + 0.5).astype(int), 0, len(key_times) - 1)
-    counts = np.bincount(clip_of, minlength=len(key_times))
-    scores = np.zeros((len(key_times), worth.shape[1]), dtype=np.float32)
-    np.add.at(scores, clip_of, worth)
-    scores /= np.maximum(counts, 1)[:, None]
-    for clip in np.flatnonzero(counts == 0):
-        scores[clip] = worth[np.abs(times - key_times[clip]).argmin()]
-    return scores
+def _of_short_side(side: int, across: int, down: int) -> tuple[int, int]:
+    long = round(side * max(across, down) / min(across, down) / 2) * 2
+    return (long, side) if across >= down else (side, long)
 
 
-def _scores(soundmap: SoundMap, looks: NDArray[np.float64], view: View, settings: PlanSettings) -> NDArray[np.float32]:
-    """Worth of each look at each time, (n, m) float32: the best look scores the map's confidence, the worst 0."""
-    weights = glimpses.glimpse_weights(looks, view, soundmap.grid, settings.centring)
-    look = directions(looks[:, 0], looks[:, 1])
-    worth = np.empty((len(soundmap), len(looks)), dtype=np.float32)
-    for begin in range(0, len(soundmap), CHUNK):
-        part = slice(begin, begin + CHUNK)
-        saliency = soundmap.saliency(settings.mechanism, part)
-        if settings.signal == "glimpse":
-            worth[part] = glimpses.glimpse_mass(saliency, weights)
-            continue
-        if settings.signal == "mean":
-            target, _ = glimpses.mean_direction(saliency)
-        else:
-            target = glimpses.centroid_direction(saliency)
-        worth[part] = -angle_between(directions(target[:, 0], target[:, 1])[:, None], look)
-    low, high = worth.min(axis=1, keepdims=True), worth.max(axis=1, keepdims=True)
-    return (worth - low) / np.maximum(high - low, 1e-9) * soundmap.confidence()[:, None]
+def _frame(chosen: PlanSettings, source_width: int, asked: float | None) -> tuple[int, int, float]:
+    """Width and height in pixels and horizontal field of view: what was asked, or the preset's for the longer side."""
+    if chosen.size:
+        across, down = parse_size(chosen.size)
+    else:
+        across, down = map(int, (chosen.aspect or "16:9").split(":"))
+    fov = asked
+    if fov is None:
+        half = np.tan(np.radians(chosen.fov) / 2) * across / max(across, down)
+        fov = round(float(np.degrees(2 * np.arctan(half))), 3)
+    width, height = (across, down) if chosen.size else detail_size(source_width, fov, f"{across}:{down}")
+    return width, height, fov
+
+
+def _ours(
+    soundmap: SoundMap,
+    chosen: PlanSettings,
+    view: View,
+    count: int,
+    pins: Sequence[Pin],
+    masks: Sequence[Mask],
+    start: float,
+    end: float,
+) -> list[Samples]:
+    """Shot by shot: holds, what they follow, and the moves between them."""
+    cuts = [float(t) for t in soundmap.cuts if start < t < end]
+    bounds = [start, *cuts, end]
+    edges, first = [np.array([start])], [0]
+    for a, b in pairwise(bounds):
+        steps = max(1, round((b - a) / chosen.step))
+        edges.append(a + (b - a) * np.arange(1, steps + 1) / steps)
+        first.append(first[-1] + steps)
+    evidence = gather(soundmap, chosen, np.concatenate(edges), masks)
+    level_pins = _levelled(pins, evidence)
+    lens = shots.Lens.of(evidence, view, chosen, level_pins)
+    worth, shown = shots.scores(lens, evidence, masks)
+    found: list[Samples] = []
+    for _ in range(count):
+        pieces, cut_to, n = [], set(), 0
+        seen = np.empty((len(worth), 3))
+        for a, b in pairwise(first):
+            part = evidence.part(a, b)
+            parts = shots.holds(lens, part, worth[a:b], shown[a:b])
+            times, path, hfov, jumps = shots.compose(lens, part, parts)
+            middles = (part.edges[1:] + part.edges[:-1]) / 2
+            seen[a:b] = directions(*path[np.clip(np.searchsorted(times, middles), 0, len(times) - 1)].T)
+            yaw, pitch, roll = turned(path[:, 0], path[:, 1], evidence.level)
+            samples = np.stack([times, yaw, pitch, roll, hfov], axis=1)
+            jumps[0] = a > 0
+            needed = motion.thin(samples) | jumps
+            kept = np.flatnonzero(needed)
+            cut_to |= {n + int(np.searchsorted(kept, i)) for i in np.flatnonzero(jumps)}
+            pieces.append(samples[needed])
+            n += len(kept)
+        found.append((np.concatenate(pieces), frozenset(cut_to)))
+        if len(found) < count:
+            worth = shots.without(lens, worth, seen)
+    return found
+
+
+def _levelled(pins: Sequence[Pin], evidence: Evidence) -> list[Pin]:
+    """Pins of the picture's coordinates in level ones."""
+    found = []
+    for pin in pins:
+        yaw, pitch = angles(directions(pin.yaw, pin.pitch) @ evidence.level)
+        found.append(replace(pin, yaw=float(yaw), pitch=float(pitch)))
+    return found
+
+
+def _autocam(
+    soundmap: SoundMap, chosen: PlanSettings, view: View, count: int, masks: Sequence[Mask], start: float, end: float
+) -> list[Samples]:
+    """AUTOCAM's directions, clips, limits and interpolation."""
+    step = chosen.step
+    edges: NDArray[np.float64] = start + step * np.arange(max(1, round((end - start) / step)) + 1, dtype=np.float64)
+    looks = glimpses.autocam_directions()
+    costs = autocam.per_axis_limit(looks, chosen.max_speed * step)
+    if np.isinf(costs).sum() == costs.size - len(looks):
+        at_most = f"{chosen.max_speed:g} degrees per second"
+        log.warning("in %g s at %s the camera reaches no other direction: it holds", step, at_most)
+    evidence = gather(soundmap, chosen, edges, masks)
+    worth = evidence.shown(evidence.weights(looks, view, chosen.centring)) * evidence.sure[:, None]
+    key_times = edges[:-1] + step / 2
+    times = np.arange(start, end + motion.SAMPLE_EVERY, motion.SAMPLE_EVERY)
+    found: list[Samples] = []
+    for _ in range(count):
+        sequence = autocam.best_sequence(worth, costs)
+        path = motion.linear(key_times, looks[sequence], times)
+        yaw, pitch, roll = turned(path[:, 0], path[:, 1], evidence.level)
+        samples = np.stack([times, yaw, pitch, roll, np.full_like(times, view.hfov)], axis=1)
+        found.append((samples[motion.thin(samples)], frozenset()))
+        apart = angle_between(directions(*looks.T)[None], directions(*looks[sequence].T)[:, None])
+        worth = (worth * np.minimum(apart / view.hfov, 1.0)).astype(np.float32)
+    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import signal
 import sys
 from typing import Any
@@ -12,9 +13,13 @@ from typing import Any
 import click
 
 from .. import __version__
-from ..errors import EXIT_CODES, PanoSoundError
+from ..errors import EXIT_CODES, OutputError, PanoSoundError
+from ..outputs import NO_ROOM, output_error, remove_partials
 
-COMMANDS = ("pan", "analyse", "plan", "render", "overlay", "probe", "models", "train", "evaluate")
+COMMANDS = ("pan", "analyse", "plan", "path", "render", "overlay", "probe", "models", "train", "evaluate")
+
+
+_STOPPING = ("SIGTERM", "SIGHUP")
 
 
 class LazyGroup(click.Group):
@@ -48,31 +53,51 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Entry point: runs the command line and exits with a code of EXIT_CODES; never shows a traceback."""
-    for name in ("SIGTERM", "SIGHUP"):
+    """Runs the command line and exits with a code of EXIT_CODES; never shows a traceback, nor leaves half a file."""
+    for name in _STOPPING:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _stop)
     try:
-        result = cli(standalone_mode=False)
-    except click.Abort:
+        code = _run()
+    except (KeyboardInterrupt, click.Abort):
         _complain("interrupted")
-        sys.exit(130)
+        code = 130
+    finally:
+        # Whoever presses Ctrl-C again now would only stop the tidying up.
+        for name in ("SIGINT", *_STOPPING):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), signal.SIG_IGN)
+        remove_partials()
+    sys.exit(code)
+
+
+def _run() -> int:
+    try:
+        result = cli(standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except click.Abort:
+        raise
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        return error.exit_code
     except PanoSoundError as error:
         _complain(f"error: {error}")
-        sys.exit(error.exit_code)
+        return error.exit_code
     except MemoryError:
         _complain("error: out of memory")
-        sys.exit(1)
+        return 1
+    except OSError as error:
+        if error.filename is None and error.errno in NO_ROOM:
+            # Nor shall the interpreter try once more to print it.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _complain(f"error: {output_error(error, error.filename or 'standard output')}")
+        return OutputError.exit_code
     except Exception as error:
         logging.getLogger("pano_sound").debug("unexpected error", exc_info=True)
         first_line = (str(error).splitlines() or [""])[0]
         _complain(f"error: unexpected {type(error).__name__}: {first_line} (-vv shows where; please report it)")
-        sys.exit(1)
-    else:
-        sys.exit(result if isinstance(result, int) else 0)
+        return 1
 
 
 def _stop(signum: int, frame: Any) -> None:

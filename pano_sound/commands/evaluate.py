@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import click
 
 from ..errors import OutputError
 from ..outputs import check_file, written_whole
+from ..settings import PRESETS
 from .options import json_option, overwrite_option, verbosity, wrote
 
 F = Callable[..., Any]
@@ -331,6 +333,60 @@ def direction(
     else:
         click.echo(direction.table(records))
         click.echo(direction.table(records, by="file"))
+
+
+@command.command("camera")
+@click.argument("data", metavar="[FOLDER]", type=click.Path(path_type=Path), required=False)
+@model_option
+@click.option(
+    "--preset", "presets", multiple=True, type=click.Choice(list(PRESETS)), help="Only this; may be repeated."
+)
+@click.option(
+    "--window",
+    type=click.FloatRange(0.0),
+    default=0.0,
+    show_default=True,
+    help="Seconds of sound of the made scenes' maps.",
+)
+@click.option(
+    "--soundmaps",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Take NAME.soundmap.npz from there for FOLDER's films, where there is one, and do not analyse those.",
+)
+@common
+def camera(
+    data: Path | None,
+    model: str,
+    presets: tuple[str, ...],
+    window: float,
+    soundmaps: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """How good camera paths are: what they show of what sounds, how they move, and Pano2Vid's measures.
+
+    On made scenes whose truth is known, or on the 360° films of FOLDER/pano/directions.csv. docs/camera.md says what
+    each number means.
+    """
+    from ..evaluate import camera_report
+    from ..localize.soundmap import SoundMap
+
+    chosen = presets or tuple(PRESETS)
+    if data is None:
+        _show(camera_report.made(chosen, window), as_json)
+        return
+
+    def analysed(film: Path) -> SoundMap:
+        known = None if soundmaps is None else soundmaps / f"{film.stem}.soundmap.npz"
+        if known is not None and known.exists():
+            return SoundMap.load(known)
+        from ..pipeline import analyse
+
+        return analyse(film, model=model, ambisonics="ambix")  # As the table was made, whatever the film's tags.
+
+    log = logging.getLogger("pano_sound")
+    _show(camera_report.real(data, chosen, analysed, lambda name: log.info("%s", name)), as_json)
 
 
 @command.command("speed")

@@ -12,32 +12,70 @@ from ..outputs import check_file
 from ..settings import PlanSettings
 from .options import json_option, output_option, overwrite_option, settings_options, verbosity, wrote
 
-ENDING = ".soundmap.npz"
+ENDING, PATH_ENDING = ".soundmap.npz", ".path.json"
 
 
 @click.command("plan")
 @click.argument("soundmap", metavar="SOUNDMAP", type=click.Path(path_type=Path))
 @output_option("The camera path to write; default: SOUNDMAP's name with .path.json, in this folder.", required=False)
 @overwrite_option
+@click.option(
+    "--keep",
+    type=click.Choice(["pins"]),
+    help="Take the pins and masks that a person wrote into the camera path, and plan the rest of it anew.",
+)
+@click.option(
+    "--paths",
+    type=click.IntRange(1, 20),
+    default=1,
+    show_default=True,
+    help="How many paths to write, each away from those before it: NAME.path.json, NAME-2.path.json …",
+)
 @settings_options(PlanSettings)
 @json_option
 @verbosity
 def command(
-    soundmap: Path, output: Path | None, overwrite: bool, options: dict[str, Any], as_json: bool, quiet: bool
+    soundmap: Path,
+    output: Path | None,
+    overwrite: bool,
+    keep: str | None,
+    paths: int,
+    options: dict[str, Any],
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """Decide where to look while the film of SOUNDMAP plays, and write it as a camera path that one can edit.
 
     \b
     pano-sound plan holiday.soundmap.npz -o holiday.path.json
+    pano-sound plan holiday.soundmap.npz -o holiday.path.json --keep pins
     """
     name = soundmap.name
-    output = output or Path((name[: -len(ENDING)] if name.endswith(ENDING) else soundmap.stem) + ".path.json")
-    check_file(output, soundmap, overwrite)
+    output = output or Path((name[: -len(ENDING)] if name.endswith(ENDING) else soundmap.stem) + PATH_ENDING)
+    outputs = [output, *(_numbered(output, i) for i in range(2, paths + 1))]
+    for i, file in enumerate(outputs):
+        check_file(file, soundmap, overwrite or (keep is not None and i == 0))
+    from ..camera.path import CameraPath
+    from ..camera.plan import plan_paths
     from ..localize.soundmap import SoundMap
-    from ..pipeline import plan
 
-    path = plan(SoundMap.load(soundmap), **options)
-    path.save(output)
-    wrote(output, quiet)
+    edited = CameraPath.load(output) if keep else None
+    pins, masks = (edited.pins, edited.masks) if edited else ((), ())
+    try:
+        found = plan_paths(SoundMap.load(soundmap), PlanSettings(**options), paths, pins, masks)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    for path, file in zip(found, outputs, strict=True):
+        path.save(file)
+        wrote(file, quiet)
     if as_json:
-        click.echo(json.dumps({"output": str(output), "path": path.to_json()}))
+        first = {"output": str(output), "path": found[0].to_json()}
+        more = [{"output": str(file), "path": path.to_json()} for path, file in zip(found, outputs, strict=True)]
+        click.echo(json.dumps(first if paths == 1 else {**first, "paths": more}))
+
+
+def _numbered(output: Path, number: int) -> Path:
+    """NAME.path.json -> NAME-2.path.json."""
+    ending = PATH_ENDING if output.name.endswith(PATH_ENDING) else output.suffix
+    stem = output.name[: len(output.name) - len(ending)]
+    return output.with_name(f"{stem}-{number}{ending}")

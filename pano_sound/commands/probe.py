@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import os
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..settings import InputSettings
 from .options import json_option, settings_options, source_argument, verbosity
+
+if TYPE_CHECKING:
+    from ..media.probe import AudioInfo, MediaInfo, VideoInfo
+
+LATE = 0.1
+"""Seconds by which sound may begin or end apart from the picture without a word."""
+
+LAYOUTS = {
+    "equirectangular": "a full sphere (equirectangular)",
+    "equirectangular-tile": "a part of a sphere (equirectangular)",
+    "half-equirectangular": "the front half of a sphere (VR180, equirectangular)",
+    "cubemap": "the faces of a cube",
+    "eac": "the faces of an equi-angular cube",
+}
+EYES = {"top-bottom": "upper", "left-right": "left"}
 
 
 @click.command("probe")
@@ -24,21 +40,71 @@ def command(source: list[str], options: dict[str, Any], as_json: bool, quiet: bo
     if as_json:
         click.echo(json.dumps(info.to_json()))
         return
-    rows = [("file", f"{info.path} ({info.container}, {info.size_bytes / 1e6:.1f} MB)")]
-    if info.video:
-        video, fps = info.video, info.video.fps
-        speed = f", {float(fps):.6g} fps" if fps else ""
-        rows.append(("picture", f"{video.width}x{video.height}{speed}, {video.codec}, {video.pix_fmt}"))
-        rows.append(("duration", f"{info.duration:.2f} s"))
-        tag = info.spherical.projection or "not tagged"
-        rows.append(("360°", f"{tag}, {info.spherical.stereo}"))
-    if info.audio:
-        audio = info.audio
-        kind = "ambisonics" if audio.ambisonic else audio.layout
-        which = f", track {audio.track} of {audio.tracks}" if audio.tracks > 1 else ""
-        rows.append(("sound", f"{audio.codec}, {audio.rate} Hz, {audio.channels} channels ({kind}){which}"))
-    else:
-        rows.append(("sound", "none: the view would hold"))
-    rows.append(("can be panned", f"no: {info.problem}" if info.problem else "yes"))
-    for name, value in rows:
+    for name, value in _rows(info, len(source)):
         click.echo(f"{name:14} {value}")
+
+
+def _rows(info: MediaInfo, files: int) -> list[tuple[str, str]]:
+    from ..media.footage import following_chapters
+
+    more = f" and {files - 1} more" if files > 1 else ""
+    rows = [("file", f"{info.path}{more} ({info.container}, {info.size_bytes / 1e6:.1f} MB)")]
+    chapters = following_chapters(info.path) if files == 1 else []
+    if chapters:
+        names = " ".join(f"--concat {os.path.basename(chapter)}" for chapter in chapters)
+        rows.append(("goes on", f"in {len(chapters)} more chapters: {names}"))
+    if info.video:
+        rows.append(("picture", _picture(info.video)))
+        rows.append(("colours", str(info.video.colour)))
+        part = f", from {info.origin:.2f} s of the film on" if info.origin else ""
+        rows.append(("duration", f"{info.duration:.2f} s{part}"))
+        rows.append(("360°", _sphere(info)))
+    rows.append(("sound", _sound(info, info.audio) if info.audio else "none: the view would hold"))
+    rows.append(("can be panned", f"no: {info.problem}" if info.problem else "yes"))
+    return rows
+
+
+def _picture(video: VideoInfo) -> str:
+    words = [f"{video.width}x{video.height}"]
+    if video.fps:
+        words.append(f"{float(video.fps):.6g} fps" + ("" if video.steady else " on average, variable"))
+    words += [video.codec, f"{video.bit_depth} bit"]
+    if video.rotation:
+        words.append(f"to be turned by {-video.rotation}° clockwise")
+    return ", ".join(words)
+
+
+def _sphere(info: MediaInfo) -> str:
+    spherical = info.spherical
+    how = {"": "not tagged", "option": "as you say"}.get(spherical.tag, "tagged")
+    if spherical.projection is not None:
+        words = [LAYOUTS.get(spherical.projection, spherical.projection), how]
+    else:
+        words = [
+            "taken for a full sphere, because it is 2:1" if info.problem is None else "no sphere that is known",
+            how,
+        ]
+    if spherical.stereo in EYES:
+        words.append(f"two eyes, {spherical.stereo}: the {EYES[spherical.stereo]} one is used")
+    if any(spherical.missing):
+        left, top, right, bottom = spherical.missing
+        words.append(f"{360 * (1 - left - right):.0f}° wide and {180 * (1 - top - bottom):.0f}° high")
+    if any(spherical.pose):
+        words.append("stored leaning, and set upright")
+    if info.problem is None:
+        words.append("read as {}x{}".format(*info.eye))
+    return "; ".join(words)
+
+
+def _sound(info: MediaInfo, audio: AudioInfo) -> str:
+    kind = "ambisonics" if audio.ambisonic else audio.layout
+    words = [audio.codec, f"{audio.rate} Hz", f"{audio.channels} channels ({kind})"]
+    if audio.tracks > 1:
+        words.append(f"track {audio.track} of {audio.tracks}")
+    if info.video and len(info.footage.paths) == 1 and info.footage.start is None and info.footage.end is None:
+        begins, ends = audio.start - info.start, audio.end - info.start - info.duration
+        if abs(begins) > LATE:
+            words.append(f"begins {abs(begins):.1f} s {'after' if begins > 0 else 'before'} the picture")
+        if audio.end and info.duration and abs(ends) > LATE:
+            words.append(f"ends {abs(ends):.1f} s {'after' if ends > 0 else 'before'} the picture")
+    return ", ".join(words)

@@ -6,6 +6,7 @@ The file is a NumPy archive without pickled objects:
     times       (n,) float64, presentation times in seconds
     response    (n, h, w) float16, cosine between the sound and each cell of the equirectangular picture, -1..1
     level_db    (n,) float32, level of the sound in the window, dBFS (-120 = digital silence)
+    cuts        (m,) float64, presentation times in seconds at which the picture cuts to another shot; may be missing
     about       JSON text: source (path, size, duration ...), settings, temperature, presence
 """
 
@@ -51,6 +52,7 @@ class SoundMap:
             anything in the picture makes the sound.
         source: what was analysed: path (its name), size_bytes, width, height, end (presentation time, s).
         settings: the AnalyseSettings used, as JSON-able dict.
+        cuts: (m,) float64, presentation times at which the picture cuts to another shot, growing.
     """
 
     times: NDArray[np.float64]
@@ -60,6 +62,7 @@ class SoundMap:
     presence: tuple[float, float]
     source: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    cuts: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
     def __len__(self) -> int:
         return len(self.times)
@@ -113,6 +116,7 @@ class SoundMap:
                 times=self.times,
                 response=self.response,
                 level_db=self.level_db,
+                cuts=self.cuts,
                 about=np.array(json.dumps(about)),
             )
 
@@ -133,21 +137,30 @@ class SoundMap:
                     presence=(float(about["presence"][0]), float(about["presence"][1])),
                     source=about["source"],
                     settings=about["settings"],
+                    cuts=archive["cuts"] if "cuts" in archive else np.empty(0),
                 )
+                soundmap._check(path)
         except FileNotFoundError:
             raise DataFileError("no such sound map", path) from None
         except (*_DAMAGE, OSError) as error:
             raise DataFileError("not a sound map, or damaged", path, "analyse again") from error
-        soundmap._check(path)
         return soundmap
 
     def _check(self, path: str | os.PathLike[str]) -> None:
         """Raises DataFileError, naming `path`, when the parts do not fit each other."""
+        arrays = (self.times, self.response, self.level_db, self.cuts)
+        if any(array.dtype.kind != "f" or not array.ndim for array in arrays):
+            raise DataFileError("its numbers are of another type", path, "analyse again")
         n = len(self.times)
         growing = self.times.shape == (n,) and n > 0 and bool(np.all(np.diff(self.times) > 0))
+        shots = self.cuts.ndim == 1 and bool(np.all(np.diff(self.cuts) > 0))
         same_length = self.response.ndim == 3 and self.level_db.shape == (n,) and len(self.response) == n
         numbers = np.array([self.temperature, *self.presence, self.times[-1] if n else 0.0])
         finite = bool(np.isfinite(numbers).all() and np.isfinite(self.response).all() and self.temperature > 0)
-        known = isinstance(self.source, dict) and isinstance(self.source.get("width"), int)
-        if not (growing and same_length and finite and known and self.response.size):
+        known = (
+            isinstance(self.source, dict)
+            and isinstance(self.source.get("width"), int)
+            and isinstance(self.settings, dict)
+        )
+        if not (growing and shots and same_length and finite and known and self.response.size):
             raise DataFileError("its parts do not fit each other", path, "analyse again")

@@ -125,13 +125,16 @@ class _Remote:
             hint = "pip install 'pano-sound[cloud]', or download the file first"
             raise InputError(f"cannot be opened: {_first_line(error)}", url, hint) from None
         except FileNotFoundError:
-            raise InputError("no such file", url) from None
+            raise InputError("no such file, or no connection", url) from None
         except Exception as error:  # Each file system has errors of its own.
             raise InputError(f"cannot be opened: {_first_line(error)}", url) from None
-        if not self._file.seekable():
+        try:
+            self._file.seek(0, os.SEEK_END)
+            self._file.seek(0)
+        except Exception:  # Whatever it is called, there is no way to the file's end.
             self.close()
             hint = "download the file first"
-            raise InputError("the server sends the file only as a whole, from its beginning", url, hint)
+            raise InputError("the server sends the file only as a whole, from its beginning", url, hint) from None
 
     def __enter__(self) -> _Remote:
         return self

@@ -28,7 +28,11 @@ _DEMUXERS = (
 )
 _CLOCK_STARTS_ANYWHERE = {"mpegts", "mpeg"}
 _DAMAGED_READS_IN_A_ROW = 100
+_ORDER_OF_STORAGE = {"avi"}
+"""Formats that tell only in which order pictures are stored; FFmpeg's times of presentation are those of storage."""
 _REMOTE_BUFFER = 1 << 18
+_ONE_PICTURE_A_PACKET = ("h264", "hevc", "mpeg2video", "prores", "mjpeg")
+"""Decoders from which a packet without a picture is a damaged one; some give up pictures without a word."""
 _BEYOND_IN_A_ROW = 30
 """So many frames in a row beyond the end are no damaged time stamps, but the end."""
 _BEFORE = Fraction(1)
@@ -196,18 +200,41 @@ class Source:
                         failures = 0
                         yield packet
                 return
+            except IndexError:
+                # PyAV does not know tracks that begin inside a transport stream. Each such packet is used up by this.
+                continue
             except av.FFmpegError:
                 failures += 1
                 self.damaged += 1
 
     def _decoded(self, file: _File, track: Any) -> Iterator[Any]:
+        missing = 0
+        stored = file.container.format.name in _ORDER_OF_STORAGE and track.type == "video"
+        first: int | None = None
+        late: int | None = None
+        counts = track.codec_context.name in _ONE_PICTURE_A_PACKET and self.footage.start is None
         for packet in itertools.chain(self._demuxed(file, track), [None]):
+            missing += packet is not None and not packet.is_discard
+            if first is None and packet is not None:
+                first = packet.dts
             try:
                 decoded = track.codec_context.decode(packet)
             except (av.FFmpegError, ValueError):
                 self.damaged += 1
+                missing -= 1
                 continue
-            yield from decoded
+            missing -= len(decoded)
+            # Of two fields a packet each, one picture is made.
+            counts = counts and not any(frame.interlaced_frame for frame in decoded)
+            for frame in decoded:
+                if stored and first is not None:
+                    # Pictures come out as late as the decoder needs to put them in order; the last ones without times.
+                    if late is None and frame.dts is not None:
+                        late = frame.dts - first
+                    frame.pts = None if frame.dts is None or late is None else frame.dts - late
+                yield frame
+        if counts:
+            self.damaged += max(0, missing)
 
 
 def fraction(value: Any) -> Fraction | None:
@@ -279,6 +306,8 @@ def _settle_layout(context: Any) -> None:
     custom order, as some mov files have, it crashes.
     """
     layout = context.layout
+    if not layout.nb_channels:
+        return
     name = f"{layout.nb_channels} channels" if "channels (" in layout.name else layout.name
     try:
         context.layout = name

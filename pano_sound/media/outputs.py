@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Sequence
 
@@ -12,8 +11,6 @@ from ..outputs import FilePath, check_file
 
 MUXERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 """FFmpeg's format for each extension that an output may have."""
-
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def check_output(
@@ -46,10 +43,3 @@ def check_output(
         fit = [e for e, muxer in MUXERS.items() if muxer in ENCODERS[codec].muxers]
         raise OutputError(f"{codec} cannot be written into {extension} files", name, f"use {' or '.join(fit)}")
     check_file(name, source_path, overwrite)
-
-
-def output_error(error: BaseException, path: str) -> OutputError:
-    """What went wrong while `path` was written, from an error of the system or of FFmpeg."""
-    if getattr(error, "errno", None) in _NO_ROOM:
-        return OutputError("there is no room left on the disk", path, "nothing was written")
-    return OutputError(f"cannot be written: {getattr(error, 'strerror', None) or error}", path)

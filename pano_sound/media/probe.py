@@ -67,6 +67,7 @@ class AudioInfo:
     track: its number among the file's sound tracks, from 1; `tracks`: how many there are.
     rate: samples per second.
     layout: FFmpeg's name for what its channels are.
+    start, end: presentation times in seconds, as far as the file's header says; end 0: it does not.
     ambisonic: where in them a sound field is; None for plain channels.
     """
 
@@ -74,6 +75,8 @@ class AudioInfo:
     rate: int
     channels: int
     layout: str
+    start: float
+    end: float
     track: int
     tracks: int
     ambisonic: Ambisonics | None
@@ -121,6 +124,15 @@ class MediaInfo:
         return how.width, how.height
 
     @property
+    def covers(self) -> tuple[float, float, float, float] | None:
+        """Yaw of the left and right edge and pitch of the lower and upper one, degrees, of footage that is only a part
+        of the sphere; None for a whole one, and for parts that lean."""
+        left, top, right, bottom = self.spherical.missing
+        if not any(self.spherical.missing) or any(self.spherical.pose):
+            return None
+        return 360 * left - 180, 180 - 360 * right, 180 * bottom - 90, 90 - 180 * top
+
+    @property
     def problem(self) -> str | None:
         """Why the file cannot be panned, for a film-maker; None when it can."""
         if self.video is None:
@@ -137,7 +149,10 @@ class MediaInfo:
         projection = self.spherical.projection
         if projection is not None:
             if projection in _CAN_BE_UNWRAPPED:
-                return None
+                width, height = self.eye
+                if width and width * height <= self.footage.max_pixels:
+                    return None
+                return f"the picture is {size}, and its tags would make a sphere of {width}x{height} of it"
             return f"{_CANNOT.get(projection, 'the projection of the picture is unknown')}: {_EXPORT}"
         return self._untagged_problem(size)
 
@@ -215,7 +230,7 @@ def probe(source: Path | Sequence[Path], **options: Any) -> MediaInfo:
     parts = [_one_file(replace(footage, paths=(path,)), chosen) for path in footage.paths]
     info = parts[0] if len(parts) == 1 else _joined(parts, footage)
     if info.duration > chosen.max_hours * 3600:
-        what = f"the film says that it is {info.duration / 3600:.0f} hours long"
+        what = f"the film says that it is {info.duration / 3600:.3g} hours long"
         raise InputError(what, info.path, "if that is true, raise --max-hours; else it is damaged")
     start, end = parse_time(chosen.start), parse_time(chosen.end)
     if chosen.duration is not None:
@@ -239,7 +254,7 @@ def _one_file(footage: Footage, settings: InputSettings) -> MediaInfo:
             spherical = read_tags(frame, moov, source.video.id).with_options(settings.projection, settings.stereo)
             video = _video_info(source.video, frame)
             start = float(frame.pts * video.time_base)
-            duration = _video_duration(source, start)
+            duration = _duration(source, source.video, start)
             if raw is None and spherical.projection is None and looks_like_two_fisheyes(frame):
                 raw = f"the picture shows two round lens pictures, not stitched yet: {_EXPORT}"
         audio = None if source.audio is None else _audio_info(source, moov, settings.ambisonics)
@@ -263,7 +278,8 @@ def _first_picture(source: Source, settings: InputSettings) -> Any:
     frame = next(source.frames(source.video), None)
     if frame is not None and frame.width and frame.height:
         return frame
-    if not source.video.codec_context.width:
+    context = source.video.codec_context
+    if not context.width or context.width * context.height > source.footage.max_pixels:
         what = f"no picture can be decoded: it is damaged, or larger than {settings.max_megapixels:g} megapixels"
         raise InputError(what, source.path, "if it is that large, raise --max-megapixels")
     hint = "the file is damaged, cut short, or in a format that cannot be decoded"
@@ -346,19 +362,30 @@ def _audio_info(source: Source, moov: bytes | None, ambisonics: str | None) -> A
     layout, channels = context.layout.name, context.layout.nb_channels
     kind = ambisonics_of(source.path, moov, stream.id, layout, channels, ambisonics)
     track = source.tracks.index(stream) + 1
-    return AudioInfo(context.name, context.sample_rate or 0, channels, layout, track, len(source.tracks), kind)
+    start = float(source.begin(stream))
+    length = _duration(source, stream, start)
+    return AudioInfo(
+        codec=context.name,
+        rate=context.sample_rate or 0,
+        channels=channels,
+        layout=layout,
+        start=start,
+        end=start + length if length else 0.0,
+        track=track,
+        tracks=len(source.tracks),
+        ambisonic=kind,
+    )
 
 
 def _seconds(ticks: int | None, time_base: Fraction) -> float:
     return 0.0 if ticks is None or ticks < 0 else float(ticks * time_base)
 
 
-def _video_duration(source: Source, start: float) -> float:
+def _duration(source: Source, stream: Any, start: float) -> float:
     """From the stream itself; else from Matroska's DURATION tag, the end; else from the container."""
-    assert source.video is not None
-    if source.video.duration:
-        return _seconds(source.video.duration, source.video.time_base)
-    tag = next((v for k, v in source.video.metadata.items() if k.upper() == "DURATION"), None)
+    if stream.duration:
+        return _seconds(stream.duration, stream.time_base)
+    tag = next((v for k, v in stream.metadata.items() if k.upper() == "DURATION"), None)
     if tag is not None:
         try:
             hours, minutes, seconds = tag.split(":")

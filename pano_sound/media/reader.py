@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .colour import BT709, FULL, LIMITED, Colour, colour_of, matrix_of, to_sdr
+from .colour import BT601_PAL, BT709, FULL, LIMITED, Colour, colour_of, matrix_of, to_sdr
+from .cuts import CutFinder
 from .inputs import log, open_source
 from .probe import MediaInfo, probe
 from .unwrap import FilterChain, coverage
@@ -95,7 +96,7 @@ class VideoReader:
             yield self._picture(frame, pts, colour, unwrap)
 
     def analysis_pictures(
-        self, every: float, width: int = 960, height: int = 480
+        self, every: float, width: int = 960, height: int = 480, cuts: CutFinder | None = None
     ) -> Iterator[tuple[float, NDArray[np.uint8]]]:
         """Small pictures for analysis; those of HDR films as SDR shows them.
 
@@ -103,6 +104,7 @@ class VideoReader:
             every: seconds between pictures: taken is the first at or after each multiple of `every` from the
                 first picture. 0: all of them.
             width, height: size in pixels that the sphere is scaled to.
+            cuts: is shown every picture of the film, those between too.
 
         Yields:
             (presentation time in seconds, uint8 RGB (height, width, 3)).
@@ -116,6 +118,8 @@ class VideoReader:
         taken = -1
         for frame, pts, colour in self._frames():
             t = pts * self.video.time_base
+            if cuts is not None:
+                cuts.add(float(t), frame)
             if first is None:
                 first = t
             if step > 0:
@@ -123,11 +127,16 @@ class VideoReader:
                 if number <= taken:
                     continue
                 taken = number
+            if self._how.filters and (frame.width, frame.height) != (self.video.width, self.video.height):
+                frame = frame.reformat(width=self.video.width, height=self.video.height)
+            matrix = matrix_of(colour, self._how.height)
             small = unwrap(frame).reformat(
                 width=width,
                 height=height,
                 format="rgb24",
-                src_colorspace=None if frame.format.is_rgb else matrix_of(colour, self._how.height),
+                src_colorspace=None if frame.format.is_rgb else matrix,
+                # It has no part in RGB, but where nothing differs PyAV 16 leaves the source's matrix and range out.
+                dst_colorspace=None if frame.format.is_rgb else BT601_PAL if matrix == BT709 else BT709,
                 src_color_range=colour.range or None,
                 dst_color_range=FULL,
             )

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from ..errors import OutputError
+from ..outputs import output_error, partial_name, remove_partial
 from .boxes import box, children
-from .outputs import output_error
 from .tags import V1_UUID
 
 _V1_XML = (
@@ -148,7 +148,7 @@ def tag_mp4(path: str | os.PathLike[str], sa3d: bytes | None = None) -> None:
         OutputError: the file is no mp4/mov with a video track, or the new one cannot be written.
     """
     name = os.fspath(path)
-    beside = name + ".tagging"
+    beside = partial_name(name)
     try:
         with open(name, "rb") as source:
             length = os.fstat(source.fileno()).st_size
@@ -177,5 +177,4 @@ def tag_mp4(path: str | os.PathLike[str], sa3d: bytes | None = None) -> None:
     except OSError as error:
         raise output_error(error, name) from None
     finally:
-        if os.path.exists(beside):
-            os.remove(beside)
+        remove_partial(beside)

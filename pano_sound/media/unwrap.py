@@ -6,6 +6,7 @@ sphere set into a black whole one, and a sphere that is stored leaning set uprig
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -60,14 +61,14 @@ def unwrapping(width: int, height: int, rotation: int, spherical: Spherical) -> 
         filters.append(("crop", f"{width}:{height}:0:0:exact=1"))
     if spherical.projection in _CUBES:
         layout = _CUBES[spherical.projection]
-        width = 4 * (max(width // 3, height // 2) - 2 * spherical.padding)
+        width = 4 * max(0, max(width // 3, height // 2) - 2 * spherical.padding)
         height = width // 2
         filters.append(("v360", f"{layout}:e:w={width}:h={height}:interp={_INTERPOLATION}:fin_pad={spherical.padding}"))
     elif any(spherical.missing):
         left, top, right, bottom = spherical.missing
-        whole_width, whole_height = _even(width / (1 - left - right)), _even(height / (1 - top - bottom))
-        x = min(_even(left * whole_width), whole_width - width)
-        y = min(_even(top * whole_height), whole_height - height)
+        whole_width, whole_height = _even_from(width / (1 - left - right)), _even_from(height / (1 - top - bottom))
+        x = min(2 * round(left * whole_width / 2), whole_width - width)
+        y = min(2 * round(top * whole_height / 2), whole_height - height)
         filters.append(("pad", f"{whole_width}:{whole_height}:{x}:{y}:black"))
         width, height = whole_width, whole_height
     if any(spherical.pose):
@@ -125,5 +126,6 @@ def coverage(how: Unwrapping, stored: tuple[int, int], rows: int, columns: int) 
     return np.asarray(whole.to_ndarray() > (_LIMITED_BLACK + 255) / 2)
 
 
-def _even(size: float) -> int:
-    return 2 * round(size / 2)
+def _even_from(size: float) -> int:
+    """The next even number, for what is not a rounding error beyond one."""
+    return 2 * math.ceil(size / 2 - 1e-3)

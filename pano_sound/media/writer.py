@@ -15,10 +15,10 @@ import numpy as np
 
 from ..encoders import ENCODERS
 from ..errors import OutputError
-from ..outputs import partial_name
+from ..outputs import output_error, partial_name, remove_partial
 from .hardware import usable
 from .inputs import log
-from .outputs import MUXERS, check_output, output_error
+from .outputs import MUXERS, check_output
 from .probe import MediaInfo
 from .reader import Colour, Picture
 from .soundtrack import Soundtrack
@@ -234,6 +234,7 @@ class VideoWriter:
             except OutputError as error:
                 raise OutputError(error.message, self.path, error.hint) from None
         os.replace(self._partial, self.path)
+        remove_partial(self._partial)
 
     def _discard(self) -> None:
         """Close everything and leave nothing behind."""
@@ -246,5 +247,4 @@ class VideoWriter:
             with contextlib.suppress(Exception):
                 self._container.close()
             self._container = None
-        with contextlib.suppress(OSError):
-            os.remove(self._partial)
+        remove_partial(self._partial)

@@ -59,6 +59,19 @@ def rotation(yaw: float, pitch: float = 0.0, roll: float = 0.0) -> Array:
     return turn @ tilt @ lean
 
 
+def turned(yaw: ArrayLike, pitch: ArrayLike, by: Array) -> tuple[Array, Array, Array]:
+    """Orientations (yaw, pitch, no roll) turned by a matrix (3, 3): yaw, pitch and roll of `by @ R`, degrees."""
+    forward = directions(yaw, pitch) @ by.T
+    y = np.radians(np.broadcast_to(yaw, forward.shape[:-1]))
+    left = np.stack([np.sin(y), np.cos(y), 0 * y], axis=-1) @ by.T
+    new_yaw, new_pitch = angles(forward)
+    y = np.radians(new_yaw)
+    level = np.stack([np.sin(y), np.cos(y), 0 * y], axis=-1)
+    up = np.cross(forward, level)
+    roll = np.degrees(np.arctan2(np.sum(left * up, axis=-1), np.sum(left * level, axis=-1)))
+    return new_yaw, new_pitch, roll
+
+
 def pixel_to_angles(u: ArrayLike, v: ArrayLike, width: int, height: int) -> tuple[Array, Array]:
     """Pixel coordinates (0 = centre of the first pixel) in an equirectangular picture -> (yaw, pitch), degrees."""
     yaw = ((np.asarray(u, dtype=np.float64) + 0.5) / width - 0.5) * 360.0

@@ -27,8 +27,8 @@ class WaveCache:
             folder.mkdir(parents=True, exist_ok=True)
             with ThreadPoolExecutor(2) as pool:
                 waves = pool.map(lambda path: np.clip(read_sound(path, RATE), -1, 1), paths)
-                waves = tqdm(waves, "sounds", len(paths), disable=None)
-                parts = [np.rint(32767 * wave).astype(np.int16) for wave in waves]
+                shown = tqdm(waves, "sounds", len(paths), disable=None)
+                parts = [np.rint(32767 * wave).astype(np.int16) for wave in shown]
             np.save(at, np.concatenate(parts))
             with written_whole(index, "w") as file:
                 json.dump([len(part) for part in parts], file)

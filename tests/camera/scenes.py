@@ -14,7 +14,14 @@ Sources = Callable[[float], Sequence[tuple[float, float]]]
 CELLS = cell_directions(30, 60)
 
 
-def soundmap(seconds: float, sources: Sources, every: float = 0.25, noise: float = 0.02, peak: float = 0.4) -> SoundMap:
+def soundmap(
+    seconds: float,
+    sources: Sources,
+    every: float = 0.25,
+    noise: float = 0.02,
+    peak: float = 0.4,
+    cuts: Sequence[float] = (),
+) -> SoundMap:
     """A film of `seconds`, in which `sources(t)` are the (yaw, pitch) that sound at t; none of them: silence."""
     rng = np.random.default_rng(0)
     times = np.arange(0.0, seconds, every)
@@ -27,4 +34,6 @@ def soundmap(seconds: float, sources: Sources, every: float = 0.25, noise: float
         for yaw, pitch in here:
             response[i] += peak * np.exp(-((angle_between(CELLS, directions(yaw, pitch)) / 12) ** 2))
     source = {"path": "made.mp4", "width": 3840, "height": 1920, "end": seconds}
-    return SoundMap(times, response.astype(np.float16), level, 0.07, (40.0, 0.12), source)
+    presence = (40.0, 0.12)
+    shots = np.array(cuts, dtype=float)
+    return SoundMap(times, response.astype(np.float16), level, 0.07, presence, source, cuts=shots)

@@ -50,6 +50,7 @@ GOOD = path_of([0, 0, 0, 0, 90], [1, 5, 0, 0, 90]).to_json()
         (lambda d: d["samples"].insert(0, 7), "samples[0]: not an object"),
         (lambda d: d["view"].update(width=641), "view: width and height must be even"),
         (lambda d: d["view"].update(width=10**9), "view: width and height must be even"),
+        (lambda d: d.update(source="holiday.mp4"), "source and settings must be objects"),
         (lambda d: d["samples"][0].update(yaw=float("nan")), "samples[0]: yaw is nan"),
     ],
 )

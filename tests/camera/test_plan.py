@@ -1,65 +1,35 @@
+import logging
+
 import numpy as np
 import pytest
 from scenes import soundmap
 
-from pano_sound.camera.plan import detail_size, plan
-from pano_sound.settings import PRESETS, PlanSettings
-from pano_sound.sphere.convention import directions
+from pano_sound.camera.plan import detail_size, plan, plan_paths
+from pano_sound.camera.wishes import Mask, Pin
+from pano_sound.evaluate.camera import in_view, motion, sampled
+from pano_sound.settings import ASPECTS, PRESETS, PlanSettings
+from pano_sound.sphere.convention import directions, rotation
+from pano_sound.sphere.geometry import angle_between
 from pano_sound.sphere.view import View
 
 
-def in_view(path, sources, start, end):
-    """Share of the time in which the view holds one of the sources."""
-    seen = []
-    for t in np.arange(start, end, 0.1):
-        yaw, pitch, roll, hfov = path.at(t)
-        view = View(path.width, path.height, hfov)
-        seen.append(any(view.contains(directions(*s), yaw, pitch, roll) for s in sources(t)))
-    return np.mean(seen)
+def still(*sources):
+    return lambda t: list(sources)
+
+
+def looks(path, t):
+    return sampled(path, np.array([t], dtype=float))[0]
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("yaw", [0, 120, 179, -90])
 def test_a_source_that_stays_is_in_view_and_the_camera_rests(preset, yaw):
-    def source(t):
-        return [(yaw, 5)]
-
+    source = still((yaw, 5))
     path = plan(soundmap(30, source), PlanSettings(preset=preset))
     assert in_view(path, source, 0, 30) == 1
     if preset != "paper":  # AUTOCAM may drift among views that show the same
         assert path.speed().max() < 1e-6
-
-
-def test_a_source_that_crosses_the_seam_is_followed_without_a_jump():
-    def source(t):
-        return [(120 + 10 * t, 0)]
-
-    path = plan(soundmap(12, source))
-    assert in_view(path, source, 0, 12) > 0.95
-    assert path.speed().max() < 60.01
-
-
-def test_the_camera_turns_to_a_new_source_in_time():
-    def source(t):
-        return [(-60, 0)] if t < 10 else [(80, 0)]
-
-    path = plan(soundmap(20, source))
-    assert in_view(path, source, 0, 8) == 1
-    assert in_view(path, source, 11.5, 20) == 1
-    assert path.speed().max() < 60.01
-
-
-def test_two_sources_at_once_one_is_in_view():
-    def source(t):
-        return [(-60, 0), (60, 0)]
-
-    assert in_view(plan(soundmap(20, source)), source, 0, 20) == 1
-
-
-def test_silence_does_not_move_the_camera():
-    path = plan(soundmap(20, lambda t: []))
-    assert len(path.samples) == 2
-    assert path.speed().max() == 0
+        assert angle_between(looks(path, 15), directions(yaw, 5)) < 6
 
 
 def test_no_confidence_holds_the_view():
@@ -69,13 +39,29 @@ def test_no_confidence_holds_the_view():
 
 @pytest.mark.parametrize("signal", ["mean", "centroid"])
 def test_the_other_signals_follow_one_source_away_from_the_seam(signal):
-    path = plan(soundmap(10, lambda t: [(50, 0)], noise=0.0), PlanSettings(signal=signal))
-    assert abs(path.at(5)[0] - 50) < (12 if signal == "mean" else 40)
+    path = plan(soundmap(10, still((50, 0)), noise=0.0), PlanSettings(signal=signal))
+    assert abs(path.at(5)[0] - 50) < (6 if signal == "mean" else 40)
+
+
+def test_only_the_centroid_loses_a_source_at_the_seam():
+    source = still((180, 0))
+    for signal, share in {"glimpse": 1, "mean": 1, "centroid": 0}.items():
+        path = plan(soundmap(10, source, noise=0.0), PlanSettings(signal=signal))
+        assert in_view(path, source, 0, 10) == share
+
+
+def test_of_two_sources_only_the_glimpses_choose_one_and_the_mean_is_unsure():
+    sources = still((60, 0), (-60, 0))
+    film = soundmap(20, sources, noise=0.0)
+    assert in_view(plan(film), sources, 0, 20) == 1
+    wide = soundmap(20, still((85, 0), (-85, 0)), noise=0.0)
+    assert plan(wide, PlanSettings(signal="mean")).speed().max() == 0
 
 
 def test_the_path_shows_every_number_it_was_made_with():
-    path = plan(soundmap(5, lambda t: [(0, 0)]), PlanSettings(fov=70.0))
-    assert path.settings == {**PRESETS["default"], "preset": "default", "mechanism": 2, "fov": 70.0, "size": None}
+    path = plan(soundmap(5, still((0, 0))), PlanSettings(fov=70.0))
+    extra = {"preset": "default", "mechanism": 2, "fov": 70.0, "size": None, "aspect": None, "cut_over": None}
+    assert path.settings == {**PRESETS["default"], **extra, "yaw": 0.0, "pitch": 0.0, "roll": 0.0}
 
 
 def test_sizes_follow_the_sources_detail():
@@ -83,6 +69,23 @@ def test_sizes_follow_the_sources_detail():
     assert detail_size(3840, 90) == (1280, 720)
     assert detail_size(7680, 90) == (2560, 1440)
     assert detail_size(100_000, 90) == (3840, 2160)
+    assert detail_size(3840, 58.7, "9:16") == (720, 1280)
+
+
+@pytest.mark.parametrize("aspect", ASPECTS)
+def test_every_shape_shows_the_source_and_ninety_degrees_on_its_longer_side(aspect):
+    source = still((170, 10))
+    path = plan(soundmap(10, source), PlanSettings(aspect=aspect))
+    across, down = map(int, aspect.split(":"))
+    assert path.width * down == path.height * across
+    view = View(path.width, path.height, path.at(5)[3])
+    assert max(view.hfov, view.vfov) == pytest.approx(90, abs=0.01)
+    assert in_view(path, source, 0, 10) == 1
+
+
+def test_any_size_will_do():
+    path = plan(soundmap(5, still((0, 0))), PlanSettings(size="1000x250"))
+    assert (path.width, path.height) == (1000, 250)
 
 
 def test_sparse_analysis_is_enough_for_a_source_that_moves_once():
@@ -94,16 +97,164 @@ def test_sparse_analysis_is_enough_for_a_source_that_moves_once():
     assert in_view(path, source, 14, 20) == 1
 
 
-def test_any_speed_and_ease_move_smoothly():
-    path = plan(soundmap(20, lambda t: [(60 * t, 0)]), PlanSettings(max_speed=180.0, ease=5.0, move_cost=0.0))
-    assert path.speed().max() < 1.3 * 180
+@pytest.mark.parametrize("speed", [25, 60, 200])
+@pytest.mark.parametrize("preset", ["calm", "default", "lively"])
+def test_a_source_too_fast_to_follow_makes_nothing_too_fast(speed, preset):
+    path = plan(soundmap(30, lambda t: [(speed * t, 20 * np.sin(t))]), PlanSettings(preset=preset))
+    assert motion(path, 0, 30).speed[-1] <= PRESETS[preset]["max_speed"] * 1.05
 
 
-def test_a_speed_that_reaches_no_other_direction_holds_and_says_so(caplog):
-    path = plan(soundmap(10, lambda t: [(60, 0)] if t < 5 else [(-60, 0)]), PlanSettings(max_speed=5.0))
+def test_autocams_speed_that_reaches_no_other_direction_holds_and_says_so(caplog):
+    film = soundmap(20, lambda t: [(60, 0)] if t < 10 else [(-60, 0)])
+    path = plan(film, PlanSettings(preset="paper", max_speed=1.0))
     assert path.speed().max() < 1e-6
     assert "reaches no other direction" in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        plan(film, PlanSettings(preset="paper"))
+    assert not caplog.text
+
+
+def test_autocam_has_its_key_points_in_the_middle_of_clips_and_straight_lines_between():
+    path = plan(soundmap(40, lambda t: [(0, 0)] if t < 20 else [(90, 0)], noise=0), PlanSettings(preset="paper"))
+    assert (path.width, path.height, path.at(0)[3]) == (640, 480, 65.5)
+    keys = np.array([path.at(t)[:2] for t in np.arange(2.5, 40, 5.0)])
+    assert np.abs((keys[:, 0] + 10) % 20 - 10).max() < 1e-6  # of its 198 directions
+    assert np.abs(np.diff(keys[:, 0])).max() <= 30
+    between = np.array([path.at(t)[0] for t in np.arange(2.5, 37.6, 0.5)]).reshape(-1)
+    assert np.abs(np.diff(between, 2)).max() <= 4.1  # one bend at each key point
+    assert between == pytest.approx(np.interp(np.arange(2.5, 37.6, 0.5), np.arange(2.5, 40, 5.0), keys[:, 0]), abs=1e-3)
 
 
 def test_a_film_of_one_picture_can_be_planned():
-    assert len(plan(soundmap(0.1, lambda t: [(0, 0)])).samples) >= 1
+    for preset in PRESETS:
+        assert len(plan(soundmap(0.1, still((0, 0))), PlanSettings(preset=preset)).samples) >= 1
+
+
+def test_after_long_silence_it_returns_home_and_stays():
+    path = plan(soundmap(60, lambda t: [(120, 0)] if t < 10 else []), PlanSettings(home_after=10.0))
+    assert angle_between(looks(path, 19), directions(120, 0)) < 6
+    assert angle_between(looks(path, 30), directions(0, 0)) < 1
+    assert motion(path, 30, 60).speed[-1] == 0
+    stays = plan(soundmap(60, lambda t: [(120, 0)] if t < 10 else []), PlanSettings(home_after=0.0))
+    assert angle_between(looks(stays, 59), directions(120, 0)) < 6
+
+
+def test_where_the_picture_cuts_the_camera_cuts():
+    def source(t):
+        return [(-60, 0)] if t < 10.3 else [(80, 0)]
+
+    path = plan(soundmap(20, source, cuts=[10.3]))
+    assert [path.times[i] for i in path.cuts] == pytest.approx([10.3])
+    assert in_view(path, source, 0, 20) == 1
+    assert path.speed().max() == 0
+    assert angle_between(looks(path, 10.29), directions(-60, 0)) < 6
+    assert angle_between(looks(path, 10.31), directions(80, 0)) < 6
+
+
+def test_long_turns_are_cuts_where_that_is_asked_for():
+    def source(t):
+        return [[(-60, 0)], [(70, 0)], [(30, 0)]][int(t / 10)]
+
+    path = plan(soundmap(30, source), PlanSettings(cut_over=90.0, fov=50.0))
+    assert [path.times[i] for i in path.cuts] == pytest.approx([10], abs=0.5)
+    assert 0 < path.speed().max() <= 60
+    assert in_view(path, source, 0, 9.4) == 1
+    assert in_view(path, source, 10.6, 18) == 1
+
+
+def test_the_view_is_as_wide_as_what_sounds_asks_for():
+    def wide(t):
+        return [(x, y) for x in (-24, -8, 8, 24) for y in (-8, 8)] if t < 15 else [(0, 0)]
+
+    film = soundmap(30, wide, noise=0.0)
+    path = plan(film, PlanSettings(zoom_speed=10.0))
+    assert path.at(5)[3] > path.at(28)[3] + 20
+    assert 46.4 <= path.samples[:, 4].min() <= path.samples[:, 4].max() <= 104.3
+    hfov = path.looks(np.arange(0, 30, 0.1))[:, 3]
+    assert np.abs(np.diff(hfov)).max() <= 1.0 + 1e-6
+    assert np.ptp(plan(film).samples[:, 4]) == 0
+
+
+def test_several_paths_show_several_sources():
+    sources = [(-100, 0), (20, 0), (140, 0)]
+    paths = plan_paths(soundmap(20, lambda t: sources), count=3)
+    shown = [[in_view(path, still(source), 0, 20) > 0.95 for source in sources] for path in paths]
+    assert sorted(map(tuple, shown)) == [(False, False, True), (False, True, False), (True, False, False)]
+
+
+@pytest.mark.parametrize("offset", [(0, 0, 20), (90, 0, 0), (30, -15, 10)])
+def test_a_tilted_film_is_levelled(offset):
+    """A source on the true horizon, seen by a camera that leans: the view looks there with the horizon level."""
+    level = rotation(*offset)
+    truth = directions(70, 0)
+    in_picture = level @ truth
+    yaw, pitch = (float(a) for a in angles_of(in_picture))
+    settings = PlanSettings(yaw=offset[0], pitch=offset[1], roll=offset[2])
+    path = plan(soundmap(10, still((yaw, pitch)), noise=0.0), settings)
+    found = rotation(*path.at(5)[:3])
+    assert angle_between(found[:, 0], in_picture) < 5
+    in_level = level.T @ found
+    assert abs(in_level[2, 1]) < 1e-6  # the camera's left is level
+    assert in_level[2, 2] > 0
+
+
+def angles_of(vector):
+    from pano_sound.sphere.convention import angles
+
+    return angles(vector)
+
+
+def test_pins_are_kept_to_the_second_and_the_rest_is_planned_around_them():
+    source = still((100, 0))
+    pin = Pin(12.0, 15.0, -60.0, 40.0, hfov=60.0)
+    path = plan(soundmap(30, source), pins=[pin])
+    for t in np.arange(12, 15.01, 0.1):
+        assert angle_between(looks(path, t), directions(-60, 40)) < 1e-6
+    assert path.at(13.5)[3] == pytest.approx(60, abs=2)
+    assert in_view(path, source, 0, 8) == 1
+    assert in_view(path, source, 19, 30) == 1
+    assert motion(path, 0, 30).speed[-1] <= 61
+    assert path.pins == (pin,)
+
+
+def test_pins_that_follow_each_other_and_one_at_the_start():
+    pins = [Pin(0.0, 4.0, 10.0, 0.0), Pin(5.0, 5.0, 30.0, 0.0), Pin(9.0, 12.0, -120.0, 10.0)]
+    path = plan(soundmap(14, still((100, 0))), pins=pins)
+    for pin in pins:
+        for t in (pin.start, pin.end):
+            assert angle_between(looks(path, t), directions(pin.yaw, pin.pitch)) < 1e-6
+
+
+def test_pins_hold_in_a_tilted_film():
+    pin = Pin(5.0, 8.0, -60.0, 20.0)
+    path = plan(soundmap(12, still((100, 0))), PlanSettings(roll=15.0, yaw=40.0), pins=[pin])
+    assert angle_between(looks(path, 6), directions(-60, 20)) < 1e-6
+
+
+def test_autocam_takes_no_pins():
+    with pytest.raises(ValueError, match="pins"):
+        plan(soundmap(30, still((0, 0))), PlanSettings(preset="paper"), pins=[Pin(0, 1, 0, 0)])
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_what_is_masked_is_not_looked_at(preset):
+    loud, other = (170, -20), (40, 0)
+    mask = Mask((140.0, -150.0), (-90.0, 10.0))
+    film = soundmap(30, lambda t: [loud, other, loud], noise=0.0)
+    assert in_view(plan(film, PlanSettings(preset=preset)), still(loud), 0, 30) > 0.9
+    path = plan(film, PlanSettings(preset=preset), masks=[mask])
+    assert in_view(path, still(other), 6, 30) == 1
+    assert not any(mask.covers(looks(path, t)) for t in range(30))
+
+
+def test_a_film_in_which_all_that_sounds_is_masked_holds():
+    path = plan(soundmap(20, still((170, -20))), masks=[Mask((140.0, -150.0), (-90.0, 10.0))])
+    assert path.speed().max() == 0
+
+
+def test_masks_have_their_time():
+    mask = Mask((-30.0, 30.0), (-90.0, 90.0), start=10.0, end=20.0)
+    path = plan(soundmap(30, lambda t: [(0, 0)] + ([(120, 0)] if 10 <= t <= 20 else [])), masks=[mask])
+    assert angle_between(looks(path, 15), directions(120, 0)) < 6
+    assert angle_between(looks(path, 5), directions(0, 0)) < 6

@@ -1,16 +1,12 @@
 import json
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import av
-import films
 import numpy as np
 import pytest
 
-from pano_sound.camera.path import CameraPath
 from pano_sound.errors import EXIT_CODES
 
 CLI = Path(__file__).parents[2] / "cli.py"
@@ -27,7 +23,7 @@ def test_pan_is_the_three_steps_in_a_row(run, film, tmp_path):
     done = run("pan", film, "-o", "out.mp4", "--json", "-q", model=True)
     assert (done.returncode, done.stderr) == (0, "")
     path = json.loads(done.stdout)["path"]
-    assert path["format"] == "pano-sound.path/1"
+    assert path["format"] == "pano-sound.path/2"
 
     assert run("analyse", film, "-o", "a.soundmap.npz", model=True).returncode == 0
     assert run("plan", "a.soundmap.npz").returncode == 0
@@ -212,28 +208,6 @@ def test_data_files_that_are_none(run, film, tmp_path):
 def test_no_pickle_is_ever_loaded(run, tmp_path):
     np.savez(tmp_path / "evil.npz", format=np.array([{"a": 1}], dtype=object))
     assert run("plan", "evil.npz", "-o", "b.path.json").returncode == 7
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_stopped_in_the_middle_nothing_is_left(tmp_path, number):
-    films.make_film(tmp_path / "long.mp4", films.steady(900, 30), size=(256, 128), sound=films.tone(30.0))
-    CameraPath(1280, 720, np.array([[0.0, 0, 0, 0, 90]])).save(tmp_path / "a.path.json")
-    work = subprocess.Popen(
-        [sys.executable, CLI, "render", "long.mp4", "a.path.json", "-o", "out.mp4"],
-        cwd=tmp_path,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    deadline = time.monotonic() + 60
-    while not any("partial" in p.name for p in tmp_path.iterdir()):
-        assert time.monotonic() < deadline
-        assert work.poll() is None
-        time.sleep(0.05)
-    work.send_signal(number)
-    _, said = work.communicate(timeout=30)
-    assert work.returncode == 128 + number
-    assert "Traceback" not in said
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.path.json", "long.mp4"]
 
 
 @pytest.mark.parametrize("command", [None, *COMMANDS])

@@ -129,6 +129,18 @@ def test_no_time_stamps_follow_one_another(tmp_path):
     assert (np.diff(times) > 0).all()
 
 
+def test_avi_tells_no_order_but_pictures_have_one(tmp_path):
+    """With B frames pictures are stored in another order than they are shown in."""
+    path = films.make_film(tmp_path / "a.avi", films.steady(60), levels=[*range(40, 220, 3)], time_base=Fraction(1, 30))
+    for start, first in ((None, 0), (1, 30)):
+        reader = VideoReader(path, probe(path, start=start))
+        pictures = list(reader.pictures())
+        assert reader.corrupt_frames == 0
+        assert [p.t for p in pictures] == pytest.approx([n / 30 for n in range(60 - first)], abs=1e-6)
+        luma = [p.planes[0].mean() for p in pictures]
+        assert luma == pytest.approx([16 + (40 + 3 * n) * 219 / 255 for n in range(first, 60)], abs=2)
+
+
 def test_pictures_that_change_size_are_brought_to_the_first_ones(tmp_path):
     one = films.make_film(tmp_path / "1.ts", films.steady(10))
     two = films.make_film(tmp_path / "2.ts", films.steady(10, start=1), size=(192, 96))
@@ -136,6 +148,16 @@ def test_pictures_that_change_size_are_brought_to_the_first_ones(tmp_path):
     both.write_bytes(one.read_bytes() + two.read_bytes())
     shapes = {p.planes[0].shape for p in VideoReader(both).pictures()}
     assert shapes == {(64, 128)}
+
+
+def test_tracks_that_begin_inside_a_transport_stream_are_passed_over(tmp_path):
+    path = films.make_film(tmp_path / "a.ts", films.steady(90), sound=films.tone(3))
+    content = bytearray(path.read_bytes())
+    # Where a picture begins, in the packets of track 0x100, put a track that nobody has announced.
+    begins = [at for at in range(0, len(content), 188) if content[at + 1 : at + 3] == b"\x41\x00"]
+    content[begins[60] + 2] = 8
+    path.write_bytes(content)
+    assert len(list(VideoReader(path).pictures())) == 89
 
 
 def test_sound_only_has_no_pictures(tmp_path):

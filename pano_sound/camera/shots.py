@@ -1,0 +1,304 @@
+"""One shot of the footage: which source is shown when, how it is followed, and how the camera gets to the next one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..settings import PlanSettings
+from ..sphere.convention import angles, directions
+from ..sphere.geometry import angle_between
+from ..sphere.view import View
+from . import glimpses, motion
+from .autocam import FOLLOWED, Moves, best_shots, move_costs
+from .evidence import Evidence
+from .wishes import Mask, Pin
+
+log = logging.getLogger("pano_sound")
+
+GRID = 20.0
+"""Degrees between the looks that are decided between. Where in its view a source is, is found afterwards."""
+REFUSED = 1e4
+"""Seconds of sounding source that a look costs which a person does not want. Finite: somewhere it must look."""
+SETTLE = 1.0
+"""Seconds over which the place of a source is averaged: maps of 6° cells jump to and fro between two of them."""
+FOLLOWING = 0.75
+"""Share of its greatest speed at which the camera follows: the rest is for moving to another source meanwhile."""
+ROOM = 6.0
+"""When zooming, the view is so many times as wide as the sounding region's root mean square."""
+ZOOM_REACH = 4.0
+"""Degrees by which the view may be wider or narrower than the sounding region asks for, before it zooms."""
+
+
+@dataclass(frozen=True)
+class Hold:
+    """A stretch in which one source is shown, and followed: from `begin` to `end`, seconds.
+
+    `track`: (n, 2) yaw (not wrapped) and pitch in degrees, every motion.SAMPLE_EVERY seconds from `begin`;
+    `hfov`: (n,) degrees.
+    """
+
+    begin: float
+    end: float
+    track: NDArray[np.float64]
+    hfov: NDArray[np.float64]
+    pin: Pin | None = None
+
+    def at(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Yaw (not wrapped) and pitch at times (n,), held before `begin` and after `end`: (n, 2)."""
+        return self._row(times, self.track)
+
+    def hfov_at(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Field of view at times (n,), degrees."""
+        return self._row(times, self.hfov)
+
+    def speed(self) -> float:
+        """The fastest that it follows, degrees per second."""
+        look = directions(*self.track.T)
+        return float(angle_between(look[1:], look[:-1]).max(initial=0.0)) / motion.SAMPLE_EVERY
+
+    def _row(self, times: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+        index = np.round((times - self.begin) / motion.SAMPLE_EVERY).astype(int)
+        row: NDArray[np.float64] = values[np.clip(index, 0, len(values) - 1)]
+        return row
+
+
+@dataclass(frozen=True)
+class Lens:
+    """The view that is planned for, and the looks that it may take."""
+
+    view: View
+    looks: NDArray[np.float64]
+    weights: NDArray[np.float32]
+    moves: Moves
+    ease: float
+    settings: PlanSettings
+    pins: tuple[Pin, ...] = ()
+
+    @classmethod
+    def of(cls, evidence: Evidence, view: View, settings: PlanSettings, pins: Sequence[Pin]) -> Lens:
+        """The looks of a grid, and those of `pins` (in level coordinates) behind them."""
+        grid = glimpses.even_directions(GRID, settings.tilt)
+        looks = np.concatenate([grid, np.array([(pin.yaw, pin.pitch) for pin in pins]).reshape(-1, 2)])
+        ease = motion.ease_seconds(settings.max_speed, settings.max_acceleration, settings.max_jerk)
+        look = directions(*looks.T)
+        way = angle_between(look[:, None], look[None, :])
+        np.fill_diagonal(way, 0.0)
+        seconds = np.maximum(way / settings.max_speed, ease) + ease
+        if settings.cut_over is not None:
+            seconds[way > settings.cut_over] = 0.0
+        lock = np.ceil((settings.min_hold + seconds) / settings.step - 1e-6).astype(np.intp)
+        # What leads to a pin or away from it is no question of taste, and nothing is followed onto one.
+        lock[len(grid) :] = 0
+        nearby = way.copy()
+        nearby[len(grid) :, :] = nearby[:, len(grid) :] = np.inf
+        np.fill_diagonal(nearby, 0.0)
+        follow = max(1.05 * GRID, settings.max_speed * settings.step / 2)
+        moves = move_costs(way, nearby, lock, settings.move_cost, settings.switch_cost, follow)
+        weights = evidence.weights(looks, view, settings.centring)
+        return cls(view, looks, weights, moves, ease, settings, tuple(pins))
+
+
+def scores(lens: Lens, evidence: Evidence, masks: Sequence[Mask]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Worth of each look in each step, in seconds of sure sound in view, and how much of it each shows, (t, n)."""
+    shown = evidence.shown(lens.weights) * (evidence.sure > 0)[:, None]
+    enough = np.minimum(shown / (1.0 - lens.settings.hysteresis), 1.0)
+    worth = enough * (np.diff(evidence.edges) * evidence.sure)[:, None].astype(np.float32)
+    middles = (evidence.edges[1:] + evidence.edges[:-1]) / 2
+    count = len(lens.looks) - len(lens.pins)
+    in_picture = directions(*lens.looks[:count].T) @ evidence.level.T
+    for mask in masks:
+        worth[np.ix_(np.flatnonzero(mask.at(middles)), np.flatnonzero(mask.covers(in_picture)))] -= REFUSED
+    # Before and after its time a pin may be waited at, but is not worth going to.
+    worth[:, count:] = 0.0
+    for i, pin in enumerate(lens.pins):
+        during = (evidence.edges[1:] > pin.start) & (evidence.edges[:-1] < max(pin.end, pin.start + 1e-6))
+        worth[during] = -REFUSED
+        worth[during, count + i] = 0.0
+    return worth, shown
+
+
+def holds(lens: Lens, evidence: Evidence, worth: NDArray[np.float32], shown: NDArray[np.float32]) -> list[Hold]:
+    """The stretches of a shot, one after the other, and in each the line that the camera takes."""
+    looks, switched = best_shots(worth, shown, lens.moves)
+    bounds = [0, *np.flatnonzero(switched).tolist(), len(looks)]
+    found = []
+    for a, b in pairwise(bounds):
+        number = looks[a] - (len(lens.looks) - len(lens.pins))
+        part, near = evidence.part(a, b), lens.moves.neighbours[:, looks[a:b]].T
+        # Of the looks around the one that is good enough the one that shows most.
+        best = np.take_along_axis(shown[a:b], near, axis=1).argmax(axis=1)
+        there = near[np.arange(b - a), best]
+        seen = shown[np.arange(a, b), there] >= FOLLOWED
+        if number >= 0:
+            pin = lens.pins[number]
+            hfov = lens.view.hfov if pin.hfov is None else pin.hfov
+            found.append(Hold(part.edges[0], part.edges[-1], np.array([[pin.yaw, pin.pitch]]), np.array([hfov]), pin))
+        else:
+            found.append(_follow(lens, part, there, seen))
+    return _with_time_for_pins(lens, found)
+
+
+def _with_time_for_pins(lens: Lens, parts: list[Hold]) -> list[Hold]:
+    """Holds without those before or between pins for which there is no time."""
+    found: list[Hold] = []
+    run: list[Hold] = []
+    for part in parts:
+        if part.pin is None:
+            run.append(part)
+            continue
+        stops = [*found[-1:], *run, part]
+        needed = sum(
+            motion.glide_seconds(_way(a, b, b.begin), lens.settings.max_speed, lens.ease) for a, b in pairwise(stops)
+        )
+        begin = found[-1].pin.end if found and found[-1].pin else (run[0].begin if run else part.begin)
+        if needed + lens.settings.min_hold <= part.pin.start - begin:
+            found += run
+        found.append(part)
+        run = []
+    return found + run
+
+
+def _towards(old: Hold, new: Hold, times: NDArray[np.float64], when: float) -> NDArray[np.float64]:
+    """Yaw and pitch of `new` at times (n,), unwrapped so that at time `when` it is the short way there from `old`."""
+    middle = np.array([when])
+    turns = np.round((old.at(middle)[0, 0] - new.at(middle)[0, 0]) / 360.0)
+    return new.at(times) + np.array([360.0 * turns, 0.0])
+
+
+def _way(old: Hold, new: Hold, when: float) -> float:
+    """Degrees from one hold to another, panning and tilting: the most in the seconds around a time."""
+    times = when + np.arange(-8.0, 8.1, 1.0)
+    here, there = old.at(times), _towards(old, new, times, when)
+    level = np.cos(np.radians(np.minimum(np.abs(here[:, 1]), np.abs(there[:, 1]))))
+    return float(np.hypot((there[:, 0] - here[:, 0]) * level, there[:, 1] - here[:, 1]).max())
+
+
+def _follow(lens: Lens, evidence: Evidence, looks: NDArray[np.intp], seen: NDArray[np.bool_]) -> Hold:
+    """The calmest line along what sounds within the looks that were decided on, where it is `seen` in them, (t,)."""
+    chosen, step = lens.settings, float(evidence.edges[1] - evidence.edges[0])
+    where, width = glimpses.refine(evidence.maps, lens.weights[looks], evidence.cells().reshape(-1, 3))
+    sure = seen & (width > 0)
+    begin, end = evidence.edges[0], evidence.edges[-1]
+    times = np.arange(0.0, max(end - begin, motion.SAMPLE_EVERY / 2), motion.SAMPLE_EVERY)
+    if not sure.any():
+        still = np.repeat(lens.looks[looks[:1]], len(times), axis=0)
+        return Hold(begin, end, still, np.full(len(times), lens.view.hfov))
+    known = np.flatnonzero(sure)
+    latest = known[np.clip(np.searchsorted(known, np.arange(len(sure)), side="right") - 1, 0, None)]
+    yaw, pitch = angles(where[latest])
+    place = np.stack([np.degrees(np.unwrap(np.radians(yaw))), np.clip(pitch, -chosen.tilt, chosen.tilt)], axis=1)
+    yaw, pitch = motion.smooth(motion.middle(place, round(chosen.min_hold / step)), SETTLE, step).T
+    zone = chosen.dead_zone / 2
+    line = np.stack(
+        [
+            motion.steady(yaw, zone * lens.view.hfov / np.maximum(np.cos(np.radians(pitch)), 0.2)),
+            motion.steady(pitch, np.full(len(pitch), zone * lens.view.vfov)),
+        ],
+        axis=1,
+    )
+    middles = (np.arange(len(line)) + 0.5) * step
+    track = np.stack([np.interp(times, middles, axis) for axis in line.T], axis=1)
+    track = motion.smooth(motion.slew(track, FOLLOWING * chosen.max_speed), lens.ease)
+    if not chosen.zoom_speed:
+        return Hold(begin, end, track, np.full(len(times), lens.view.hfov))
+    off = angle_between(where, directions(*line.T))[latest]
+    # Off the middle, it has to fit into the shorter side.
+    wide = max(lens.view.width / lens.view.height, 1.0)
+    asked = np.maximum(ROOM * width[latest], 2.2 * wide * (off + width[latest]))
+    asked = np.clip(motion.smooth(asked, 2 * SETTLE, step), chosen.min_fov, chosen.max_fov)
+    hfov = np.interp(times, middles, motion.steady(asked, np.full(len(asked), ZOOM_REACH)))
+    return Hold(begin, end, track, hfov)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A move from one hold to the next: from `begin`, seconds, in `seconds`; 0 is a cut."""
+
+    begin: float
+    seconds: float
+
+    @property
+    def end(self) -> float:
+        return self.begin + self.seconds
+
+
+def turns(lens: Lens, evidence: Evidence, parts: Sequence[Hold]) -> list[Turn]:
+    """When the camera moves from each hold to the next.
+
+    A move has its middle `look_ahead` seconds before the next source starts, and ends when that starts if nothing
+    sounds before; but it begins `min_hold` after the one before at the earliest, if that is not later than needed.
+    """
+    chosen, found, free = lens.settings, [], -np.inf
+    for old, new in pairwise(parts):
+        start = new.begin
+        way = _way(old, new, start)
+        if chosen.cut_over is not None and way > chosen.cut_over:
+            found.append(Turn(start, 0.0))
+            free = start + chosen.min_hold
+            continue
+        # While it glides, it goes on following what it leaves and what it comes to.
+        speed = chosen.max_speed - max(old.speed(), new.speed())
+        seconds = motion.glide_seconds(way, speed, lens.ease)
+        before = (evidence.edges[1:] > start - seconds) & (evidence.edges[1:] <= start + 1e-6)
+        ahead = seconds / 2 if not evidence.sure[before].any() else min(chosen.look_ahead, seconds / 2)
+        begin = max(start - seconds / 2 - ahead, min(free, start - seconds / 2))
+        if evidence.home[min(int(np.searchsorted(evidence.edges, start)), len(evidence.home) - 1)]:
+            begin = start
+        if new.pin is not None:
+            begin = min(begin, new.pin.start - seconds)
+        if old.pin is not None:
+            begin = max(begin, old.pin.end)
+        earliest = found[-1].end if found else evidence.edges[0]
+        begin = max(begin, earliest)
+        if new.pin is not None and begin + seconds > new.pin.start + 1e-6:
+            seconds = max(new.pin.start - begin, 0.0)
+            log.warning("the pin at %g s is near the one before: the camera turns faster than it should", new.pin.start)
+        found.append(Turn(begin, seconds))
+        free = begin + seconds + chosen.min_hold
+    return found
+
+
+def compose(
+    lens: Lens, evidence: Evidence, parts: Sequence[Hold]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Holds and the moves between them: times (n,), yaw and pitch (n, 2), fields of view (n,), whether cut to (n,)."""
+    start, end = evidence.edges[0], evidence.edges[-1]
+    moves = turns(lens, evidence, parts)
+    cuts = np.array([turn.begin for turn in moves if turn.seconds == 0.0])
+    times = np.arange(start, end, motion.SAMPLE_EVERY)
+    if len(cuts):
+        times = times[np.abs(times[:, None] - cuts).min(axis=1) > 1e-3]
+        times = np.sort(np.concatenate([times, cuts]))
+    path, hfov = parts[0].at(times), parts[0].hfov_at(times)
+    begins = np.searchsorted(times, [turn.begin for turn in moves] + [np.inf])
+    for turn, (old, new), (begin, following) in zip(moves, pairwise(parts), pairwise(begins), strict=True):
+        moving = slice(begin, min(int(np.searchsorted(times, turn.end)), following))
+        after = slice(moving.stop, following)
+        share = motion.glide(times[moving] - turn.begin, turn.seconds, min(lens.ease, turn.seconds / 2))
+        # Pan and tilt together: the great circle between two high places would go over the zenith.
+        here, there = old.at(times[moving]), _towards(old, new, times[moving], turn.begin + turn.seconds / 2)
+        path[moving] = here + share[:, None] * (there - here)
+        path[after] = new.at(times[after])
+        half = slice((moving.start + moving.stop) // 2, following)
+        hfov[moving.start : half.start] = old.hfov_at(times[moving.start : half.start])
+        hfov[half] = new.hfov_at(times[half])
+    if np.ptp(hfov) > 0:
+        speed = lens.settings.zoom_speed or lens.settings.max_speed
+        hfov = motion.smooth(motion.slew(hfov[:, None], speed)[:, 0], 2 * lens.ease)
+    return times, path, hfov, np.isin(times, cuts)
+
+
+def without(lens: Lens, worth: NDArray[np.float32], chosen: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The worth of looks less what is seen of them along another path, unit vectors (t, 3) at the steps.
+
+    So the next best path goes elsewhere where there is something else (the diversity of Su and Grauman 2017).
+    """
+    apart = angle_between(directions(*lens.looks.T)[None], chosen[:, None])
+    overlap = np.maximum(1.0 - apart / lens.view.hfov, 0.0)
+    return np.where(worth > 0, worth * (1.0 - overlap), worth).astype(np.float32)

@@ -1,0 +1,116 @@
+"""What a person asks of a path: pins (look here from then to then) and masks (nothing to look at there)."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DataFileError
+from ..sphere.convention import angles, wrap_degrees
+
+HUGE = 1e12
+LIMITS = {"yaw": (-1e6, 1e6), "pitch": (-90, 90), "roll": (-360, 360), "hfov": (1, 170)}
+Where = str | os.PathLike[str] | None
+
+
+@dataclass(frozen=True)
+class Pin:
+    """Look to (yaw, pitch), degrees, from `start` to `end`, seconds; with `hfov` degrees of view, or the plan's."""
+
+    start: float
+    end: float
+    yaw: float
+    pitch: float
+    hfov: float | None = None
+
+    def to_json(self) -> dict[str, float]:
+        row = {"from": self.start, "to": self.end, "yaw": self.yaw, "pitch": self.pitch}
+        return row if self.hfov is None else {**row, "hfov": self.hfov}
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Nothing that sounds counts between two yaws, going to the right from the first, and two pitches, in degrees;
+    and the camera's middle stays out of there. For the whole film, or from `start` to `end`, seconds."""
+
+    yaw: tuple[float, float]
+    pitch: tuple[float, float]
+    start: float | None = None
+    end: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        row: dict[str, Any] = {"yaw": list(self.yaw), "pitch": list(self.pitch)}
+        times = {"from": self.start, "to": self.end}
+        return row | {name: t for name, t in times.items() if t is not None}
+
+    def covers(self, vectors: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which unit vectors (..., 3) it covers, (...)."""
+        yaw, pitch = angles(vectors)
+        width = self.yaw[1] - self.yaw[0]
+        inside = np.mod(yaw - self.yaw[0], 360.0) <= (360.0 if abs(width) >= 360.0 else np.mod(width, 360.0))
+        return inside & (pitch >= self.pitch[0]) & (pitch <= self.pitch[1])
+
+    def at(self, times: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """At which times (n,) it holds, (n,)."""
+        after = times >= (-np.inf if self.start is None else self.start)
+        return after & (times <= (np.inf if self.end is None else self.end))
+
+
+def read_pins(rows: Any, path: Where = None) -> tuple[Pin, ...]:
+    """Pins from parsed JSON, in order of time. Raises DataFileError that names the one that is wrong."""
+    pins = []
+    for where, row in _rows(rows, "pins", path):
+        start, end = number(row, "from", where, path), number(row, "to", where, path)
+        if end < start:
+            raise DataFileError(f"{where}: to must not be before from", path)
+        hfov = number(row, "hfov", where, path) if "hfov" in row else None
+        yaw = float(wrap_degrees(number(row, "yaw", where, path)))
+        pins.append(Pin(start, end, yaw, number(row, "pitch", where, path), hfov))
+    pins.sort(key=lambda pin: pin.start)
+    for a, b in pairwise(pins):
+        if b.start <= a.end:
+            raise DataFileError(f"pins: one from {b.start:g} s begins before the one to {a.end:g} s ends", path)
+    return tuple(pins)
+
+
+def read_masks(rows: Any, path: Where = None) -> tuple[Mask, ...]:
+    """Masks from parsed JSON. Raises DataFileError that names the one that is wrong."""
+    masks = []
+    for where, row in _rows(rows, "masks", path):
+        spans = {}
+        for name in ("yaw", "pitch"):
+            span = row.get(name)
+            if not isinstance(span, list) or len(span) != 2:
+                raise DataFileError(f"{where}: {name} must be two numbers, [from, to]", path)
+            low, high = (number({name: value}, name, where, path) for value in span)
+            spans[name] = (low, high)
+        if spans["pitch"][0] > spans["pitch"][1]:
+            raise DataFileError(f"{where}: pitch must be [lower, higher]", path)
+        start, end = (number(row, name, where, path) if name in row else None for name in ("from", "to"))
+        masks.append(Mask(spans["yaw"], spans["pitch"], start, end))
+    return tuple(masks)
+
+
+def number(row: dict[str, Any], name: str, where: str, path: Where = None) -> float:
+    """A number of a JSON object, within its limits. Raises DataFileError that says `where`."""
+    value = row.get(name)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < HUGE:
+        raise DataFileError(f"{where}: {name} is {str(value)[:40]}, not a number", path)
+    low, high = LIMITS.get(name, (-HUGE, HUGE))
+    if not low <= value <= high:
+        raise DataFileError(f"{where}: {name} is {value}, outside {low:g}..{high:g}", path)
+    return float(value)
+
+
+def _rows(rows: Any, name: str, path: Where) -> list[tuple[str, dict[str, Any]]]:
+    if not isinstance(rows, list):
+        raise DataFileError(f"{name}: not a list", path)
+    for i, row in enumerate(rows):
+        if not isinstance(row, dict):
+            raise DataFileError(f"{name}[{i}]: not an object", path)
+    return [(f"{name}[{i}]", row) for i, row in enumerate(rows)]

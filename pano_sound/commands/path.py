@@ -1,0 +1,119 @@
+"""pano-sound path"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from ..outputs import check_file
+from ..settings import parse_size
+from .options import json_option, output_option, overwrite_option, verbosity, wrote
+
+KINDS = ("csv", "sendcmd", "ae", "humanedit")
+
+path_argument = click.argument("path", metavar="PATH", type=click.Path(path_type=Path))
+fps_option = click.option(
+    "--fps",
+    type=click.FloatRange(1.0, 240.0),
+    default=30.0,
+    show_default=True,
+    help="Frames per second of the film; for ae and humanedit, which count frames.",
+)
+
+
+@click.group("path")
+def command() -> None:
+    """Look at a camera path, and take it to other programs and back. docs/camera.md describes the formats."""
+
+
+@command.command("show")
+@path_argument
+@click.option("--soundmap", type=click.Path(path_type=Path), metavar="FILE", help="Draw the path over this sound map.")
+@output_option("Draw yaw and pitch over time as a picture (.png).", required=False)
+@overwrite_option
+@json_option
+@verbosity
+def show(path: Path, soundmap: Path | None, output: Path | None, overwrite: bool, as_json: bool, quiet: bool) -> None:
+    """Print the holds, moves and cuts of a camera path, and draw it.
+
+    \b
+    pano-sound path show holiday.path.json --soundmap holiday.soundmap.npz -o holiday.png
+    """
+    if output is not None:
+        if output.suffix.lower() != ".png":
+            raise click.UsageError(f"the picture is a .png file, not {output.name!r}")
+        check_file(output, path, overwrite)
+    elif soundmap is not None:
+        raise click.UsageError("--soundmap needs -o, a picture to draw")
+    from ..camera.path import CameraPath
+    from ..localize.soundmap import SoundMap
+    from ..show.path import plot, stretches, table
+
+    camera = CameraPath.load(path)
+    if output is not None:
+        plot(camera, output, None if soundmap is None else SoundMap.load(soundmap))
+    if as_json:
+        rows = [
+            {"what": s.what, "from": s.begin, "to": s.end, "look": s.last.tolist(), "fastest": s.fastest}
+            for s in stretches(camera)
+        ]
+        click.echo(json.dumps({"stretches": rows}))
+    else:
+        click.echo(table(camera))
+    if output is not None:
+        wrote(output, quiet)
+
+
+@command.command("export")
+@path_argument
+@click.option("--to", "kind", type=click.Choice(KINDS), required=True, help="The format.")
+@output_option("The file to write.  [default: PATH's name with the format's ending, in this folder]", required=False)
+@overwrite_option
+@fps_option
+@verbosity
+def export(path: Path, kind: str, output: Path | None, overwrite: bool, fps: float, quiet: bool) -> None:
+    """Write a camera path for another program; for FFmpeg, print the command line that follows it.
+
+    \b
+    csv        t,yaw,pitch,roll,hfov in seconds and degrees
+    sendcmd    commands for FFmpeg's v360 filter
+    ae         After Effects keyframes, to paste onto a 3D layer
+    humanedit  Pano2Vid's HumanEdit JSON, a row for each frame
+    """
+    from ..camera.formats import ENDINGS, WRITERS, sendcmd_line
+    from ..camera.path import CameraPath
+    from ..outputs import written_whole
+
+    output = output or Path(path.name.removesuffix(".json").removesuffix(".path") + ENDINGS[kind])
+    check_file(output, path, overwrite)
+    camera = CameraPath.load(path)
+    text = WRITERS[kind](camera, fps)
+    with written_whole(output) as file:
+        file.write(text.encode())
+    wrote(output, quiet)
+    if kind == "sendcmd" and not quiet:
+        click.echo(sendcmd_line(camera, output, str(camera.source.get("path", "input.mp4"))))
+
+
+@command.command("import")
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--from", "kind", type=click.Choice(KINDS), required=True, help="The format.")
+@output_option("The camera path to write.  [default: FILE's name with .path.json, in this folder]", required=False)
+@overwrite_option
+@click.option("--size", default="1280x720", show_default=True, metavar="WxH", help="Output size of the path, pixels.")
+@fps_option
+@verbosity
+def import_(file: Path, kind: str, output: Path | None, overwrite: bool, size: str, fps: float, quiet: bool) -> None:
+    """Make a camera path of what 'export' wrote, or another program in the same format."""
+    try:
+        pixels = parse_size(size)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    from ..camera.formats import read
+
+    output = output or Path(file.stem + ".path.json")
+    check_file(output, file, overwrite)
+    read(file, kind, pixels, fps).save(output)
+    wrote(output, quiet)

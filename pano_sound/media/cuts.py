@@ -1,0 +1,71 @@
+"""Where a film cuts from one shot to the next.
+
+The rule is that of PySceneDetect's AdaptiveDetector, on brightness alone: a picture differs from the one before it by
+much more than the pictures around it do from theirs. Dissolves are not found. (PySceneDetect itself wants another build
+of OpenCV beside the one that is here.)
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+ROWS, COLUMNS = 36, 64
+LEAST = 10.0
+"""Mean difference of brightness, of 255, below which nothing is a cut."""
+RATIO = 3.0
+"""How much more a cut differs than the pictures around it do."""
+AROUND = 3
+"""Pictures on either side that are compared with."""
+APART = 0.5
+"""Seconds that a shot lasts at least."""
+
+
+class CutFinder:
+    """Takes the pictures of a film one by one; `cuts` are the times in seconds, between two pictures, found so far."""
+
+    def __init__(self) -> None:
+        self.cuts: list[float] = []
+        self._recent: deque[tuple[float, NDArray[np.float32]]] = deque(maxlen=2 * AROUND + 2)
+
+    def add(self, t: float, frame: Any) -> None:
+        """The next picture, a frame of PyAV, at presentation time `t` in seconds."""
+        self._recent.append((t, _brightness(frame)))
+        if len(self._recent) == self._recent.maxlen:
+            self._look()
+
+    def finish(self) -> None:
+        """After the last picture: what is left at the film's end."""
+        while len(self._recent) > AROUND + 3:
+            self._recent.popleft()
+            self._look()
+
+    def _look(self) -> None:
+        """Whether the picture in the middle of the recent ones begins a shot."""
+        times, thumbs = zip(*self._recent, strict=True)
+        if thumbs[0].shape != thumbs[-1].shape:
+            return
+        changes = [float(np.abs(b - a).mean()) for a, b in pairwise(thumbs)]
+        new = AROUND + 1
+        # A flash differs from both its neighbours, which are alike.
+        lasting = min(changes[new - 1], float(np.abs(thumbs[new + 1] - thumbs[new - 1]).mean()))
+        lasting = min(lasting, float(np.abs(thumbs[new] - thumbs[new - 2]).mean()))
+        usual = float(np.mean(changes[: new - 1] + changes[new:]))
+        t = (times[new - 1] + times[new]) / 2
+        if lasting >= max(LEAST, RATIO * usual) and (not self.cuts or t - self.cuts[-1] >= APART):
+            self.cuts.append(t)
+
+
+def _brightness(frame: Any) -> NDArray[np.float32]:
+    """Points of a frame's first plane, (ROWS, COLUMNS), 0..255."""
+    plane, bits = frame.planes[0], frame.format.components[0].bits
+    kind = np.uint8 if bits <= 8 else np.uint16
+    rows = np.frombuffer(plane, kind).reshape(plane.height, -1)
+    used = rows[:, : rows.shape[1] if frame.format.is_rgb else plane.width]
+    down, across = max(used.shape[0] // ROWS, 1), max(used.shape[1] // COLUMNS, 1)
+    points = used[down // 2 :: down, across // 2 :: across].astype(np.float32)
+    return points if bits <= 8 else points / 2.0 ** (bits - 8)

@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+from scenes import CELLS, soundmap
+
+from pano_sound.camera.cover import kept_inside
+from pano_sound.camera.plan import plan
+from pano_sound.settings import PlanSettings
+from pano_sound.sphere.convention import angles
+
+FRONT = [-90.0, 90.0, -90.0, 90.0]
+
+
+@pytest.mark.parametrize("preset", ["default", "calm", "lively", "paper"])
+def test_a_source_at_the_edge_of_a_half_sphere_is_shown_without_the_black(preset):
+    heard = soundmap(20.0, lambda t: [(80.0, 0.0)])
+    yaw, _ = angles(CELLS)
+    heard.response[:, np.abs(yaw) > 90] = -1
+    heard.source["covers"] = FRONT
+    path = plan(heard, PlanSettings(preset=preset))
+    ends = np.array([[s[1] - s[4] / 2, s[1] + s[4] / 2] for s in path.samples])
+    assert ends.max() <= 90.001
+    assert ends.min() >= -90.001
+    assert ends[-1, 1] > 80
+
+
+def test_whole_spheres_and_nonsense_change_nothing():
+    samples = np.array([[0.0, 170.0, 80.0, 3.0, 90.0]])
+    for covers in (None, [], ["a", 1, 2, 3], [np.nan, 1e308, 0, 0], [-180.0, 180.0, -90.0, 90.0]):
+        assert (kept_inside(samples, covers, 16 / 9) == samples).all()
+
+
+@pytest.mark.parametrize(
+    ("covers", "look", "kept"),
+    [
+        (FRONT, (60, 80), (45, 80)),
+        (FRONT, (-170, 0), (-45, 0)),
+        ([-180, 180, -30, 60], (100, -40), (100, 15)),  # 90° high, in a picture of 90°: its middle
+        ([-30, 50, -90, 90], (-20, 10), (10, 10)),
+    ],
+)
+def test_the_look_is_moved_by_no_more_than_needed(covers, look, kept):
+    t, yaw, pitch, roll, hfov = kept_inside(np.array([[0.0, *look, 0.0, 90.0]]), covers, 1.0)[0]
+    assert (t, roll, hfov) == (0, 0, 90)
+    assert (yaw, pitch) == pytest.approx(kept)

@@ -1,0 +1,195 @@
+"""What the commands say of films, and parts, chapters and layouts through whole commands."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import av
+import films
+import numpy as np
+import pytest
+
+from pano_sound.media.probe import probe
+from pano_sound.media.reader import VideoReader
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "media"))
+import spheres
+
+ROOT = Path(__file__).parents[2]
+DOCS = (ROOT / "docs" / "files.md").read_text(encoding="utf-8")
+
+
+def rows(done):
+    assert done.returncode == 0, done.stderr
+    return {line[:14].strip(): line[15:] for line in done.stdout.splitlines()}
+
+
+def test_probe_says_it_in_plain_words(run, film):
+    said = rows(run("probe", film))
+    assert said["picture"] == "256x128, 15 fps, h264, 8 bit"
+    assert said["360°"] == "taken for a full sphere, because it is 2:1; not tagged; read as 256x128"
+    assert said["sound"] == "aac, 48000 Hz, 2 channels (stereo)"
+    assert said["can be panned"] == "yes"
+
+
+def test_probe_tells_layout_eyes_and_part(run, tmp_path):
+    whole = spheres.sphere(256, 128)
+    spheres.film(tmp_path / "a.mp4", np.hstack([whole[:, 64:192]] * 2))
+    said = rows(run("probe", "a.mp4", "--projection", "half-equirectangular", "--stereo", "left-right"))
+    assert said["360°"] == (
+        "the front half of a sphere (VR180, equirectangular); as you say; two eyes, left-right: the left one is used; "
+        "180° wide and 180° high; read as 256x128"
+    )
+    assert "colours" in said
+
+
+def test_probe_tells_how_sound_lies_to_the_picture(run, tmp_path):
+    films.make_film(tmp_path / "a.mp4", films.steady(60), sound=films.tone(0.8), sound_start=1)
+    assert rows(run("probe", "a.mp4"))["sound"].endswith(
+        "begins 1.0 s after the picture, ends 0.2 s before the picture"
+    )
+    films.make_film(tmp_path / "b.mp4", [films.Fraction(n * n, 1000) for n in range(1, 40)])
+    assert "on average, variable" in rows(run("probe", "b.mp4"))["picture"]
+
+
+def test_probe_names_the_next_chapters(run, tmp_path):
+    for name in ("GS010042.mp4", "GS020042.mp4"):
+        films.make_film(tmp_path / name)
+    assert rows(run("probe", "GS010042.mp4"))["goes on"] == "in 1 more chapters: --concat GS020042.mp4"
+    both = rows(run("probe", "GS010042.mp4", "--concat", "GS020042.mp4"))
+    assert both["duration"] == "0.80 s"
+    assert "goes on" not in both
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (("--start", "soon"), "--start must look like 90, 1:30 or 1:02:03.5, not 'soon'"),
+        (("--start", "2", "--end", "1"), "nothing is left between --start and --end"),
+        (("--end", "2", "--duration", "1"), "--end and --duration exclude each other"),
+        (("--max-damage", "2"), "0.0<=x<=1.0"),
+        (("--projection", "mercator"), "mercator"),
+    ],
+)
+def test_options_that_are_none_are_the_command_lines_mistake(run, film, options, word):
+    done = run("probe", film, *options)
+    assert done.returncode == 2
+    assert word in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "word"),
+    [
+        (("--start", "100"), 3, "--start 100 is behind the film's end, 2.00 s"),
+        (("--concat", "none.mp4"), 3, "none.mp4: no such file"),
+        (("--max-megapixels", "0.02"), 3, "larger than 0.02 megapixels"),
+        (("--max-hours", "0.01", "--concat", "long.mkv"), 3, "the film says that it is"),
+    ],
+)
+def test_limits_end_in_one_line(run, film, tmp_path, options, code, word):
+    films.make_film(tmp_path / "long.mkv", films.steady(45, 1), size=(256, 128), sound=films.tone(0.1))
+    done = run("pan", film, "-o", "out.mp4", *options, model=True)
+    assert done.returncode == code
+    assert word in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "out.mp4").exists()
+
+
+@pytest.mark.parametrize("command", ["pan", "overlay"])
+def test_a_part_of_two_files_through_a_whole_command(run, tmp_path, command):
+    sound = films.clicks(2.0, [0.5, 1.5])
+    for name in ("a.mp4", "b.mp4"):
+        levels = [230 if n in (15, 45) else 60 for n in range(60)]
+        films.make_film(tmp_path / name, films.steady(60), levels=levels, size=(256, 128), sound=sound)
+    fast = ("--encoder-preset", "ultrafast", *(("--size", "128x64") if command == "pan" else ()))
+    done = run(command, "a.mp4", "--concat", "b.mp4", "--start", "1", "--end", "3", "-o", "c.mp4", *fast, model=True)
+    assert done.returncode == 0, done.stderr
+    made = probe(tmp_path / "c.mp4")
+    assert made.start == pytest.approx(0, abs=2e-3)
+    assert made.duration == pytest.approx(2, abs=0.05)
+    bright = [p.t for p in VideoReader(tmp_path / "c.mp4").pictures() if p.planes[0].mean() > 120]
+    assert bright == pytest.approx([0.5, 1.5], abs=2e-3)
+    # The second file is an input as well.
+    refused = run(command, "a.mp4", "--concat", "b.mp4", "-o", "b.mp4", "-y", *fast, model=True)
+    assert refused.returncode == 5
+    assert "is the input itself" in refused.stderr
+
+
+def test_times_in_sound_maps_and_paths_are_the_whole_films(run, tmp_path):
+    """What is planned for a film renders a part of it, looking where it would in the whole."""
+    sphere = spheres.film(tmp_path / "a.mp4", spheres.sphere(512, 256))
+    assert sphere.exists()
+    done = run("analyse", "a.mp4", "--start", "0.1", "-o", "a.soundmap.npz", "--json", "--every", "0", model=True)
+    assert [sample["t"] for sample in json.loads(done.stdout)["samples"]] == pytest.approx([0.1, 0.2], abs=1e-3)
+    path = {
+        "format": "pano-sound.path/1",
+        "source": {"path": "a.mp4", "end": 0.3},
+        "view": {"width": 128, "height": 64},
+        "samples": [
+            {"t": 0.0, "yaw": 0.0, "pitch": 0.0, "roll": 0.0, "hfov": 60.0},
+            {"t": 0.2, "yaw": 120.0, "pitch": 0.0, "roll": 0.0, "hfov": 60.0},
+        ],
+    }
+    (tmp_path / "a.path.json").write_text(json.dumps(path))
+    assert run("render", "a.mp4", "a.path.json", "-o", "whole.mp4").returncode == 0
+    assert run("render", "a.mp4", "a.path.json", "-o", "part.mp4", "--start", "0.1").returncode == 0
+    whole = [p.planes[0].astype(int) for p in VideoReader(tmp_path / "whole.mp4").pictures()]
+    part = [p.planes[0].astype(int) for p in VideoReader(tmp_path / "part.mp4").pictures()]
+    assert len(part) == 2
+    for n in (0, 1):
+        assert np.abs(part[n] - whole[n + 1]).mean() < 1
+    assert np.abs(part[0] - whole[0]).mean() > 10
+
+
+def test_no_sound_is_looked_for_beside_a_half_sphere(run, tmp_path):
+    films.make_film(tmp_path / "a.mp4", films.steady(15), size=(128, 128), sound=films.tone(0.5))
+    options = ("--projection", "half-equirectangular")
+    done = run("analyse", "a.mp4", "-o", "a.soundmap.npz", *options, model=True)
+    assert done.returncode == 0, done.stderr
+    from pano_sound.localize.soundmap import SoundMap
+
+    heard = SoundMap.load(tmp_path / "a.soundmap.npz")
+    _, columns = heard.grid
+    assert (heard.response[:, :, : columns // 4] == -1).all()
+    assert (heard.response[:, :, -(columns // 4) :] == -1).all()
+    assert (heard.response[:, :, columns // 4 : -(columns // 4)] > -1).any()
+    assert heard.source["covers"] == [-90.0, 90.0, -90.0, 90.0]
+
+
+def test_every_refusal_of_the_docs_is_one_of_the_program():
+    """Word for word, but for what differs from film to film."""
+    code = " ".join(p.read_text(encoding="utf-8") for p in (ROOT / "pano_sound" / "media").glob("*.py"))
+    table = DOCS.split("## What is refused", 1)[1].split("\n## ", 1)[0]
+    lines = re.findall(r"^\| [^|]+ \| ([^|]+) \|$", table, re.MULTILINE)[1:]
+    assert len(lines) > 15
+    for line in lines:
+        # Sizes, names and numbers are filled in.
+        pieces = [p.strip(" ,:;()") for p in re.split(r"\d[\w.x%°]*|GoPro\b[^:]*|top-bottom|rotation", line)]
+        assert any(pieces), line
+        for piece in pieces:
+            assert len(piece) < 6 or piece in code, (line, piece)
+
+
+def test_hdr_comes_out_as_hdr(run, tmp_path):
+    """HDR10 of 10 bits in, the same numbers with the same meaning out."""
+    with av.open(str(tmp_path / "a.mkv"), "w") as out:
+        stream = out.add_stream("libx265", rate=10, options={"x265-params": "log-level=error"})
+        stream.width, stream.height, stream.pix_fmt = 256, 128, "yuv420p10le"
+        context = stream.codec_context
+        context.color_range, context.colorspace, context.color_primaries, context.color_trc = 1, 9, 9, 16
+        for n in range(4):
+            frame = av.VideoFrame(256, 128, "yuv420p10le")
+            for plane, value in zip(frame.planes, (593, 512, 512), strict=True):  # 203 nits
+                np.frombuffer(memoryview(plane), np.uint16)[:] = value
+            frame.pts = n
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    assert rows(run("probe", "a.mkv"))["colours"] == "HDR10 (PQ), BT.2020, limited range"
+    done = run("pan", "a.mkv", "-o", "b.mp4", "--size", "128x64", model=True)
+    assert done.returncode == 0, done.stderr
+    made = probe(tmp_path / "b.mp4")
+    assert made.video.colour == probe(tmp_path / "a.mkv").video.colour
+    assert made.video.bit_depth == 10
+    picture = next(VideoReader(tmp_path / "b.mp4").pictures())
+    assert picture.planes[0].mean() == pytest.approx(593, abs=3)

@@ -1,0 +1,120 @@
+"""`plan --keep`, `--paths`, and `path show`, `export`, `import` as a user runs them."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from pano_sound.camera.path import CameraPath
+from pano_sound.evaluate.camera_scenes import Scene
+
+
+@pytest.fixture
+def soundmap(tmp_path):
+    scene = Scene("made", 20.0, lambda t: [(100.0, 0.0), (-40.0, 0.0)], lambda t: (0, 1))
+    scene.soundmap().save(tmp_path / "made.soundmap.npz")
+    return "made.soundmap.npz"
+
+
+def test_pins_and_masks_that_a_person_wrote_are_kept(run, soundmap, tmp_path):
+    assert run("plan", soundmap).returncode == 0
+    file = tmp_path / "made.path.json"
+    data = json.loads(file.read_text())
+    assert data["pins"] == data["masks"] == []
+    data["pins"] = [{"from": 8, "to": 10, "yaw": 170, "pitch": 20}]
+    data["masks"] = [{"yaw": [60, 140], "pitch": [-90, 90]}]
+    file.write_text(json.dumps(data))
+    done = run("plan", soundmap, "--keep", "pins", "--preset", "lively")
+    assert (done.returncode, done.stderr) == (0, "")
+    path = CameraPath.load(file)
+    assert path.at(9)[:2] == pytest.approx((170, 20), abs=1e-4)
+    assert path.at(1)[0] == pytest.approx(-40, abs=15)
+    assert path.settings["preset"] == "lively"
+    again = json.loads(file.read_text())
+    assert again["masks"] == data["masks"]
+    assert again["pins"] == data["pins"]
+
+
+@pytest.mark.parametrize(
+    ("pins", "says"),
+    [
+        ([{"from": 3, "to": 2, "yaw": 0, "pitch": 0}], "pins[0]: to must not be before from"),
+        ([{"from": 0, "to": 2, "yaw": "left", "pitch": 0}], "pins[0]: yaw is left"),
+        ([{"from": 0, "to": 2, "yaw": 0, "pitch": 0}, {"from": 1, "to": 3, "yaw": 0, "pitch": 0}], "begins before"),
+        (3, "pins: not a list"),
+    ],
+)
+def test_a_wrong_pin_is_named_and_the_file_left(run, soundmap, tmp_path, pins, says):
+    run("plan", soundmap)
+    file = tmp_path / "made.path.json"
+    data = json.loads(file.read_text()) | {"pins": pins}
+    file.write_text(json.dumps(data))
+    done = run("plan", soundmap, "--keep", "pins")
+    assert done.returncode == 7
+    assert says in done.stderr
+    assert json.loads(file.read_text()) == data
+
+
+def test_there_must_be_a_path_to_keep_from_and_pins_are_not_autocams(run, soundmap, tmp_path):
+    assert run("plan", soundmap, "--keep", "pins").returncode == 7
+    run("plan", soundmap)
+    file = tmp_path / "made.path.json"
+    data = json.loads(file.read_text()) | {"pins": [{"from": 0, "to": 2, "yaw": 0, "pitch": 0}]}
+    file.write_text(json.dumps(data))
+    done = run("plan", soundmap, "--keep", "pins", "--preset", "paper")
+    assert done.returncode == 2
+    assert "pins have no part in --preset paper" in done.stderr
+
+
+def test_several_paths_are_several_files(run, soundmap, tmp_path):
+    done = run("plan", soundmap, "--paths", 2, "--json")
+    assert done.returncode == 0
+    yaws = [CameraPath.load(tmp_path / name).at(10)[0] for name in ("made.path.json", "made-2.path.json")]
+    assert sorted(yaws) == pytest.approx([-40, 100], abs=15)
+    assert [p["output"] for p in json.loads(done.stdout)["paths"]] == ["made.path.json", "made-2.path.json"]
+    assert run("plan", soundmap, "--paths", 3, "-o", "other.path.json").returncode == 0
+    (tmp_path / "new.path.json").unlink(missing_ok=True)
+    (tmp_path / "new-2.path.json").write_text("mine")
+    assert run("plan", soundmap, "--paths", 2, "-o", "new.path.json").returncode == 5
+    assert not (tmp_path / "new.path.json").exists()
+
+
+def test_show_prints_and_draws(run, soundmap, tmp_path):
+    run("plan", soundmap)
+    done = run("path", "show", "made.path.json")
+    assert done.returncode == 0
+    assert "hold" in done.stdout
+    (row,) = json.loads(run("path", "show", "made.path.json", "--json").stdout)["stretches"]
+    assert row["what"] == "hold"
+    assert run("path", "show", "made.path.json", "--soundmap", soundmap, "-o", "made.png").returncode == 0
+    picture = cv2.imread(str(tmp_path / "made.png"))
+    assert picture.shape[1] > 1000
+    assert np.ptp(picture) > 200
+    assert run("path", "show", "made.path.json", "-o", "made.png").returncode == 5
+    assert run("path", "show", "made.path.json", "-o", "made.jpg").returncode == 2
+    assert run("path", "show", "made.path.json", "--soundmap", soundmap).returncode == 2
+
+
+def test_show_names_holds_moves_and_cuts(run, tmp_path):
+    rows = [[0, 0, 0, 0, 90], [2, 0, 0, 0, 90], [3, 20, 0, 0, 90], [5, 90, 0, 0, 90], [6, 90, 0, 0, 90]]
+    CameraPath(640, 360, np.array(rows, float), cuts=frozenset([3])).save(tmp_path / "a.path.json")
+    done = run("path", "show", "a.path.json", "--json")
+    found = [(s["what"], s["from"], s["to"]) for s in json.loads(done.stdout)["stretches"]]
+    assert found == [("hold", 0, 2), ("move", 2, 3), ("hold", 3, 5), ("cut", 5, 5), ("hold", 5, 6)]
+
+
+@pytest.mark.parametrize(("kind", "ending"), [("csv", "csv"), ("sendcmd", "cmd"), ("ae", "txt"), ("humanedit", "json")])
+def test_out_and_in_again(run, soundmap, tmp_path, kind, ending):
+    run("plan", soundmap)
+    done = run("path", "export", "made.path.json", "--to", kind)
+    assert done.returncode == 0
+    assert done.stdout.startswith("ffmpeg -copyts") == (kind == "sendcmd")
+    assert run("path", "export", "made.path.json", "--to", kind).returncode == 5
+    done = run("path", "import", f"made.{ending}", "--from", kind, "-o", "back.path.json", "--size", "640x640")
+    assert (done.returncode, done.stderr) == (0, "")
+    back = CameraPath.load(tmp_path / "back.path.json")
+    assert (back.width, back.height) == (640, 640)
+    assert back.at(10) == pytest.approx(CameraPath.load(tmp_path / "made.path.json").at(10), abs=0.01)
+    assert run("path", "import", "gone.npz", "--from", kind).returncode == 7
+    assert run("path", "import", f"made.{ending}", "--from", kind, "--size", "7").returncode == 2

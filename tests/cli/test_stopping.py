@@ -1,0 +1,182 @@
+"""Ctrl-C and disks that fail: nothing is left behind, and the exit code says what happened."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import films
+import numpy as np
+import pytest
+
+import pano_sound
+from pano_sound.camera.path import CameraPath
+from pano_sound.errors import OutputError
+from pano_sound.outputs import partial_name, remove_partials, written_whole
+
+CLI = Path(__file__).parents[2] / "cli.py"
+
+
+def start(folder, *words, **more):
+    words = [sys.executable, str(CLI), *map(str, words)]
+    return subprocess.Popen(words, cwd=folder, stderr=subprocess.PIPE, text=True, **more)
+
+
+def names(folder):
+    return sorted(p.name for p in folder.iterdir())
+
+
+@pytest.fixture
+def long_film(tmp_path):
+    """A film and a path in `tmp_path` that take seconds to render."""
+    films.make_film(tmp_path / "long.mp4", films.steady(900, 30), size=(256, 128), sound=films.tone(30.0))
+    CameraPath(1280, 720, np.array([[0.0, 0, 0, 0, 90]])).save(tmp_path / "a.path.json")
+    return tmp_path
+
+
+def wait_for_partial(work, folder):
+    deadline = time.monotonic() + 60
+    while not any("partial" in name for name in names(folder)):
+        assert time.monotonic() < deadline
+        assert work.poll() is None, work.communicate()
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("times", [1, 3])
+def test_stopped_in_the_middle_nothing_is_left(long_film, number, times):
+    work = start(long_film, "render", "long.mp4", "a.path.json", "-o", "out.mp4")
+    wait_for_partial(work, long_film)
+    for _ in range(times):
+        work.send_signal(number)
+        time.sleep(0.02)
+    _, said = work.communicate(timeout=30)
+    assert work.returncode == 128 + number
+    assert "Traceback" not in said
+    assert names(long_film) == ["a.path.json", "long.mp4"]
+
+
+@pytest.mark.slow
+def test_stopped_at_any_moment(film, tiny, tmp_path):
+    """From the first moment on in which the program itself runs; before that it is Python that is interrupted."""
+    words = ["pan", film, "-o", "out.mp4", "--model", tiny, "-q"]
+    began = time.monotonic()
+    assert start(tmp_path, *words).wait() == 0
+    whole = time.monotonic() - began
+    (tmp_path / "out.mp4").unlink()
+    rng = random.Random(0)
+    stopped = 0
+    for _ in range(20):
+        work = start(tmp_path, *words)
+        time.sleep(rng.uniform(0.3, whole))
+        work.send_signal(signal.SIGINT)
+        _, said = work.communicate(timeout=60)
+        assert "Traceback" not in said
+        assert (work.returncode, names(tmp_path)) in ((130, []), (0, ["out.mp4"]), (130, ["out.mp4"]))
+        stopped += work.returncode == 130
+        (tmp_path / "out.mp4").unlink(missing_ok=True)
+    assert stopped >= 10
+
+
+def test_what_an_unlucky_interruption_leaves_is_removed(tmp_path):
+    partial = partial_name(tmp_path / "a.mp4")
+    partial.write_bytes(b"half")
+    remove_partials()
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("container", ["mp4", "mov", "mkv"])
+def test_a_folder_that_vanishes_meanwhile(film, tmp_path, container):
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    path = CameraPath(64, 64, np.array([[0.0, 0, 0, 0, 90]]))
+
+    def vanish(stage, done, total):
+        shutil.rmtree(folder, ignore_errors=True)
+
+    with pytest.raises(OutputError, match="its folder has vanished"):
+        pano_sound.render(film, path, folder / f"out.{container}", progress=vanish)
+    assert names(tmp_path) == []
+    folder.mkdir()
+    with pytest.raises(OutputError, match="its folder has vanished"), written_whole(folder / "a.json", "w"):
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Mounts an empty disk of 200 kB; where one may."""
+    at = tmp_path / "disk"
+    at.mkdir()
+    mount = shutil.which("mount")
+    if (
+        not mount
+        or subprocess.run(
+            [mount, "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(at)], stderr=subprocess.DEVNULL
+        ).returncode
+    ):
+        pytest.skip("mounting needs rights that are not there")
+    yield at
+    subprocess.run(["umount", "-l", str(at)], check=True)
+
+
+@pytest.mark.parametrize("container", ["mp4", "mkv"])
+def test_a_disk_that_becomes_full(long_film, small_disk, container):
+    (small_disk / "mine").write_bytes(bytes(150_000))
+    work = start(long_film, "render", "long.mp4", "a.path.json", "-o", small_disk / f"out.{container}", "--crf", "0")
+    _, said = work.communicate(timeout=120)
+    assert work.returncode == 5
+    assert said.count("\n") == 1
+    assert "there is no room left on the disk" in said
+    assert names(small_disk) == ["mine"]
+
+
+def test_a_disk_that_is_full_from_the_start(film, small_disk, run, tiny):
+    (small_disk / "mine").write_bytes(bytes(200 * 1024))
+    for words in (["pan", film, "-o", small_disk / "a.mp4"], ["analyse", film, "-o", small_disk / "a.soundmap.npz"]):
+        done = run(*words, "-q", model=True)
+        assert done.returncode == 5
+        assert "there is no room left on the disk" in done.stderr
+    assert names(small_disk) == ["mine"]
+
+
+def test_a_disk_that_is_read_only(film, small_disk, run):
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    done = run("pan", film, "-o", small_disk / "a.mp4", model=True)
+    assert done.returncode == 5
+    assert done.stderr.count("\n") == 1
+    assert "cannot be written to" in done.stderr
+
+
+def test_a_disk_that_is_unplugged(long_film, small_disk):
+    subprocess.run(["mount", "-o", "remount,size=50m", str(small_disk)], check=True)
+    work = start(long_film, "render", "long.mp4", "a.path.json", "-o", small_disk / "out.mp4", "--crf", "51")
+    wait_for_partial(work, small_disk)
+    subprocess.run(["umount", "-l", str(small_disk)], check=True)
+    _, said = work.communicate(timeout=120)
+    assert work.returncode == 5
+    assert "its folder has vanished" in said
+    assert names(small_disk) == []
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(small_disk)], check=True)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no such device")
+def test_answers_that_cannot_be_printed(film):
+    with open("/dev/full", "w") as full:
+        work = start(film.parent, "probe", film, "--json", stdout=full)
+        _, said = work.communicate(timeout=30)
+    assert work.returncode == 5
+    assert said == "pano-sound: error: standard output: there is no room left on the disk (nothing was written)\n"
+
+
+def test_errors_of_the_system_are_said_in_words(tmp_path):
+    for number, word in ((28, "no room"), (27, "FAT32"), (30, "read-only"), (2, "vanished"), (13, "permission denied")):
+        with pytest.raises(OutputError, match=word), written_whole(tmp_path / "a"):
+            raise OSError(number, os.strerror(number))
+    assert json.dumps(names(tmp_path)) == "[]"

@@ -1,0 +1,128 @@
+"""What analysis sees of a colour, whatever it was stored as; and that rendering carries colours on as they are."""
+
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+from pano_sound.media.colour import Colour, matrix_of, to_sdr
+from pano_sound.media.probe import probe
+from pano_sound.media.reader import VideoReader
+
+PATCHES = [(200, 40, 40), (40, 180, 60), (50, 60, 210), (128, 128, 128), (235, 235, 235), (10, 10, 10)]
+UNSTATED = Colour()
+WEIGHTS = {1: (0.2126, 0.0722), 5: (0.299, 0.114), 9: (0.2627, 0.0593)}  # of red and blue: BT.709, BT.601, BT.2020
+
+
+def yuv(rgb, space, full, bits):
+    """One colour's Y, U, V by the standards' formulas."""
+    r, g, b = (x / 255 for x in rgb)
+    kr, kb = WEIGHTS[space]
+    y = kr * r + (1 - kr - kb) * g + kb * b
+    u, v = (b - y) / (2 - 2 * kb), (r - y) / (2 - 2 * kr)
+    top = 2**bits
+    if full:
+        return y * (top - 1), u * (top - 1) + top / 2, v * (top - 1) + top / 2
+    scale = top / 256
+    return (16 + 219 * y) * scale, (128 + 224 * u) * scale, (128 + 224 * v) * scale
+
+
+def patches(path, values, bits=8, colour=UNSTATED, codec="libx264"):
+    """A film of 6 patches side by side, 384x192, of these (Y, U, V)."""
+    pix_fmt = "yuv420p10le" if bits == 10 else "yuv420p"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream(codec, rate=10, options={"qp": "1"} if codec == "libx264" else {})
+        stream.width, stream.height, stream.pix_fmt = 384, 192, pix_fmt
+        context = stream.codec_context
+        context.color_range, context.colorspace = colour.range, colour.space
+        context.color_primaries, context.color_trc = colour.primaries, colour.transfer
+        for n in range(2):
+            frame = av.VideoFrame(384, 192, pix_fmt)
+            for channel, plane in enumerate(frame.planes):
+                kind = np.uint16 if bits == 10 else np.uint8
+                rows = np.frombuffer(memoryview(plane), kind).reshape(plane.height, -1)
+                for i, value in enumerate(values):
+                    part = plane.width // 6
+                    rows[:, i * part : (i + 1) * part] = round(value[channel])
+            frame.pts, frame.time_base = n, Fraction(1, 10)
+            frame.color_range, frame.colorspace = colour.range, colour.space
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path
+
+
+def seen(path):
+    with VideoReader(path) as reader:
+        _, rgb = next(reader.analysis_pictures(0, 384, 192))
+    return rgb[96, 32::64].astype(int)
+
+
+@pytest.mark.parametrize("bits", [8, 10])
+@pytest.mark.parametrize("full", [False, True], ids=["limited", "full"])
+@pytest.mark.parametrize("space", [1, 5, 9], ids=["BT.709", "BT.601", "BT.2020"])
+def test_every_matrix_range_and_depth_shows_the_same_colours(tmp_path, space, full, bits):
+    colour = Colour(2 if full else 1, space, 2, 2)
+    path = patches(tmp_path / "a.mkv", [yuv(p, space, full, bits) for p in PATCHES], bits, colour)
+    assert np.abs(seen(path) - PATCHES).max() <= 6
+
+
+@pytest.mark.parametrize("bits", [8, 10])
+@pytest.mark.parametrize("full", [False, True])
+def test_rendering_gets_the_numbers_as_they_are(tmp_path, bits, full):
+    colour = Colour(2 if full else 1, 9, 9, 16)
+    values = [yuv(p, 9, full, bits) for p in PATCHES]
+    picture = next(VideoReader(patches(tmp_path / "a.mkv", values, bits, colour)).pictures())
+    assert picture.colour == colour
+    assert picture.bit_depth == bits
+    assert np.abs(picture.planes[0][96, 32::64] - [v[0] for v in values]).max() <= 2 * bits / 8
+
+
+def pq(nits):
+    """SMPTE ST 2084: light to a value 0..1."""
+    m1, m2, c1, c2, c3 = 0.1593017578125, 78.84375, 0.8359375, 18.8515625, 18.6875
+    y = (nits / 10_000) ** m1
+    return ((c1 + c2 * y) / (1 + c3 * y)) ** m2
+
+
+def hlg(scene):
+    """BT.2100: the scene's light 0..1 to a value 0..1."""
+    a, b, c = 0.17883277, 0.28466892, 0.55991073
+    return np.sqrt(3 * scene) if scene <= 1 / 12 else a * np.log(12 * scene - b) + c
+
+
+@pytest.mark.parametrize(("transfer", "name"), [(16, "HDR10 (PQ)"), (18, "HDR (HLG)")])
+def test_hdr_looks_as_sdr_would_to_analysis(tmp_path, transfer, name):
+    """Greys that shine with 203 nits (white), 18 % and 2 % of it, and 1000 nits."""
+    shares = np.array([1.0, 0.18, 0.02, 0.0, 1000 / 203, 0.5])
+    # A screen of 1000 nits shows HLG's scene light E as 1000 E^1.2.
+    values = [pq(203 * s) if transfer == 16 else hlg((203 * s / 1000) ** (1 / 1.2)) for s in shares]
+    limited = [(64 + 876 * v, 512, 512) for v in values]
+    path = patches(tmp_path / "a.mkv", limited, 10, Colour(1, 9, 9, transfer), codec="libx265")
+    assert probe(path).video.colour.hdr == name
+    expected = 255 * np.minimum(shares, 1) ** (1 / 2.4)
+    found = seen(path)
+    assert np.abs(found.max(axis=1) - found.min(axis=1)).max() <= 3
+    # In the dark one step of 8 bits is much.
+    assert np.abs(found[:, 1] - expected)[[0, 1, 4, 5]].max() <= 10
+    assert np.abs(found[:, 1] - expected)[[2, 3]].max() <= 12
+
+
+def test_hdr_colours_become_bt709s():
+    """BT.709's red as BT.2020 has it (BT.2087), in PQ at 203 nits of full red."""
+    red = np.array([0.6274, 0.0691, 0.0164])
+    picture = np.round([[[pq(203 * x) * 255 for x in red]]]).astype(np.uint8)
+    shown = to_sdr(picture, Colour(1, 9, 9, 16))[0, 0].astype(int)
+    assert shown[0] > 245
+    assert shown[1:].max() < 60
+
+
+def test_sdr_is_left_alone():
+    picture = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    assert to_sdr(picture, Colour(1, 1, 1, 1)) is picture
+
+
+def test_hd_without_a_stated_matrix_is_bt709_and_less_is_bt601():
+    assert matrix_of(Colour(), 1080) == 1
+    assert matrix_of(Colour(), 576) == 5
+    assert matrix_of(Colour(space=9), 576) == 9
