@@ -37,7 +37,7 @@ def test_what_was_there_is_kept_when_the_new_cannot_be_written(saved: Path, monk
 
     before = saved.read_bytes()
     monkeypatch.setattr("os.replace", full)
-    with pytest.raises(OutputError, match="No space left on device"):
+    with pytest.raises(OutputError, match="there is no room left on the disk"):
         weights.save(Localizer(**TINY), saved, {"name": "new"})
     assert [path.name for path in saved.parent.iterdir()] == ["small.safetensors"]
     assert saved.read_bytes() == before
