@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from fractions import Fraction
 from typing import Any, TypeVar
 
-from .encoders import ENCODERS, bits_per_second
+from .encoders import ENCODERS, bits_per_second, default_encoder
 
 S = TypeVar("S", bound="Settings")
 
@@ -376,9 +376,11 @@ class RenderSettings(Settings):
     """How the video is written (footage + camera path -> video)."""
 
     codec: str = option(
-        "libx264",
-        "Video encoder, by FFmpeg's name. One of a graphics card that does not work here is replaced, with a warning.",
+        None,
+        "Video encoder, by FFmpeg's name. By default libx264, but libx265 for films of more than 8 bits, which few "
+        "players show as H.264. One of a graphics card that does not work here is replaced, with a warning.",
         choices=tuple(ENCODERS),
+        kind=str,
         also="-c:v",
     )
     crf: float = option(
@@ -400,7 +402,8 @@ class RenderSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        ENCODERS[self.codec].check(self.codec, self.crf, self.bitrate, self.encoder_preset)
+        codec = self.codec or default_encoder(8)  # Both defaults understand the same.
+        ENCODERS[codec].check(codec, self.crf, self.bitrate, self.encoder_preset)
         if self.bitrate is not None:
             bits_per_second(self.bitrate)
 
