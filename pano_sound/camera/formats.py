@@ -226,7 +226,7 @@ def read_humanedit(text: str, name: str) -> dict[tuple[str, str, str], Array]:
             for editor, trajectories in editors.items()
             for key, rows in trajectories.items()
         }
-    except (ValueError, AttributeError, TypeError):
+    except (ValueError, AttributeError, TypeError, RecursionError):
         raise DataFileError("not {video: {editor: {number: [[longitude, latitude], …]}}}", name) from None
     for key, rows in found.items():
         if rows.ndim != 2 or rows.shape[1] not in (2, 3) or not len(rows) or not np.isfinite(rows).all():

@@ -132,6 +132,8 @@ class CameraPath:
             raise DataFileError("cannot be read as text", path) from error
         except ValueError as error:
             raise DataFileError(f"not JSON: {error}", path) from None
+        except RecursionError:
+            raise DataFileError("not a camera path: it is nested too deeply", path) from None
         return cls.from_json(data, path)
 
     @classmethod
