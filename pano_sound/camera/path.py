@@ -96,7 +96,7 @@ class CameraPath:
 
     def to_json(self) -> dict[str, Any]:
         rows: list[dict[str, Any]] = [
-            dict(zip(COLUMNS, (round(value, 6) for value in row), strict=True)) for row in self.samples.tolist()
+            dict(zip(COLUMNS, (round(value, 6) + 0.0 for value in row), strict=True)) for row in self.samples.tolist()
         ]
         for i in self.cuts:
             rows[i]["cut"] = True
