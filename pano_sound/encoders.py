@@ -24,6 +24,8 @@ class Encoder:
     pix_fmts: what it is given of 8 and of 10 bit pictures; None: it does not take them.
     muxers: FFmpeg's formats that it may be written into.
     instead: for hardware: the encoder of the same codec that runs everywhere.
+    own: FFmpeg's option for the encoder's own words, 'a=b:c=d'; `quiet` are those that are always said.
+    light: its own words for HDR10's mastering display and content light level.
     """
 
     best: float
@@ -36,6 +38,9 @@ class Encoder:
     pix_fmts: tuple[str | None, str | None] = ("yuv420p", "yuv420p10le")
     muxers: tuple[str, ...] = _ALL
     instead: str | None = None
+    own: str = ""
+    quiet: str = ""
+    light: tuple[str, str] | None = None
 
     def check(self, name: str, crf: float | None, bitrate: str | None, preset: str | None) -> None:
         """Raises ValueError, in the command line's words, for what this encoder does not understand."""
@@ -59,6 +64,31 @@ class Encoder:
             return chosen
         scaled = q * _LAMBDA if "global_quality" in dict(self.quality) and "flags" in dict(self.quality) else q
         return chosen | {key: value.format(q=f"{scaled:g}") for key, value in self.quality}
+
+    def words(
+        self,
+        primaries: tuple[float, ...] | None = None,
+        luminance: tuple[float, float] | None = None,
+        content: tuple[int, int] | None = None,
+    ) -> dict[str, str]:
+        """FFmpeg's option with the encoder's own words, HDR10's among them where it knows them.
+
+        Args:
+            primaries: x, y of red, green, blue and white; luminance: least and most, cd/m². Only both are said.
+            content: MaxCLL, MaxFALL, cd/m².
+        """
+        said = [self.quiet] if self.quiet else []
+        if self.light is not None and primaries is not None and luminance is not None:
+            if self.own == "svtav1-params":
+                said_as = [f"{v:.5f}" for v in (*primaries, *luminance)]
+            else:
+                # x264 and x265 count in the standard's units, 0.00002 and 0.0001 cd/m².
+                said_as = [str(round(v * 50_000)) for v in primaries] + [str(round(v * 10_000)) for v in luminance]
+            rx, ry, gx, gy, bx, by, wx, wy, low, high = said_as
+            said.append(f"{self.light[0]}=G({gx},{gy})B({bx},{by})R({rx},{ry})WP({wx},{wy})L({high},{low})")
+        if self.light is not None and content is not None:
+            said.append(f"{self.light[1]}={content[0]},{content[1]}")
+        return {self.own: ":".join(said)} if said else {}
 
 
 def _nvenc(instead: str, deep: bool = True) -> Encoder:
@@ -85,9 +115,41 @@ def _videotoolbox(instead: str, deep: bool = True) -> Encoder:
 
 
 ENCODERS: dict[str, Encoder] = {
-    "libx264": Encoder(0, 51, 18, (("crf", "{q}"),), "preset", _X26X, "medium"),
-    "libx265": Encoder(0, 51, 20, (("crf", "{q}"),), "preset", _X26X, "medium"),
-    "libsvtav1": Encoder(1, 63, 24, (("crf", "{q}"),), "preset", tuple(map(str, range(14))), "8", muxers=_AV1),
+    "libx264": Encoder(
+        0,
+        51,
+        18,
+        (("crf", "{q}"),),
+        "preset",
+        _X26X,
+        "medium",
+        own="x264-params",
+        light=("mastering-display", "cll"),
+    ),
+    "libx265": Encoder(
+        0,
+        51,
+        20,
+        (("crf", "{q}"),),
+        "preset",
+        _X26X,
+        "medium",
+        own="x265-params",
+        quiet="log-level=error",
+        light=("master-display", "max-cll"),
+    ),
+    "libsvtav1": Encoder(
+        1,
+        63,
+        24,
+        (("crf", "{q}"),),
+        "preset",
+        tuple(map(str, range(14))),
+        "8",
+        muxers=_AV1,
+        own="svtav1-params",
+        light=("mastering-display", "content-light"),
+    ),
     "prores_ks": Encoder(
         0,
         0,
@@ -112,6 +174,11 @@ ENCODERS: dict[str, Encoder] = {
     "hevc_videotoolbox": _videotoolbox("libx265"),
 }
 """By FFmpeg's names. The default qualities look alike: small enough losses not to be seen."""
+
+
+def default_encoder(bit_depth: int) -> str:
+    """What plays in most places: H.264 for 8 bits; of more, which hardly anything plays as H.264, HEVC."""
+    return "libx265" if bit_depth > 8 else "libx264"
 
 
 def bits_per_second(text: str) -> int:

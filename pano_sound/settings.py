@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from fractions import Fraction
 from typing import Any, TypeVar
 
-from .encoders import ENCODERS, bits_per_second
+from .encoders import ENCODERS, bits_per_second, default_encoder
 
 S = TypeVar("S", bound="Settings")
 
@@ -150,7 +150,7 @@ _DEFAULT: dict[str, Any] = {
     "fov": 90.0,
     "centring": 0.5,
     "step": 0.5,
-    "sure": 0.3,
+    "sure": 0.4,
     "tilt": 60.0,
     "min_hold": 2.0,
     "hysteresis": 0.5,
@@ -170,8 +170,8 @@ _DEFAULT: dict[str, Any] = {
 PRESETS: dict[str, dict[str, Any]] = {
     "calm": {
         **_DEFAULT,
-        "sure": 0.4,
-        "tilt": 45.0,
+        "sure": 0.5,
+        "tilt": 50.0,
         "min_hold": 4.0,
         "hysteresis": 0.6,
         "switch_cost": 1.5,
@@ -186,13 +186,14 @@ PRESETS: dict[str, dict[str, Any]] = {
     "default": _DEFAULT,
     "lively": {
         **_DEFAULT,
-        "min_hold": 1.0,
+        "sure": 0.3,
+        "min_hold": 1.5,
         "hysteresis": 0.35,
         "switch_cost": 0.3,
         "move_cost": 0.003,
         "dead_zone": 0.2,
         "look_ahead": 0.3,
-        "max_speed": 90.0,
+        "max_speed": 60.0,
         "max_acceleration": 240.0,
         "max_jerk": 1000.0,
         "home_after": 10.0,
@@ -330,7 +331,7 @@ class PlanSettings(Settings):
     )
     home_after: float = option(
         None,
-        "Return to the front after so many seconds without a sure sound; 0: never.",
+        "Return to the front after so many seconds of silence; 0: never.",
         minimum=0.0,
         maximum=3600.0,
         kind=float,
@@ -376,9 +377,11 @@ class RenderSettings(Settings):
     """How the video is written (footage + camera path -> video)."""
 
     codec: str = option(
-        "libx264",
-        "Video encoder, by FFmpeg's name. One of a graphics card that does not work here is replaced, with a warning.",
+        None,
+        "Video encoder, by FFmpeg's name. By default libx264, but libx265 for films of more than 8 bits, which few "
+        "players show as H.264. One of a graphics card that does not work here is replaced, with a warning.",
         choices=tuple(ENCODERS),
+        kind=str,
         also="-c:v",
     )
     crf: float = option(
@@ -400,7 +403,8 @@ class RenderSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        ENCODERS[self.codec].check(self.codec, self.crf, self.bitrate, self.encoder_preset)
+        codec = self.codec or default_encoder(8)  # Both defaults understand the same.
+        ENCODERS[codec].check(codec, self.crf, self.bitrate, self.encoder_preset)
         if self.bitrate is not None:
             bits_per_second(self.bitrate)
 

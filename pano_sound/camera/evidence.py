@@ -9,16 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..localize.soundmap import CHUNK, SoundMap
+from ..localize.soundmap import CHUNK, SILENCE_DB, SoundMap
 from ..settings import PlanSettings
 from ..sphere.convention import rotation
 from ..sphere.geometry import cell_directions
 from ..sphere.view import View
 from . import glimpses
 from .wishes import Mask
-
-HOME_WORTH = 0.3
-"""What the way home is worth in a long silence, as a share of a sure sound in view."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +27,7 @@ class Evidence:
         maps: (t, rows, columns) float32, saliency on the picture's grid.
         sure: (t,) float32, 0..1, confidence; 0 where the camera is to hold.
         level: (3, 3), the matrix that turns level directions into those of the picture.
-        home: (t,) bool, where it is the front that calls, after long silence.
+        home: (t,) bool, where it has been silent for so long that the camera is to return to the front.
     """
 
     edges: NDArray[np.float64]
@@ -93,10 +90,8 @@ def gather(soundmap: SoundMap, settings: PlanSettings, edges: NDArray[np.float64
     level = rotation(settings.yaw, settings.pitch, settings.roll)
     _hide(maps, sure, masks, middles)
     sure[sure < (settings.sure or 0.0)] = 0.0
-    evidence = Evidence(edges, maps, sure, level, np.zeros(len(sure), bool))
-    if settings.home_after:
-        _call_home(evidence, settings.home_after)
-    return evidence
+    loud = _means((soundmap.level_db > SILENCE_DB).astype(np.float32), begins, ends) > 0
+    return Evidence(edges, maps, sure, level, _long_silence(edges, loud, settings.home_after or np.inf))
 
 
 def _means(values: NDArray[Any], low: NDArray[np.intp], high: NDArray[np.intp]) -> NDArray[Any]:
@@ -135,14 +130,7 @@ def _hide(
         sure[when] *= maps[when].max(axis=(1, 2)) / np.maximum(peak, 1e-30)
 
 
-def _call_home(evidence: Evidence, after: float) -> None:
-    """Let the front sound a little where nothing surely has for `after` seconds."""
-    times = evidence.edges[:-1]
-    heard = np.maximum.accumulate(np.where(evidence.sure > 0, np.arange(len(times)), -1))
-    since = np.where(heard >= 0, times - evidence.edges[heard + 1], -np.inf)
-    quiet = since >= after
-    if quiet.any():
-        ahead = evidence.cells()[..., 0]
-        evidence.maps[quiet] = ahead >= ahead.max() - 1e-6
-        evidence.sure[quiet] = HOME_WORTH
-        evidence.home[quiet] = True
+def _long_silence(edges: NDArray[np.float64], loud: NDArray[np.bool_], after: float) -> NDArray[np.bool_]:
+    """In which steps it has been silent for `after` seconds, and was `loud` (t,) before."""
+    last = np.maximum.accumulate(np.where(loud, np.arange(len(loud)), -1))
+    return (last >= 0) & (edges[:-1] - edges[last + 1] >= after)

@@ -48,7 +48,7 @@ def to_csv(path: CameraPath, fps: float) -> str:
     table = csv.writer(out, lineterminator="\n")
     table.writerow([*COLUMNS, "cut"] if path.cuts else COLUMNS)
     for i, row in enumerate(path.samples.tolist()):
-        values = [f"{value:.10g}" for value in np.round(row, 6)]
+        values = [f"{value:.10g}" for value in np.round(row, 6) + 0.0]
         table.writerow([*values, str(int(i in path.cuts))] if path.cuts else values)
     return out.getvalue()
 
@@ -226,7 +226,7 @@ def read_humanedit(text: str, name: str) -> dict[tuple[str, str, str], Array]:
             for editor, trajectories in editors.items()
             for key, rows in trajectories.items()
         }
-    except (ValueError, AttributeError, TypeError):
+    except (ValueError, AttributeError, TypeError, RecursionError):
         raise DataFileError("not {video: {editor: {number: [[longitude, latitude], …]}}}", name) from None
     for key, rows in found.items():
         if rows.ndim != 2 or rows.shape[1] not in (2, 3) or not len(rows) or not np.isfinite(rows).all():
@@ -234,6 +234,11 @@ def read_humanedit(text: str, name: str) -> dict[tuple[str, str, str], Array]:
         if rows.shape[1] == 2:
             found[key] = np.hstack([rows, np.full((len(rows), 1), 65.5)])
     return found
+
+
+def load_humanedit(file: Path) -> dict[tuple[str, str, str], Array]:
+    """`read_humanedit` of a file. Raises DataFileError also where there is none."""
+    return read_humanedit(_text(file), str(file))
 
 
 WRITERS: dict[str, Callable[[CameraPath, float], str]] = {
@@ -252,13 +257,7 @@ READERS: dict[str, Callable[[str, str, float], tuple[Array, set[int]]]] = {
 
 def read(file: Path, kind: str, size: tuple[int, int], fps: float) -> CameraPath:
     """A camera path from another program's file. Raises DataFileError that says what is wrong with it."""
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise DataFileError("no such file", file) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataFileError("cannot be read as text", file) from error
-    samples, cuts = READERS[kind](text, str(file), fps)
+    samples, cuts = READERS[kind](_text(file), str(file), fps)
     if not len(samples):
         raise DataFileError("has no samples", file)
     late = np.flatnonzero(np.diff(samples[:, 0]) <= 0)
@@ -268,6 +267,15 @@ def read(file: Path, kind: str, size: tuple[int, int], fps: float) -> CameraPath
     needed[sorted(cuts)] = True
     kept = np.flatnonzero(needed)
     return CameraPath(*size, samples[needed], cuts=frozenset(np.searchsorted(kept, sorted(cuts)).tolist()))
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise DataFileError("no such file", file) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataFileError("cannot be read as text", file) from error
 
 
 def _dense(path: CameraPath) -> tuple[Array, set[int]]:

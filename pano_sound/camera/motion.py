@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
-from ..sphere.convention import angles, wrap_degrees
+from ..sphere.convention import wrap_degrees
 
 Array = NDArray[np.float64]
 
@@ -150,8 +150,3 @@ def thin(samples: Array) -> NDArray[np.bool_]:
     needed = np.ones(len(samples), dtype=bool)
     needed[1:-1] = ~(same[:-1] & same[1:])
     return needed
-
-
-def to_looks(vectors: Array) -> Array:
-    """Unit vectors (n, 3) -> yaw and pitch (n, 2), degrees."""
-    return np.stack(angles(vectors), axis=1)

@@ -96,7 +96,7 @@ class CameraPath:
 
     def to_json(self) -> dict[str, Any]:
         rows: list[dict[str, Any]] = [
-            dict(zip(COLUMNS, (round(value, 6) for value in row), strict=True)) for row in self.samples.tolist()
+            dict(zip(COLUMNS, (round(value, 6) + 0.0 for value in row), strict=True)) for row in self.samples.tolist()
         ]
         for i in self.cuts:
             rows[i]["cut"] = True
@@ -132,6 +132,8 @@ class CameraPath:
             raise DataFileError("cannot be read as text", path) from error
         except ValueError as error:
             raise DataFileError(f"not JSON: {error}", path) from None
+        except RecursionError:
+            raise DataFileError("not a camera path: it is nested too deeply", path) from None
         return cls.from_json(data, path)
 
     @classmethod

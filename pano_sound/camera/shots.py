@@ -25,8 +25,14 @@ GRID = 20.0
 """Degrees between the looks that are decided between. Where in its view a source is, is found afterwards."""
 REFUSED = 1e4
 """Seconds of sounding source that a look costs which a person does not want. Finite: somewhere it must look."""
+HOME_WORTH = 0.3
+"""What looking to the front is worth in a long silence, as a share of a sure sound in view."""
 SETTLE = 1.0
 """Seconds over which the place of a source is averaged: maps of 6° cells jump to and fro between two of them."""
+TO_AND_FRO = 2.0
+"""Seconds before and after over which the camera stays in the middle of what goes to and fro; no more than a hold."""
+LEVEL = 1 / 6
+"""Share of the view's height by which a source may be above or below the middle before the camera tilts for it."""
 FOLLOWING = 0.75
 """Share of its greatest speed at which the camera follows: the rest is for moving to another source meanwhile."""
 ROOM = 6.0
@@ -114,6 +120,7 @@ def scores(lens: Lens, evidence: Evidence, masks: Sequence[Mask]) -> tuple[NDArr
     in_picture = directions(*lens.looks[:count].T) @ evidence.level.T
     for mask in masks:
         worth[np.ix_(np.flatnonzero(mask.at(middles)), np.flatnonzero(mask.covers(in_picture)))] -= REFUSED
+    worth[evidence.home, 0] += HOME_WORTH * float(np.diff(evidence.edges)[0])
     # Before and after its time a pin may be waited at, but is not worth going to.
     worth[:, count:] = 0.0
     for i, pin in enumerate(lens.pins):
@@ -126,6 +133,8 @@ def scores(lens: Lens, evidence: Evidence, masks: Sequence[Mask]) -> tuple[NDArr
 def holds(lens: Lens, evidence: Evidence, worth: NDArray[np.float32], shown: NDArray[np.float32]) -> list[Hold]:
     """The stretches of a shot, one after the other, and in each the line that the camera takes."""
     looks, switched = best_shots(worth, shown, lens.moves)
+    at_home = evidence.home & (looks == 0)
+    switched[1:] |= at_home[1:] & ~at_home[:-1]  # From where a source was last within the look to the look itself.
     bounds = [0, *np.flatnonzero(switched).tolist(), len(looks)]
     found = []
     for a, b in pairwise(bounds):
@@ -192,13 +201,15 @@ def _follow(lens: Lens, evidence: Evidence, looks: NDArray[np.intp], seen: NDArr
     known = np.flatnonzero(sure)
     latest = known[np.clip(np.searchsorted(known, np.arange(len(sure)), side="right") - 1, 0, None)]
     yaw, pitch = angles(where[latest])
-    place = np.stack([np.degrees(np.unwrap(np.radians(yaw))), np.clip(pitch, -chosen.tilt, chosen.tilt)], axis=1)
-    yaw, pitch = motion.smooth(motion.middle(place, round(chosen.min_hold / step)), SETTLE, step).T
+    place = np.stack([np.degrees(np.unwrap(np.radians(yaw))), pitch], axis=1)
+    reach = round(min(chosen.min_hold, TO_AND_FRO) / step)
+    yaw, pitch = motion.smooth(motion.middle(place, reach), SETTLE, step).T
+    tilt = np.sign(pitch) * np.maximum(np.abs(pitch) - LEVEL * lens.view.vfov, 0.0)
     zone = chosen.dead_zone / 2
     line = np.stack(
         [
             motion.steady(yaw, zone * lens.view.hfov / np.maximum(np.cos(np.radians(pitch)), 0.2)),
-            motion.steady(pitch, np.full(len(pitch), zone * lens.view.vfov)),
+            motion.steady(np.clip(tilt, -chosen.tilt, chosen.tilt), np.full(len(tilt), zone * lens.view.vfov)),
         ],
         axis=1,
     )

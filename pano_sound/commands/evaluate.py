@@ -354,6 +354,12 @@ def direction(
     metavar="FOLDER",
     help="Take NAME.soundmap.npz from there for FOLDER's films, where there is one, and do not analyse those.",
 )
+@click.option(
+    "--people",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Pano2Vid's HumanEdit JSON: cosine and overlap are against these paths for FOLDER's films that it names.",
+)
 @common
 def camera(
     data: Path | None,
@@ -361,6 +367,7 @@ def camera(
     presets: tuple[str, ...],
     window: float,
     soundmaps: Path | None,
+    people: Path | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -369,6 +376,9 @@ def camera(
     On made scenes whose truth is known, or on the 360° films of FOLDER/pano/directions.csv. docs/camera.md says what
     each number means.
     """
+    if data is None and (people or soundmaps):
+        raise click.UsageError("--people and --soundmaps are for the films of a FOLDER")
+    from ..camera.formats import load_humanedit
     from ..evaluate import camera_report
     from ..localize.soundmap import SoundMap
 
@@ -386,7 +396,8 @@ def camera(
         return analyse(film, model=model, ambisonics="ambix")  # As the table was made, whatever the film's tags.
 
     log = logging.getLogger("pano_sound")
-    _show(camera_report.real(data, chosen, analysed, lambda name: log.info("%s", name)), as_json)
+    edits = None if people is None else load_humanedit(people)
+    _show(camera_report.real(data, chosen, analysed, lambda name: log.info("%s", name), edits), as_json)
 
 
 @command.command("speed")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from ..settings import PlanSettings
 from ..sphere.convention import directions
 from . import camera
 from .camera_scenes import Place, Scene, made_scenes
+
+HumanEdits = Mapping[tuple[str, str, str], NDArray[np.float64]]
 
 CLEAR = ("A", "B")
 """Tiers of directions.csv whose films have a direction to look in."""
@@ -91,10 +93,17 @@ def made(presets: Iterable[str], window: float, scenes: Sequence[Scene] | None =
 
 
 def real(
-    folder: Path, presets: Iterable[str], analyse: Callable[[Path], SoundMap], progress: Callable[[str], None]
+    folder: Path,
+    presets: Iterable[str],
+    analyse: Callable[[Path], SoundMap],
+    progress: Callable[[str], None],
+    edits: HumanEdits | None = None,
 ) -> Report:
     """The scenes of `folder`/pano/directions.csv. A person would look where the ambisonics say that it sounds; films
     that are diffuse have no such direction.
+
+    Args:
+        edits: what `read_humanedit` gives; films that it names, without their ending, are compared with those paths.
 
     Raises DataFileError for a table that cannot be read, and what `analyse` raises.
     """
@@ -108,7 +117,10 @@ def real(
         soundmap = analyse(folder / "pano" / name)
         start, end = float(soundmap.times[0]), float(max(soundmap.times[-1], soundmap.source.get("end", 0.0)))
         truth = _nearest(at, start) if at[0]["tier"] in CLEAR else _nothing
-        people = _who_look_at(truth, np.arange(start, end, camera.EVERY))
+        times = np.arange(start, end, camera.EVERY)
+        people = _who_edited(edits or {}, Path(name).stem, len(times))
+        if not len(people):
+            people = _who_look_at(truth, times)
         for preset in presets:
             path = plan(soundmap, PlanSettings(preset=preset))
             rows.append(_row(f"{at[0]['tier']} {name}", preset, path, truth, people, start, end))
@@ -149,6 +161,13 @@ def _who_look_at(truth: camera.Truth, times: NDArray[np.float64]) -> NDArray[np.
             looks.append(last)
         people.append(directions(*np.array(looks).T))
     return np.array(people)
+
+
+def _who_edited(edits: HumanEdits, film: str, count: int) -> NDArray[np.float64]:
+    """The edited paths of a film, (m, count, 3), at equal steps: a path's rows last as long as the film."""
+    paths = [rows for (video, _, _), rows in edits.items() if video == film]
+    picked = [rows[np.arange(count) * len(rows) // count] for rows in paths]
+    return np.array([directions(rows[:, 0], rows[:, 1]) for rows in picked])
 
 
 def _nearest(rows: Sequence[dict[str, str]], start: float) -> camera.Truth:

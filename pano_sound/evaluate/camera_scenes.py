@@ -27,12 +27,14 @@ class Scene:
     Args:
         places: where (yaw, pitch) each thing is that can sound, degrees, at a time in seconds.
         sounding: which of them sound at a time.
+        offscreen: whether it sounds throughout, with nothing in the picture that answers.
     """
 
     name: str
     seconds: float
     places: Callable[[float], Sequence[Place]]
     sounding: Callable[[float], Sequence[int]] = lambda t: (0,)
+    offscreen: bool = False
 
     def sources(self, t: float) -> list[Place]:
         """Where it sounds at time `t`."""
@@ -51,7 +53,7 @@ class Scene:
         cells = cell_directions(*GRID)
         times = np.arange(0.0, self.seconds, every)
         response = NOISE * rng.standard_normal((len(times), *GRID))
-        level = np.full(len(times), -120.0, np.float32)
+        level = np.full(len(times), -20.0 if self.offscreen else -120.0, np.float32)
         for i, t in enumerate(times):
             around = np.clip(t + window * np.linspace(-0.5, 0.5, 31), 0.0, self.seconds) if window else [t]
             heard = np.bincount([k for moment in around for k in self.sounding(float(moment))], minlength=1)
@@ -74,7 +76,7 @@ MINUTE = 60.0
 
 
 def made_scenes() -> list[Scene]:
-    """Single, moving, alternating, several at once, silent, near the poles."""
+    """Single, moving, alternating, several at once, near the poles, silent, off-screen."""
     return [
         Scene("single", MINUTE, lambda t: [(100.0, 5.0)]),
         Scene("single at the seam", MINUTE, lambda t: [(180.0, 0.0)]),
@@ -90,11 +92,5 @@ def made_scenes() -> list[Scene]:
         Scene("high up", MINUTE, lambda t: [(30.0, 75.0)]),
         Scene("deep down", MINUTE, lambda t: [(-100.0, -75.0)]),
         Scene("silence", MINUTE, lambda t: [], lambda t: ()),
+        Scene("off-screen", MINUTE, lambda t: [], lambda t: (), offscreen=True),
     ]
-
-
-def offscreen(seconds: float = MINUTE) -> SoundMap:
-    """The sound map of a film with sound to which nothing in the picture answers."""
-    soundmap = Scene("off-screen", seconds, lambda t: [], lambda t: ()).soundmap()
-    soundmap.level_db[:] = -20.0
-    return soundmap

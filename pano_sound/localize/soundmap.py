@@ -34,9 +34,11 @@ PEAK = 0.03
 
 # What NumPy, zip and JSON raise on files that are not what they should be.
 _DAMAGE = (
-    *(ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, RuntimeError),
+    *(ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, RuntimeError, MemoryError),
     *(zipfile.BadZipFile, zlib.error),
 )
+_MOST_BYTES = 1 << 32
+"""A day of film, looked at twice a second, takes 3 GB; few bytes can unpack to many more."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,8 @@ class SoundMap:
         """Read a file that `save` wrote. Raises DataFileError when it is missing, damaged or of another format."""
         try:
             with np.load(path, allow_pickle=False) as archive:
+                if sum(part.file_size for part in archive.zip.infolist()) > _MOST_BYTES:
+                    raise DataFileError("unpacks to more than 4 GB", path, "analyse again, with a larger --every")
                 found = str(archive["format"])
                 if found != FORMAT:
                     raise DataFileError(f"format is {found!r}, this version reads {FORMAT!r}", path, "analyse again")

@@ -1,17 +1,19 @@
 """How the numbers of a picture mean light; and what an HDR picture looks like to a network that knows only SDR.
 
 The rendered film keeps the source's colours as they are, HDR10 and HLG included: depth, primaries, transfer and matrix
-are carried through and stated, so that a player shows it as it shows the source. Only the small pictures for
-analysis are brought to SDR, because the network has seen nothing else.
+are carried through and stated, as is what HDR10 was mastered for, so that a player shows it as it shows the source.
+Only the small pictures for analysis are brought to SDR, because the network has seen nothing else.
 """
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from av.sidedata.sidedata import Type
 from numpy.typing import NDArray
 
 LIMITED, FULL = 1, 2
@@ -30,6 +32,21 @@ _WHITE_NITS = 203.0
 _HLG_PEAK_NITS, _HLG_GAMMA = 1000.0, 1.2
 _DISPLAY_GAMMA = 2.4
 _HD_LINES = 720
+_MOST_NITS = 10_000
+
+
+@dataclass(frozen=True)
+class Light:
+    """What HDR10 was mastered for. Each may lack.
+
+    primaries: CIE x, y of the display's red, green, blue and white (SMPTE ST 2086).
+    luminance: its darkest and brightest, cd/m².
+    content: the brightest pixel and the brightest average of a picture, cd/m² (MaxCLL, MaxFALL; CTA-861.3).
+    """
+
+    primaries: tuple[float, ...] | None = None
+    luminance: tuple[float, float] | None = None
+    content: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -40,6 +57,7 @@ class Colour:
     space: int = UNSTATED
     primaries: int = UNSTATED
     transfer: int = UNSTATED
+    light: Light | None = None
 
     @property
     def hdr(self) -> str | None:
@@ -48,18 +66,42 @@ class Colour:
 
     def __str__(self) -> str:
         words = [self.hdr, _MATRIX_NAMES.get(self.space), _RANGE_NAMES.get(self.range)]
+        if self.light and self.light.luminance:
+            words.append(f"mastered for {self.light.luminance[1]:g} cd/m²")
         return ", ".join(w for w in words if w) or "not stated"
 
 
 def colour_of(frame: Any, stream: Any) -> Colour:
     """The colour of a decoded PyAV VideoFrame. PyAV 16 knows primaries and transfer of the stream only."""
     context = stream.codec_context
+    transfer = getattr(frame, "color_trc", context.color_trc)
     return Colour(
         frame.color_range,
         frame.colorspace,
         getattr(frame, "color_primaries", context.color_primaries),
-        getattr(frame, "color_trc", context.color_trc),
+        transfer,
+        _light_of(frame) if transfer == _PQ else None,
     )
+
+
+def _light_of(frame: Any) -> Light | None:
+    """From AVMasteringDisplayMetadata (ten fractions, two flags) and AVContentLightMetadata; None without both."""
+    mastering = frame.side_data.get(Type.MASTERING_DISPLAY_METADATA)
+    content = frame.side_data.get(Type.CONTENT_LIGHT_LEVEL)
+    primaries = luminance = None
+    if mastering is not None:
+        *numbers, has_primaries, has_luminance = struct.unpack_from("=22i", bytes(mastering))
+        values = [n / d if d else 0.0 for n, d in zip(numbers[::2], numbers[1::2], strict=True)]
+        if has_primaries and all(0 < v < 1 for v in values[:8]):
+            primaries = tuple(values[:8])
+        if has_luminance and 0 <= values[8] < values[9] <= _MOST_NITS:
+            luminance = (values[8], values[9])
+    levels = None if content is None else struct.unpack_from("=2I", bytes(content))
+    if levels is not None and not 0 < max(levels) < 1 << 16:
+        levels = None
+    if primaries is None and luminance is None and levels is None:
+        return None
+    return Light(primaries, luminance, levels)
 
 
 def matrix_of(colour: Colour, height: int) -> int:

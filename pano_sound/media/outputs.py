@@ -18,7 +18,7 @@ def check_output(
     source_path: FilePath | Sequence[FilePath] | None = None,
     overwrite: bool = False,
     spherical: bool = False,
-    codec: str = "libx264",
+    codec: str | None = None,
 ) -> None:
     """Say now what would be wrong with this film as an output, before any work is done.
 
@@ -27,7 +27,7 @@ def check_output(
         source_path: an input, or several, that must not be the same file, also not through links.
         overwrite: whether `path` may exist.
         spherical: it is to be tagged as 360°, which only mp4 and mov can be.
-        codec: the encoder of its pictures.
+        codec: the encoder of its pictures; None: the default, which every format takes.
 
     Raises:
         OutputError: unknown or unfit extension, and as `outputs.check_file`.
@@ -39,7 +39,7 @@ def check_output(
         raise OutputError(what, name, f"use one of {', '.join(MUXERS)}")
     if spherical and MUXERS.get(extension) == "matroska":
         raise OutputError("360° tags can only be written into mp4 and mov", name)
-    if extension in MUXERS and MUXERS[extension] not in ENCODERS[codec].muxers:
+    if codec is not None and extension in MUXERS and MUXERS[extension] not in ENCODERS[codec].muxers:
         fit = [e for e, muxer in MUXERS.items() if muxer in ENCODERS[codec].muxers]
         raise OutputError(f"{codec} cannot be written into {extension} files", name, f"use {' or '.join(fit)}")
     check_file(name, source_path, overwrite)

@@ -1,7 +1,8 @@
-"""360° tags: writing them into mp4/mov files.
+"""Tags that FFmpeg does not write into mp4 and mov files: 360°, ambisonics, and the place as phones tag it.
 
-Written are both Spherical Video V1 (XML in a `uuid` box of the video track) and V2 (`st3d` and `sv3d` boxes
-in the video sample entry): some players and sites know only one of them.
+Of 360° both Spherical Video V1 (XML in a `uuid` box of the video track) and V2 (`st3d` and `sv3d` boxes in the video
+sample entry) are written: some players and sites know only one of them. Of the place FFmpeg writes 3GPP's `loci` into
+mp4, where most programs look for QuickTime's `©xyz` alone.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ _VISUAL_ENTRY_FIELDS = 78
 _SOUND_ENTRY_FIELDS = {0: 28, 1: 44}
 _ENTRY_ENDING = (b"pasp", b"clap", b"colr", b"btrt", b"fiel")
 _COPY_BYTES = 1 << 22
+_PLACE = b"\xa9xyz"
+_UNDETERMINED = 0x55C4
+"""The language 'und', as mp4 packs it."""
 
 
 def _edited(data: bytes, edits: dict[bytes, Callable[[bytes], bytes]]) -> bytes:
@@ -72,16 +76,26 @@ def _tagged_sound_entry(content: bytes, sa3d: bytes) -> bytes:
     return content[:fields] + b"".join(kept) + box(b"SA3D", sa3d)
 
 
-def _tagged_trak(content: bytes, sa3d: bytes | None) -> bytes:
+def _tagged_trak(content: bytes, spherical: bool, sa3d: bytes | None) -> bytes:
     parts = dict(children(content))
     handler = dict(children(parts.get(b"mdia", b""))).get(b"hdlr", b"")[8:12]
     if handler == b"soun" and sa3d is not None:
         return _with_sample_entries(content, lambda entry: _tagged_sound_entry(entry, sa3d))
-    if handler != b"vide":
+    if handler != b"vide" or not spherical:
         return content
     tagged = _with_sample_entries(content, _tagged_picture_entry)
     kept = [(k, c) for k, c in children(tagged) if not (k == b"uuid" and c[:16] == V1_UUID)]
     return b"".join(box(k, c) for k, c in kept) + box(b"uuid", V1_UUID + _V1_XML)
+
+
+def _with_place(moov: bytes, location: str) -> bytes:
+    text = location.encode("ascii")
+    place = box(_PLACE, struct.pack(">HH", len(text), _UNDETERMINED) + text)
+    boxes = list(children(moov))
+    if not any(kind == b"udta" for kind, _ in boxes):
+        boxes.append((b"udta", b""))
+    kept = {k: b"".join(box(kind, c) for kind, c in children(c) if kind != _PLACE) for k, c in boxes if k == b"udta"}
+    return b"".join(box(k, kept[k] + place if k in kept else c) for k, c in boxes)
 
 
 def _shifted_stbl(content: bytes, beyond: int, by: int, wide: bool) -> bytes:
@@ -138,11 +152,15 @@ def _copy(source: BinaryIO, target: BinaryIO, start: int, end: int) -> None:
         left -= len(piece)
 
 
-def tag_mp4(path: str | os.PathLike[str], sa3d: bytes | None = None) -> None:
-    """Mark the video of an mp4/mov file as a full mono equirectangular sphere, replacing earlier 360° tags.
+def tag_mp4(
+    path: str | os.PathLike[str], sa3d: bytes | None = None, spherical: bool = True, location: str | None = None
+) -> None:
+    """Tag an mp4/mov file. It is rewritten beside itself and then replaced, so that a failure leaves it as it was.
 
-    With `sa3d`, the content of an SA3D box, its sound is marked as ambisonics. The file is rewritten beside itself
-    and then replaced, so that a failure leaves it as it was.
+    Args:
+        sa3d: the content of an SA3D box, which marks its sound as ambisonics.
+        spherical: mark its video as a full mono equirectangular sphere, replacing earlier 360° tags.
+        location: where it was taken (ISO 6709), replacing an earlier `©xyz`.
 
     Raises:
         OutputError: the file is no mp4/mov with a video track, or the new one cannot be written.
@@ -159,8 +177,10 @@ def tag_mp4(path: str | os.PathLike[str], sa3d: bytes | None = None) -> None:
             _, start, content_start, end = where
             source.seek(content_start)
             old = source.read(end - content_start)
-            tagged = _edited(old, {b"trak": lambda c: _tagged_trak(c, sa3d)})
-            if b"sv3d" not in tagged:
+            tagged = _edited(old, {b"trak": lambda c: _tagged_trak(c, spherical, sa3d)})
+            if location is not None:
+                tagged = _with_place(tagged, location)
+            if spherical and b"sv3d" not in tagged:
                 raise ValueError("it has no video track")
             # Data behind the index moves by what the index grows; offsets too big for 32 bits get 64.
             wide = length + len(tagged) - len(old) + 16 >= 1 << 32
@@ -173,7 +193,7 @@ def tag_mp4(path: str | os.PathLike[str], sa3d: bytes | None = None) -> None:
                 _copy(source, target, end, length)
         os.replace(beside, name)
     except (ValueError, struct.error) as error:
-        raise OutputError(f"cannot be tagged as 360°: {error}", name) from None
+        raise OutputError(f"cannot be tagged: {error}", name) from None
     except OSError as error:
         raise output_error(error, name) from None
     finally:

@@ -13,22 +13,21 @@ from typing import Any
 import av
 import numpy as np
 
-from ..encoders import ENCODERS
+from ..encoders import ENCODERS, default_encoder
 from ..errors import OutputError
 from ..outputs import output_error, partial_name, remove_partial
 from .hardware import usable
 from .inputs import log
+from .metadata import kept
 from .outputs import MUXERS, check_output
 from .probe import MediaInfo
 from .reader import Colour, Picture
 from .soundtrack import Soundtrack
 from .spherical import tag_mp4
 
-_KEPT_METADATA = ("creation_time", "title", "artist", "copyright", "comment", "location")
 _FINEST_TIME_BASE = Fraction(1, 1_000_000)
 # Seconds of sound beyond the picture's end that are kept; what is later has a damaged time stamp.
 _SOUND_BEYOND = 10.0
-_QUIET = {"libx265": {"x265-params": "log-level=error"}}
 _number = itertools.count()
 
 
@@ -51,7 +50,7 @@ class VideoWriter:
         bit_depth: int = 8,
         colour: Colour | None = None,
         sound_from: str | os.PathLike[str] | None = None,
-        codec: str = "libx264",
+        codec: str | None = None,
         crf: float | None = None,
         bitrate: int | None = None,
         preset: str | None = None,
@@ -68,7 +67,8 @@ class VideoWriter:
             colour: written as given; None: not stated.
             sound_from: file whose sound goes into the output: copied where the output's format and ordinary
                 players can take it, else encoded to AAC (see `soundtrack`). None: no sound.
-            codec: one of `encoders.ENCODERS`; for one of a graphics card that does not work here, another stands in.
+            codec: one of `encoders.ENCODERS`; None: `default_encoder`. For one of a graphics card that does not work
+                here, another stands in.
             crf, bitrate, preset: quality or bits per second, and effort, in the encoder's own terms; None: its own.
             spherical: the picture is a full equirectangular sphere: tag it so and keep ambisonics; only in
                 mp4 and mov.
@@ -78,6 +78,7 @@ class VideoWriter:
             InputError: `sound_from` cannot be read.
         """
         self.path = os.fspath(path)
+        codec = codec or default_encoder(bit_depth)
         check_output(self.path, sound_from or (source.path if source else None), overwrite, spherical, codec)
         if width <= 0 or height <= 0 or width % 2 or height % 2:
             what = f"{width}x{height} is not a size that can be encoded"
@@ -92,11 +93,12 @@ class VideoWriter:
         self._container: Any = None
         self._soundtrack: Soundtrack | None = None
         self._colour = colour or Colour()
+        self._description = kept(source.metadata) if source else {}
         working = usable(codec, width, height, bit_depth)
         if working != codec:
             crf = preset = None
         self._pix_fmt = ENCODERS[working].pix_fmts[bit_depth > 8]
-        choices = ENCODERS[working].options(crf, bitrate, preset)
+        choices = ENCODERS[working].options(crf, bitrate, preset) | self._words(working)
         open_it = partial(self._open, fps, working, choices, source, sound_from)
         try:
             try:
@@ -112,6 +114,17 @@ class VideoWriter:
             if isinstance(error, OutputError) or not isinstance(error, (av.FFmpegError, ValueError, OSError)):
                 raise
             raise output_error(error, self.path) from None
+
+    def _words(self, codec: str) -> dict[str, str]:
+        """The encoder's own words, with what HDR10 was mastered for."""
+        light, encoder = self._colour.light, ENCODERS[codec]
+        if codec == "libsvtav1":
+            os.environ.setdefault("SVT_LOG", "1")  # Errors only; FFmpeg has no option for it.
+        if light is None:
+            return encoder.words()
+        if encoder.light is None:
+            log.warning("%s: %s does not keep HDR10's mastering data: players take their defaults", self.path, codec)
+        return encoder.words(light.primaries, light.luminance, light.content)
 
     def _open(
         self,
@@ -131,12 +144,9 @@ class VideoWriter:
                 scale *= 2
             options |= {"movflags": "+faststart", "movie_timescale": str(scale)}
         self._container = av.open("file:" + self._partial, "w", format=self._muxer, container_options=options)
-        if source is not None:
-            for key in _KEPT_METADATA:
-                if key in source.metadata:
-                    self._container.metadata[key] = source.metadata[key]
+        self._container.metadata.update(self._description)
         try:
-            stream = self._container.add_stream(codec, rate=fps or 30, options=choices | _QUIET.get(codec, {}))
+            stream = self._container.add_stream(codec, rate=fps or 30, options=choices)
         except (av.FFmpegError, ValueError, TypeError):
             raise OutputError(f"the encoder '{codec}' is missing", self.path, "use libx264") from None
         context = stream.codec_context
@@ -227,10 +237,11 @@ class VideoWriter:
             self._soundtrack.close()
         self._container.close()
         self._container = None
-        if self._spherical:
+        place = self._description.get("location") if self._muxer == "mp4" else None
+        if self._spherical or place:
             try:
                 field = self._soundtrack.ambisonic if self._soundtrack else None
-                tag_mp4(self._partial, field.box if field else None)
+                tag_mp4(self._partial, field.box if field else None, self._spherical, place)
             except OutputError as error:
                 raise OutputError(error.message, self.path, error.hint) from None
         os.replace(self._partial, self.path)

@@ -64,7 +64,7 @@ def table(path: CameraPath) -> str:
     """The stretches of a path as text, one a line."""
     lines = [f"{'from':>9} {'to':>9}  {'':<5}{'yaw':>8} {'pitch':>7} {'roll':>6} {'hfov':>6}  fastest"]
     for part in stretches(path):
-        yaw, pitch, roll, hfov = part.last
+        yaw, pitch, roll, hfov = np.round(part.last, 1) + 0.0  # No -0.0.
         fastest = f"{part.fastest:5.0f}°/s" if part.what == "move" else ""
         numbers = f"{yaw:8.1f} {pitch:7.1f} {roll:6.1f} {hfov:6.1f}"
         lines.append(f"{part.begin:9.2f} {part.end:9.2f}  {part.what:<5}{numbers}  {fastest}".rstrip())

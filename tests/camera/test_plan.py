@@ -140,6 +140,32 @@ def test_after_long_silence_it_returns_home_and_stays():
     assert angle_between(looks(stays, 59), directions(120, 0)) < 6
 
 
+def test_home_is_straight_ahead_and_only_silence_leads_there():
+    away = plan(soundmap(60, lambda t: [(40, 0)] if t < 10 else []), PlanSettings(home_after=10.0))
+    assert away.at(40)[:2] == pytest.approx((0, 0), abs=1e-6)
+    unsure = soundmap(60, lambda t: [(120, 0)] if t < 10 else [])
+    unsure.level_db[:] = -20.0
+    path = plan(unsure, PlanSettings(home_after=10.0))
+    assert path.speed().max() == 0
+
+
+def test_it_is_back_from_home_when_the_next_source_starts():
+    film = soundmap(60, lambda t: [(120, 0)] if t < 10 else [] if t < 45 else [(-90, 0)])
+    path = plan(film, PlanSettings(home_after=10.0))
+    assert path.at(35)[:2] == pytest.approx((0, 0), abs=1e-6)
+    assert angle_between(looks(path, 45), directions(-90, 0)) < 6
+    assert angle_between(looks(path, 42), directions(0, 0)) < 6
+
+
+@pytest.mark.parametrize("pitch", [-50, -20, -8, 8, 20, 50])
+def test_the_camera_tilts_no_more_than_it_takes_to_show_the_source_well(pitch):
+    source = still((30, pitch))
+    path = plan(soundmap(20, source))
+    assert in_view(path, source, 0, 20) == 1
+    assert path.speed().max() == 0
+    assert abs(path.at(10)[1]) == pytest.approx(max(abs(pitch) - 10, 0), abs=3)
+
+
 def test_where_the_picture_cuts_the_camera_cuts():
     def source(t):
         return [(-60, 0)] if t < 10.3 else [(80, 0)]

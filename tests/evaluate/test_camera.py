@@ -78,8 +78,11 @@ def test_agreement_is_pano2vids():
 
 def test_made_scenes_are_those_that_are_promised():
     scenes = {scene.name: scene for scene in made_scenes()}
-    assert len(scenes) == 14
+    assert len(scenes) == 15
     assert scenes["silence"].soundmap().confidence().max() == 0
+    offscreen = scenes["off-screen"].soundmap()
+    assert offscreen.level_db.min() == -20
+    assert offscreen.confidence().max() < 0.3
     for name in ("single", "moving, 20°/s", "two at once"):
         assert scenes[name].soundmap().confidence().min() > 0.6
     assert len(camera.switches(scenes["alternating, 1 s"].sources, 0, 60)) == 59
@@ -124,3 +127,30 @@ def test_the_command_measures_real_scenes(scenes, monkeypatch, capsys):
     assert clear["cosine"][0] > 0.99
     assert diffuse["in_view"] is None
     assert diffuse["motion"]["moves_per_minute"] == 0
+
+
+def test_paths_of_people_are_what_is_compared_with(scenes, monkeypatch, capsys):
+    edits = {"a": {"ann": {"0": [[90, 0]] * 3, "1": [[0, 0]] * 4}}, "c": {"bob": {"0": [[30, 0], [30, 0], [60, 0]]}}}
+    (scenes / "people.json").write_text(json.dumps(edits))
+    words = [
+        "pano-sound",
+        "evaluate",
+        "camera",
+        str(scenes),
+        "--soundmaps",
+        str(scenes),
+        "--preset",
+        "default",
+        "--json",
+    ]
+    monkeypatch.setattr(sys, "argv", [*words, "--people", str(scenes / "people.json")])
+    with pytest.raises(SystemExit) as exit:
+        main()
+    assert exit.value.code == 0
+    a, c = json.loads(capsys.readouterr().out)["rows"]
+    assert a["cosine"][0] > 0.99  # the better of Ann's two
+    assert c["cosine"][0] == pytest.approx((2 * np.cos(np.radians(30)) + np.cos(np.radians(60))) / 3, abs=0.05)
+    monkeypatch.setattr(sys, "argv", [*words, "--people", str(scenes / "gone.json")])
+    with pytest.raises(SystemExit) as exit:
+        main()
+    assert exit.value.code == 7

@@ -5,6 +5,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from test_writer import rewrite
 
 from pano_sound.media.colour import Colour, matrix_of, to_sdr
 from pano_sound.media.probe import probe
@@ -126,3 +127,60 @@ def test_hd_without_a_stated_matrix_is_bt709_and_less_is_bt601():
     assert matrix_of(Colour(), 1080) == 1
     assert matrix_of(Colour(), 576) == 5
     assert matrix_of(Colour(space=9), 576) == 9
+
+
+DISPLAY = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
+P3 = (0.68, 0.32, 0.265, 0.69, 0.15, 0.06, 0.3127, 0.329)
+
+
+def mastered(path, words, transfer=16):
+    """A 10-bit film with these words of x265's about what it was mastered for."""
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx265", rate=10, options={"x265-params": ":".join(["log-level=error", *words])})
+        stream.width, stream.height, stream.pix_fmt = 128, 64, "yuv420p10le"
+        context = stream.codec_context
+        context.color_range, context.colorspace, context.color_primaries, context.color_trc = 1, 9, 9, transfer
+        for n in range(3):
+            frame = av.VideoFrame(128, 64, "yuv420p10le")
+            for plane in frame.planes:
+                np.frombuffer(memoryview(plane), np.uint16)[:] = 512
+            frame.pts = n
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("codec", "name"),
+    [(None, "b.mp4"), (None, "b.mkv"), ("libx265", "b.mov"), ("libx264", "b.mp4"), ("libsvtav1", "b.mp4")],
+)
+@pytest.mark.parametrize("words", [(f"master-display={DISPLAY}", "max-cll=1000,400"), ("max-cll=900,300",)])
+def test_what_hdr10_was_mastered_for_is_kept(tmp_path, codec, name, words):
+    source = mastered(tmp_path / "a.mkv", words)
+    light = probe(source).video.colour.light
+    rewrite(source, tmp_path / name, codec=codec, preset=None, bit_depth=10, colour=probe(source).video.colour)
+    made = probe(tmp_path / name).video
+    assert made.colour.light.content == light.content == ((1000, 400) if len(words) > 1 else (900, 300))
+    if len(words) > 1:
+        assert light.primaries == pytest.approx(P3)
+        assert made.colour.light.primaries == pytest.approx(P3, abs=1e-4)
+        assert made.colour.light.luminance == pytest.approx((0.005, 1000), rel=0.01)
+        assert "mastered for 1000 cd/m²" in str(made.colour)
+    else:
+        assert made.colour.light.luminance is None
+    assert made.codec == {None: "hevc", "libx265": "hevc", "libx264": "h264", "libsvtav1": "libdav1d"}[codec]
+
+
+def test_mastering_data_that_an_encoder_does_not_take_is_missed_aloud(tmp_path, caplog):
+    source = mastered(tmp_path / "a.mkv", [f"master-display={DISPLAY}"])
+    rewrite(source, tmp_path / "b.mov", codec="prores_ks", preset=None, bit_depth=10, colour=probe(source).video.colour)
+    assert "prores_ks does not keep HDR10's mastering data" in caplog.text
+
+
+@pytest.mark.parametrize("words", [["master-display=G(0,0)B(0,0)R(0,0)WP(0,0)L(0,0)", "max-cll=0,0"], []])
+def test_mastering_data_that_say_nothing_are_none(tmp_path, words):
+    assert probe(mastered(tmp_path / "a.mkv", words)).video.colour.light is None
+
+
+def test_sdr_and_hlg_have_no_mastering_data(tmp_path):
+    assert probe(mastered(tmp_path / "a.mkv", ["max-cll=1000,400"], transfer=18)).video.colour.light is None

@@ -157,7 +157,7 @@ def test_ambisonics_stay_what_they_are_in_360_output(tmp_path, sound_codec):
 
 
 def test_a_failure_while_tagging_leaves_no_output(tmp_path, monkeypatch):
-    def fail(path, ambisonic):
+    def fail(path, *tags):
         raise OutputError("cannot be tagged as 360°", path)
 
     monkeypatch.setattr("pano_sound.media.writer.tag_mp4", fail)
