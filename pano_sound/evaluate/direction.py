@@ -22,7 +22,7 @@ from ..localize.network import Localizer
 from ..localize.windows import SoundFeatures
 from ..media.reader import VideoReader
 from ..media.sound import SoundReader
-from ..sphere.convention import directions
+from ..sphere.convention import angles, directions
 from ..sphere.geometry import angle_between, cell_areas, cell_directions, vector_mean
 from .embed import embed
 
@@ -130,7 +130,7 @@ def evaluate(
 
     Returns:
         One record for each picture, turn, hearing ('own', 'another', 'none') and read-out: file, tier, hearing,
-        read_out, error (degrees), response (the highest).
+        read_out, error (degrees of great circle), yaw_error (degrees), response (the highest).
     """
     rng = np.random.default_rng(seed)
     records: list[dict[str, float | str]] = []
@@ -153,6 +153,7 @@ def evaluate(
             for hearing, h in heard.items():
                 raw = model.respond(v, h).numpy()
                 for name, found in read_out(raw, scene, reading, model.temperature).items():
+                    aside = np.abs((angles(found)[0] - angles(truth)[0] + 180) % 360 - 180)
                     for i, error in enumerate(angle_between(found, truth)):
                         records.append(
                             {
@@ -161,6 +162,7 @@ def evaluate(
                                 "hearing": hearing,
                                 "read_out": name,
                                 "error": float(error),
+                                "yaw_error": float(aside[i]),
                                 "response": float(raw[i].max()),
                             }
                         )
@@ -179,15 +181,15 @@ def sound_bank(model: Localizer, data: Path, each: int = 2) -> torch.Tensor:
 
 
 def table(records: list[dict[str, float | str]], by: str = "tier") -> str:
-    """Share within 25° and median error, by tier or file, for each hearing and read-out."""
-    lines = [f"{by:<28}{'read-out':<10}" + "".join(f"{h:>22}" for h in ("own", "another", "none"))]
+    """By tier or file, for each hearing and read-out: share within 25°, median error, share within 25° in yaw alone."""
+    lines = [f"{by:<28}{'read-out':<10}" + "".join(f"{h:>24}" for h in ("own", "another", "none"))]
     for group in sorted({str(r[by]) for r in records}):
         for read in READ_OUTS:
             line = f"{group:<28}{read:<10}"
             for hearing in ("own", "another", "none"):
-                errors = np.array(
-                    [r["error"] for r in records if (r[by], r["read_out"], r["hearing"]) == (group, read, hearing)]
-                )
-                line += f"{100 * np.mean(errors <= NEAR):>10.0f} %, {np.median(errors):>6.0f}°  "
+                chosen = [r for r in records if (r[by], r["read_out"], r["hearing"]) == (group, read, hearing)]
+                errors, aside = (np.array([r[name] for r in chosen]) for name in ("error", "yaw_error"))
+                near, in_yaw = (100 * np.mean(e <= NEAR) for e in (errors, aside))
+                line += f"{near:>9.0f} % {np.median(errors):>4.0f}° {in_yaw:>4.0f} %"
             lines.append(line)
     return "\n".join(lines)

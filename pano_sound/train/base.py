@@ -35,8 +35,8 @@ class Recipe:
     """Everything that decides how training goes."""
 
     seed: int = 0
-    distil_steps: int = 8500
-    scenes: int = 1000
+    distil_steps: int = 7000
+    scenes: int = 800
     steps: int = 1000
     rate: float = 1.5e-3
     scenes_per_step: int = 16
@@ -44,7 +44,7 @@ class Recipe:
     versions: int = 1
     weight_mosaic: float = 1.0
     weight_box: float = 1.0
-    weight_extent: float = 1.0
+    weight_extent: float = 2.0
     weight_scene: float = 1.0
     weight_presence: float = 0.5
 

@@ -24,7 +24,8 @@ from .caches import cached_maps
 
 HEIGHT, WIDTH = BASE["panorama"]
 MANY = 24  # things that are pasted into a crowd, as far as there is room
-SMALLEST, LARGEST = 64, 400  # pixels that a thing is high, and wide at least: 12 to 75°
+SMALLEST, LARGEST = 64, 720  # pixels that a thing is high, and wide at least: 12 to 135°
+LARGEST_IN_CROWD = 400
 APART = 16  # pixels between two things
 Pixels = NDArray[np.uint8]
 _read = lru_cache(4096)(read_picture)  # about 1 GB
@@ -58,7 +59,12 @@ class SceneMaker:
         sounding: labels that have sounds; the first object of a scene is one of these.
         often: labels drawn more often than others, with their chance.
         seed: of everything random.
+
+    Attributes:
+        largest: the height of a thing at most, in pixels.
     """
+
+    largest = LARGEST
 
     def __init__(
         self,
@@ -123,9 +129,9 @@ class SceneMaker:
         picture = _read(item.path)
         patch = picture if whole else cut_out(picture, item.box, rng)
         for _ in range(10):
-            height = float(np.exp(rng.uniform(np.log(SMALLEST), np.log(LARGEST))))
+            height = float(np.exp(rng.uniform(np.log(SMALLEST), np.log(self.largest))))
             width = height * patch.shape[1] / patch.shape[0]
-            if not SMALLEST <= width <= 1.5 * LARGEST:
+            if not SMALLEST <= width <= 1.5 * self.largest:
                 continue
             size = (max(8, round(width)), max(8, round(height)))
             spot = self._spot(rng, *size, objects)
@@ -153,6 +159,8 @@ class SceneMaker:
 
 class Crowds(SceneMaker):
     """Panoramas with as many small pictures as fit around the horizon; every label is drawn with equal chance."""
+
+    largest = LARGEST_IN_CROWD
 
     def __init__(self, stills: Sequence[Path], pictures: Sequence[Item], seed: int) -> None:
         super().__init__(stills, pictures, sorted({item.label for item in pictures}), seed=seed)
