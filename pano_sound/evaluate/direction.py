@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..camera.glimpses import refine
 from ..datasets.examples import read_sound
 from ..datasets.labelled import Item, read_items, read_table
 from ..errors import DataFileError
@@ -101,21 +102,23 @@ def maps(model: Localizer, pictures: torch.Tensor, batch: int = 4) -> torch.Tens
 def read_out(raw: NDArray[np.float32], scene: Scene, reading: Reading, temperature: float) -> dict[str, NDArray]:
     """Raw responses (n, rows, columns) -> unit vectors (n, 3).
 
-    Of the attention: its spherical mean, its peak, and the middle of the round view (GLIMPSE around it) that holds most
-    of it, which is what the camera goes by.
+    Of the attention: its spherical mean, its peak, and the middle of what the round view (GLIMPSE around it) that holds
+    most of it shows, which is what the camera goes by.
     """
     near = np.abs(scene.times[:, None] - scene.times) <= reading.smooth / 2
     smooth = np.stack([raw[row].mean(axis=0) for row in near])
     rows, columns = raw.shape[1:]
     cells, areas = cell_directions(rows, columns).reshape(-1, 3), cell_areas(rows, columns).ravel()
     flat = smooth.reshape(len(raw), -1) / (reading.sharpness or temperature)
-    weights = np.exp(flat - flat.max(axis=1, keepdims=True)) * areas
+    attention = np.exp(flat - flat.max(axis=1, keepdims=True))
+    weights = attention * areas
     high = np.where(areas > areas.max() * np.cos(np.radians(65)), flat, -np.inf)
-    held = weights @ (cells @ cells.T >= np.cos(np.radians(GLIMPSE)))
+    views = (cells @ cells.T >= np.cos(np.radians(GLIMPSE))).astype(np.float32)
+    best = views[(weights @ views).argmax(axis=1)]
     return {
         "mean": vector_mean(cells, weights)[0],
         "peak": cells[high.argmax(axis=1)],
-        "glimpse": cells[held.argmax(axis=1)],
+        "glimpse": refine(attention.reshape(-1, rows, columns).astype(np.float32), best, cells)[0],
     }
 
 
