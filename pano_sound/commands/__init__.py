@@ -16,7 +16,7 @@ from .. import __version__
 from ..errors import EXIT_CODES, OutputError, PanoSoundError
 from ..outputs import NO_ROOM, output_error, remove_partials
 
-COMMANDS = ("pan", "analyse", "plan", "path", "render", "overlay", "probe", "models", "train", "evaluate")
+COMMANDS = ("pan", "batch", "analyse", "plan", "path", "render", "overlay", "probe", "models", "train", "evaluate")
 
 
 _STOPPING = ("SIGTERM", "SIGHUP")
