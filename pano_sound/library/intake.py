@@ -226,12 +226,12 @@ def key_of(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def check_rule(rule: str, codec: str) -> None:
+def check_rule(rule: str, codec: str | None) -> None:
     """Raises OutputError when no film can be written under such a name."""
     ending = os.path.splitext(rule)[1].lower()
     if ending not in MUXERS:
         raise OutputError(f"cannot write '{ending}' files", rule, f"let --name end in one of {', '.join(MUXERS)}")
-    if MUXERS[ending] not in ENCODERS[codec].muxers:
+    if codec is not None and MUXERS[ending] not in ENCODERS[codec].muxers:
         raise OutputError(f"{codec} cannot be written into {ending} files", rule)
 
 
