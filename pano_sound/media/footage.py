@@ -57,6 +57,8 @@ def is_url(name: str) -> bool:
 
 def check_readable(name: str) -> None:
     """Raises InputError when a path is missing, a folder, a pipe or device, or empty."""
+    if not name:
+        raise InputError("the name of the input is empty")
     try:
         status = os.stat(name)
     except OSError as error:
