@@ -41,6 +41,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import films
 
 from pano_sound import pipeline
+from pano_sound.camera import formats
 from pano_sound.commands import main as pano_sound_main
 from pano_sound.errors import EXIT_CODES
 from pano_sound.localize.network import TINY, Localizer
@@ -51,11 +52,18 @@ from pano_sound.media.spherical import tag_mp4
 SECONDS = 30.0
 VARIABLE = [Fraction(n, 30) + Fraction(n * n % 7, 300) for n in range(12)]
 
+DESCRIPTION = {"title": "Été", "creation_time": "2024-05-06T07:08:09Z", "location": "+48.1371+011.5754+519.000/"}
+HDR10 = {
+    "x265-params": "log-level=error:range=limited:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:"
+    "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50):max-cll=1000,400"
+}
+
 FILMS: dict[str, dict] = {
     "h264+aac.mp4": {},
     "h264+aac-fragmented.mp4": {"options": {"movflags": "frag_keyframe+empty_moov"}},
-    "h264+mp3.mov": {"sound_codec": "libmp3lame", "options": {"movflags": "+faststart"}},
-    "hevc10+ambisonics.mp4": {"codec": "libx265", "pix_fmt": "yuv420p10le", "layout": "4.0"},
+    "h264+mp3.mov": {"sound_codec": "libmp3lame", "options": {"movflags": "+faststart"}, "metadata": DESCRIPTION},
+    "hevc10+ambisonics.mp4": {"codec": "libx265", "pix_fmt": "yuv420p10le", "layout": "4.0", "metadata": DESCRIPTION},
+    "hdr10.mkv": {"codec": "libx265", "pix_fmt": "yuv420p10le", "metadata": DESCRIPTION, "encoder": HDR10},
     "prores+pcm.mov": {"codec": "prores_ks", "pix_fmt": "yuv422p10le", "sound_codec": "pcm_s16le"},
     "h264+flac-variable.mkv": {"times": VARIABLE, "sound_codec": "flac"},
     "h264-top-bottom.mkv": {"size": (128, 128), "stereo": "top-bottom"},
@@ -102,7 +110,10 @@ def make_samples(folder: Path) -> int:
     save(Localizer(**TINY), folder / WEIGHTS, {"name": "tiny", "version": "0"})
     soundmap = pipeline.analyse(folder / FILM, model=str(folder / WEIGHTS))
     soundmap.save(folder / SOUNDMAP)
-    pipeline.plan(soundmap).save(folder / PATH)
+    path = pipeline.plan(soundmap)
+    path.save(folder / PATH)
+    for name, text in formats.WRITERS.items():
+        (folder / f"film.{name}").write_text(text(path, 30.0), encoding="utf-8")
     return 0
 
 
@@ -202,7 +213,12 @@ def command_for(rng: np.random.Generator, whole: Path, sample: Path) -> tuple[li
             return ["plan", str(sample), "-o", "out.path.json"], "out.path.json"
         return ["overlay", str(whole / FILM), "--soundmap", str(sample), *fast, "-o", "out.mp4"], "out.mp4"
     if sample.suffix == ".json":
+        if rng.random() < 0.5:
+            to = str(rng.choice(list(formats.WRITERS)))
+            return ["path", "export", str(sample), "--to", to, "-o", f"out.{to}"], f"out.{to}"
         return ["render", str(whole / FILM), str(sample), *small, *fast, "-o", "out.mp4"], "out.mp4"
+    if sample.suffix[1:] in formats.READERS:
+        return ["path", "import", str(sample), "--from", sample.suffix[1:], "-o", "out.path.json"], "out.path.json"
     if sample.suffix == ".safetensors":
         model[1] = str(sample)
         return ["analyse", str(whole / FILM), *model, "-o", "out.soundmap.npz"], "out.soundmap.npz"

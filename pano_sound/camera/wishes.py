@@ -14,7 +14,7 @@ from ..errors import DataFileError
 from ..sphere.convention import angles, wrap_degrees
 
 HUGE = 1e12
-LIMITS = {"yaw": (-1e6, 1e6), "pitch": (-90, 90), "roll": (-360, 360), "hfov": (1, 170)}
+LIMITS = {"t": (-36e6, 36e6), "yaw": (-1e6, 1e6), "pitch": (-90, 90), "roll": (-360, 360), "hfov": (1, 170)}
 Where = str | os.PathLike[str] | None
 
 
