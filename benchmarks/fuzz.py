@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import collections
 import contextlib
+import copy
 import io
 import itertools
 import json
@@ -162,8 +163,8 @@ ODD_VALUES = (None, True, -1, 0, 1e308, -1e-300, 10**40, "", "é" * 9999, "1e999
 ODD_NUMBERS = (np.nan, np.inf, -np.inf, 0.0, -1.0, 6e4, 1e30)
 
 
-def mutated_path(rng: np.random.Generator, data: bytes) -> bytes:
-    """A camera path that is JSON still, with odd values in some places, or none."""
+def mutated_json(rng: np.random.Generator, data: bytes | str) -> bytes:
+    """An object that is JSON still, with odd values in some places, or none."""
     path = json.loads(data)
     for _ in range(int(rng.integers(1, 4))):
         at = path
@@ -175,7 +176,7 @@ def mutated_path(rng: np.random.Generator, data: bytes) -> bytes:
         if rng.random() < 0.2:
             del at[key]
         else:
-            at[key] = ODD_VALUES[int(rng.integers(len(ODD_VALUES)))]
+            at[key] = copy.deepcopy(ODD_VALUES[int(rng.integers(len(ODD_VALUES)))])
         if not path:
             break
     return json.dumps(path).encode()
@@ -184,9 +185,9 @@ def mutated_path(rng: np.random.Generator, data: bytes) -> bytes:
 def mutated_soundmap(rng: np.random.Generator, data: bytes) -> bytes:
     """A sound map that is a whole archive still, with odd numbers, shapes or types in one of its arrays, or without."""
     arrays = dict(np.load(io.BytesIO(data)))
-    name = str(rng.choice(sorted(arrays)))
+    name = str(rng.choice([*sorted(arrays), "about"]))
     array = arrays[name]
-    how = rng.choice(["odd", "shape", "type", "text", "none"])
+    how = rng.choice(["odd", "shape", "type", "text", "none"] if name != "about" else ["text", "text", "type", "none"])
     if how == "odd" and array.size and array.dtype.kind == "f":
         with np.errstate(over="ignore"):
             array.flat[rng.integers(array.size, size=3)] = rng.choice(ODD_NUMBERS)
@@ -194,6 +195,8 @@ def mutated_soundmap(rng: np.random.Generator, data: bytes) -> bytes:
         arrays[name] = array[..., None] if rng.random() < 0.5 else array.ravel()[: int(rng.integers(array.size + 1))]
     elif how == "type":
         arrays[name] = np.zeros(array.shape, rng.choice(["int8", "complex64", "bool", "U3"]))
+    elif how == "text" and name == "about":
+        arrays[name] = np.array(mutated_json(rng, str(array)).decode())
     elif how == "text":
         arrays[name] = np.array(json.dumps(ODD_VALUES[int(rng.integers(len(ODD_VALUES)))]))
     else:
@@ -240,7 +243,7 @@ def command_for(rng: np.random.Generator, whole: Path, sample: Path) -> tuple[li
     return ["probe", *source, "--json"], None
 
 
-WITHIN = {PATH: mutated_path, SOUNDMAP: mutated_soundmap}
+WITHIN = {PATH: mutated_json, SOUNDMAP: mutated_soundmap}
 """Damage that leaves these samples readable as what they are; bits and bytes mostly do not."""
 
 
