@@ -85,9 +85,11 @@ class SoundMap:
         a = self.response[part].astype(np.float32)
         if mechanism == 2:
             a = np.maximum(a, 0)
+        a -= a.max(axis=(1, 2), keepdims=True)
         a /= self.temperature
-        a = np.exp(a - a.max(axis=(1, 2), keepdims=True))
-        return a / a.sum(axis=(1, 2), keepdims=True)
+        np.exp(a, out=a)
+        a /= a.sum(axis=(1, 2), keepdims=True)
+        return a
 
     def confidence(self) -> NDArray[np.float32]:
         """How surely something in the picture makes this sound: (n,) float32, 0..1; 0 in silence.
@@ -101,7 +103,9 @@ class SoundMap:
             part = slice(begin, begin + CHUNK)
             cells = self.response[part].reshape(len(highest[part]), -1).astype(np.float32)
             best = cells.max(axis=1)
-            highest[part] = best + PEAK * np.log(np.exp((cells - best[:, None]) / PEAK).mean(axis=1))
+            cells -= best[:, None]
+            cells /= PEAK
+            highest[part] = best + PEAK * np.log(np.exp(cells, out=cells).mean(axis=1))
         sure = 1.0 / (1.0 + np.exp(-steepness * (highest - middle)))
         return np.where(self.level_db > SILENCE_DB, sure, 0.0).astype(np.float32)
 
