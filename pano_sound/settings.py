@@ -228,8 +228,8 @@ class PlanSettings(Settings):
     signal: str = option(
         None,
         "What is followed: 'glimpse' (the view that holds most saliency; also right for several sources), 'mean' "
-        "(vector mean on the sphere; between several sources it holds) or 'centroid' (the paper's planar mean of "
-        "pixels; wrong near the seam and for several sources).",
+        "(vector mean on the sphere; of several sources it is between them, or holds) or 'centroid' (the paper's "
+        "planar mean of pixels; wrong near the seam and for several sources).",
         choices=("glimpse", "mean", "centroid"),
         kind=str,
     )
