@@ -19,7 +19,7 @@ from . import autocam, glimpses, motion, shots
 from .cover import kept_inside
 from .evidence import Evidence, gather
 from .path import CameraPath
-from .wishes import Mask, Pin
+from .wishes import Mask, Pin, in_order
 
 log = logging.getLogger("pano_sound")
 
@@ -59,8 +59,9 @@ def plan_paths(
         pins, masks: what a person asks for; kept in the path. Pins are in the picture's coordinates.
 
     Raises:
-        ValueError: settings out of range, or pins with the `paper` preset.
+        ValueError: settings out of range, pins that overlap, or pins with the `paper` preset.
     """
+    pins = in_order(pins)
     chosen = (settings or PlanSettings()).resolved()
     width, height, fov = _frame(chosen, soundmap.source.get("width", 3840), (settings or PlanSettings()).fov)
     chosen = replace(chosen, fov=fov)
@@ -80,7 +81,7 @@ def plan_paths(
             source=soundmap.source,
             settings=chosen.to_json(),
             cuts=cuts,
-            pins=tuple(pins),
+            pins=pins,
             masks=tuple(masks),
         )
         for samples, cuts in found

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scenes import soundmap
 
+import pano_sound
 from pano_sound.camera.plan import detail_size, plan, plan_paths
 from pano_sound.camera.wishes import Mask, Pin
 from pano_sound.evaluate.camera import in_view, motion, sampled
@@ -280,6 +281,15 @@ def test_pins_that_follow_each_other_and_one_at_the_start():
     for pin in pins:
         for t in (pin.start, pin.end):
             assert angle_between(looks(path, t), directions(pin.yaw, pin.pitch)) < 1e-6
+
+
+def test_wishes_from_python():
+    source, pin, mask = still((100, 0)), pano_sound.Pin(5, 8, -60, 20), pano_sound.Mask((80, 120), (-90, 90))
+    path = pano_sound.plan(soundmap(12, source), pins=[pin], masks=[mask], fov=70)
+    assert (path.pins, path.masks, path.at(6)[:2]) == ((pin,), (mask,), pytest.approx((-60, 20)))
+    for wrong in ([pin, pano_sound.Pin(7, 9, 0, 0)], [pano_sound.Pin(3, 2, 0, 0)]):
+        with pytest.raises(ValueError, match="begins"):
+            pano_sound.plan(soundmap(12, source), pins=wrong)
 
 
 def test_pins_hold_in_a_tilted_film():
