@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import collections
 import contextlib
+import copy
 import io
 import itertools
 import json
@@ -41,6 +42,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import films
 
 from pano_sound import pipeline
+from pano_sound.camera import formats
 from pano_sound.commands import main as pano_sound_main
 from pano_sound.errors import EXIT_CODES
 from pano_sound.localize.network import TINY, Localizer
@@ -51,11 +53,18 @@ from pano_sound.media.spherical import tag_mp4
 SECONDS = 30.0
 VARIABLE = [Fraction(n, 30) + Fraction(n * n % 7, 300) for n in range(12)]
 
+DESCRIPTION = {"title": "Été", "creation_time": "2024-05-06T07:08:09Z", "location": "+48.1371+011.5754+519.000/"}
+HDR10 = {
+    "x265-params": "log-level=error:range=limited:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:"
+    "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50):max-cll=1000,400"
+}
+
 FILMS: dict[str, dict] = {
     "h264+aac.mp4": {},
     "h264+aac-fragmented.mp4": {"options": {"movflags": "frag_keyframe+empty_moov"}},
-    "h264+mp3.mov": {"sound_codec": "libmp3lame", "options": {"movflags": "+faststart"}},
-    "hevc10+ambisonics.mp4": {"codec": "libx265", "pix_fmt": "yuv420p10le", "layout": "4.0"},
+    "h264+mp3.mov": {"sound_codec": "libmp3lame", "options": {"movflags": "+faststart"}, "metadata": DESCRIPTION},
+    "hevc10+ambisonics.mp4": {"codec": "libx265", "pix_fmt": "yuv420p10le", "layout": "4.0", "metadata": DESCRIPTION},
+    "hdr10.mkv": {"codec": "libx265", "pix_fmt": "yuv420p10le", "metadata": DESCRIPTION, "encoder": HDR10},
     "prores+pcm.mov": {"codec": "prores_ks", "pix_fmt": "yuv422p10le", "sound_codec": "pcm_s16le"},
     "h264+flac-variable.mkv": {"times": VARIABLE, "sound_codec": "flac"},
     "h264-top-bottom.mkv": {"size": (128, 128), "stereo": "top-bottom"},
@@ -102,7 +111,10 @@ def make_samples(folder: Path) -> int:
     save(Localizer(**TINY), folder / WEIGHTS, {"name": "tiny", "version": "0"})
     soundmap = pipeline.analyse(folder / FILM, model=str(folder / WEIGHTS))
     soundmap.save(folder / SOUNDMAP)
-    pipeline.plan(soundmap).save(folder / PATH)
+    path = pipeline.plan(soundmap)
+    path.save(folder / PATH)
+    for name, text in formats.WRITERS.items():
+        (folder / f"film.{name}").write_text(text(path, 30.0), encoding="utf-8")
     return 0
 
 
@@ -151,8 +163,8 @@ ODD_VALUES = (None, True, -1, 0, 1e308, -1e-300, 10**40, "", "é" * 9999, "1e999
 ODD_NUMBERS = (np.nan, np.inf, -np.inf, 0.0, -1.0, 6e4, 1e30)
 
 
-def mutated_path(rng: np.random.Generator, data: bytes) -> bytes:
-    """A camera path that is JSON still, with odd values in some places, or none."""
+def mutated_json(rng: np.random.Generator, data: bytes | str) -> bytes:
+    """An object that is JSON still, with odd values in some places, or none."""
     path = json.loads(data)
     for _ in range(int(rng.integers(1, 4))):
         at = path
@@ -164,7 +176,7 @@ def mutated_path(rng: np.random.Generator, data: bytes) -> bytes:
         if rng.random() < 0.2:
             del at[key]
         else:
-            at[key] = ODD_VALUES[int(rng.integers(len(ODD_VALUES)))]
+            at[key] = copy.deepcopy(ODD_VALUES[int(rng.integers(len(ODD_VALUES)))])
         if not path:
             break
     return json.dumps(path).encode()
@@ -173,9 +185,9 @@ def mutated_path(rng: np.random.Generator, data: bytes) -> bytes:
 def mutated_soundmap(rng: np.random.Generator, data: bytes) -> bytes:
     """A sound map that is a whole archive still, with odd numbers, shapes or types in one of its arrays, or without."""
     arrays = dict(np.load(io.BytesIO(data)))
-    name = str(rng.choice(sorted(arrays)))
+    name = str(rng.choice([*sorted(arrays), "about"]))
     array = arrays[name]
-    how = rng.choice(["odd", "shape", "type", "text", "none"])
+    how = rng.choice(["odd", "shape", "type", "text", "none"] if name != "about" else ["text", "text", "type", "none"])
     if how == "odd" and array.size and array.dtype.kind == "f":
         with np.errstate(over="ignore"):
             array.flat[rng.integers(array.size, size=3)] = rng.choice(ODD_NUMBERS)
@@ -183,6 +195,8 @@ def mutated_soundmap(rng: np.random.Generator, data: bytes) -> bytes:
         arrays[name] = array[..., None] if rng.random() < 0.5 else array.ravel()[: int(rng.integers(array.size + 1))]
     elif how == "type":
         arrays[name] = np.zeros(array.shape, rng.choice(["int8", "complex64", "bool", "U3"]))
+    elif how == "text" and name == "about":
+        arrays[name] = np.array(mutated_json(rng, str(array)).decode())
     elif how == "text":
         arrays[name] = np.array(json.dumps(ODD_VALUES[int(rng.integers(len(ODD_VALUES)))]))
     else:
@@ -202,7 +216,12 @@ def command_for(rng: np.random.Generator, whole: Path, sample: Path) -> tuple[li
             return ["plan", str(sample), "-o", "out.path.json"], "out.path.json"
         return ["overlay", str(whole / FILM), "--soundmap", str(sample), *fast, "-o", "out.mp4"], "out.mp4"
     if sample.suffix == ".json":
+        if rng.random() < 0.5:
+            to = str(rng.choice(list(formats.WRITERS)))
+            return ["path", "export", str(sample), "--to", to, "-o", f"out.{to}"], f"out.{to}"
         return ["render", str(whole / FILM), str(sample), *small, *fast, "-o", "out.mp4"], "out.mp4"
+    if sample.suffix[1:] in formats.READERS:
+        return ["path", "import", str(sample), "--from", sample.suffix[1:], "-o", "out.path.json"], "out.path.json"
     if sample.suffix == ".safetensors":
         model[1] = str(sample)
         return ["analyse", str(whole / FILM), *model, "-o", "out.soundmap.npz"], "out.soundmap.npz"
@@ -224,7 +243,7 @@ def command_for(rng: np.random.Generator, whole: Path, sample: Path) -> tuple[li
     return ["probe", *source, "--json"], None
 
 
-WITHIN = {PATH: mutated_path, SOUNDMAP: mutated_soundmap}
+WITHIN = {PATH: mutated_json, SOUNDMAP: mutated_soundmap}
 """Damage that leaves these samples readable as what they are; bits and bytes mostly do not."""
 
 

@@ -3,8 +3,9 @@
     import pano_sound
     pano_sound.pan("input.mp4", "out.mp4", fov=80)
 
-`analyse`, `plan` and `render` are the three steps of `pan`, `SoundMap` and `CameraPath` what they hand on;
-`overlay` draws the first over the footage. What can go wrong is a `PanoSoundError` (pano_sound.errors).
+`analyse`, `plan` and `render` are the three steps of `pan`, `SoundMap` and `CameraPath` what they hand on; `Pin` and
+`Mask` are wishes for `plan`. `overlay` draws a sound map over the footage. What can go wrong is a `PanoSoundError`
+(pano_sound.errors).
 """
 
 from __future__ import annotations
@@ -15,13 +16,16 @@ from .errors import PanoSoundError
 
 if TYPE_CHECKING:
     from .camera.path import CameraPath
+    from .camera.wishes import Mask, Pin
     from .localize.soundmap import SoundMap
     from .pipeline import analyse, overlay, pan, plan, render
 
 __version__ = "0.1.0"
 __all__ = [
     "CameraPath",
+    "Mask",
     "PanoSoundError",
+    "Pin",
     "SoundMap",
     "__version__",
     "analyse",
@@ -31,7 +35,12 @@ __all__ = [
     "render",
 ]
 
-_HOMES = {"CameraPath": "camera.path", "SoundMap": "localize.soundmap"}
+_HOMES = {
+    "CameraPath": "camera.path",
+    "Mask": "camera.wishes",
+    "Pin": "camera.wishes",
+    "SoundMap": "localize.soundmap",
+}
 
 
 def __getattr__(name: str) -> Any:

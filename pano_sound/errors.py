@@ -4,6 +4,15 @@ wrong, with which file, and what the user can do. The command line prints `str(e
 from __future__ import annotations
 
 import os
+import re
+
+# Control characters, line ends, marks that turn the direction of writing, and bytes that are no text.
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """One line that no file name can break, colour or turn round: such characters as '\\n' or '\\x1b'."""
+    return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 
 class PanoSoundError(Exception):

@@ -36,7 +36,11 @@ def check_file(path: FilePath, source: FilePath | Sequence[FilePath] | None = No
         raise OutputError("the folder does not exist", name, f"create {folder} first")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError("the folder cannot be written to", name)
-    if not os.path.lexists(name):
+    try:
+        os.lstat(name)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise OutputError("the name is too long", name, "give a shorter one") from None
         return
     for one in [source] if isinstance(source, (str, os.PathLike)) else source or ():
         with contextlib.suppress(OSError):

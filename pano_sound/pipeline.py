@@ -17,6 +17,7 @@ import numpy as np
 
 from .camera.path import CameraPath
 from .camera.plan import plan as plan_path
+from .camera.wishes import Mask, Pin
 from .encoders import bits_per_second
 from .localize.soundmap import SILENCE_DB, SoundMap
 from .media.cuts import CutFinder
@@ -56,10 +57,13 @@ def analyse(src: Film, *, progress: Progress | None = None, **options: Any) -> S
     return _analyse(info, settings, progress or _silent)
 
 
-def plan(soundmap: SoundMap, **options: Any) -> CameraPath:
-    """Where to look while the film of `soundmap` plays. Options: PlanSettings."""
+def plan(soundmap: SoundMap, *, pins: Sequence[Pin] = (), masks: Sequence[Mask] = (), **options: Any) -> CameraPath:
+    """Where to look while the film of `soundmap` plays, and what a person wishes of it. Options: PlanSettings.
+
+    Raises ValueError or TypeError for options, and ValueError for pins that overlap.
+    """
     (settings,) = _settings(options, PlanSettings)
-    return plan_path(soundmap, settings)
+    return plan_path(soundmap, settings, pins, masks)
 
 
 def render(

@@ -228,8 +228,8 @@ class PlanSettings(Settings):
     signal: str = option(
         None,
         "What is followed: 'glimpse' (the view that holds most saliency; also right for several sources), 'mean' "
-        "(vector mean on the sphere; between several sources it holds) or 'centroid' (the paper's planar mean of "
-        "pixels; wrong near the seam and for several sources).",
+        "(vector mean on the sphere; of several sources it is between them, or holds) or 'centroid' (the paper's "
+        "planar mean of pixels; wrong near the seam and for several sources).",
         choices=("glimpse", "mean", "centroid"),
         kind=str,
     )
@@ -407,6 +407,49 @@ class RenderSettings(Settings):
         ENCODERS[codec].check(codec, self.crf, self.bitrate, self.encoder_preset)
         if self.bitrate is not None:
             bits_per_second(self.bitrate)
+
+
+@dataclass(frozen=True)
+class BatchSettings(Settings):
+    """How a whole library is worked through."""
+
+    name: str = option(
+        "{folder}/{stem}.mp4",
+        "What results are called: {folder} is where the film lies below the FOLDER given, {stem} its name without "
+        "ending. The ending decides the format.",
+        metavar="RULE",
+    )
+    workers: int = option(
+        None,
+        "How many films are worked on at once, each by one core. By default as many as cores and memory allow.",
+        minimum=1,
+        maximum=1024,
+        kind=int,
+    )
+    limit: int = option(None, "Make at most so many films, then stop.", minimum=1, kind=int)
+    soundmaps: str = option(
+        None,
+        "Where sound maps are kept, so that no film is listened to twice: a folder or URL. By default this user's "
+        "cache folder; for results behind a URL, beside them.",
+        metavar="FOLDER",
+        kind=str,
+    )
+    manifest: str = option(
+        None,
+        "The file in which is noted what has been made. By default in OUT; for results behind a URL, in this user's "
+        "state folder. It must not lie on a network drive.",
+        metavar="FILE",
+        kind=str,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        try:
+            made = {self.name.format(folder="a", stem=stem) for stem in "bc"}
+        except (KeyError, IndexError, ValueError, AttributeError):
+            made = set()
+        if len(made) < 2 or any(".." in name.split("/") for name in made):
+            raise ValueError(f"--name must hold {{stem}}, and may hold {{folder}}; not {self.name!r}")
 
 
 def option_name(field_name: str) -> str:

@@ -42,17 +42,19 @@ def make_film(
     stereo: str | None = None,
     metadata: dict[str, str] | None = None,
     options: dict[str, str] | None = None,
+    encoder: dict[str, str] | None = None,
 ) -> Path:
     """A film of flat grey pictures, whose upper left quarter is black with `halves`.
 
     `sound`: float32 (channels, n), beginning at `sound_start` s; packets that begin inside `holes` (s) are
-    left out, those after jump[0] s come jump[1] s later.
+    left out, those after jump[0] s come jump[1] s later. `options` are the container's, `encoder` the pictures'.
     """
     levels = levels or grey_levels(len(times))
     with av.open(str(path), "w", container_options=options or {}) as out:
         out.metadata.update(metadata or {})
         stream = out.add_stream(codec, rate=(len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else 30)
         stream.width, stream.height, stream.pix_fmt = *size, pix_fmt
+        stream.options = encoder or {}
         if stereo is not None:
             packing = {"left-right": 3, "top-bottom": 4}[stereo]
             stream.options = {"x264-params": f"frame-packing={packing}"}

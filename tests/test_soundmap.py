@@ -45,6 +45,10 @@ def test_confidence_is_nothing_in_silence(soundmap):
     assert (soundmap.confidence()[[0, 2]] > 0).all()
 
 
+def about(source):
+    return np.array(f'{{"temperature": 0.1, "presence": [1, 0], "source": {source}, "settings": {{}}}}')
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -58,6 +62,25 @@ def test_confidence_is_nothing_in_silence(soundmap):
         {"about": np.array('{"temperature": 0.1, "presence": [[], 0], "source": {"width": 2}, "settings": {}}')},
         {"about": np.array('{"temperature": 0.1, "presence": [1, 0], "source": {"width": 2}, "settings": []}')},
         {"times": np.array(0.0)},
+        {"times": np.array([-np.inf, 0.5, 1.0])},
+        {"times": np.array([0.0, 0.5, 1e12])},
+        {"level_db": np.array([0, np.nan, 0], np.float32)},
+        {"about": about('{"width": 0}')},
+        {
+            "about": np.array(
+                '{"temperature": 0.1, "presence": [1, 0], "source": {"width": 2, "end": "x"}, "settings": {}}'
+            )
+        },
+        {
+            "about": np.array(
+                '{"temperature": 0.1, "presence": [1, 0], "source": {"width": 2, "end": 1e9}, "settings": {}}'
+            )
+        },
+        {
+            "about": np.array(
+                '{"temperature": 0.1, "presence": [1, 0], "source": {"width": 2, "covers": [1]}, "settings": {}}'
+            )
+        },
         {"times": np.array(["0", "1", "2"])},
         {"level_db": np.zeros(3, complex)},
         {"response": np.zeros((3, 4, 8), "U3")},

@@ -46,7 +46,13 @@ def pool(saliency: NDArray[np.float32]) -> NDArray[np.float32]:
     down, across = max(rows // COARSE[0], 1), max(columns // COARSE[1], 1)
     if rows % down or columns % across or down * across == 1:
         return saliency
-    return saliency.reshape(n, rows // down, down, columns // across, across).mean(axis=(2, 4))
+    # Sums of every so many-th row and column: several times as fast as a mean over axes of blocks.
+    blocks = np.zeros((n, rows // down, columns // across), np.float32)
+    for i in range(down):
+        for k in range(across):
+            blocks += saliency[:, i::down, k::across]
+    blocks /= down * across
+    return blocks
 
 
 def glimpse_weights(

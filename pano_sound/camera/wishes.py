@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -14,7 +15,7 @@ from ..errors import DataFileError
 from ..sphere.convention import angles, wrap_degrees
 
 HUGE = 1e12
-LIMITS = {"yaw": (-1e6, 1e6), "pitch": (-90, 90), "roll": (-360, 360), "hfov": (1, 170)}
+LIMITS = {"t": (-36e6, 36e6), "yaw": (-1e6, 1e6), "pitch": (-90, 90), "roll": (-360, 360), "hfov": (1, 170)}
 Where = str | os.PathLike[str] | None
 
 
@@ -36,7 +37,8 @@ class Pin:
 @dataclass(frozen=True)
 class Mask:
     """Nothing that sounds counts between two yaws, going to the right from the first, and two pitches, in degrees;
-    and the camera's middle stays out of there. For the whole film, or from `start` to `end`, seconds."""
+    and the camera does not choose to look there (its middle may touch the border, or cross it on its way elsewhere).
+    For the whole film, or from `start` to `end`, seconds."""
 
     yaw: tuple[float, float]
     pitch: tuple[float, float]
@@ -61,6 +63,18 @@ class Mask:
         return after & (times <= (np.inf if self.end is None else self.end))
 
 
+def in_order(pins: Sequence[Pin]) -> tuple[Pin, ...]:
+    """Pins by time. Raises ValueError where one ends before it begins, or another has begun."""
+    ordered = sorted(pins, key=lambda pin: pin.start)
+    for pin in ordered:
+        if pin.end < pin.start:
+            raise ValueError(f"the one from {pin.start:g} s ends before it begins")
+    for a, b in pairwise(ordered):
+        if b.start <= a.end:
+            raise ValueError(f"one from {b.start:g} s begins before the one to {a.end:g} s ends")
+    return tuple(ordered)
+
+
 def read_pins(rows: Any, path: Where = None) -> tuple[Pin, ...]:
     """Pins from parsed JSON, in order of time. Raises DataFileError that names the one that is wrong."""
     pins = []
@@ -71,11 +85,10 @@ def read_pins(rows: Any, path: Where = None) -> tuple[Pin, ...]:
         hfov = number(row, "hfov", where, path) if "hfov" in row else None
         yaw = float(wrap_degrees(number(row, "yaw", where, path)))
         pins.append(Pin(start, end, yaw, number(row, "pitch", where, path), hfov))
-    pins.sort(key=lambda pin: pin.start)
-    for a, b in pairwise(pins):
-        if b.start <= a.end:
-            raise DataFileError(f"pins: one from {b.start:g} s begins before the one to {a.end:g} s ends", path)
-    return tuple(pins)
+    try:
+        return in_order(pins)
+    except ValueError as error:
+        raise DataFileError(f"pins: {error}", path) from None
 
 
 def read_masks(rows: Any, path: Where = None) -> tuple[Mask, ...]:

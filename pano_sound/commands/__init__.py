@@ -4,6 +4,7 @@ command runs, so that `--help` answers at once."""
 from __future__ import annotations
 
 import importlib
+import io
 import logging
 import os
 import signal
@@ -13,10 +14,10 @@ from typing import Any
 import click
 
 from .. import __version__
-from ..errors import EXIT_CODES, OutputError, PanoSoundError
+from ..errors import EXIT_CODES, OutputError, PanoSoundError, printable
 from ..outputs import NO_ROOM, output_error, remove_partials
 
-COMMANDS = ("pan", "analyse", "plan", "path", "render", "overlay", "probe", "models", "train", "evaluate")
+COMMANDS = ("pan", "batch", "analyse", "plan", "path", "render", "overlay", "probe", "models", "train", "evaluate")
 
 
 _STOPPING = ("SIGTERM", "SIGHUP")
@@ -57,6 +58,9 @@ def main() -> None:
     for name in _STOPPING:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _stop)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # File names need not be text, nor a terminal know all of it.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = _run()
     except (KeyboardInterrupt, click.Abort):
@@ -80,6 +84,9 @@ def _run() -> int:
         raise
     except click.ClickException as error:
         error.show()
+        for word in sys.argv[1:]:
+            if isinstance(error, click.NoSuchOption) and word.startswith("-") and os.path.isfile(word):
+                click.echo(f"If you mean the file, write ./{printable(word)}", err=True)
         return error.exit_code
     except PanoSoundError as error:
         _complain(f"error: {error}")
@@ -105,4 +112,4 @@ def _stop(signum: int, frame: Any) -> None:
 
 
 def _complain(line: str) -> None:
-    print(f"pano-sound: {line}", file=sys.stderr)
+    print(f"pano-sound: {printable(line)}", file=sys.stderr)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import click
 
+from ..errors import printable
 from ..settings import Settings, option_name
 
 F = Callable[..., Any]
@@ -88,7 +90,9 @@ class _Stderr(logging.Handler):
     """One line a record on standard error, above a progress bar if there is one."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        line = f"pano-sound: {record.levelname.lower()}: {self.format(record)}"
+        line = f"pano-sound: {record.levelname.lower()}: {printable(record.getMessage())}"
+        if record.exc_info:
+            line += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip()
         if "tqdm" in sys.modules:
             from tqdm import tqdm
 
@@ -129,7 +133,7 @@ class Progress:
 def wrote(output: Path, quiet: bool) -> None:
     """Say on a terminal that the work is done."""
     if not quiet and sys.stderr.isatty():
-        print(f"wrote {output}", file=sys.stderr)
+        print(f"wrote {printable(str(output))}", file=sys.stderr)
 
 
 def source_argument(function: F) -> F:

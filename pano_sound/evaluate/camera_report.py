@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ HumanEdits = Mapping[tuple[str, str, str], NDArray[np.float64]]
 
 CLEAR = ("A", "B")
 """Tiers of directions.csv whose films have a direction to look in."""
+AHEAD = "ahead"
 COLUMNS = (
     f"{'film':<28}{'preset':<9}{'in view':>8}{'delay, worst':>14}{'moves':>7}{'turns':>6}{'moving':>8}"
     f"{'speed 95/99':>13}{'acc. 99':>9}{'jerk 99':>9}{'cosine':>13}{'overlap':>13}"
@@ -32,7 +33,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Row:
-    """What one preset's path does in one film.
+    """What one preset's path does in one film; `preset` AHEAD is a camera that looks straight ahead.
 
     Args:
         in_view: share of the sounding time with a source in view; nan where nothing sounds.
@@ -86,9 +87,8 @@ def made(presets: Iterable[str], window: float, scenes: Sequence[Scene] | None =
         soundmap = scene.soundmap(window=window)
         times = np.arange(0.0, scene.seconds, camera.EVERY)
         people = _who_look_at(scene.sources, times)
-        for preset in presets:
-            path = plan(soundmap, PlanSettings(preset=preset))
-            rows.append(_row(scene.name, preset, path, scene.sources, people, 0.0, scene.seconds))
+        for name, path in _paths(soundmap, presets):
+            rows.append(_row(scene.name, name, path, scene.sources, people, 0.0, scene.seconds))
     return Report(rows)
 
 
@@ -121,10 +121,16 @@ def real(
         people = _who_edited(edits or {}, Path(name).stem, len(times))
         if not len(people):
             people = _who_look_at(truth, times)
-        for preset in presets:
-            path = plan(soundmap, PlanSettings(preset=preset))
+        for preset, path in _paths(soundmap, presets):
             rows.append(_row(f"{at[0]['tier']} {name}", preset, path, truth, people, start, end))
     return Report(rows)
+
+
+def _paths(soundmap: SoundMap, presets: Iterable[str]) -> Iterator[tuple[str, CameraPath]]:
+    """What each preset plans, and before them a camera that looks straight ahead, to compare with."""
+    yield AHEAD, CameraPath(1280, 720, np.array([[soundmap.times[0], 0.0, 0.0, 0.0, 90.0]]))
+    for preset in presets:
+        yield preset, plan(soundmap, PlanSettings(preset=preset))
 
 
 def _row(

@@ -37,6 +37,8 @@ _DAMAGE = (
     *(ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, RuntimeError, MemoryError),
     *(zipfile.BadZipFile, zlib.error),
 )
+_LONGEST = 36e6
+"""Seconds, 10,000 hours: what no film of any length that is read can be beyond."""
 _MOST_BYTES = 1 << 32
 """A day of film, looked at twice a second, takes 3 GB; few bytes can unpack to many more."""
 
@@ -83,9 +85,11 @@ class SoundMap:
         a = self.response[part].astype(np.float32)
         if mechanism == 2:
             a = np.maximum(a, 0)
+        a -= a.max(axis=(1, 2), keepdims=True)
         a /= self.temperature
-        a = np.exp(a - a.max(axis=(1, 2), keepdims=True))
-        return a / a.sum(axis=(1, 2), keepdims=True)
+        np.exp(a, out=a)
+        a /= a.sum(axis=(1, 2), keepdims=True)
+        return a
 
     def confidence(self) -> NDArray[np.float32]:
         """How surely something in the picture makes this sound: (n,) float32, 0..1; 0 in silence.
@@ -99,7 +103,9 @@ class SoundMap:
             part = slice(begin, begin + CHUNK)
             cells = self.response[part].reshape(len(highest[part]), -1).astype(np.float32)
             best = cells.max(axis=1)
-            highest[part] = best + PEAK * np.log(np.exp((cells - best[:, None]) / PEAK).mean(axis=1))
+            cells -= best[:, None]
+            cells /= PEAK
+            highest[part] = best + PEAK * np.log(np.exp(cells, out=cells).mean(axis=1))
         sure = 1.0 / (1.0 + np.exp(-steepness * (highest - middle)))
         return np.where(self.level_db > SILENCE_DB, sure, 0.0).astype(np.float32)
 
@@ -159,12 +165,20 @@ class SoundMap:
         growing = self.times.shape == (n,) and n > 0 and bool(np.all(np.diff(self.times) > 0))
         shots = self.cuts.ndim == 1 and bool(np.all(np.diff(self.cuts) > 0))
         same_length = self.response.ndim == 3 and self.level_db.shape == (n,) and len(self.response) == n
-        numbers = np.array([self.temperature, *self.presence, self.times[-1] if n else 0.0])
-        finite = bool(np.isfinite(numbers).all() and np.isfinite(self.response).all() and self.temperature > 0)
-        known = (
-            isinstance(self.source, dict)
-            and isinstance(self.source.get("width"), int)
-            and isinstance(self.settings, dict)
-        )
-        if not (growing and shots and same_length and finite and known and self.response.size):
+        numbers = np.array([self.temperature, *self.presence])
+        finite = all(bool(np.isfinite(array).all()) for array in (*arrays, numbers)) and self.temperature > 0
+        long = n > 0 and bool(np.abs(self.times[[0, -1]]).max() > _LONGEST)
+        known = isinstance(self.source, dict) and isinstance(self.settings, dict) and _is_source(self.source)
+        if not (growing and shots and same_length and finite and known and self.response.size) or long:
             raise DataFileError("its parts do not fit each other", path, "analyse again")
+
+
+def _is_source(source: dict[str, Any]) -> bool:
+    """Whether the numbers of a film that others rely on are numbers: width, height, end and what it covers."""
+    sides = [source.get("width"), source.get("height", 1)]
+    times = [source.get("end", 0.0), *(source.get("covers") or ())]
+    return (
+        all(isinstance(side, int) and 0 < side < 1 << 20 for side in sides)
+        and all(isinstance(t, (int, float)) and abs(t) <= _LONGEST for t in times)
+        and len(times) in (1, 5)
+    )

@@ -20,12 +20,12 @@ from safetensors.torch import save as to_bytes
 
 from ..errors import ModelError
 from ..outputs import written_whole
+from .files import SUFFIX, find, folders
 from .network import Localizer
 from .paper import PaperLocalizer
 from .trunks import channels_last
 
 FORMAT = "pano-sound.model/1"
-_SUFFIX = ".safetensors"
 _KINDS = {"base": Localizer, "paper": PaperLocalizer}
 
 
@@ -37,28 +37,6 @@ def build(config: Mapping[str, Any]) -> Localizer:
     """
     options = dict(config)
     return _KINDS[options.pop("kind", "base")](**options)
-
-
-def folders() -> list[Path]:
-    """Where named models are looked for, in order: beside the installed package's code, then the checkout's top."""
-    package = Path(__file__).resolve().parent.parent
-    return [package / "weights", package.parent / "weights"]
-
-
-def find(model: str | os.PathLike[str]) -> Path:
-    """The file of a model. Raises ModelError when there is none."""
-    given = os.fspath(model)
-    if given.endswith(_SUFFIX) or os.sep in given:
-        path = Path(given)
-        if path.is_file():
-            return path
-        raise ModelError("there are no weights there", path=path)
-    for folder in folders():
-        path = folder / f"{given}{_SUFFIX}"
-        if path.is_file():
-            return path
-    names = ", ".join(entry["name"] for entry in available()) or "none"
-    raise ModelError(f"no model is called {given!r}", hint=f"there are: {names}; or give a path to a {_SUFFIX} file")
 
 
 def load(model: str | os.PathLike[str] = "base", device: str | torch.device | None = None) -> Localizer:
@@ -121,7 +99,7 @@ def read_metadata(path: str | os.PathLike[str], format: str = FORMAT) -> dict[st
 def available() -> list[dict[str, Any]]:
     """The named models that are there: name, path, size (bytes), parameters, sha256 and metadata of each."""
     models: dict[str, dict[str, Any]] = {}
-    for path in (path for folder in folders() for path in sorted(folder.glob(f"*{_SUFFIX}"))):
+    for path in (path for folder in folders() for path in sorted(folder.glob(f"*{SUFFIX}"))):
         if path.stem not in models:
             models[path.stem] = describe(path)
     return list(models.values())

@@ -57,6 +57,8 @@ def is_url(name: str) -> bool:
 
 def check_readable(name: str) -> None:
     """Raises InputError when a path is missing, a folder, a pipe or device, or empty."""
+    if not name:
+        raise InputError("the name of the input is empty")
     try:
         status = os.stat(name)
     except OSError as error:
@@ -90,7 +92,7 @@ def size_of(name: str) -> int:
         return file.seek(0, os.SEEK_END)
 
 
-def following_chapters(name: str) -> list[str]:
+def following_chapters(name: str, exists: Callable[[str], bool] = os.path.isfile) -> list[str]:
     """The files beside a GoPro file in which its recording goes on: GX010042.MP4 -> GX020042.MP4 …"""
     folder, base = os.path.split(name)
     match, first = _CHAPTER.fullmatch(base), _FIRST_CHAPTER.fullmatch(base)
@@ -104,7 +106,7 @@ def following_chapters(name: str) -> list[str]:
     while number < 99:
         number += 1
         path = os.path.join(folder, f"{prefix}{number:02d}{rest}")
-        if not os.path.isfile(path):
+        if not exists(path):
             break
         found.append(path)
     return found

@@ -18,6 +18,7 @@ from typing import Any
 import av
 
 from ..errors import InputError
+from . import threads
 from .footage import Footage, check_readable, is_url, open_bytes
 
 log = logging.getLogger("pano_sound")
@@ -285,6 +286,7 @@ def _open(name: str, footage: Footage) -> _File:
     sounds = [s for s in container.streams.audio if s.codec_context is not None]
     for s in pictures:
         s.codec_context.options = limits
+        threads.limit(s.codec_context)
     for s in sounds:
         _settle_layout(s.codec_context)
     tracks, number = list(container.streams.audio), footage.audio_track

@@ -100,7 +100,7 @@ def timeline(
 
     Args:
         rate: samples per second to convert to.
-        layout: 'mono' or 'stereo'; of ambisonics also '4.0' (W, Y, Z, X).
+        layout: 'mono', 'stereo' or '5.1'; of ambisonics also '4.0' (W, Y, Z, X).
         end: sound that a gap puts later than this presentation time (s) is left out; None: no limit.
         field: the track is these ambisonics; None: plain channels, which swresample mixes down. Where nobody says
             what the channels are and their number does not either, all are heard alike.

@@ -1,9 +1,9 @@
 """The output's sound: packets copied from the source where possible, else decoded and encoded to AAC.
 
-Copied is what the container takes and what ordinary players play: mono, stereo, 5.1, 7.1. Everything else
-becomes AAC at 192 kbit/s: mono stays mono, other layouts become stereo. First-order ambisonics become
-what two virtual cardioid microphones hear that look left and right from the middle of the 360° picture:
-L = (W + Y) / 2, R = (W - Y) / 2 in SN3D. In 360° output ambisonics keep their four channels.
+Copied is what the container takes and what ordinary players play in it: mono, stereo, 5.1, 7.1. Everything else
+becomes AAC: mono and stereo at 192 kbit/s, 5.1 and more of its kind as 5.1 at 384, other layouts as stereo.
+First-order ambisonics become what two virtual cardioid microphones hear that look left and right from the middle of
+the 360° picture: L = (W + Y) / 2, R = (W - Y) / 2 in SN3D. In 360° output ambisonics keep their four channels.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from .inputs import log, open_source
 from .probe import AudioInfo
 from .sound import rechunked, timeline
 
-_COPIED_INTO_MOV = {"aac", "mp3", "mp3float", "ac3", "eac3", "alac"}
-_COPIED = {"mov": _COPIED_INTO_MOV, "mp4": _COPIED_INTO_MOV | {"flac", "opus", "libopus"}}
+_EVERYWHERE = {"aac", "mp3", "mp3float", "ac3", "eac3", "alac"}
+_COPIED = {"mp4": _EVERYWHERE, "mov": _EVERYWHERE | {f"pcm_{form}" for form in ("s16le", "s16be", "s24le", "s24be")}}
+_COPIED_FIELDS = {"mp4": {"flac", "opus", "libopus"}, "mov": set[str]()}
+"""Of ambisonics also these: sites that play them take these, and AAC is no friend of theirs."""
 _DESCRIPTION_BYTES = {"aac": 2, "flac": 34, "alac": 36, "opus": 19, "libopus": 19}
 """How long these codecs' descriptions must be to copy them.
 
@@ -37,6 +39,7 @@ _PLAYABLE = {
     "7.1(wide)",
     "7.1(wide-side)",
 }
+_SURROUND = ("5.1", "6.1", "7.1", "6 channels", "8 channels")
 _AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 _AAC_FRAME = 1024
 _BITS_PER_SECOND = 192_000
@@ -99,7 +102,8 @@ class Soundtrack:
         plays = context.layout.name in _PLAYABLE if field is None else spherical and not field.fuma
         described = len(context.extradata or b"") >= _DESCRIPTION_BYTES.get(context.name, 0)
         one_file = len(self._source.footage.paths) == 1
-        if may_copy and one_file and plays and described and (muxer == "matroska" or context.name in _COPIED[muxer]):
+        taken = muxer == "matroska" or context.name in _COPIED[muxer] | (_COPIED_FIELDS[muxer] if field else set())
+        if may_copy and one_file and plays and described and taken:
             try:
                 stream = self._output.add_stream_from_template(sound)
             except ValueError:
@@ -109,11 +113,13 @@ class Soundtrack:
                 self.ambisonic = field
                 return self._copied(sound, stream)
         channels = "mono" if context.layout.nb_channels == 1 else "stereo"
+        if field is None and context.layout.name.startswith(_SURROUND):
+            channels = "5.1"
         if field is not None and spherical:
             channels, self.ambisonic = "4.0", FIRST_ORDER
         rate = context.sample_rate if context.sample_rate in _AAC_RATES else 48000
         stream = self._output.add_stream("aac", rate=rate, layout=channels)
-        stream.bit_rate = _KEEP_CHANNELS_BITS if channels == "4.0" else _BITS_PER_SECOND
+        stream.bit_rate = _KEEP_CHANNELS_BITS if channels in ("4.0", "5.1") else _BITS_PER_SECOND
         stream.codec_context.time_base = Fraction(1, rate)
         return self._encoded(sound, stream, rate, channels)
 

@@ -16,6 +16,7 @@ import numpy as np
 from ..encoders import ENCODERS, default_encoder
 from ..errors import OutputError
 from ..outputs import output_error, partial_name, remove_partial
+from . import threads
 from .hardware import usable
 from .inputs import log
 from .metadata import kept
@@ -137,7 +138,10 @@ class VideoWriter:
     ) -> None:
         # Matroska would rather move the whole film than begin with the negative times of sound's priming.
         options = {"avoid_negative_ts": "disabled"}
-        if self._muxer != "matroska":
+        if self._muxer == "matroska":
+            # Else it numbers tracks and file at random, and equal films would not be equal files.
+            options["fflags"] = "+bitexact"
+        else:
             # The index goes to the front. Edit lists, which hold the first time stamps, count in this scale.
             scale = self._time_base.denominator
             while scale < 10_000:
@@ -156,6 +160,7 @@ class VideoWriter:
         context.color_range, context.colorspace = self._colour.range, self._colour.space
         context.color_primaries, context.color_trc = self._colour.primaries, self._colour.transfer
         context.thread_type = "AUTO"
+        threads.limit(context)
         if context.codec.canonical_name == "hevc" and self._muxer != "matroska":
             context.codec_tag = "hvc1"  # what Apple's players ask for
         stream.time_base = self._time_base

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from scenes import soundmap
 
+import pano_sound
 from pano_sound.camera.plan import detail_size, plan, plan_paths
 from pano_sound.camera.wishes import Mask, Pin
 from pano_sound.evaluate.camera import in_view, motion, sampled
 from pano_sound.settings import ASPECTS, PRESETS, PlanSettings
 from pano_sound.sphere.convention import directions, rotation
 from pano_sound.sphere.geometry import angle_between
-from pano_sound.sphere.view import View
+from pano_sound.sphere.view import View, render_planes
 
 
 def still(*sources):
@@ -67,9 +68,39 @@ def test_the_path_shows_every_number_it_was_made_with():
 def test_sizes_follow_the_sources_detail():
     assert detail_size(1920, 90) == (640, 360)
     assert detail_size(3840, 90) == (1280, 720)
-    assert detail_size(7680, 90) == (2560, 1440)
+    assert detail_size(4096, 90) == (1280, 720)
+    assert detail_size(5760, 90) == (1920, 1080)
+    assert detail_size(7680, 90) == detail_size(8192, 90) == (2560, 1440)
     assert detail_size(100_000, 90) == (3840, 2160)
     assert detail_size(3840, 58.7, "9:16") == (720, 1280)
+
+
+@pytest.mark.parametrize("width", range(1920, 12000, 128))
+@pytest.mark.parametrize("hfov", [70, 90, 110])
+def test_sizes_neither_lose_nor_invent_detail(width, hfov):
+    """In the middle: pixels of the source for each of the output."""
+    size = detail_size(width, hfov)
+    ratio = width / 360 / (size[0] / np.degrees(2 * np.tan(np.radians(hfov) / 2)))
+    assert ratio <= 1 / 0.95 or size == (3840, 2160)
+    assert ratio >= 0.62 or size == (640, 360)
+
+
+@pytest.mark.parametrize("width", [1920, 3840, 4096, 5760])
+@pytest.mark.parametrize("vertical", [False, True])
+def test_stripes_three_pixels_apart_are_still_there_in_the_size_by_default(width, vertical):
+    height = width // 2
+    wave = 128 + 100 * np.cos(2 * np.pi * np.arange(height if vertical else width) / 3)
+    luma = np.ascontiguousarray(np.broadcast_to(wave[:, None] if vertical else wave, (height, width))).astype(np.uint8)
+    grey = np.full((height // 2, height), 128, np.uint8)
+    across, down = detail_size(width, 90)
+    view = View(across, down, 90)
+    picture = render_planes((luma, grey, grey), view, 0, 0)[0].astype(float)
+    middle = picture[down // 2 - 20 : down // 2 + 20, across // 2 - 20 : across // 2 + 20]
+    line = middle.mean(axis=1 if vertical else 0)
+    period = 3 * view.focal * 2 * np.pi / width
+    assert period > 2.5
+    strength = abs((line - line.mean()) @ np.exp(2j * np.pi * np.arange(40) / period)) / 20 / 100
+    assert 0.6 < strength < 1.1
 
 
 @pytest.mark.parametrize("aspect", ASPECTS)
@@ -250,6 +281,15 @@ def test_pins_that_follow_each_other_and_one_at_the_start():
     for pin in pins:
         for t in (pin.start, pin.end):
             assert angle_between(looks(path, t), directions(pin.yaw, pin.pitch)) < 1e-6
+
+
+def test_wishes_from_python():
+    source, pin, mask = still((100, 0)), pano_sound.Pin(5, 8, -60, 20), pano_sound.Mask((80, 120), (-90, 90))
+    path = pano_sound.plan(soundmap(12, source), pins=[pin], masks=[mask], fov=70)
+    assert (path.pins, path.masks, path.at(6)[:2]) == ((pin,), (mask,), pytest.approx((-60, 20)))
+    for wrong in ([pin, pano_sound.Pin(7, 9, 0, 0)], [pano_sound.Pin(3, 2, 0, 0)]):
+        with pytest.raises(ValueError, match="begins"):
+            pano_sound.plan(soundmap(12, source), pins=wrong)
 
 
 def test_pins_hold_in_a_tilted_film():

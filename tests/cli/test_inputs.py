@@ -1,7 +1,9 @@
 """What the commands say of films, and parts, chapters and layouts through whole commands."""
 
 import json
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -193,3 +195,76 @@ def test_hdr_comes_out_as_hdr(run, tmp_path):
     assert made.video.bit_depth == 10
     picture = next(VideoReader(tmp_path / "b.mp4").pictures())
     assert picture.planes[0].mean() == pytest.approx(593, abs=3)
+
+
+STRANGE = [
+    "a b.mp4",
+    'it\'s "quoted".mp4',
+    "🎥 film.mp4",
+    "-dash.mp4",
+    "--help.mp4",
+    "new\nline\x1b[31m.mp4",
+    "%d %s {x}.mp4",
+    "a:b|c*?#t=5.mp4",
+    "[1]$HOME`ls`;rm.mp4",
+    "concat:a.mp4",
+    "C:\\x.mp4",
+    "ünï\u202eabc.mp4",
+    ".hidden.mp4",
+    "trailing .mp4 ",
+    "bytes\udcff.mp4",
+]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not take all of these names")
+@pytest.mark.parametrize("name", STRANGE, ids=ascii)
+def test_names_are_names_and_nothing_else(run, film, tiny, tmp_path, name):
+    (tmp_path / name).write_bytes(film.read_bytes())
+    out = f"{name.strip()[:-4]} out.mp4"
+    words = ("--encoder-preset", "ultrafast", "--size", "64x64", "--every", "1", "--model", tiny)
+    done = run("pan", *words, "-o", out, "--", name)
+    assert done.returncode == 0, done.stderr
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([name, out])
+    for line in (done.stderr, run("pan", *words, "-o", out, "--", name).stderr):
+        assert line.count("\n") <= 1
+        assert not set(line) & {"\x1b", "\u202e"}
+    said = run("probe", "--", name)
+    assert said.returncode == 0
+    assert said.stdout.count("\n") == 7
+
+
+def test_a_name_that_looks_like_an_option(run, film, tmp_path):
+    (tmp_path / "-x.mp4").write_bytes(film.read_bytes())
+    done = run("probe", "-x.mp4")
+    assert done.returncode == 2
+    assert "write ./-x.mp4" in done.stderr
+    assert run("probe", "./-x.mp4").returncode == 0
+    assert "write ./" not in run("probe", "-z.mp4").stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "line"),
+    [
+        (("", "-o", "a.mp4"), 3, "the name of the input is empty"),
+        (("a\nb.mp4", "-o", "a.mp4"), 3, "a\\nb.mp4: no such file"),
+        (("film", "-o", "x" * 300 + ".mp4"), 5, "the name is too long (give a shorter one)"),
+        (("film", "-o", "-"), 5, "-: has no extension"),
+        (("film", "-o", "/dev/null"), 5, "/dev/null: has no extension"),
+    ],
+)
+def test_names_that_cannot_be_used_are_told_before_any_work(run, film, words, code, line):
+    done = run("pan", *(film if word == "film" else word for word in words), model=True)
+    assert done.returncode == code
+    assert line in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("encoding", ["ascii:strict", "cp1252:strict", "utf-8:strict"])
+def test_terminals_that_do_not_know_all_letters(film, tmp_path, encoding):
+    name = "🎥\udcff.mp4"
+    (tmp_path / name).write_bytes(film.read_bytes())
+    words = [sys.executable, str(ROOT / "cli.py"), "probe", name]
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert b"256x128, 15 fps" in done.stdout

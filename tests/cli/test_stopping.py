@@ -25,8 +25,13 @@ CLI = Path(__file__).parents[2] / "cli.py"
 
 
 def start(folder, *words, **more):
+    """As from a terminal: what runs in the background of a script is made to ignore Ctrl-C."""
     words = [sys.executable, str(CLI), *map(str, words)]
-    return subprocess.Popen(words, cwd=folder, stderr=subprocess.PIPE, text=True, **more)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(words, cwd=folder, stderr=subprocess.PIPE, text=True, **more)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def names(folder):

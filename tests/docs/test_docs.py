@@ -13,9 +13,11 @@ import pytest
 from pano_sound.camera.path import CameraPath
 from pano_sound.commands import main
 from pano_sound.errors import EXIT_CODES
+from pano_sound.settings import PRESETS, option_name
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+CAMERA = (ROOT / "docs" / "camera.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -23,9 +25,9 @@ def blocks(text: str, kind: str) -> list[str]:
     return re.findall(rf"^```{kind}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
-def commands() -> list[str]:
-    """Every `pano-sound …` line of the README, in order."""
-    lines = [line.partition("#")[0].strip() for block in blocks(README, "sh") for line in block.splitlines()]
+def commands(page: str) -> list[str]:
+    """Every `pano-sound …` line of a page, in order."""
+    lines = [line.partition("#")[0].strip() for block in blocks(page, "sh") for line in block.splitlines()]
     return [line for line in lines if line.startswith("pano-sound ")]
 
 
@@ -44,10 +46,11 @@ def folder(tmp_path_factory):
     return path
 
 
-def test_every_command_of_the_readme_runs(folder, monkeypatch):
+@pytest.mark.parametrize(("page", "count"), [(README, 7), (CAMERA, 15)], ids=["README.md", "camera.md"])
+def test_every_command_of_a_page_runs(folder, monkeypatch, page, count):
     monkeypatch.chdir(folder)
-    assert len(commands()) >= 7
-    for line in commands():
+    assert len(commands(page)) >= count
+    for line in commands(page):
         words = shlex.split(line)
         if words[1] in ("pan", "analyse", "overlay"):
             words += ["--model", "tiny.safetensors"]
@@ -69,9 +72,26 @@ def test_the_python_example_runs(folder, monkeypatch):
 
 
 def test_the_path_file_of_the_docs_is_one():
-    (example,) = blocks((ROOT / "docs" / "files.md").read_text(encoding="utf-8"), "json")
+    (example,) = blocks(CAMERA, "json")
     path = CameraPath.from_json(json.loads(example))
     assert path.at(2.5)[0] == pytest.approx(40)
+    assert (len(path.pins), len(path.masks), path.cuts) == (1, 2, {2})
+
+
+def test_the_presets_of_the_docs_are_those_of_the_program():
+    head, _, *rows = re.findall(
+        r"^\|.*\|$", CAMERA.partition("## Presets")[2].partition("- **`calm`**")[0], re.MULTILINE
+    )
+    names = re.findall(r"`(\w+)`", head)
+    assert names == list(PRESETS)
+    told = {name: {} for name in names}
+    for row in rows:
+        option, *numbers = [cell.strip() for cell in row.strip("|").split("|")]
+        for name, number in zip(names, numbers, strict=True):
+            if number != "–":
+                told[name][option.strip("`")] = number
+    for name, preset in PRESETS.items():
+        assert told[name] == {option_name(k): f"{v:g}" if isinstance(v, float) else v for k, v in preset.items()}
 
 
 def test_ci_runs_what_the_readme_says():

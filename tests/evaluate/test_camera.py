@@ -99,9 +99,9 @@ def test_a_wide_window_hears_both_of_two_that_take_turns():
 def test_the_report_has_a_row_for_each_scene_and_preset():
     scene = Scene("one", 10.0, lambda t: [(30.0, 0.0)])
     report = camera_report.made(["default", "paper"], 0.0, [scene])
-    assert [(row.film, row.preset, row.in_view) for row in report.rows] == [("one", "default", 1), ("one", "paper", 1)]
-    assert report.rows[0].cosine[0] > 0.99
-    assert len(str(report).splitlines()) == 3
+    assert [(row.preset, row.in_view) for row in report.rows] == [("ahead", 1), ("default", 1), ("paper", 1)]
+    assert [row.cosine[0] > 0.99 for row in report.rows[:2]] == [False, True]
+    assert len(str(report).splitlines()) == 4
 
 
 @pytest.fixture
@@ -122,7 +122,8 @@ def test_the_command_measures_real_scenes(scenes, monkeypatch, capsys):
     with pytest.raises(SystemExit) as exit:
         main()
     assert exit.value.code == 0
-    clear, diffuse = json.loads(capsys.readouterr().out)["rows"]
+    ahead, clear, _, diffuse = json.loads(capsys.readouterr().out)["rows"]
+    assert (ahead["preset"], ahead["in_view"]) == ("ahead", 0)
     assert (clear["film"], clear["preset"], clear["in_view"]) == ("A a.mp4", "calm", 1)
     assert clear["cosine"][0] > 0.99
     assert diffuse["in_view"] is None
@@ -147,7 +148,7 @@ def test_paths_of_people_are_what_is_compared_with(scenes, monkeypatch, capsys):
     with pytest.raises(SystemExit) as exit:
         main()
     assert exit.value.code == 0
-    a, c = json.loads(capsys.readouterr().out)["rows"]
+    _, a, _, c = json.loads(capsys.readouterr().out)["rows"]
     assert a["cosine"][0] > 0.99  # the better of Ann's two
     assert c["cosine"][0] == pytest.approx((2 * np.cos(np.radians(30)) + np.cos(np.radians(60))) / 3, abs=0.05)
     monkeypatch.setattr(sys, "argv", [*words, "--people", str(scenes / "gone.json")])

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from pano_sound.errors import ModelError, OutputError
-from pano_sound.localize import weights
+from pano_sound.localize import files, weights
 from pano_sound.localize.network import TINY, Localizer
 
 
@@ -44,7 +44,8 @@ def test_what_was_there_is_kept_when_the_new_cannot_be_written(saved: Path, monk
 
 
 def test_names_and_listing(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "folders", lambda: [saved.parent])
+    for module in (files, weights):
+        monkeypatch.setattr(module, "folders", lambda: [saved.parent])
     assert weights.find("small") == saved
     (entry,) = weights.available()
     assert entry["name"] == "small"

@@ -134,6 +134,14 @@ def test_flash_and_click_stay_together(tmp_path, output, container, sound_codec,
         ("flac", "stereo", "b.mov", ("aac", "stereo", False)),
         ("pcm_f32le", "mono", "b.mp4", ("aac", "mono", False)),
         ("pcm_f32le", "stereo", "b.mkv", ("pcm_f32le", "2 channels", True)),
+        ("pcm_s16le", "stereo", "b.mov", ("pcm_s16le", "2 channels", True)),
+        ("pcm_s16le", "stereo", "b.mp4", ("aac", "stereo", False)),
+        ("libopus", "stereo", "b.mp4", ("aac", "stereo", False)),
+        ("libopus", "stereo", "b.mkv", ("opus", "stereo", True)),
+        ("libopus", "5.1", "b.mp4", ("aac", "5.1", False)),
+        ("flac", "5.1", "b.mov", ("aac", "5.1", False)),
+        ("pcm_s16le", "5.1", "b.mp4", ("aac", "5.1", False)),
+        ("ac3", "5.1", "b.mp4", ("ac3", "5.1(side)", True)),
         ("aac", "4.0", "b.mp4", ("aac", "stereo", False)),
     ],
 )
@@ -144,6 +152,19 @@ def test_sound_is_copied_where_it_plays_and_encoded_elsewhere(tmp_path, sound_co
     audio = rewrite(source, tmp_path / output).audio
     assert (audio.codec, audio.layout) == expected[:2]
     assert (packets(source) == packets(tmp_path / output)) is expected[2]
+
+
+@pytest.mark.parametrize("sound_codec", ["libopus", "pcm_s16le"])
+def test_surround_stays_in_its_places(tmp_path, sound_codec):
+    """Each speaker with a tone of its own: left, right, middle, bass, and two behind."""
+    pitches = [300, 500, 700, 60, 900, 1100]
+    sound = np.concatenate([films.tone(2, channels=1, hz=hz, level=0.3) for hz in pitches])
+    source = films.make_film(tmp_path / "a.mkv", films.steady(60), sound=sound, sound_codec=sound_codec, layout="5.1")
+    assert rewrite(source, tmp_path / "b.mp4").audio.layout == "5.1"
+    with av.open(str(tmp_path / "b.mp4")) as film:
+        heard = np.concatenate([f.to_ndarray() for f in film.decode(audio=0)], axis=1)[:, 9600 : 9600 + 48000]
+    assert np.argmax(np.abs(np.fft.rfft(heard)), axis=1).tolist() == pitches
+    assert np.abs(heard).max(axis=1) == pytest.approx([0.3] * 6, abs=0.05)
 
 
 def packets(path):

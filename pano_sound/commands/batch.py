@@ -1,0 +1,223 @@
+"""pano-sound batch, batch status, batch retry"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..settings import AnalyseSettings, BatchSettings, InputSettings, PlanSettings, RenderSettings
+from .options import json_option, settings_options, verbosity
+
+if TYPE_CHECKING:
+    from ..library.intake import Library
+    from ..library.manifest import Synced
+
+
+class _WithDefault(click.Group):
+    """`batch FOLDER` is `batch run FOLDER`. A folder called like a sub-command is './status'."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+_out_argument = click.argument("out", metavar="OUT")
+_manifest_only = {"manifest": "The file in which is noted what has been made, if it is not in OUT."}
+_fail_fast_option = click.option(
+    "--fail-fast/--keep-going", default=False, show_default=True, help="Stop when the first film fails, or never."
+)
+
+
+@click.group("batch", cls=_WithDefault, context_settings={"help_option_names": ["-h", "--help"]})
+def command() -> None:
+    """Make ordinary videos of all 360° films in folders, and go on where it stopped.
+
+    \b
+    pano-sound batch DCIM -o flat          the same as: pano-sound batch run DCIM -o flat
+    pano-sound batch status flat
+    pano-sound batch retry flat
+    """
+
+
+@command.command("run")
+@click.argument("sources", metavar="FOLDER…", nargs=-1)
+@click.option(
+    "-o", "--output", "out", required=True, metavar="OUT", help="The folder of the results, or an s3:// or gs:// URL."
+)
+@click.option(
+    "--list",
+    "lists",
+    multiple=True,
+    metavar="FILE",
+    help="A text file that names films, one a line; may be given several times.",
+)
+@click.option("-n", "--dry-run", is_flag=True, help="Only say what would be made, and estimate time and room.")
+@_fail_fast_option
+@settings_options(BatchSettings, to="batch")
+@settings_options(InputSettings)
+@settings_options(AnalyseSettings)
+@settings_options(PlanSettings)
+@settings_options(RenderSettings)
+@json_option
+@verbosity
+def run(
+    sources: tuple[str, ...],
+    out: str,
+    lists: tuple[str, ...],
+    dry_run: bool,
+    fail_fast: bool,
+    batch: dict[str, Any],
+    options: dict[str, Any],
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Make an ordinary video of each 360° film in FOLDER…: folders, files, patterns, or URLs of these.
+
+    Run it again to go on after a stop, or with what is new: what is finished is left alone, what has changed is made
+    anew. OUT gets a video and a camera path for each film, report.html to look at and report.jsonl for programs.
+
+    \b
+    pano-sound batch DCIM -o flat
+    pano-sound batch 's3://rushes/2026/**/*.mp4' -o s3://rushes-flat --workers 16
+    """
+    if not sources and not lists:
+        raise click.UsageError("name a folder, or a --list")
+    from ..library.discover import read_list
+    from ..library.intake import Library
+
+    listed = [name for file in lists for name in read_list(file)]
+    if dry_run:
+        from ..library.estimate import estimate
+
+        found = estimate(sources, listed, out, BatchSettings(**batch), options)
+        click.echo(json.dumps(found.to_json()) if as_json else str(found))
+        return 0
+    with Library(out, BatchSettings(**batch)) as library:
+        synced = library.take_in(sources, listed, options)
+        if not quiet and sys.stderr.isatty():
+            print(_found(synced), file=sys.stderr)
+        return _work(library, fail_fast, as_json, quiet)
+
+
+@command.command("status")
+@_out_argument
+@settings_options(BatchSettings, only=_manifest_only, to="batch")
+@json_option
+@verbosity
+def status(out: str, batch: dict[str, Any], as_json: bool, quiet: bool) -> None:
+    """Say how far the batch into OUT is, and what failed."""
+    from ..library.intake import Library
+
+    with Library(out, BatchSettings(**batch), create=False) as library:
+        counts = library.manifest.count()
+        failed = [row for row in library.manifest.rows() if row.state == "failed"]
+    if as_json:
+        click.echo(json.dumps({"films": counts, "failed": [row.to_json() for row in failed]}))
+        return
+    for state, count in counts.items():
+        if count:
+            click.echo(f"{state:10}{count:8}")
+    for row in failed:
+        click.echo(f"{row.output}: {row.error}")
+
+
+@command.command("retry")
+@_out_argument
+@_fail_fast_option
+@settings_options(
+    BatchSettings,
+    only={
+        **_manifest_only,
+        "workers": "How many films are worked on at once. By default as many as cores and memory allow.",
+        "soundmaps": "Where sound maps are kept, if another place was named before.",
+    },
+    to="batch",
+)
+@json_option
+@verbosity
+def retry(out: str, fail_fast: bool, batch: dict[str, Any], as_json: bool, quiet: bool) -> int:
+    """Try again what failed in the batch into OUT, with the options it had."""
+    from ..library.intake import Library
+
+    with Library(out, BatchSettings(**batch), create=False) as library:
+        library.retake()
+        return _work(library, fail_fast, as_json, quiet)
+
+
+def _work(library: Library, fail_fast: bool, as_json: bool, quiet: bool) -> int:
+    from ..library.run import work
+
+    counts = library.manifest.count(library.run)
+    with _Progress(quiet, counts["waiting"] + counts["running"]) as progress:
+        try:
+            counts = work(library, progress, fail_fast)
+        finally:
+            library.report()
+    if as_json:
+        click.echo(json.dumps({"films": counts, "report": library.out.name("report.jsonl")}))
+    elif not quiet:
+        words = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+        click.echo(f"{words or 'no films'}; see {library.out.name('report.html')}")
+    return 1 if counts["failed"] else 0
+
+
+def _found(synced: Synced) -> str:
+    words = (
+        (synced.new, "new"),
+        (synced.changed, "changed, to be made anew"),
+        (synced.lost, "whose results are gone or damaged, to be made anew"),
+        (synced.same, "known"),
+    )
+    return "films: " + "; ".join(f"{count} {what}" for count, what in words if count)
+
+
+class _Progress:
+    """On a terminal a bar for the whole and one for each film being made; else only what failed."""
+
+    def __init__(self, quiet: bool, films: int) -> None:
+        self._log = logging.getLogger("pano_sound")
+        self._shown = not quiet and sys.stderr.isatty()
+        self._films = films
+        self._whole: Any = None
+        self._bars: dict[str, Any] = {}
+
+    def __enter__(self) -> _Progress:
+        if self._shown:
+            from tqdm import tqdm
+
+            shape = "{n_fmt}/{total_fmt} films |{bar}| {elapsed}, {remaining} left"
+            self._whole = tqdm(total=self._films, position=0, bar_format=shape, file=sys.stderr)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for bar in (*self._bars.values(), *([self._whole] if self._whole else [])):
+            bar.close()
+
+    def __call__(self, film: str, stage: str, done: float, total: float, error: str | None = None) -> None:
+        if stage == "failed":
+            self._log.warning("%s: failed: %s", film, error)
+        if not self._shown:
+            return
+        from tqdm import tqdm
+
+        if total == 0.0:
+            bar = self._bars.pop(film, None)
+            if bar is not None:
+                bar.close()
+            self._whole.update(stage not in ("begin", "again", "lost", "broken"))
+            return
+        if film not in self._bars:
+            taken = {bar.pos for bar in self._bars.values()}
+            place = next(i for i in itertools.count(1) if -i not in taken)
+            shape = "{desc} {percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} s"
+            self._bars[film] = tqdm(position=place, bar_format=shape, file=sys.stderr, leave=False)
+        bar = self._bars[film]
+        bar.total, bar.n = total, done
+        bar.set_description_str(f"{film[-30:]:30} {stage:7}", refresh=False)
+        bar.refresh()

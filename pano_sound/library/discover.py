@@ -1,0 +1,249 @@
+"""Which films there are: in folders, by patterns, in lists, in object stores; and what the results are called."""
+
+from __future__ import annotations
+
+import glob
+import itertools
+import os
+import posixpath
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from ..errors import InputError
+from ..media.footage import following_chapters, is_url
+from .storage import Stamp, first_line, stamp_of
+
+ENDINGS = frozenset(
+    [
+        ".360",
+        ".avi",
+        ".flv",
+        ".insv",
+        ".ivf",
+        ".m2ts",
+        ".m4v",
+        ".mkv",
+        ".mov",
+        ".mp4",
+        ".mpeg",
+        ".mpg",
+        ".mts",
+        ".mxf",
+        ".ogv",
+        ".osv",
+        ".qoo",
+        ".ts",
+        ".webm",
+        ".wmv",
+    ]
+)
+"""Names of which folders are searched for. Files that are named one by one may be called anything."""
+_MAGIC = re.compile(r"[*?[]")
+PATH_ENDING = ".path.json"
+_LONGEST = 200
+"""Bytes of a result's name, so that file systems take it with all endings."""
+
+
+@dataclass(frozen=True)
+class File:
+    """A file or URL, and by what a change of it is noticed; stamp None: it is not there."""
+
+    path: str
+    stamp: Stamp | None
+
+
+@dataclass(frozen=True)
+class Film:
+    """One film: its file, or its chapters in order. `folder`: where it lies below what was named, with '/'."""
+
+    files: tuple[File, ...]
+    folder: str = ""
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return tuple(file.path for file in self.files)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files that are there."""
+        return sum(file.stamp[0] for file in self.files if file.stamp)
+
+
+def discover(sources: Sequence[str], listed: Iterable[str] = (), leave_out: str | None = None) -> list[Film]:
+    """All films, each once, in order of their names.
+
+    Args:
+        sources: folders (searched with all below them), files, patterns such as 'trip/**/*.mp4', URLs of these.
+        listed: files or URLs; one that is not there becomes a film that will fail, and stops nothing.
+        leave_out: a folder that is not searched: that of the results.
+
+    Raises:
+        InputError: one of `sources` is not there, or nothing matches a pattern.
+    """
+    found: dict[str, tuple[File, str]] = {}
+    for source in sources:
+        for file, folder in _remote(source) if is_url(source) else _local(source, leave_out):
+            found.setdefault(file.path, (file, folder))
+    for line in listed:
+        file = _remote_file(line) if is_url(line) else _file(os.path.abspath(line))
+        found.setdefault(file.path, (file, ""))
+    followers: set[str] = set()
+    chapters: dict[str, list[str]] = {}
+    for path in found:
+        chapters[path] = following_chapters(path, found.__contains__)
+        followers.update(chapters[path])
+    return [
+        Film(tuple(found[p][0] for p in (path, *chapters[path])), found[path][1])
+        for path in sorted(found)
+        if path not in followers
+    ]
+
+
+def outputs(films: Sequence[Film], rule: str, known: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """What the result of each film is called, relative to the folder of results, with '/'.
+
+    Args:
+        rule: a name with {folder} and {stem} in it.
+        known: names that are given already, and the paths of the films that have them: they keep them.
+
+    Of names that some file system takes for the same, all but the first get a number: 'clip-2.mp4'.
+    """
+    taken = {_same(name) for name in known}
+    names = []
+    for film in films:
+        folder, stem = film.folder.encode(errors="replace").decode(), _stem(film.paths[0])
+        for number in itertools.count(1):
+            numbered = stem if number == 1 else f"{stem}-{number}"
+            name = posixpath.normpath(rule.format(folder=folder, stem=numbered)).lstrip("/")
+            if known.get(name) == film.paths or _same(name) not in taken:
+                break
+        taken.add(_same(name))
+        names.append(name)
+    return names
+
+
+def path_name(output: str) -> str:
+    """What the camera path beside a video is called."""
+    return os.path.splitext(output)[0] + PATH_ENDING
+
+
+def read_list(path: str) -> list[str]:
+    """The files or URLs that a text file names, one a line; empty lines and those that begin with # are left out.
+
+    Raises InputError.
+    """
+    try:
+        with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
+            lines = [line.rstrip("\r\n") for line in file]
+    except OSError as error:
+        raise InputError(f"the list cannot be read: {error.strerror}", path) from None
+    folder = os.path.dirname(os.path.abspath(path))
+    wanted = [line for line in lines if line.strip() and not line.startswith("#")]
+    return [line if is_url(line) else os.path.join(folder, line) for line in wanted]
+
+
+def _local(source: str, leave_out: str | None) -> Iterator[tuple[File, str]]:
+    path = os.path.abspath(source)
+    if os.path.isdir(path):
+        yield from _below(path, leave_out)
+    elif os.path.lexists(path):
+        yield _file(path), ""
+    elif _MAGIC.search(source):
+        base = path[: _MAGIC.search(path).start()].rpartition(os.sep)[0]  # type: ignore[union-attr]
+        matches = sorted(glob.glob(path, recursive=True))
+        if not matches:
+            raise InputError("nothing matches this pattern", source)
+        for match in matches:
+            if os.path.isfile(match) and not (leave_out and _inside(match, leave_out)):
+                yield _file(match), _relative(os.path.dirname(match), base)
+    else:
+        raise InputError("no such file or folder", source)
+
+
+def _below(top: str, leave_out: str | None) -> Iterator[tuple[File, str]]:
+    for folder, below, names in os.walk(top):
+        below[:] = sorted(
+            b for b in below if b[0] != "." and not (leave_out and _inside(os.path.join(folder, b), leave_out))
+        )
+        for name in sorted(names):
+            if name[0] != "." and os.path.splitext(name)[1].lower() in ENDINGS:
+                yield _file(os.path.join(folder, name)), _relative(folder, top)
+
+
+def _remote(url: str) -> Iterator[tuple[File, str]]:
+    fs, path = _open_url(url)
+    try:
+        if _MAGIC.search(path):
+            base = path[: _MAGIC.search(path).start()].rpartition("/")[0]  # type: ignore[union-attr]
+            infos = fs.glob(path, detail=True)
+        elif os.path.splitext(urlsplit(url).path)[1].lower() in ENDINGS:
+            base, infos = posixpath.dirname(path), {path: fs.info(path)}
+        else:
+            base, infos = path, fs.find(path, detail=True)
+            infos = {k: v for k, v in infos.items() if posixpath.splitext(k)[1].lower() in ENDINGS}
+    except FileNotFoundError:
+        raise InputError("no such file or folder, or no connection", url) from None
+    except Exception as error:  # Each file system has errors of its own.
+        raise InputError(f"cannot be listed: {first_line(error)}", url) from None
+    if not infos:
+        raise InputError("there are no films", url)
+    for name, info in sorted(infos.items()):
+        folder = posixpath.relpath(posixpath.dirname(name), base or ".")
+        hidden = any(part.startswith(".") and part != "." for part in (*folder.split("/"), posixpath.basename(name)))
+        if info.get("type") != "directory" and not hidden:
+            yield (
+                File(url if name == path else fs.unstrip_protocol(name), stamp_of(info)),
+                "" if folder == "." else folder,
+            )
+
+
+def _remote_file(url: str) -> File:
+    try:
+        fs, path = _open_url(url)
+        return File(url, stamp_of(fs.info(path)))
+    except Exception:  # It will be said when the film's turn comes.
+        return File(url, None)
+
+
+def _open_url(url: str) -> tuple[Any, str]:
+    try:
+        import fsspec
+
+        return fsspec.core.url_to_fs(url)
+    except (ImportError, ValueError) as error:
+        raise InputError(f"cannot be opened: {first_line(error)}", url, "pip install 'pano-sound[cloud]'") from None
+
+
+def _file(path: str) -> File:
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return File(path, None)
+    return File(path, (status.st_size, str(status.st_mtime_ns)))
+
+
+def _relative(path: str, top: str) -> str:
+    name = os.path.relpath(path, top)
+    return "" if name == "." else name.replace(os.sep, "/")
+
+
+def _inside(path: str, folder: str) -> bool:
+    return os.path.realpath(path) == os.path.realpath(folder) or os.path.realpath(path).startswith(
+        os.path.join(os.path.realpath(folder), "")
+    )
+
+
+def _stem(path: str) -> str:
+    """A film's name without its ending, as every file system and database takes it."""
+    name = posixpath.basename(unquote(urlsplit(path).path)) if is_url(path) else os.path.basename(path)
+    stem = os.path.splitext(name)[0].encode(errors="replace")[:_LONGEST].decode(errors="ignore")
+    return "".join(c if c.isprintable() else "_" for c in stem)
+
+
+def _same(name: str) -> str:
+    """One text for all names that some file system takes for the same."""
+    return unicodedata.normalize("NFC", name).casefold()

@@ -1,0 +1,161 @@
+"""What a run would make, and about how long that takes and how much room it needs, without making anything.
+
+The cost model is that of docs/scale.md, measured by benchmarks/scale.py; as soon as some films are made, their own
+times and sizes stand for the others.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..camera.plan import plan
+from ..errors import PanoSoundError
+from ..localize.soundmap import SoundMap
+from ..media.probe import MediaInfo, probe
+from ..settings import BatchSettings, InputSettings, PlanSettings
+from .intake import Library, manifest_path
+from .manifest import Manifest, Row
+from .run import fitting_workers
+from .shared import Shared
+from .storage import Bucket, store
+
+# Seconds of one core: for each megapixel that is decoded, for each picture and each minute of sound that the network
+# takes, for each megapixel that is drawn and encoded.
+DECODE, LOOK, LISTEN, DRAW = 0.0035, 1.0, 0.35, 0.05
+BITS_A_PIXEL = 0.08
+_ENOUGH = 3
+"""From so many finished films on, they say what others take."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """films: to be made; others, by state. hours: of film, of work of one core, and until it is done (with so many
+    workers). bytes: of results. free: bytes where they go, None if nobody knows."""
+
+    films: int
+    skipped: int
+    failed: int
+    finished: int
+    duplicate: int
+    film_hours: float
+    core_hours: float
+    workers: int
+    hours: float
+    bytes: int
+    free: int | None
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def __str__(self) -> str:
+        enough = "" if self.free is None else f" of {_bytes(self.free)} free"
+        if self.free is not None and self.free < self.bytes:
+            enough += ": too little"
+        lines = [
+            f"to be made     {self.films} films, {_hours(self.film_hours)} long",
+            f"left alone     {self.finished} finished, {self.duplicate} copies of others, {self.skipped} not 360°",
+            f"will fail      {self.failed}",
+            f"time           about {_hours(self.hours)} on {self.workers} cores, {_hours(self.core_hours)} on one",
+            f"room           about {_bytes(self.bytes)}{enough}",
+        ]
+        return "\n".join(lines)
+
+
+def estimate(
+    sources: Sequence[str], listed: Iterable[str], out: str, settings: BatchSettings, options: dict[str, Any]
+) -> Estimate:
+    """What `Library.take_in` and `run.work` would do. Raises what they raise."""
+    with tempfile.TemporaryDirectory(prefix="pano-sound-") as folder:
+        copy = Path(folder) / "manifest.sqlite"
+        results = store(out)
+        at = manifest_path(results, settings.manifest)
+        if isinstance(results, Bucket):
+            Shared(results, at).fetch()
+        if at.is_file():
+            with Manifest(at, create=False) as before:
+                before.copy_to(copy)
+        with Library(out, replace(settings, manifest=str(copy)), rehearsal=True) as library:
+            library.take_in(sources, listed, options)
+            return _estimate(library, options)
+
+
+def _estimate(library: Library, options: dict[str, Any]) -> Estimate:
+    rows = list(library.manifest.rows(library.run))
+    waiting = [row for row in rows if row.state == "waiting"]
+    reading = {k: v for k, v in options.items() if k in InputSettings.__dataclass_fields__}
+    with ThreadPoolExecutor(2 * (os.cpu_count() or 1)) as pool:
+        infos = list(pool.map(lambda row: _probed(row, reading), waiting))
+    good = [info for info in infos if info is not None and info.problem is None]
+    cores, sizes = _costs(good, options, rows)
+    workers = min(library.settings.workers or fitting_workers(), max(1, len(good)))
+    count = library.manifest.count(library.run)
+    return Estimate(
+        films=len(good),
+        skipped=count["skipped"] + sum(info is not None and info.problem is not None for info in infos),
+        failed=count["failed"] + sum(info is None for info in infos),
+        finished=count["done"],
+        duplicate=count["duplicate"],
+        film_hours=sum(info.duration for info in good) / 3600,
+        core_hours=sum(cores) / 3600,
+        workers=workers,
+        hours=max([sum(cores) / workers, *cores]) / 3600,
+        bytes=round(sum(sizes)),
+        free=library.out.free(),
+    )
+
+
+def _probed(row: Row, reading: dict[str, Any]) -> MediaInfo | None:
+    try:
+        return probe(row.paths, **reading)
+    except PanoSoundError:
+        return None
+
+
+def _costs(infos: list[MediaInfo], options: dict[str, Any], rows: list[Row]) -> tuple[list[float], list[float]]:
+    """Core seconds and bytes of each film's work and result."""
+    planning = {k: v for k, v in options.items() if k in PlanSettings.__dataclass_fields__}
+    done = [row for row in rows if row.state == "done" and row.made]
+    if len(done) >= _ENOUGH:
+        seconds = sum(row.made["seconds"] for row in done)
+        time = sum(sum(row.made["took"].values()) for row in done) / seconds
+        room = sum(row.made["bytes"] for row in done) / seconds
+        return [time * info.duration for info in infos], [room * info.duration for info in infos]
+    cores, sizes = [], []
+    for info in infos:
+        assert info.video is not None
+        fps = float(info.video.fps or 30)
+        width, height = _frame(info.eye[0], tuple(sorted(planning.items())))
+        drawn = width * height * fps * info.duration / 1e6
+        every = options.get("every") or 1 / fps
+        decoded = 2 * info.video.width * info.video.height * fps * info.duration / 1e6
+        look, listen = info.duration / every, info.duration / 60
+        cores.append(DECODE * decoded + LOOK * look + LISTEN * listen + DRAW * drawn)
+        sizes.append(BITS_A_PIXEL * drawn * 1e6 / 8 + info.duration * 24_000)
+    return cores, sizes
+
+
+@lru_cache
+def _frame(source_width: int, planning: tuple[tuple[str, Any], ...]) -> tuple[int, int]:
+    """The size that a camera path through such a film would have."""
+    nothing = np.zeros((2, 2, 4), np.float16), np.full(2, -120.0, np.float32)
+    soundmap = SoundMap(np.array([0.0, 1.0]), *nothing, 1.0, (1.0, 0.0), {"width": source_width, "end": 1.0})
+    path = plan(soundmap, PlanSettings(**dict(planning)))
+    return path.width, path.height
+
+
+def _hours(hours: float) -> str:
+    minutes = round(hours * 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{hours * 60:.1f} min"
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

@@ -1,0 +1,511 @@
+"""What is to be made, what has been made, and by whom: one SQLite file beside the results.
+
+Every change is one transaction, on the disk when it returns. A film's row goes
+
+    waiting -> running -> done | skipped | failed           and  duplicate  from the start
+
+and back to `waiting` when its input or settings change, its result is gone, or whoever worked on it died. A worker
+claims a row by writing its own name into it, and holds a lock on a file of that name as long as it lives. The system
+releases that lock with the process, however it ends: so there is no clock, and a claim that nobody holds is known at
+once, while one of a machine that was asleep is kept.
+
+Before a finished file gets its final name, its hash is written into the row; so it is known for the row's own, should
+the power fail between the two.
+
+Several processes of one machine may use the file at once (write-ahead log). On network drives that does not hold:
+there, `alone` opens it for one process, without shared memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from ..errors import DataFileError, OutputError, PanoSoundError
+from .discover import File, Film
+from .storage import Stamp
+
+FORMAT = 1
+STATES = ("done", "running", "waiting", "failed", "skipped", "duplicate")
+STRIKES = 3
+"""So often a film may take its worker with it, or fail on the network, before it is given up."""
+
+_SCHEMA = """
+CREATE TABLE settings (key TEXT PRIMARY KEY, json TEXT NOT NULL);
+CREATE TABLE contents (path TEXT PRIMARY KEY, stamp TEXT NOT NULL, sha256 TEXT NOT NULL);
+CREATE TABLE wanted (run TEXT NOT NULL, film INTEGER NOT NULL, PRIMARY KEY (run, film)) WITHOUT ROWID;
+CREATE TABLE films (
+    id INTEGER PRIMARY KEY,
+    output TEXT NOT NULL UNIQUE,
+    files TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    settings TEXT NOT NULL REFERENCES settings (key),
+    state TEXT NOT NULL,
+    same_as TEXT,
+    claim TEXT,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    strikes INTEGER NOT NULL DEFAULT 0,
+    queued REAL NOT NULL,
+    started REAL,
+    finished REAL,
+    error TEXT,
+    exit_code INTEGER,
+    warnings TEXT,
+    made TEXT,
+    stamp TEXT
+);
+CREATE INDEX by_state ON films (state, bytes);
+CREATE TABLE looks (film INTEGER PRIMARY KEY REFERENCES films (id) ON DELETE CASCADE, jpeg BLOB, curve TEXT);
+"""
+_CLEAN = "same_as=NULL, claim=NULL, error=NULL, exit_code=NULL, warnings=NULL, made=NULL, stamp=NULL, finished=NULL"
+
+
+@dataclass(frozen=True)
+class Made:
+    """What came out of a film.
+
+    size_bytes, sha256: of the video. seconds: of film. took: seconds of work by stage. size: of its picture, pixels.
+    jpeg: a strip of its pictures; curve: [time, yaw, width of view] of its camera path, for a plot.
+    """
+
+    size_bytes: int
+    sha256: str
+    seconds: float
+    size: tuple[int, int]
+    took: dict[str, float]
+    warnings: tuple[str, ...] = ()
+    jpeg: bytes = b""
+    curve: list[list[float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One film as the manifest knows it."""
+
+    id: int
+    output: str
+    files: tuple[File, ...]
+    settings: str
+    state: str
+    same_as: str | None
+    claim: str | None
+    attempts: int
+    strikes: int
+    queued: float
+    started: float | None
+    finished: float | None
+    error: str | None
+    exit_code: int | None
+    warnings: tuple[str, ...]
+    made: dict[str, Any]
+    stamp: Stamp | None
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return tuple(file.path for file in self.files)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the film's files."""
+        return sum(file.stamp[0] for file in self.files if file.stamp)
+
+    def to_json(self) -> dict[str, Any]:
+        """For the report: one line."""
+        return {
+            "output": self.output,
+            "state": self.state,
+            "inputs": list(self.paths),
+            "bytes": self.size,
+            "same_as": self.same_as,
+            "attempts": self.attempts,
+            "error": self.error,
+            "exit_code": self.exit_code,
+            "warnings": list(self.warnings),
+            "started": self.started,
+            "finished": self.finished,
+            "settings": self.settings,
+            "result": self.made or None,
+        }
+
+
+@dataclass
+class Synced:
+    """What a run found: how many films are new, changed (input or settings), lost (the result), or as they were."""
+
+    new: int = 0
+    changed: int = 0
+    lost: int = 0
+    same: int = 0
+
+
+class Being:
+    """A process as others see it: a name, and a lock that it holds while it lives."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises OutputError."""
+        self.name = uuid.uuid4().hex
+        self._lock = filelock.FileLock(folder / f"{self.name}.lock")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=0)
+        except OSError as error:
+            raise OutputError(f"cannot be written: {error.strerror}", folder) from None
+
+    def end(self) -> None:
+        """Let go of the name for ever."""
+        with contextlib.suppress(OSError):
+            os.remove(self._lock.lock_file)
+        self._lock.release()
+
+
+def is_alive(folder: Path, name: str) -> bool:
+    """Whether the process of that name lives, on this machine."""
+    path = folder / f"{name}.lock"
+    if not path.exists():
+        return False
+    lock = filelock.FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        return True
+    with contextlib.suppress(OSError):
+        path.unlink()
+    lock.release()
+    return False
+
+
+class Manifest:
+    """The open file. Use it in the thread that opened it.
+
+    Attributes:
+        beings: the folder of the locks of those who use it.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, create: bool = True, alone: bool = False) -> None:
+        """
+        Args:
+            create: make it if it is not there; else that is an error.
+            alone: keep all others out; for files on network drives.
+
+        Raises:
+            DataFileError: it is not there, damaged, or of another version; somebody else is alone with it.
+            OutputError: it cannot be written.
+        """
+        self.path = Path(path)
+        self.beings = self.path.parent / "alive"
+        if not create and not self.path.is_file():
+            raise DataFileError("no batch has been here", self.path, "name the folder of the results")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot be written: {error.strerror}", self.path) from None
+        with self._said():
+            self._db = sqlite3.connect(self.path, timeout=0.5 if alone else 120.0, isolation_level=None)
+            self._db.row_factory = sqlite3.Row
+            if alone:
+                self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            with self._change() as db:
+                version = db.execute("PRAGMA user_version").fetchone()[0]
+                if version == 0:
+                    for statement in _SCHEMA.split(";\n"):
+                        db.execute(statement)
+                    db.execute(f"PRAGMA user_version={FORMAT}")
+        if version not in (0, FORMAT):
+            raise DataFileError(f"the manifest is of version {version}, this one reads {FORMAT}", self.path)
+
+    def close(self) -> None:
+        self._db.close()
+
+    def __enter__(self) -> Manifest:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def contents(self, files: Iterable[File]) -> dict[str, str]:
+        """SHA-256 of those files that have been read before and have not changed since, by path."""
+        found = {}
+        for file in files:
+            row = self._one("SELECT * FROM contents WHERE path=?", _text(file.path))
+            if row is not None and file.stamp is not None and _stamp(row["stamp"]) == file.stamp:
+                found[file.path] = row["sha256"]
+        return found
+
+    def remember(self, contents: dict[File, str]) -> None:
+        """Keep the SHA-256 of files."""
+        with self._change() as db:
+            for file, sha256 in contents.items():
+                values = (_text(file.path), json.dumps(file.stamp), sha256)
+                db.execute("INSERT OR REPLACE INTO contents VALUES (?, ?, ?)", values)
+
+    def known(self, output: str) -> Row | None:
+        """The row of a result."""
+        return self._row("SELECT * FROM films WHERE output=?", output)
+
+    def touch(self, row: Row, film: Film) -> None:
+        """The film's files have another stamp, but the same content."""
+        with self._change() as db:
+            db.execute("UPDATE films SET files=? WHERE id=?", (_files(film), row.id))
+
+    def sync(
+        self,
+        run: str,
+        films: Sequence[tuple[str, Film, str | None]],
+        settings: dict[str, Any],
+        key: str,
+        checked: Mapping[int, tuple[Stamp, Stamp | None]],
+    ) -> Synced:
+        """Note what a run wants, and what of that is still to be made.
+
+        Args:
+            films: (output, film, output of the film of which it is a copy or None).
+            settings: with which they are to be made; `key`: a text that is another one for others.
+            checked: of finished rows, by id: the stamp that the row had, and the present one if the result is still
+                the same, else None.
+
+        Raises:
+            PanoSoundError: another run, still alive, wants one of them made otherwise.
+        """
+        found = Synced()
+        others = [r["run"] for r in self._all("SELECT DISTINCT run FROM wanted") if r["run"] != run]
+        dead = [other for other in others if not is_alive(self.beings, other)]
+        with self._change() as db:
+            db.executemany("DELETE FROM wanted WHERE run=?", [(other,) for other in dead])
+            db.execute("INSERT OR IGNORE INTO settings VALUES (?, ?)", (key, json.dumps(settings)))
+            for output, film, same_as in films:
+                row = self._row("SELECT * FROM films WHERE output=?", output)
+                if row is None:
+                    found.new += 1
+                    state = "duplicate" if same_as else "waiting"
+                    columns = "output, files, bytes, settings, state, same_as, queued"
+                    sql = f"INSERT INTO films ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)"
+                    values = (output, _files(film), film.size, key, state, same_as, time.time())
+                    film_id = db.execute(sql, values).lastrowid
+                else:
+                    film_id = row.id
+                    self._resync(db, row, run, film, key, same_as, checked, found)
+                db.execute("INSERT OR IGNORE INTO wanted VALUES (?, ?)", (run, film_id))
+        return found
+
+    def _resync(
+        self,
+        db: sqlite3.Connection,
+        row: Row,
+        run: str,
+        film: Film,
+        key: str,
+        same_as: str | None,
+        checked: Mapping[int, tuple[Stamp, Stamp | None]],
+        found: Synced,
+    ) -> None:
+        changed = row.files != film.files or row.settings != key or row.same_as != same_as
+        before, now = checked.get(row.id, (row.stamp, row.stamp))
+        is_there = row.state != "done" or before != row.stamp or now is not None
+        if not changed and is_there:
+            found.same += 1
+            if row.state == "done" and before == row.stamp:
+                db.execute("UPDATE films SET stamp=? WHERE id=?", (json.dumps(now), row.id))
+            return
+        if changed and db.execute("SELECT 1 FROM wanted WHERE film=? AND run<>?", (row.id, run)).fetchone():
+            hint = "wait for it, or stop it"
+            raise PanoSoundError("another run is about to make this with other settings", row.output, hint)
+        found.changed += changed
+        found.lost += not changed
+        state = "duplicate" if same_as else "waiting"
+        sql = f"UPDATE films SET {_CLEAN}, files=?, bytes=?, settings=?, state=?, strikes=0, queued=? WHERE id=?"
+        db.execute(sql, (_files(film), film.size, key, state, time.time(), row.id))
+        db.execute("UPDATE films SET same_as=? WHERE id=?", (same_as, row.id))
+        db.execute("DELETE FROM looks WHERE film=?", (row.id,))
+
+    def limit(self, run: str, count: int) -> None:
+        """Let a run want only the first `count` of the films that it would make."""
+        with self._change() as db:
+            sql = (
+                "DELETE FROM wanted WHERE run=? AND film IN (SELECT id FROM films JOIN wanted ON film=id "
+                "WHERE run=? AND state='waiting' ORDER BY output LIMIT -1 OFFSET ?)"
+            )
+            db.execute(sql, (run, run, count))
+
+    def want(self, run: str, state: str) -> int:
+        """A run that wants all films of a state made again, as before; how many there are."""
+        with self._change() as db:
+            sql = "INSERT OR IGNORE INTO wanted SELECT ?, id FROM films WHERE state=?"
+            count = db.execute(sql, (run, state)).rowcount
+            sql = f"UPDATE films SET {_CLEAN}, state='waiting', strikes=0, queued=? WHERE state=?"
+            db.execute(sql, (time.time(), state))
+        return count
+
+    def settings(self, key: str) -> dict[str, Any]:
+        """The settings with that key."""
+        row = self._one("SELECT json FROM settings WHERE key=?", key)
+        found: dict[str, Any] = {} if row is None else json.loads(row["json"])
+        return found
+
+    def claim(self, run: str, worker: str) -> Row | None:
+        """Take the largest waiting film that the run wants; None: there is none."""
+        sql = (
+            "UPDATE films SET state='running', claim=?, attempts=attempts+1, started=? WHERE id=("
+            "SELECT id FROM films JOIN wanted ON film=id WHERE run=? AND state='waiting' "
+            "ORDER BY bytes DESC, id LIMIT 1) RETURNING *"
+        )
+        with self._change() as db:
+            row = db.execute(sql, (worker, time.time(), run)).fetchone()
+        return None if row is None else _row(row)
+
+    def intend(self, row: Row, made: Made) -> None:
+        """Say what the result will be, before it gets its final name. Raises LostClaimError."""
+        about = {
+            "bytes": made.size_bytes,
+            "sha256": made.sha256,
+            "seconds": made.seconds,
+            "size": made.size,
+            "took": {stage: round(seconds, 3) for stage, seconds in made.took.items()},
+        }
+        with self._change() as db:
+            sql = "UPDATE films SET made=?, warnings=? WHERE id=? AND claim=?"
+            values = (json.dumps(about), json.dumps(made.warnings), row.id, row.claim)
+            _must_change(db.execute(sql, values))
+            db.execute("INSERT OR REPLACE INTO looks VALUES (?, ?, ?)", (row.id, made.jpeg, json.dumps(made.curve)))
+
+    def finish(self, row: Row, stamp: Stamp) -> None:
+        """The result is there. Raises LostClaimError."""
+        self._end(row, "state='done', stamp=?", json.dumps(stamp))
+
+    def fail(self, row: Row, error: str, exit_code: int, state: str = "failed") -> None:
+        """The film cannot be made ('failed'), or is not to be ('skipped'). Raises LostClaimError."""
+        self._end(row, "state=?, error=?, exit_code=?, made=NULL", state, error, exit_code)
+
+    def _end(self, row: Row, what: str, *values: Any) -> None:
+        with self._change() as db:
+            sql = f"UPDATE films SET {what}, claim=NULL, finished=? WHERE id=? AND claim=?"
+            _must_change(db.execute(sql, (*values, time.time(), row.id, row.claim)))
+
+    def release(self, worker: str, strike: str | None = None) -> None:
+        """Give back what a worker had claimed; with a strike, its reason, if that may be the film's own fault."""
+        with self._change() as db:
+            if strike is not None:
+                db.execute("UPDATE films SET strikes=strikes+1 WHERE state='running' AND claim=?", (worker,))
+                sql = (
+                    "UPDATE films SET state='failed', claim=NULL, error=?, exit_code=1, finished=? "
+                    "WHERE state='running' AND claim=? AND strikes>=?"
+                )
+                db.execute(sql, (strike, time.time(), worker, STRIKES))
+            db.execute("UPDATE films SET state='waiting', claim=NULL WHERE state='running' AND claim=?", (worker,))
+
+    def release_dead(self) -> list[str]:
+        """Give back what the dead had claimed; their names."""
+        claims = [r["claim"] for r in self._all("SELECT DISTINCT claim FROM films WHERE state='running'")]
+        dead = [claim for claim in claims if not is_alive(self.beings, claim)]
+        for claim in dead:
+            self.release(claim)
+        return dead
+
+    def forget(self, run: str) -> None:
+        """The run is over."""
+        with self._change() as db:
+            db.execute("DELETE FROM wanted WHERE run=?", (run,))
+
+    def count(self, run: str | None = None) -> dict[str, int]:
+        """How many films are in each state: those that a run wants, or all."""
+        join, values = ("", ()) if run is None else ("JOIN wanted ON film=id WHERE run=?", (run,))
+        rows = self._all(f"SELECT state, COUNT(*) AS n FROM films {join} GROUP BY state", *values)
+        counts = {row["state"]: int(row["n"]) for row in rows}
+        return {state: counts.get(state, 0) for state in STATES}
+
+    def rows(self, run: str | None = None) -> Iterator[Row]:
+        """The films that a run wants, or all, by the names of their results."""
+        join, values = ("", ()) if run is None else ("JOIN wanted ON film=id WHERE run=?", (run,))
+        for row in self._all(f"SELECT films.* FROM films {join} ORDER BY output", *values):
+            yield _row(row)
+
+    def look(self, row: Row) -> tuple[bytes, list[list[float]]]:
+        """The strip of pictures and the camera path's curve of a result."""
+        found = self._one("SELECT * FROM looks WHERE film=?", row.id)
+        return (b"", []) if found is None else (found["jpeg"], json.loads(found["curve"]))
+
+    def copy_to(self, path: Path) -> None:
+        """Write all of it to another file, as it is now."""
+        with self._said(), contextlib.closing(sqlite3.connect(path)) as other:
+            self._db.backup(other)
+
+    @contextlib.contextmanager
+    def _change(self) -> Iterator[sqlite3.Connection]:
+        with self._said():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    @contextlib.contextmanager
+    def _said(self) -> Iterator[None]:
+        """Errors of SQLite in words."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            if "locked" in str(error):
+                raise DataFileError("another batch is at work here", self.path, "wait for it, or stop it") from error
+            if "full" in str(error):
+                raise OutputError("there is no room left on the disk", self.path) from error
+            if "readonly" in str(error) or "unable to open" in str(error):
+                raise OutputError("cannot be written", self.path) from error
+            raise DataFileError(f"the manifest cannot be used: {error}", self.path) from error
+
+    def _all(self, sql: str, *values: Any) -> list[sqlite3.Row]:
+        with self._said():
+            return self._db.execute(sql, values).fetchall()
+
+    def _one(self, sql: str, *values: Any) -> sqlite3.Row | None:
+        return next(iter(self._all(sql, *values)), None)
+
+    def _row(self, sql: str, *values: Any) -> Row | None:
+        found = self._one(sql, *values)
+        return None if found is None else _row(found)
+
+
+class LostClaimError(Exception):
+    """A worker's film is not its own any more."""
+
+
+def _must_change(cursor: sqlite3.Cursor) -> None:
+    if not cursor.rowcount:
+        raise LostClaimError
+
+
+def _row(row: sqlite3.Row) -> Row:
+    values = {k: row[k] for k in row.keys() if k not in ("bytes", "files", "made", "warnings", "stamp")}  # noqa: SIM118
+    return Row(
+        **values,
+        files=tuple(File(path, None if stamp is None else _stamp(stamp)) for path, stamp in json.loads(row["files"])),
+        made=json.loads(row["made"] or "{}"),
+        warnings=tuple(json.loads(row["warnings"] or "[]")),
+        stamp=None if row["stamp"] is None else _stamp(row["stamp"]),
+    )
+
+
+def _files(film: Film) -> str:
+    """JSON, which also takes names that are not Unicode."""
+    return json.dumps([[file.path, file.stamp] for file in film.files])
+
+
+def _text(path: str) -> str:
+    return json.dumps(path)
+
+
+def _stamp(value: str | list[Any]) -> Stamp:
+    size, mark = json.loads(value) if isinstance(value, str) else value
+    return int(size), str(mark)

@@ -1,0 +1,328 @@
+"""A library worked through on one machine: processes that each take one film after the other.
+
+A worker dies with its parent. What it was working on, and the folder it did it in, are found by whoever comes next:
+see `manifest`.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+import psutil
+
+from ..errors import OutputError, PanoSoundError, UnsupportedInputError
+from ..media.footage import is_url
+from ..outputs import remove_partials
+from .discover import path_name
+from .intake import Library
+from .manifest import STRIKES, Being, LostClaimError, Manifest, Row, is_alive
+from .storage import HIDDEN, Bucket, Store, digest, first_line, store
+
+log = logging.getLogger("pano_sound")
+
+WORKER_BYTES = 2_000_000_000
+"""Memory that one worker needs for films of 4K; see docs/scale.md."""
+_LOOK_ROUND = 2.0
+_LEAST_ROOM = 50_000_000
+_LONGEST_PAUSE = 30.0
+
+Tell = Callable[[str, str, float, float, str | None], None]
+"""tell(film, stage, done, total, error): seconds of film done in a stage; at last, the state in which it ended."""
+_SAID_EVERY = 0.2
+
+
+def fitting_workers() -> int:
+    """How many workers this machine's cores and free memory take, at least 1."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    free = psutil.virtual_memory().available
+    try:
+        with open("/sys/fs/cgroup/memory.max", encoding="ascii") as file:
+            free = min(free, int(file.read()))
+    except (OSError, ValueError):
+        pass  # No container, or one without a limit.
+    return max(1, min(cores, free // WORKER_BYTES))
+
+
+def work(library: Library, tell: Tell, fail_fast: bool = False) -> dict[str, int]:
+    """Make all films that the library's run wants; how many ended in which state.
+
+    Also waits for those that another run, which wants them too, is working on.
+
+    Raises:
+        OutputError: nothing can be written any more.
+    """
+    with _Crew(library, tell, fail_fast) as crew:
+        crew.work()
+    return library.manifest.count(library.run)
+
+
+@dataclass
+class _Worker:
+    process: BaseProcess
+    pipe: Connection
+    name: str = ""
+    over: bool = False
+
+
+class _Crew:
+    def __init__(self, library: Library, tell: Tell, fail_fast: bool) -> None:
+        self._library, self._tell, self._fail_fast = library, tell, fail_fast
+        self._most = library.settings.workers or fitting_workers()
+        self._workers: list[_Worker] = []
+        self._stop = False
+        self._broken = ""
+
+    def __enter__(self) -> _Crew:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._workers:
+            worker.process.terminate()
+        for worker in self._workers:
+            worker.process.join(10)
+            worker.process.kill()
+            worker.process.join()
+            self._bury(worker, None)
+
+    def work(self) -> None:
+        manifest, run = self._library.manifest, self._library.run
+        looked = 0.0
+        while not self._stop:
+            if time.monotonic() - looked > _LOOK_ROUND or not self._workers:
+                looked = time.monotonic()
+                self._library.keep()
+                manifest.release_dead()
+                counts = manifest.count(run)
+                while len(self._workers) < min(self._most, counts["waiting"]):
+                    self._workers.append(self._hire())
+                if not self._workers and not counts["waiting"] + counts["running"]:
+                    return
+                if not self._workers:
+                    time.sleep(_LOOK_ROUND / 4)
+            self._listen()
+        if self._broken:
+            raise OutputError(self._broken)
+
+    def _hire(self) -> _Worker:
+        context = _context()
+        ours, theirs = context.Pipe(duplex=False)
+        library = self._library
+        roots = library.out.root, library.soundmaps.root
+        words = (theirs, str(library.manifest.path), *roots, library.run, log.getEffectiveLevel())
+        process = context.Process(target=_worker, args=words, name="pano-sound worker")
+        process.start()
+        theirs.close()
+        return _Worker(process, ours)
+
+    def _listen(self) -> None:
+        """Take what the workers say, until there is nothing more or somebody has died."""
+        ready = wait([w.pipe for w in self._workers] + [w.process.sentinel for w in self._workers], _LOOK_ROUND / 2)
+        for worker in list(self._workers):
+            if worker.pipe in ready:
+                self._take(worker)
+            elif worker.process.sentinel in ready:
+                worker.over = True
+            if worker.over:
+                worker.process.join()
+                self._workers.remove(worker)
+                self._bury(worker, worker.process.exitcode)
+
+    def _take(self, worker: _Worker) -> None:
+        try:
+            kind, *words = worker.pipe.recv()
+        except (EOFError, OSError):
+            worker.over = True
+            return
+        if kind == "name":
+            (worker.name,) = words
+        elif kind == "broken":
+            self._stop, (self._broken,) = True, words
+        else:
+            film, stage, done, total = words
+            error = None
+            if stage == "failed":
+                self._stop |= self._fail_fast
+                row = self._library.manifest.known(film)
+                error = row.error if row else None
+            self._tell(film, stage, done, total, error)
+
+    def _bury(self, worker: _Worker, exit_code: int | None) -> None:
+        """Give back what a worker had; when it ended by itself and not well, its film is under suspicion."""
+        if not worker.name:
+            if exit_code:
+                raise PanoSoundError(f"workers cannot be started (exit code {exit_code})")
+            return
+        how = f"signal {-exit_code}" if exit_code and exit_code < 0 else f"exit code {exit_code}"
+        strike = f"its worker ended {STRIKES} times without a word ({how}): out of memory?" if exit_code else None
+        self._library.manifest.release(worker.name, strike)
+        is_alive(self._library.manifest.beings, worker.name)
+        shutil.rmtree(self._library.home / "work" / worker.name, ignore_errors=True)
+
+
+def _worker(pipe: Connection, manifest: str, out: str, soundmaps: str, run: str, level: int) -> None:
+    """The life of one worker process."""
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    # Ctrl-C goes to all processes of a terminal; the parent decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _leave)
+    log.setLevel(level)
+    # The parent says what is to be said, from the manifest.
+    log.addHandler(logging.NullHandler())
+    log.propagate = False
+    from .work import prepare_process
+
+    prepare_process()
+    with Manifest(manifest, create=False) as open_manifest:
+        me = Being(open_manifest.beings)
+        pipe.send(("name", me.name))
+        try:
+            _Hand(open_manifest, me.name, store(out), store(soundmaps), run, pipe).work()
+        except BrokenPipeError:
+            os._exit(1)
+        finally:
+            open_manifest.release(me.name)
+            remove_partials()
+            me.end()
+
+
+class _Hand:
+    """A worker at work."""
+
+    def __init__(self, manifest: Manifest, name: str, out: Store, soundmaps: Store, run: str, pipe: Connection) -> None:
+        self._manifest, self._name, self._out, self._soundmaps = manifest, name, out, soundmaps
+        self._run, self._pipe = run, pipe
+        self._scratch = manifest.path.parent / "work" / name
+        self._said = 0.0
+
+    def work(self) -> None:
+        """Take films until none is waiting."""
+        while (row := self._manifest.claim(self._run, self._name)) is not None:
+            self._say(row, "begin")
+            try:
+                state = self._one(row)
+            except LostClaimError:
+                state = "lost"
+            finally:
+                shutil.rmtree(self._scratch, ignore_errors=True)
+            self._say(row, state)
+            if state == "broken":
+                return
+
+    def _one(self, row: Row) -> str:
+        try:
+            if not self._is_there(row):
+                self._make(row)
+        except UnsupportedInputError as error:
+            self._manifest.fail(row, reason(error, row), error.exit_code, "skipped")
+            return "skipped"
+        except PanoSoundError as error:
+            if isinstance(error, OutputError) and (trouble := self._trouble()):
+                self._manifest.release(self._name)
+                self._pipe.send(("broken", trouble))
+                return "broken"
+            if isinstance(self._out, Bucket) or any(map(is_url, row.paths)):
+                return self._again(row, reason(error, row))
+            self._manifest.fail(row, reason(error, row), error.exit_code)
+            return "failed"
+        except MemoryError:
+            return self._again(row, "out of memory")
+        except (LostClaimError, BrokenPipeError):
+            raise
+        except Exception as error:
+            log.debug("unexpected error", exc_info=True)
+            self._manifest.fail(row, f"unexpected {type(error).__name__}: {first_line(error)} (please report it)", 1)
+            return "failed"
+        return "done"
+
+    def _is_there(self, row: Row) -> bool:
+        """Whether the result was put into its place, but that could not be noted any more."""
+        stamp = self._out.stamp(row.output) if row.made else None
+        if stamp is None or stamp[0] != row.made["bytes"]:
+            return False
+        if digest(self._out.name(row.output)) != row.made["sha256"]:
+            return False
+        self._manifest.finish(row, stamp)
+        return True
+
+    def _make(self, row: Row) -> None:
+        from .work import make
+
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        known = self._manifest.contents(row.files)
+        contents = dict(known)
+        result = make(
+            row.files,
+            row.output,
+            self._manifest.settings(row.settings),
+            self._scratch,
+            self._soundmaps,
+            contents,
+            lambda stage, done, total: self._say(row, stage, done, total),
+        )
+        self._manifest.remember({f: contents[f.path] for f in row.files if f.path not in known})
+        self._manifest.intend(row, result.made)
+        self._out.put(result.path, path_name(row.output))
+        self._manifest.finish(row, self._out.put(result.video, row.output))
+
+    def _again(self, row: Row, why: str) -> str:
+        """Another try, a little later; the last one's reason stands."""
+        time.sleep(min(_LONGEST_PAUSE, 2.0**row.strikes))
+        self._manifest.release(self._name, strike=why)
+        return "failed" if row.strikes + 1 >= STRIKES else "again"
+
+    def _trouble(self) -> str:
+        """Why no film's result could be written just now; '' when one could."""
+        free = self._out.free()
+        if free is not None and free < _LEAST_ROOM:
+            return f"{self._out.root}: there is no room left on the disk"
+        try:
+            self._out.write(f"{HIDDEN}/check", b"pano-sound")
+        except OutputError as error:
+            return str(error)
+        return ""
+
+    def _say(self, row: Row, stage: str, done: float = 0.0, total: float = 0.0) -> None:
+        if total and time.monotonic() - self._said < _SAID_EVERY:
+            return
+        self._said = time.monotonic()
+        self._pipe.send(("tell", row.output, stage, done, total))
+
+
+def reason(error: PanoSoundError, row: Row) -> str:
+    """An error in one line, without the name of the film's file."""
+    if error.path in row.paths[:1]:
+        error = type(error)(error.message, None, error.hint)
+    return str(error)
+
+
+@cache
+def _context() -> Any:
+    """How workers are started: from a process that has everything imported and no threads, where there are such."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["pano_sound.library.work"])
+    return context
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _leave(number: int, frame: Any) -> None:
+    raise SystemExit(128 + number)

@@ -1,0 +1,243 @@
+"""Where results go: a folder, or an object store behind fsspec. What is put there is there whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ..errors import OutputError, PanoSoundError
+from ..media.footage import is_url, open_bytes
+from ..outputs import output_error, partial_name, remove_partial
+
+HIDDEN = ".pano-sound"
+"""The folder beside the results for what the library keeps for itself."""
+_BLOCK = 1 << 20
+
+Stamp = tuple[int, str]
+"""(bytes, mark): the mark is another one when the content may be: time of last change in ns, or the store's ETag."""
+
+
+class Folder:
+    """Results in a folder of a disk."""
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = os.path.abspath(root)
+
+    def name(self, name: str) -> str:
+        """The full path of a result, whose own name is relative, with '/'."""
+        return os.path.join(self.root, *name.split("/"))
+
+    def stamp(self, name: str) -> Stamp | None:
+        """Of a result that is there; else None."""
+        try:
+            status = os.stat(self.name(name))
+        except OSError:
+            return None
+        return status.st_size, str(status.st_mtime_ns)
+
+    def present(self, names: Iterable[str]) -> dict[str, Stamp]:
+        """The stamps of those results that are there."""
+        return {name: stamp for name in names if (stamp := self.stamp(name)) is not None}
+
+    def put(self, local: Path, name: str) -> Stamp:
+        """Move a file to its final name; once this returns, a power cut does not undo it.
+
+        Raises OutputError.
+        """
+        target = self.name(name)
+        try:
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            _move(local, Path(target))
+            _to_disk(os.path.dirname(target))
+        except OSError as error:
+            raise output_error(error, target) from error
+        stamp = self.stamp(name)
+        if stamp is None:
+            raise OutputError("its folder has vanished", target, "was it removed, or the disk unplugged?")
+        return stamp
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a small file whole. Raises OutputError."""
+        target = Path(self.name(name))
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            partial = partial_name(target)
+            try:
+                partial.write_bytes(content)
+                os.replace(partial, target)
+            finally:
+                remove_partial(partial)
+        except OSError as error:
+            raise output_error(error, target) from error
+
+    def free(self) -> int | None:
+        """Bytes that still fit, or None where nobody knows."""
+        at = self.root
+        while not os.path.exists(at) and os.path.dirname(at) != at:
+            at = os.path.dirname(at)
+        return shutil.disk_usage(at).free
+
+
+class Bucket:
+    """Results in an object store: s3://…, gs://… An object is there only when all of it has arrived."""
+
+    def __init__(self, url: str) -> None:
+        """Raises OutputError when there is no way to write there."""
+        self.root = url.rstrip("/")
+        try:
+            import fsspec
+
+            self._fs, self._path = fsspec.core.url_to_fs(self.root)
+        except (ImportError, ValueError) as error:
+            raise OutputError(f"cannot be opened: {error}", url, "pip install 'pano-sound[cloud]'") from None
+        if "http" in self._fs.protocol:
+            raise OutputError("a web server cannot be written to", url, "use a folder, s3:// or gs://")
+        # What other processes write meanwhile is to be seen.
+        self._fs.use_listings_cache = False
+
+    def name(self, name: str) -> str:
+        return f"{self.root}/{name}"
+
+    def stamp(self, name: str) -> Stamp | None:
+        try:
+            self._fs.invalidate_cache()
+            return stamp_of(self._fs.info(f"{self._path}/{name}"))
+        except FileNotFoundError:
+            return None
+        except Exception as error:
+            raise self._failed(error, name) from error
+
+    def present(self, names: Iterable[str]) -> dict[str, Stamp]:
+        try:
+            self._fs.invalidate_cache()
+            found = self._fs.find(self._path, detail=True)
+        except Exception as error:
+            raise self._failed(error, "") from error
+        stamps = {path[len(self._path) + 1 :]: stamp_of(info) for path, info in found.items()}
+        return {name: stamps[name] for name in names if name in stamps}
+
+    def put(self, local: Path, name: str) -> Stamp:
+        try:
+            self._fs.put_file(str(local), f"{self._path}/{name}")
+        except Exception as error:
+            raise self._failed(error, name) from error
+        local.unlink()
+        stamp = self.stamp(name)
+        if stamp is None:
+            raise OutputError("is not there after it was written", self.name(name))
+        return stamp
+
+    def write(self, name: str, content: bytes) -> None:
+        try:
+            self._fs.pipe_file(f"{self._path}/{name}", content)
+        except Exception as error:
+            raise self._failed(error, name) from error
+
+    def read(self, name: str) -> bytes:
+        """A small object's content. Raises OutputError."""
+        try:
+            return bytes(self._fs.cat_file(f"{self._path}/{name}"))
+        except Exception as error:
+            raise self._failed(error, name) from error
+
+    def remove(self, name: str) -> None:
+        try:
+            self._fs.rm_file(f"{self._path}/{name}")
+        except Exception as error:
+            raise self._failed(error, name) from error
+
+    def changed(self, name: str) -> datetime:
+        """When an object was written, by the store's clock."""
+        try:
+            self._fs.invalidate_cache()
+            found: datetime = self._fs.modified(f"{self._path}/{name}")
+        except Exception as error:
+            raise self._failed(error, name) from error
+        return found
+
+    def free(self) -> int | None:
+        return None
+
+    def _failed(self, error: Exception, name: str) -> OutputError:
+        return OutputError(f"the store failed: {first_line(error)}", self.name(name), "try again")
+
+
+Store = Folder | Bucket
+
+
+def store(root: str | os.PathLike[str]) -> Store:
+    """The store at a path or URL. Raises OutputError."""
+    name = os.fspath(root)
+    return Bucket(name) if is_url(name) else Folder(name)
+
+
+def stamp_of(info: dict[str, Any]) -> Stamp:
+    """The stamp in what fsspec says of a file: by its ETag where there is one, else by the time of its last change."""
+    mark = next(
+        (info[k] for k in ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime") if k in info), ""
+    )
+    return int(info.get("size") or 0), str(mark)
+
+
+def digest(path: str | os.PathLike[str], copy_to: Path | None = None) -> str:
+    """SHA-256 of a file or URL, read once; on the way its content may be copied. Raises InputError, OutputError."""
+    found = hashlib.sha256()
+    with open_bytes(os.fspath(path)) as file, contextlib.ExitStack() as stack:
+        try:
+            out = None if copy_to is None else stack.enter_context(open(copy_to, "wb"))
+            for block in _blocks(file):
+                found.update(block)
+                if out is not None:
+                    out.write(block)
+        except PanoSoundError:
+            raise
+        except OSError as error:
+            raise output_error(error, copy_to or path) from error
+    return found.hexdigest()
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, or its kind."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+def _blocks(file: BinaryIO) -> Iterator[bytes]:
+    while block := file.read(_BLOCK):
+        yield block
+
+
+def _move(source: Path, target: Path) -> None:
+    """Rename a file, whose content is on the disk then; from another disk, through a copy beside the target."""
+    _to_disk(source)
+    try:
+        os.replace(source, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        partial = partial_name(target)
+        try:
+            shutil.copyfile(source, partial)
+            _to_disk(partial)
+            os.replace(partial, target)
+        finally:
+            remove_partial(partial)
+        source.unlink()
+
+
+def _to_disk(path: str | os.PathLike[str]) -> None:
+    """Have the system write a file, or a folder's list of files, to the disk now."""
+    if os.path.isdir(path) and os.name == "nt":
+        return
+    handle = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    try:
+        with contextlib.suppress(OSError):  # Some network drives do not know how.
+            os.fsync(handle)
+    finally:
+        os.close(handle)

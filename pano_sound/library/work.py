@@ -1,0 +1,216 @@
+"""One film's work: footage in, the video and its camera path out; what was heard is kept for the next time."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from ..camera.path import CameraPath
+from ..errors import DataFileError, InputError, PanoSoundError
+from ..localize.soundmap import FORMAT as SOUNDMAP_FORMAT
+from ..localize.soundmap import SoundMap
+from ..media import threads
+from ..media.footage import is_url
+from ..media.probe import probe
+from ..media.reader import VideoReader
+from ..pipeline import analyse, plan, render
+from ..settings import AnalyseSettings, InputSettings, PlanSettings, RenderSettings, Settings
+from .discover import PATH_ENDING, File
+from .intake import key_of
+from .manifest import Made
+from .storage import Store, digest
+
+Progress = Callable[[str, float, float], None]
+
+_LOOKS, _LOOK_SIZE = 3, (160, 90)
+_CURVE_POINTS = 200
+
+
+@dataclass(frozen=True)
+class Result:
+    """A video and its camera path, not yet in their place."""
+
+    video: Path
+    path: Path
+    made: Made
+
+
+def prepare_process() -> None:
+    """Make this process one of several workers: each uses one core, and so writes the same bytes on every machine."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    threads.use(1)
+    os.environ.setdefault("SVT_LOG", "1")
+
+
+def make(
+    files: tuple[File, ...],
+    output: str,
+    settings: dict[str, Any],
+    scratch: Path,
+    soundmaps: Store,
+    contents: dict[str, str],
+    progress: Progress,
+) -> Result:
+    """Make one film's video and camera path, in `scratch`.
+
+    Args:
+        output: what the result is called; only its ending matters.
+        settings: those of `full_settings`.
+        soundmaps: where sound maps are kept, by content and settings.
+        contents: SHA-256 of files that are known; those that have to be read are added.
+
+    Raises:
+        PanoSoundError: as `pipeline.pan`.
+    """
+    took: dict[str, float] = {}
+    with _timed(took, "fetch"):
+        local = [_fetched(file, scratch, contents, i) for i, file in enumerate(files)]
+    names = dict(zip(local, (file.path for file in files), strict=True))
+    with _heard_warnings() as warnings, _own_names(names):
+        reading = _options(settings, InputSettings)
+        with _timed(took, "analyse"):
+            soundmap = _soundmap(local, files, settings, soundmaps, contents, scratch, progress)
+        with _timed(took, "plan"):
+            path = plan(soundmap, **_options(settings, PlanSettings))
+        video = scratch / ("result" + os.path.splitext(output)[1])
+        with _timed(took, "render"):
+            how = _options(settings, RenderSettings)
+            render(local, path, video, overwrite=True, progress=progress, **reading, **how)
+        path_file = scratch / ("result" + PATH_ENDING)
+        path.save(path_file)
+        with _timed(took, "finish"):
+            made = Made(
+                size_bytes=video.stat().st_size,
+                sha256=digest(video),
+                seconds=round(float(soundmap.source["end"] - soundmap.times[0]), 3),
+                size=(path.width, path.height),
+                took=took,
+                warnings=tuple(_renamed(line, names) for line in warnings),
+                jpeg=_strip(video),
+                curve=_curve(path, float(soundmap.times[0]), float(soundmap.source["end"])),
+            )
+    return Result(video, path_file, made)
+
+
+def _fetched(file: File, scratch: Path, contents: dict[str, str], number: int) -> str:
+    """A file on this machine, its content's hash known."""
+    if not is_url(file.path):
+        if file.path not in contents:
+            contents[file.path] = digest(file.path)
+        return file.path
+    local = scratch / f"source-{number}" / (os.path.basename(file.path.partition("?")[0])[-100:] or "film")
+    local.parent.mkdir(exist_ok=True)
+    contents[file.path] = digest(file.path, copy_to=local)
+    return str(local)
+
+
+@contextlib.contextmanager
+def _own_names(names: dict[str, str]) -> Iterator[None]:
+    """Errors speak of the films' own names, not of their copies'."""
+    try:
+        yield
+    except PanoSoundError as error:
+        error.path = names.get(error.path or "", error.path)
+        raise
+
+
+def _renamed(line: str, names: dict[str, str]) -> str:
+    for copy, own in names.items():
+        line = line.replace(copy, own)
+    return line
+
+
+def _soundmap(
+    local: list[str],
+    files: tuple[File, ...],
+    settings: dict[str, Any],
+    kept: Store,
+    contents: dict[str, str],
+    scratch: Path,
+    progress: Progress,
+) -> SoundMap:
+    """The film's sound map: as it was heard before, or heard now and kept."""
+    reading, listening = _options(settings, InputSettings), _options(settings, AnalyseSettings)
+    about = {**reading, **listening, "model": settings["weights"], "format": SOUNDMAP_FORMAT}
+    name = key_of([about, [contents[file.path] for file in files]])
+    name = f"{name[:2]}/{name}.soundmap.npz"
+    copy = scratch / "kept.soundmap.npz"
+    found = None
+    if kept.stamp(name) is not None:
+        with contextlib.suppress(DataFileError, InputError):
+            digest(kept.name(name), copy_to=copy)
+            found = SoundMap.load(copy)
+    if found is None:
+        found = analyse(local, progress=progress, **reading, **listening)
+        found.save(copy)
+        kept.put(copy, name)
+    # Another copy of the film, which has another name, may have been heard.
+    return replace(found, source={**found.source, "path": os.path.basename(local[0])})
+
+
+def _options(settings: dict[str, Any], kind: type[Settings]) -> dict[str, Any]:
+    return {f.name: settings[f.name] for f in fields(kind)}
+
+
+def _strip(video: Path) -> bytes:
+    """A few pictures of a video side by side, as JPEG."""
+    length = probe(video).duration
+    pictures = []
+    for i in range(_LOOKS):
+        info = probe(video, start=f"{length * (i + 0.5) / _LOOKS:.3f}" if length > 1 else None)
+        with VideoReader(video, info) as reader:
+            pictures.append(next(reader.analysis_pictures(0, *_look_size(info.eye)))[1])
+    _, jpeg = cv2.imencode(".jpg", np.hstack(pictures)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])
+    return jpeg.tobytes()
+
+
+def _look_size(size: tuple[int, int]) -> tuple[int, int]:
+    width, height = size
+    across, down = _LOOK_SIZE
+    scale = max(across, down) / max(width, height)
+    return max(2, round(width * scale / 2) * 2), max(2, round(height * scale / 2) * 2)
+
+
+def _curve(path: CameraPath, start: float, end: float) -> list[list[float]]:
+    """[time, yaw, width of view], for a small plot; time from the film's start in seconds."""
+    times = np.linspace(start, max(end, start + 0.1), _CURVE_POINTS)
+    looks = path.looks(times)
+    return [[round(float(v), 2) for v in (t - start, look[0], look[3])] for t, look in zip(times, looks, strict=True)]
+
+
+@contextlib.contextmanager
+def _timed(took: dict[str, float], stage: str) -> Iterator[None]:
+    began = time.perf_counter()
+    yield
+    took[stage] = time.perf_counter() - began
+
+
+class _Collector(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(self.format(record))
+
+
+@contextlib.contextmanager
+def _heard_warnings() -> Iterator[list[str]]:
+    """What is logged as a warning within the block."""
+    collector, log = _Collector(), logging.getLogger("pano_sound")
+    log.addHandler(collector)
+    try:
+        yield collector.lines
+    finally:
+        log.removeHandler(collector)

@@ -1,0 +1,183 @@
+"""Whole runs over a made library, as a user starts them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+
+import made
+import pytest
+from conftest import states
+
+
+@pytest.fixture(scope="module")
+def finished(small, tiny, tmp_path_factory):
+    """The small library's results, made in one clean run."""
+    from conftest import Batch
+
+    folder = tmp_path_factory.mktemp("finished")
+    done = Batch(folder, tiny)(small[0], "-o", "out")
+    return folder, done
+
+
+def copy(finished, tmp_path):
+    shutil.copytree(finished[0] / "out", tmp_path / "out")
+    shutil.copytree(finished[0] / "cache", tmp_path / "cache")
+    return tmp_path / "out"
+
+
+def test_every_film_ends_in_its_state(small, finished):
+    folder, done = finished
+    assert states(folder / "out") == small[1]
+    assert done.returncode == 1
+    made_names = {name for name, state in small[1].items() if state == "done"}
+    assert {n for n in made.hashes(folder / "out") if n.endswith(".mp4")} == made_names
+    assert os.listdir(folder / "out" / ".pano-sound" / "work") == []
+    assert "failed" in done.stderr
+    assert done.stdout.count("\n") == 1
+
+
+def test_chapters_are_one_film(small, finished):
+    rows = [json.loads(line) for line in (finished[0] / "out" / "report.jsonl").read_text().splitlines()]
+    (recording,) = [row for row in rows if "GX010004" in row["output"]]
+    assert [os.path.basename(path) for path in recording["inputs"]] == ["GX010004.MP4", "GX020004.MP4"]
+    assert recording["result"]["seconds"] == pytest.approx(0.8, abs=0.05)
+
+
+def test_a_second_run_makes_nothing(small, finished, batch, tmp_path):
+    out = copy(finished, tmp_path)
+    before = {p: p.stat().st_mtime_ns for p in out.rglob("*.mp4")}
+    done = batch(small[0], "-o", "out", "--json")
+    assert done.returncode == 1
+    assert {p: p.stat().st_mtime_ns for p in out.rglob("*.mp4")} == before
+    assert states(out) == small[1]
+
+
+def test_what_is_gone_damaged_or_changed_is_made_anew(small, finished, batch, tmp_path):
+    wanted = made.hashes(copy(finished, tmp_path))
+    out, library = tmp_path / "fresh", tmp_path / "videos"
+    shutil.copytree(small[0], tmp_path / "card")
+    batch("card", "-o", "fresh")
+    assert made.hashes(out) == wanted
+    (tmp_path / "card").rename(library)
+    dates = {p: p.stat().st_mtime_ns for p in out.rglob("*.mp4")}
+    batch(library, "-o", "fresh")
+    assert {p: p.stat().st_mtime_ns for p in out.rglob("*.mp4")} == dates
+    videos = sorted(n for n in wanted if n.endswith(".mp4"))
+    (out / videos[0]).unlink()
+    content = bytearray((out / videos[1]).read_bytes())
+    content[-20] ^= 1
+    (out / videos[1]).write_bytes(content)
+    os.utime(out / videos[2])  # Only the date is another.
+    made_before = (out / videos[2]).stat().st_mtime_ns
+    (out / videos[3].replace(".mp4", ".path.json")).unlink()
+    batch(library, "-o", "fresh")
+    assert made.hashes(out) == wanted
+    assert (out / videos[2]).stat().st_mtime_ns == made_before
+    changed = next(library.rglob("clip-0001.mp4"))
+    made.good(changed, 77)
+    batch(library, "-o", "fresh")
+    now = made.hashes(out)
+    assert {n for n in wanted if now[n] != wanted[n]} == {"day 0/clip-0001.mp4", "day 0/clip-0001.path.json"}
+
+
+def test_another_aspect_never_listens_again(small, finished, batch, tmp_path):
+    out = copy(finished, tmp_path)
+    before = made.hashes(out)
+    maps = list((tmp_path / "cache").rglob("*.soundmap.npz"))
+    dates = {p: p.stat().st_mtime_ns for p in maps}
+    batch(small[0], "-o", "out", "--aspect", "9:16")
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "cache").rglob("*.soundmap.npz")} == dates
+    assert states(out) == small[1]
+    after = made.hashes(out)
+    assert after.keys() == before.keys()
+    assert all(after[n] != before[n] for n in before)
+
+
+def test_status_and_retry(small, finished, batch, tmp_path):
+    out = copy(finished, tmp_path)
+    told = json.loads(batch("status", "out", "--json").stdout)
+    wanted = {state: list(small[1].values()).count(state) for state in set(small[1].values())}
+    assert {k: v for k, v in told["films"].items() if v} == wanted
+    assert all(row["error"] for row in told["failed"])
+    assert "no such file" not in batch("status", "out").stdout
+    again = batch("retry", "out", "--json")
+    assert again.returncode == 1
+    assert json.loads(again.stdout)["films"]["failed"] == wanted["failed"]
+    assert states(out) == small[1]
+    nothing = batch("status", "nowhere")
+    assert nothing.returncode == 7
+    assert nothing.stderr.count("\n") == 1
+
+
+def test_a_dry_run_writes_nothing(small, batch, tmp_path):
+    told = json.loads(batch(small[0], "-o", "out", "--dry-run", "--json").stdout)
+    wanted = {state: list(small[1].values()).count(state) for state in set(small[1].values())}
+    assert (told["films"], told["skipped"], told["failed"], told["duplicate"]) == tuple(
+        wanted[state] for state in ("done", "skipped", "failed", "duplicate")
+    )
+    assert told["core_hours"] > 0
+    assert told["bytes"] > 0
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_limit_is_kept_and_a_failure_can_stop(small, batch, tmp_path):
+    done = batch(small[0], "-o", "out", "--limit", "2", "--json")
+    assert sum(json.loads(done.stdout)["films"].values()) - 2 == sum(s == "duplicate" for s in small[1].values())
+    found = list(states(tmp_path / "out").values())
+    assert found.count("waiting") == len(found) - 2 - found.count("duplicate")
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for i in range(6):
+        (broken / f"{i}.mp4").write_bytes(bytes([i]) * 100 * (i + 1))
+    done = batch(broken, "-o", "other", "--fail-fast", "--workers", "1")
+    assert done.returncode == 1
+    assert "waiting" in states(tmp_path / "other").values()
+
+
+def test_two_runs_at_once_share_the_work(small, batch, tmp_path):
+    first, second = batch.start(small[0], "-o", "out", "--workers", "1"), None
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("out/.pano-sound/alive/*.lock")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    second = batch.start(small[0], "-o", "out", "--workers", "1")
+    for run in (first, second):
+        _, said = run.communicate(timeout=600)
+        assert "Traceback" not in said
+        assert run.returncode == 1, said
+    assert states(tmp_path / "out") == small[1]
+    rows = [json.loads(line) for line in (tmp_path / "out" / "report.jsonl").read_text().splitlines()]
+    assert all(row["attempts"] == (row["state"] != "duplicate") for row in rows)
+
+
+def test_two_runs_that_want_different_things_do_not_mix(small, batch, tmp_path):
+    first = batch.start(small[0], "-o", "out", "--workers", "1")
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("out/.pano-sound/work/*")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    second = batch(small[0], "-o", "out", "--aspect", "9:16")
+    assert second.returncode == 1
+    assert "another run is about to make this with other settings" in second.stderr
+    assert second.stderr.count("\n") == 1
+    first.communicate(timeout=600)
+    assert states(tmp_path / "out") == small[1]
+
+
+def test_words_that_are_wrong_end_in_a_line(batch, small):
+    for words, code in (
+        (["nowhere", "-o", "out"], 3),
+        (["*.nothing", "-o", "out"], 3),
+        (["-o", "out"], 2),
+        ([small[0], "-o", "out", "--name", "same.mp4"], 2),
+        ([small[0], "-o", "out", "--name", "../{stem}.mp4"], 2),
+        ([small[0], "-o", "out", "--name", "{stem}.avi"], 5),
+        ([small[0], "-o", "https://example.com/out"], 5),
+        ([small[0], "-o", "/dev/null/out"], 5),
+    ):
+        done = batch(*words)
+        assert done.returncode == code, done.stderr
+        assert done.stderr.strip().splitlines()[-1].startswith(("pano-sound: error", "Error:")), done.stderr

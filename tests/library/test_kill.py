@@ -1,0 +1,87 @@
+"""Killed at any instant and continued, a batch ends with the very files of one that was left alone."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import sqlite3
+import time
+
+import made
+import psutil
+import pytest
+from conftest import Batch, states
+
+
+def killed_and_continued(batch: Batch, library, rng: random.Random, kills: int, longest: float) -> None:
+    """Runs a batch into 'out', killing it, its workers, or all of them, `kills` times; then lets it end."""
+    for i in range(kills):
+        work = batch.start(library, "-o", "out", "--workers", "2")
+        time.sleep(rng.uniform(0.2, longest))
+        if work.poll() is None:
+            workers = psutil.Process(work.pid).children(recursive=True)
+            victims = [work.pid] if i % 3 else [w.pid for w in workers[:1]]
+            victims += [w.pid for w in workers] if i % 3 == 2 else []
+            for pid in victims:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            if i % 3 == 0:
+                time.sleep(rng.uniform(0, 1))
+                work.kill()
+        _, said = work.communicate(timeout=600)
+        assert "Traceback" not in said
+        assert "unexpected" not in said
+    batch(library, "-o", "out", "--workers", "2")
+
+
+def check(batch: Batch, expected: dict[str, str], wanted: dict[str, str]) -> None:
+    out = batch.folder / "out"
+    assert states(out) == expected
+    assert made.hashes(out) == wanted
+    left = [p for p in out.rglob("*") if "partial" in p.name]
+    assert left == []
+    assert os.listdir(out / ".pano-sound" / "work") == []
+    assert os.listdir(out / ".pano-sound" / "alive") == []
+    with sqlite3.connect(out / ".pano-sound" / "manifest.sqlite") as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert db.execute("SELECT COUNT(*) FROM wanted").fetchone() == (0,)
+        assert db.execute("SELECT COUNT(*) FROM films WHERE claim IS NOT NULL").fetchone() == (0,)
+
+
+def test_killed_four_times(small, batch, tiny, tmp_path):
+    clean = Batch(tmp_path / "clean", tiny)
+    clean.folder.mkdir()
+    clean(small[0], "-o", "out")
+    killed_and_continued(batch, small[0], random.Random(1), 4, 6.0)
+    check(batch, small[1], made.hashes(clean.folder / "out"))
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("large") / "DCIM"
+    return folder, made.make_library(folder, 320)
+
+
+@pytest.mark.slow
+def test_a_large_library_and_twenty_kills(large, batch, tiny, tmp_path):
+    """320 files: every film ends in its state; killed twenty times, the same files byte for byte."""
+    library, expected = large
+    clean = Batch(tmp_path / "clean", tiny)
+    clean.folder.mkdir()
+    began = time.monotonic()
+    done = clean(library, "-o", "out", "--workers", "2")
+    whole = time.monotonic() - began
+    assert done.returncode == 1
+    assert states(clean.folder / "out") == expected
+    rows = [json.loads(line) for line in (clean.folder / "out" / "report.jsonl").read_text().splitlines()]
+    assert all(row["attempts"] == (row["state"] != "duplicate") for row in rows)
+    wanted = made.hashes(clean.folder / "out")
+    assert {n for n in wanted if n.endswith(".mp4")} == {n for n, state in expected.items() if state == "done"}
+    killed_and_continued(batch, library, random.Random(2), 20, whole / 6)
+    check(batch, expected, wanted)
+    rows = [json.loads(line) for line in (batch.folder / "out" / "report.jsonl").read_text().splitlines()]
+    # What was finished was never made again: at most the two films being made are lost with each kill.
+    assert sum(row["attempts"] - (row["state"] != "duplicate") for row in rows) <= 2 * 20

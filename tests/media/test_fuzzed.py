@@ -1,0 +1,51 @@
+"""What `benchmarks/fuzz.py` once found, by its essence: damage that ended in an error that nobody had foreseen."""
+
+import films
+import pytest
+from test_writer import rewrite
+
+from pano_sound.media.probe import probe
+from pano_sound.media.reader import VideoReader
+from pano_sound.media.sound import SoundReader
+
+
+@pytest.mark.parametrize(("codec", "sound_codec"), [("mpeg2video", "ac3"), ("libx264", "aac")])
+def test_a_sound_track_of_which_nothing_came_through(tmp_path, codec, sound_codec):
+    """A transport stream announces the track; no packet says how many channels it has."""
+    path = films.make_film(
+        tmp_path / "a.ts",
+        films.steady(20, 25),
+        time_base=films.Fraction(1, 25),
+        codec=codec,
+        sound=films.tone(0.5),
+        sound_codec=sound_codec,
+        holes=[(-1, 100)],
+    )
+    assert sum(1 for _ in VideoReader(path).pictures()) == 20
+    assert not any(block.any() for block in SoundReader(path, 16000).blocks(1))
+    rewrite(path, tmp_path / "b.mp4")
+    assert sum(1 for _ in VideoReader(tmp_path / "b.mp4").pictures()) == 20
+
+
+@pytest.mark.parametrize("sound_codec", ["flac", "aac", "libopus"])
+@pytest.mark.parametrize("output", ["b.mp4", "b.mkv"])
+def test_a_track_that_says_it_has_no_channels(tmp_path, sound_codec, output):
+    path = films.make_film(tmp_path / "a.mkv", films.steady(20), sound=films.tone(0.7), sound_codec=sound_codec)
+    content = path.read_bytes()
+    at = content.index(b"\x9f\x81\x02")  # Channels, one byte: 2
+    path.write_bytes(content[:at] + b"\x9f\x81\x00" + content[at + 3 :])
+    assert probe(path).video is not None
+    list(SoundReader(path, 16000).blocks(1))
+    rewrite(path, tmp_path / output)
+    assert sum(1 for _ in VideoReader(tmp_path / output).pictures()) == 20
+
+
+@pytest.mark.parametrize("sound_codec", ["aac", "flac", "libopus", "ac3"])
+def test_copied_sound_that_does_not_decode_is_left_out(tmp_path, sound_codec, caplog):
+    """A file with such packets stops some players."""
+    path = films.make_film(tmp_path / "a.mp4", films.steady(60), sound=films.tone(2), sound_codec=sound_codec)
+    films.damage(path, [10, 11, 12], "audio")
+    rewrite(path, tmp_path / "b.mp4")
+    made = SoundReader(tmp_path / "b.mp4", 16000)
+    assert sum(len(block) for block in made.blocks(1)) == pytest.approx(32000, abs=1500)
+    assert made.damaged_packets == 0
