@@ -441,6 +441,13 @@ class BatchSettings(Settings):
         metavar="FILE",
         kind=str,
     )
+    ray: str = option(
+        None,
+        "Work on a Ray cluster: its address, 'auto' for the one that this machine belongs to, or 'local' for one of "
+        "this machine's own. All its machines must reach films, results and --soundmaps by the same names.",
+        metavar="ADDRESS",
+        kind=str,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter1d
 
 from ..settings import PlanSettings
 from ..sphere.convention import angles, directions
@@ -37,7 +38,7 @@ FOLLOWING = 0.75
 """Share of its greatest speed at which the camera follows: the rest is for moving to another source meanwhile."""
 ROOM = 6.0
 """When zooming, the view is so many times as wide as the sounding region's root mean square."""
-ZOOM_REACH = 4.0
+ZOOM_REACH = 8.0
 """Degrees by which the view may be wider or narrower than the sounding region asks for, before it zooms."""
 
 
@@ -222,6 +223,7 @@ def _follow(lens: Lens, evidence: Evidence, looks: NDArray[np.intp], seen: NDArr
     # Off the middle, it has to fit into the shorter side.
     wide = max(lens.view.width / lens.view.height, 1.0)
     asked = np.maximum(ROOM * width[latest], 2.2 * wide * (off + width[latest]))
+    asked = maximum_filter1d(asked, 2 * round(2 * TO_AND_FRO / step) + 1, mode="nearest")
     asked = np.clip(motion.smooth(asked, 2 * SETTLE, step), chosen.min_fov, chosen.max_fov)
     hfov = np.interp(times, middles, motion.steady(asked, np.full(len(asked), ZOOM_REACH)))
     return Hold(begin, end, track, hfov)

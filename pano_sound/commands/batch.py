@@ -136,6 +136,7 @@ def status(out: str, batch: dict[str, Any], as_json: bool, quiet: bool) -> None:
         **_manifest_only,
         "workers": "How many films are worked on at once. By default as many as cores and memory allow.",
         "soundmaps": "Where sound maps are kept, if another place was named before.",
+        "ray": "Work on a Ray cluster: its address, 'auto', or 'local'.",
     },
     to="batch",
 )
@@ -151,7 +152,10 @@ def retry(out: str, fail_fast: bool, batch: dict[str, Any], as_json: bool, quiet
 
 
 def _work(library: Library, fail_fast: bool, as_json: bool, quiet: bool) -> int:
-    from ..library.run import work
+    if library.settings.ray is None:
+        from ..library.run import work
+    else:
+        from ..library.cluster import work
 
     counts = library.manifest.count(library.run)
     with _Progress(quiet, counts["waiting"] + counts["running"]) as progress:

@@ -79,14 +79,14 @@ def discover(sources: Sequence[str], listed: Iterable[str] = (), leave_out: str 
     Args:
         sources: folders (searched with all below them), files, patterns such as 'trip/**/*.mp4', URLs of these.
         listed: files or URLs; one that is not there becomes a film that will fail, and stops nothing.
-        leave_out: a folder that is not searched: that of the results.
+        leave_out: a folder or URL that is not searched: that of the results.
 
     Raises:
         InputError: one of `sources` is not there, or nothing matches a pattern.
     """
     found: dict[str, tuple[File, str]] = {}
     for source in sources:
-        for file, folder in _remote(source) if is_url(source) else _local(source, leave_out):
+        for file, folder in _remote(source, leave_out) if is_url(source) else _local(source, leave_out):
             found.setdefault(file.path, (file, folder))
     for line in listed:
         file = _remote_file(line) if is_url(line) else _file(os.path.abspath(line))
@@ -174,7 +174,7 @@ def _below(top: str, leave_out: str | None) -> Iterator[tuple[File, str]]:
                 yield _file(os.path.join(folder, name)), _relative(folder, top)
 
 
-def _remote(url: str) -> Iterator[tuple[File, str]]:
+def _remote(url: str, leave_out: str | None) -> Iterator[tuple[File, str]]:
     fs, path = _open_url(url)
     try:
         if _MAGIC.search(path):

@@ -49,12 +49,11 @@ class Library:
         settings: BatchSettings | None = None,
         *,
         create: bool = True,
-        alone: bool = False,
         rehearsal: bool = False,
     ) -> None:
         """
         Args:
-            create, alone: as of Manifest.
+            create: as of Manifest.
             rehearsal: nothing will be made, and nobody else is to be kept away.
 
         Raises:
@@ -67,8 +66,10 @@ class Library:
         self._shared = Shared(self.out, at) if isinstance(self.out, Bucket) and not rehearsal else None
         if self._shared:
             self._shared.fetch()
-        self.manifest = Manifest(at, create=create, alone=alone)
-        self.soundmaps: Store = store(self.settings.soundmaps or _soundmaps_folder(self.out))
+        # A cluster's results may lie on a network drive; then the manifest does, too.
+        on_cluster = self.settings.ray is not None
+        self.manifest = Manifest(at, create=create, alone=on_cluster and self._shared is None)
+        self.soundmaps: Store = store(self.settings.soundmaps or _soundmaps_folder(self.out, on_cluster))
         self._being = Being(self.manifest.beings)
         self.run = self._being.name
         self._at_work = False
@@ -97,8 +98,7 @@ class Library:
         settings = full_settings(options)
         check_rule(self.settings.name, settings["codec"])
         self._begin()
-        inside = None if isinstance(self.out, Bucket) else self.out.root
-        films = discover(sources, listed, inside)
+        films = discover(sources, listed, self.out.root)
         names = outputs(films, self.settings.name, self._known_names(films))
         copies = self._copies(films, dict(zip((film.paths for film in films), names, strict=True)))
         wanted = [(name, film, copies.get(film.paths)) for name, film in zip(names, films, strict=True)]
@@ -245,7 +245,7 @@ def manifest_path(out: Store, manifest: str | None) -> Path:
     return Path(out.root) / HIDDEN / MANIFEST
 
 
-def _soundmaps_folder(out: Store) -> str:
-    if isinstance(out, Bucket):
+def _soundmaps_folder(out: Store, on_cluster: bool) -> str:
+    if on_cluster or isinstance(out, Bucket):
         return out.name(f"{HIDDEN}/soundmaps")
     return str(platformdirs.user_cache_path("pano-sound") / "soundmaps")

@@ -169,8 +169,8 @@ class Being:
 
 
 def is_alive(folder: Path, name: str) -> bool:
-    """Whether the process of that name lives, on this machine."""
-    path = folder / f"{name}.lock"
+    """Whether the process of that name lives, on this machine. 'NAME.7' is a part of 'NAME'."""
+    path = folder / f"{name.partition('.')[0]}.lock"
     if not path.exists():
         return False
     lock = filelock.FileLock(path)

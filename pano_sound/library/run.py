@@ -18,24 +18,24 @@ from dataclasses import dataclass
 from functools import cache
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from ..errors import OutputError, PanoSoundError, UnsupportedInputError
-from ..media.footage import is_url
+from ..errors import OutputError, PanoSoundError
 from ..outputs import remove_partials
-from .discover import path_name
 from .intake import Library
 from .manifest import STRIKES, Being, LostClaimError, Manifest, Row, is_alive
-from .storage import HIDDEN, Bucket, Store, digest, first_line, store
+from .storage import Store, digest, first_line, store
+
+if TYPE_CHECKING:
+    from .work import Outcome
 
 log = logging.getLogger("pano_sound")
 
 WORKER_BYTES = 2_000_000_000
 """Memory that one worker needs for films of 4K; see docs/scale.md."""
 _LOOK_ROUND = 2.0
-_LEAST_ROOM = 50_000_000
 _LONGEST_PAUSE = 30.0
 
 Tell = Callable[[str, str, float, float, str | None], None]
@@ -221,30 +221,34 @@ class _Hand:
                 return
 
     def _one(self, row: Row) -> str:
+        from .work import attempt
+
+        if self._is_there(row):
+            return "done"
+        manifest = self._manifest
         try:
-            if not self._is_there(row):
-                self._make(row)
-        except UnsupportedInputError as error:
-            self._manifest.fail(row, reason(error, row), error.exit_code, "skipped")
-            return "skipped"
-        except PanoSoundError as error:
-            if isinstance(error, OutputError) and (trouble := self._trouble()):
-                self._manifest.release(self._name)
-                self._pipe.send(("broken", trouble))
-                return "broken"
-            if isinstance(self._out, Bucket) or any(map(is_url, row.paths)):
-                return self._again(row, reason(error, row))
-            self._manifest.fail(row, reason(error, row), error.exit_code)
-            return "failed"
-        except MemoryError:
-            return self._again(row, "out of memory")
+            found = attempt(
+                row,
+                manifest.settings(row.settings),
+                self._out,
+                self._soundmaps,
+                self._scratch,
+                manifest.contents(row.files),
+                lambda stage, done, total: self._say(row, stage, done, total),
+                lambda made: manifest.intend(row, made),
+            )
         except (LostClaimError, BrokenPipeError):
             raise
         except Exception as error:
             log.debug("unexpected error", exc_info=True)
-            self._manifest.fail(row, f"unexpected {type(error).__name__}: {first_line(error)} (please report it)", 1)
+            manifest.fail(row, unexpected(error), 1)
             return "failed"
-        return "done"
+        if found.state == "broken":
+            manifest.release(self._name)
+            self._pipe.send(("broken", found.error))
+        if found.state == "again":
+            time.sleep(pause(row))
+        return note(manifest, row, found)
 
     def _is_there(self, row: Row) -> bool:
         """Whether the result was put into its place, but that could not be noted any more."""
@@ -256,43 +260,6 @@ class _Hand:
         self._manifest.finish(row, stamp)
         return True
 
-    def _make(self, row: Row) -> None:
-        from .work import make
-
-        self._scratch.mkdir(parents=True, exist_ok=True)
-        known = self._manifest.contents(row.files)
-        contents = dict(known)
-        result = make(
-            row.files,
-            row.output,
-            self._manifest.settings(row.settings),
-            self._scratch,
-            self._soundmaps,
-            contents,
-            lambda stage, done, total: self._say(row, stage, done, total),
-        )
-        self._manifest.remember({f: contents[f.path] for f in row.files if f.path not in known})
-        self._manifest.intend(row, result.made)
-        self._out.put(result.path, path_name(row.output))
-        self._manifest.finish(row, self._out.put(result.video, row.output))
-
-    def _again(self, row: Row, why: str) -> str:
-        """Another try, a little later; the last one's reason stands."""
-        time.sleep(min(_LONGEST_PAUSE, 2.0**row.strikes))
-        self._manifest.release(self._name, strike=why)
-        return "failed" if row.strikes + 1 >= STRIKES else "again"
-
-    def _trouble(self) -> str:
-        """Why no film's result could be written just now; '' when one could."""
-        free = self._out.free()
-        if free is not None and free < _LEAST_ROOM:
-            return f"{self._out.root}: there is no room left on the disk"
-        try:
-            self._out.write(f"{HIDDEN}/check", b"pano-sound")
-        except OutputError as error:
-            return str(error)
-        return ""
-
     def _say(self, row: Row, stage: str, done: float = 0.0, total: float = 0.0) -> None:
         if total and time.monotonic() - self._said < _SAID_EVERY:
             return
@@ -300,11 +267,27 @@ class _Hand:
         self._pipe.send(("tell", row.output, stage, done, total))
 
 
-def reason(error: PanoSoundError, row: Row) -> str:
-    """An error in one line, without the name of the film's file."""
-    if error.path in row.paths[:1]:
-        error = type(error)(error.message, None, error.hint)
-    return str(error)
+def note(manifest: Manifest, row: Row, found: Outcome) -> str:
+    """Write an outcome into the manifest; the state that the film has now, or 'again'. Raises LostClaimError."""
+    manifest.remember({f: found.contents[f.path] for f in row.files if f.path in found.contents})
+    if found.state == "done" and found.stamp is not None:
+        manifest.finish(row, found.stamp)
+    elif found.state in ("skipped", "failed"):
+        manifest.fail(row, found.error, found.exit_code, found.state)
+    elif found.state == "again":
+        manifest.release(row.claim or "", strike=found.error)
+        return "failed" if row.strikes + 1 >= STRIKES else "again"
+    return found.state
+
+
+def unexpected(error: BaseException) -> str:
+    """What is said of an error that nobody foresaw."""
+    return f"unexpected {type(error).__name__}: {first_line(error)} (please report it)"
+
+
+def pause(row: Row) -> float:
+    """Seconds to wait before another try."""
+    return min(_LONGEST_PAUSE, 2.0**row.strikes)
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
@@ -16,7 +17,7 @@ import numpy as np
 import torch
 
 from ..camera.path import CameraPath
-from ..errors import DataFileError, InputError, PanoSoundError
+from ..errors import DataFileError, InputError, OutputError, PanoSoundError, UnsupportedInputError
 from ..localize.soundmap import FORMAT as SOUNDMAP_FORMAT
 from ..localize.soundmap import SoundMap
 from ..media import threads
@@ -25,15 +26,16 @@ from ..media.probe import probe
 from ..media.reader import VideoReader
 from ..pipeline import analyse, plan, render
 from ..settings import AnalyseSettings, InputSettings, PlanSettings, RenderSettings, Settings
-from .discover import PATH_ENDING, File
+from .discover import PATH_ENDING, File, path_name
 from .intake import key_of
-from .manifest import Made
-from .storage import Store, digest
+from .manifest import Made, Row
+from .storage import HIDDEN, Bucket, Stamp, Store, digest
 
 Progress = Callable[[str, float, float], None]
 
 _LOOKS, _LOOK_SIZE = 3, (160, 90)
 _CURVE_POINTS = 200
+_LEAST_ROOM = 50_000_000
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,81 @@ def prepare_process() -> None:
     cv2.setNumThreads(1)
     threads.use(1)
     os.environ.setdefault("SVT_LOG", "1")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one film: 'done', 'skipped', 'failed', 'again' (worth another try) or 'broken' (no film can be
+    written). `contents`: SHA-256 of its files, by path."""
+
+    state: str
+    contents: dict[str, str]
+    error: str = ""
+    exit_code: int = 0
+    made: Made | None = None
+    stamp: Stamp | None = None
+
+
+def attempt(
+    row: Row,
+    settings: dict[str, Any],
+    out: Store,
+    soundmaps: Store,
+    scratch: Path,
+    contents: dict[str, str],
+    progress: Progress,
+    intend: Callable[[Made], None] | None = None,
+) -> Outcome:
+    """Make one film and put it into its place; what goes wrong is said in the outcome.
+
+    Args:
+        scratch: a folder for what is not complete yet; it is removed.
+        contents: SHA-256 of files that are known.
+        intend: called with what the result will be, before it gets its final name.
+    """
+    contents = dict(contents)
+
+    def ended(state: str, error: str = "", exit_code: int = 1) -> Outcome:
+        return Outcome(state, contents, error, exit_code)
+
+    try:
+        scratch.mkdir(parents=True, exist_ok=True)
+        result = make(row.files, row.output, settings, scratch, soundmaps, contents, progress)
+        if intend is not None:
+            intend(result.made)
+        out.put(result.path, path_name(row.output))
+        stamp = out.put(result.video, row.output)
+        return Outcome("done", contents, made=result.made, stamp=stamp)
+    except UnsupportedInputError as error:
+        return ended("skipped", _reason(error, row), error.exit_code)
+    except PanoSoundError as error:
+        if isinstance(error, OutputError) and (trouble := _trouble(out)):
+            return ended("broken", trouble, error.exit_code)
+        remote = isinstance(out, Bucket) or any(map(is_url, row.paths))
+        return ended("again" if remote else "failed", _reason(error, row), error.exit_code)
+    except MemoryError:
+        return ended("again", "out of memory")
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _reason(error: PanoSoundError, row: Row) -> str:
+    """An error in one line, without the name of the film's file."""
+    if error.path in row.paths[:1]:
+        error = type(error)(error.message, None, error.hint)
+    return str(error)
+
+
+def _trouble(out: Store) -> str:
+    """Why no film's result could be written just now; '' when one could."""
+    free = out.free()
+    if free is not None and free < _LEAST_ROOM:
+        return f"{out.root}: there is no room left on the disk"
+    try:
+        out.write(f"{HIDDEN}/check", b"pano-sound")
+    except OutputError as error:
+        return str(error)
+    return ""
 
 
 def make(

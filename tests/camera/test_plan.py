@@ -226,11 +226,21 @@ def test_the_view_is_as_wide_as_what_sounds_asks_for():
 
     film = soundmap(30, wide, noise=0.0)
     path = plan(film, PlanSettings(zoom_speed=10.0))
-    assert path.at(5)[3] > path.at(28)[3] + 20
+    assert path.at(5)[3] > path.at(28)[3] + 15
     assert 46.4 <= path.samples[:, 4].min() <= path.samples[:, 4].max() <= 104.3
     hfov = path.looks(np.arange(0, 30, 0.1))[:, 3]
     assert np.abs(np.diff(hfov)).max() <= 1.0 + 1e-6
     assert np.ptp(plan(film).samples[:, 4]) == 0
+
+
+def test_the_view_does_not_breathe_with_a_source_that_goes_to_and_fro():
+    def source(t):
+        return [(abs(15.0 * t % 240.0 - 120.0) - 60.0, 0.0)]
+
+    path = plan(soundmap(60, source), PlanSettings(preset="lively"))
+    hfov = path.looks(np.arange(0, 60, 0.1))[:, 3]
+    assert np.abs(np.diff(hfov)).sum() < 60
+    assert in_view(path, source, 0, 60) == 1
 
 
 def test_several_paths_show_several_sources():

@@ -96,8 +96,8 @@ def make_library(folder: Path, count: int) -> dict[str, str]:
 def hashes(folder: Path) -> dict[str, str]:
     """SHA-256 of all results in a folder: videos and camera paths, by name."""
     found = sorted(p for p in folder.rglob("*") if p.is_file() and ".pano-sound" not in p.parts)
-    return {
-        str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest()
-        for p in found
-        if not p.name.startswith("report")
-    }
+    return {str(p.relative_to(folder)): sha256(p.read_bytes()) for p in found if not p.name.startswith("report")}
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

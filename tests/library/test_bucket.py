@@ -1,0 +1,100 @@
+"""Films from an object store, results into it, over a real connection."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+
+import made
+import pytest
+from conftest import Batch
+
+pytest.importorskip("s3fs")
+moto = pytest.importorskip("moto.server")
+
+
+@pytest.fixture(scope="module")
+def bucket(small, monkeypatch_module):
+    """A store spoken to over a socket, with the small library in it; a file system of it."""
+    import fsspec
+
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    _, port = server.get_host_and_port()
+    for name, value in (
+        ("AWS_ACCESS_KEY_ID", "testing"),
+        ("AWS_SECRET_ACCESS_KEY", "testing"),
+        ("AWS_DEFAULT_REGION", "us-east-1"),
+        ("FSSPEC_S3_ENDPOINT_URL", f"http://127.0.0.1:{port}"),
+    ):
+        monkeypatch_module.setenv(name, value)
+    fsspec.config.set_conf_env(fsspec.config.conf)
+    fs = fsspec.filesystem("s3", use_listings_cache=False)
+    fs.mkdir("rushes")
+    for path in small[0].rglob("*"):
+        if path.is_file() and path.name.isascii():
+            fs.put_file(str(path), f"rushes/DCIM/{path.relative_to(small[0])}")
+    yield fs
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def monkeypatch_module():
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+def results(fs, url: str) -> dict[str, bytes]:
+    fs.invalidate_cache()
+    found = [name for name in fs.find(url) if ".pano-sound" not in name and "report" not in name]
+    return {name[len(url) + 1 :]: fs.cat_file(name) for name in found}
+
+
+def test_from_a_bucket_and_into_it(small, bucket, batch, tiny, tmp_path):
+    done = batch("s3://rushes/DCIM", "-o", "s3://rushes/flat", "--json")
+    counts = json.loads(done.stdout)["films"]
+    rows = [json.loads(line) for line in bucket.cat_file("rushes/flat/report.jsonl").splitlines()]
+    assert {row["output"]: row["state"] for row in rows} == small[1]
+    assert done.returncode == 1
+    found = results(bucket, "rushes/flat")
+    local = Batch(tmp_path / "local", tiny)
+    local.folder.mkdir()
+    local(small[0], "-o", "out")
+    assert {n: made.sha256(content) for n, content in found.items()} == made.hashes(local.folder / "out")
+    assert bucket.exists("rushes/flat/report.html")
+
+    again = batch("s3://rushes/DCIM", "-o", "s3://rushes/flat", "--json")
+    assert json.loads(again.stdout)["films"] == counts
+    before = {name: info["LastModified"] for name, info in bucket.find("rushes/flat/day 0", detail=True).items()}
+
+    # Another machine, which has only what is in the store, finds all finished.
+    shutil.rmtree(tmp_path / "state")
+    bucket.rm("rushes/flat/day 0/clip-0001.mp4")
+    there = batch("s3://rushes/DCIM", "-o", "s3://rushes/flat", "--json")
+    assert json.loads(there.stdout)["films"] == counts
+    after = {name: info["LastModified"] for name, info in bucket.find("rushes/flat/day 0", detail=True).items()}
+    assert {n for n in before if after[n] != before[n]} <= {
+        "rushes/flat/day 0/clip-0001.mp4",
+        "rushes/flat/day 0/clip-0001.path.json",
+    }
+    assert results(bucket, "rushes/flat") == found
+    assert not bucket.exists("rushes/flat/.pano-sound/lease.json")
+
+
+def test_another_machine_at_work_is_respected(bucket, batch):
+    bucket.pipe_file("rushes/other/.pano-sound/lease.json", json.dumps({"id": "x", "host": "elsewhere"}).encode())
+    done = batch("s3://rushes/DCIM", "-o", "s3://rushes/other")
+    assert done.returncode == 1
+    assert "another machine is at work here: elsewhere" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_store_that_is_not_there_ends_in_a_line(batch, bucket, monkeypatch):
+    done = batch("s3://nowhere/DCIM", "-o", "out")
+    assert done.returncode == 3
+    assert done.stderr.count("\n") == 1
+    monkeypatch.setitem(os.environ, "FSSPEC_S3_ENDPOINT_URL", "http://127.0.0.1:9")
+    done = batch("s3://rushes/DCIM", "-o", "s3://rushes/flat")
+    assert done.returncode in (3, 5)
+    assert done.stderr.count("\n") == 1
