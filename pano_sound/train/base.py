@@ -36,15 +36,15 @@ class Recipe:
 
     seed: int = 0
     distil_steps: int = 7000
-    scenes: int = 800
-    steps: int = 1000
+    scenes: int = 1200
+    steps: int = 1200
     rate: float = 1.5e-3
     scenes_per_step: int = 16
     mosaic: int = 6
     versions: int = 1
-    weight_mosaic: float = 1.0
+    weight_mosaic: float = 1.5
     weight_box: float = 1.0
-    weight_extent: float = 2.0
+    weight_extent: float = 4.0
     weight_scene: float = 1.0
     weight_presence: float = 0.5
 
