@@ -27,6 +27,8 @@ from pano_sound.library.discover import File, Film
 from pano_sound.library.manifest import Being, Made, Manifest
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "meadow.mp4"
+SHORT = 3.0
+"""Seconds of film whose sound map is kept, to know its size."""
 FASTEST = 1.25e9
 """Bytes a second that one machine's network takes."""
 REPLACED_AFTER = 60.0
@@ -42,7 +44,7 @@ def measure(films: list[Path], model: str) -> None:
 
     from pano_sound.library.work import prepare_process
     from pano_sound.media.probe import probe
-    from pano_sound.pipeline import analyse, pan
+    from pano_sound.pipeline import analyse
     from pano_sound.settings import AnalyseSettings
 
     prepare_process()
@@ -52,19 +54,20 @@ def measure(films: list[Path], model: str) -> None:
         minutes = info.duration / 60
         with tempfile.TemporaryDirectory() as folder:
             took = stages(film, model, folder, clock=time.process_time)
-            path = pan(film, f"{folder}/out.mp4", model=model)
-            analyse(film, model=model).save(f"{folder}/map.npz")
+            part = min(SHORT, info.duration)
+            analyse(film, model=model, duration=f"{part}").save(f"{folder}/map.npz")
             made, kept = (os.path.getsize(f"{folder}/{name}") for name in ("out.mp4", "map.npz"))
+            result = probe(f"{folder}/out.mp4").video
         fps = float(info.video.fps)
         decoded = info.video.width * info.video.height * fps * info.duration / 1e6
-        drawn = path.width * path.height * fps * info.duration / 1e6
+        drawn = result.width * result.height * fps * info.duration / 1e6
         print(f"{film.name}: {info.video.width}x{info.video.height}, {fps:g} fps, {info.video.codec}")
-        print(f"  to {path.width}x{path.height}; core seconds per minute of film:")
+        print(f"  to {result.width}x{result.height}; core seconds per minute of film:")
         for stage, seconds in [*took.items(), ("all", sum(took.values()))]:
             print(f"  {stage:24}{seconds / minutes:10.2f}")
         print(
             f"  bytes per minute: read {info.size_bytes / minutes / 1e6:.1f} MB each time, "
-            f"written {made / minutes / 1e6:.2f} MB, sound map {kept / minutes / 1e6:.2f} MB"
+            f"written {made / minutes / 1e6:.2f} MB, sound map {kept / part * 60 / 1e6:.2f} MB"
         )
         decoding = took["decode for analysis"] + took["decode for rendering"]
         print(
