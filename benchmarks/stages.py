@@ -13,6 +13,7 @@ import os
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -34,19 +35,21 @@ from pano_sound.sphere.view import View, render_planes
 SAMPLE = Path(__file__).parents[1] / "samples" / "meadow.mp4"
 
 
-def stages(film: Path, model_name: str, folder: str) -> dict[str, float]:
-    """Seconds that each stage takes for the whole film."""
+def stages(
+    film: Path, model_name: str, folder: str, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, float]:
+    """Seconds by `clock` that each stage takes for the whole film."""
     info, settings, rendering = probe(film), AnalyseSettings(model=model_name), RenderSettings()
     model = load(model_name)
     took: dict[str, float] = {}
 
     def timed(name: str, began: float) -> None:
-        took[name] = took.get(name, 0.0) + time.perf_counter() - began
+        took[name] = took.get(name, 0.0) + clock() - began
 
-    began = time.perf_counter()
+    began = clock()
     blocks = list(SoundReader(film, model.sound_rate, info).blocks(SOUND_BLOCK))
     timed("decode sound", began)
-    began = time.perf_counter()
+    began = clock()
     sound = SoundFeatures(model)
     for block in blocks:
         sound.add(block)
@@ -56,7 +59,7 @@ def stages(film: Path, model_name: str, folder: str) -> dict[str, float]:
     with VideoReader(film, info) as reader:
         pictures = reader.analysis_pictures(settings.every, *reversed(model.panorama))
         while True:
-            began = time.perf_counter()
+            began = clock()
             batch = list(islice(pictures, BATCH))
             timed("decode for analysis", began)
             if not batch:
@@ -64,21 +67,21 @@ def stages(film: Path, model_name: str, folder: str) -> dict[str, float]:
             at = np.array([t for t, _ in batch])
             stack = torch.from_numpy(np.stack([rgb.transpose(2, 0, 1) for _, rgb in batch]))
             with torch.inference_mode():
-                began = time.perf_counter()
+                began = clock()
                 v = model.visual(stack, wrap=True)
                 timed("look (visual net)", began)
-                began = time.perf_counter()
+                began = clock()
                 h = model.sound_embedding(torch.from_numpy(sound.pooled(at - info.start, settings.window)))
                 model.respond(v, h).numpy()
                 timed("attention", began)
 
     soundmap = analyse(film, model=model_name)
-    began = time.perf_counter()
+    began = clock()
     path = plan(soundmap)
     timed("plan", began)
 
     with VideoReader(film, info) as reader:
-        began = time.perf_counter()
+        began = clock()
         for picture in reader.pictures():
             time_base = picture.time_base
         timed("decode for rendering", began)
@@ -88,13 +91,13 @@ def stages(film: Path, model_name: str, folder: str) -> dict[str, float]:
         with VideoWriter(out, **size, **quality, source=info, sound_from=str(film), overwrite=True) as writer:
             for picture in reader.pictures():
                 yaw, pitch, roll, hfov = path.at(picture.t)
-                began = time.perf_counter()
+                began = clock()
                 planes = render_planes(picture.planes, View(path.width, path.height, hfov), yaw, pitch, roll)
                 timed("render", began)
-                began = time.perf_counter()
+                began = clock()
                 writer.write(replace(picture, planes=planes))
                 timed("encode", began)
-            began = time.perf_counter()
+            began = clock()
         timed("encode", began)
     return took
 

@@ -123,10 +123,10 @@ class _Driver:
         else:
             if found.state == "broken":
                 raise OutputError(found.error)
-            if found.made is not None:
-                manifest.intend(row, found.made)
             error = found.error
             try:
+                if found.made is not None:
+                    manifest.intend(row, found.made)
                 state = note(manifest, row, found)
             except LostClaimError:
                 state = "lost"

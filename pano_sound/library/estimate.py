@@ -21,7 +21,7 @@ from ..camera.plan import plan
 from ..errors import PanoSoundError
 from ..localize.soundmap import SoundMap
 from ..media.probe import MediaInfo, probe
-from ..settings import BatchSettings, InputSettings, PlanSettings
+from ..settings import AnalyseSettings, BatchSettings, InputSettings, PlanSettings
 from .intake import Library, manifest_path
 from .manifest import Manifest, Row
 from .run import fitting_workers
@@ -30,8 +30,9 @@ from .storage import Bucket, store
 
 # Seconds of one core: for each megapixel that is decoded, for each picture and each minute of sound that the network
 # takes, for each megapixel that is drawn and encoded.
-DECODE, LOOK, LISTEN, DRAW = 0.0035, 1.0, 0.35, 0.05
-BITS_A_PIXEL = 0.08
+DECODE, LOOK, LISTEN, DRAW = 0.0018, 0.32, 2.5, 0.036
+BITS_A_PIXEL = 0.05
+SOUND_BYTES = 24_000
 _ENOUGH = 3
 """From so many finished films on, they say what others take."""
 
@@ -134,13 +135,19 @@ def _costs(infos: list[MediaInfo], options: dict[str, Any], rows: list[Row]) -> 
         assert info.video is not None
         fps = float(info.video.fps or 30)
         width, height = _frame(info.eye[0], tuple(sorted(planning.items())))
-        drawn = width * height * fps * info.duration / 1e6
-        every = options.get("every") or 1 / fps
-        decoded = 2 * info.video.width * info.video.height * fps * info.duration / 1e6
-        look, listen = info.duration / every, info.duration / 60
-        cores.append(DECODE * decoded + LOOK * look + LISTEN * listen + DRAW * drawn)
-        sizes.append(BITS_A_PIXEL * drawn * 1e6 / 8 + info.duration * 24_000)
+        cores.append(core_seconds(info.video.width, info.video.height, fps, info.duration, options))
+        sizes.append(BITS_A_PIXEL * width * height * fps * info.duration / 8 + info.duration * SOUND_BYTES)
     return cores, sizes
+
+
+def core_seconds(width: int, height: int, fps: float, duration: float, options: dict[str, Any]) -> float:
+    """The cost model: work of one core, s, for a film of this size (pixels), rate and length (s)."""
+    planning = {k: v for k, v in options.items() if k in PlanSettings.__dataclass_fields__}
+    across, down = _frame(width, tuple(sorted(planning.items())))
+    every = options.get("every", AnalyseSettings().every) or 1 / fps
+    frames = fps * duration
+    decoded, drawn = 2 * width * height * frames / 1e6, across * down * frames / 1e6
+    return DECODE * decoded + LOOK * duration / every + LISTEN * duration / 60 + DRAW * drawn
 
 
 @lru_cache

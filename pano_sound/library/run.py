@@ -252,10 +252,13 @@ class _Hand:
 
     def _is_there(self, row: Row) -> bool:
         """Whether the result was put into its place, but that could not be noted any more."""
-        stamp = self._out.stamp(row.output) if row.made else None
-        if stamp is None or stamp[0] != row.made["bytes"]:
-            return False
-        if digest(self._out.name(row.output)) != row.made["sha256"]:
+        try:
+            stamp = self._out.stamp(row.output) if row.made else None
+            if stamp is None or stamp[0] != row.made["bytes"]:
+                return False
+            if digest(self._out.name(row.output)) != row.made["sha256"]:
+                return False
+        except PanoSoundError:
             return False
         self._manifest.finish(row, stamp)
         return True

@@ -4,6 +4,7 @@ import json
 import re
 import runpy
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -41,6 +42,8 @@ def folder(tmp_path_factory):
 
     path = tmp_path_factory.mktemp("readme")
     films.make_film(path / "input.mp4", films.steady(15, 15), size=(256, 128), sound=films.tone(1.0))
+    (path / "DCIM").mkdir()
+    shutil.copy(path / "input.mp4", path / "DCIM")
     torch.manual_seed(0)
     save(Localizer(**TINY), path / "tiny.safetensors", {"name": "tiny", "version": "0"})
     return path
@@ -49,12 +52,13 @@ def folder(tmp_path_factory):
 @pytest.mark.parametrize(("page", "count"), [(README, 7), (CAMERA, 15)], ids=["README.md", "camera.md"])
 def test_every_command_of_a_page_runs(folder, monkeypatch, page, count):
     monkeypatch.chdir(folder)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
     assert len(commands(page)) >= count
     for line in commands(page):
         words = shlex.split(line)
-        if words[1] in ("pan", "analyse", "overlay"):
+        if words[1] in ("pan", "analyse", "overlay", "batch"):
             words += ["--model", "tiny.safetensors"]
-        if words[1] != "probe":
+        if words[1] not in ("probe", "batch"):
             words += ["-y"]
         monkeypatch.setattr(sys, "argv", words)
         with pytest.raises(SystemExit) as exit:

@@ -41,7 +41,7 @@ class Batch:
     folder: Path
     tiny: Path
 
-    def start(self, *words: object) -> subprocess.Popen[str]:
+    def start(self, *words: object, **more: object) -> subprocess.Popen[str]:
         sub = words[0] in ("status", "retry")
         model = [] if sub else ["--model", str(self.tiny), "--every", "0.2"]
         line = [sys.executable, str(CLI), "batch", *map(str, words), *model]
@@ -51,7 +51,7 @@ class Batch:
             "XDG_STATE_HOME": str(self.folder / "state"),
         }
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(line, cwd=self.folder, env=env, text=True, **pipes)
+        return subprocess.Popen(line, cwd=self.folder, env=env, text=True, **pipes, **more)
 
     def __call__(self, *words: object) -> subprocess.CompletedProcess[str]:
         work = self.start(*words)

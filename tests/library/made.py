@@ -29,7 +29,8 @@ def good(path: Path, seed: int, sound: bool = True) -> Path:
     levels = [40 + (13 * seed + 37 * n) % 160 for n in range(4)]
     plain = path.with_name("made.mp4")
     wave = films.tone(0.4, hz=200 + seed) if sound else None
-    films.make_film(plain, films.steady(4, 10), size=(128, 64), levels=levels, sound=wave)
+    title = {"title": f"film {seed}"}
+    films.make_film(plain, films.steady(4, 10), size=(128, 64), levels=levels, sound=wave, metadata=title)
     plain.rename(path)
     return path
 
@@ -43,7 +44,7 @@ def bad(path: Path, seed: int) -> None:
     elif kind == 1:
         path.write_bytes(rng.bytes(3000))
     elif kind == 2:
-        path.write_text("this is no film\n" * 100)
+        path.write_text(f"this is no film {seed}\n" * 100)
     else:
         whole = good(path.with_name("whole.mp4"), seed)
         path.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])

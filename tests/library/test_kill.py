@@ -59,29 +59,49 @@ def test_killed_four_times(small, batch, tiny, tmp_path):
     check(batch, small[1], made.hashes(clean.folder / "out"))
 
 
-@pytest.fixture(scope="module")
-def large(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("large") / "DCIM"
-    return folder, made.make_library(folder, 320)
+def test_ctrl_c_gives_everything_back(small, batch, tmp_path):
+    """Pressed in a terminal, it reaches all processes of the batch."""
+    work = batch.start(small[0], "-o", "out", "--workers", "2", start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("out/.pano-sound/work/*")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(work.pid, signal.SIGINT)
+    _, said = work.communicate(timeout=60)
+    assert work.returncode == 130
+    assert said.endswith("pano-sound: interrupted\n")
+    assert "Traceback" not in said
+    assert "running" not in states(tmp_path / "out").values()
+    assert os.listdir(tmp_path / "out" / ".pano-sound" / "work") == []
 
 
 @pytest.mark.slow
-def test_a_large_library_and_twenty_kills(large, batch, tiny, tmp_path):
-    """320 files: every film ends in its state; killed twenty times, the same files byte for byte."""
-    library, expected = large
+def test_a_large_library_ends_in_its_states(batch, tmp_path):
+    """320 files, good and bad: each is taken once, and ends as it must."""
+    expected = made.make_library(tmp_path / "DCIM", 320)
+    done = batch("DCIM", "-o", "out", "--workers", "2")
+    assert done.returncode == 1
+    assert states(tmp_path / "out") == expected
+    assert all(row["attempts"] == (row["state"] != "duplicate") for row in rows(batch))
+    videos = {name for name in made.hashes(tmp_path / "out") if name.endswith(".mp4")}
+    assert videos == {name for name, state in expected.items() if state == "done"}
+
+
+@pytest.mark.slow
+def test_killed_twenty_times(batch, tiny, tmp_path):
+    library = tmp_path / "DCIM"
+    expected = made.make_library(library, 50)
     clean = Batch(tmp_path / "clean", tiny)
     clean.folder.mkdir()
     began = time.monotonic()
-    done = clean(library, "-o", "out", "--workers", "2")
+    clean(library, "-o", "out", "--workers", "2")
     whole = time.monotonic() - began
-    assert done.returncode == 1
-    assert states(clean.folder / "out") == expected
-    rows = [json.loads(line) for line in (clean.folder / "out" / "report.jsonl").read_text().splitlines()]
-    assert all(row["attempts"] == (row["state"] != "duplicate") for row in rows)
-    wanted = made.hashes(clean.folder / "out")
-    assert {n for n in wanted if n.endswith(".mp4")} == {n for n, state in expected.items() if state == "done"}
-    killed_and_continued(batch, library, random.Random(2), 20, whole / 6)
-    check(batch, expected, wanted)
-    rows = [json.loads(line) for line in (batch.folder / "out" / "report.jsonl").read_text().splitlines()]
+    killed_and_continued(batch, library, random.Random(2), 20, whole / 3)
+    check(batch, expected, made.hashes(clean.folder / "out"))
     # What was finished was never made again: at most the two films being made are lost with each kill.
-    assert sum(row["attempts"] - (row["state"] != "duplicate") for row in rows) <= 2 * 20
+    assert sum(row["attempts"] - (row["state"] != "duplicate") for row in rows(batch)) <= 2 * 20
+
+
+def rows(batch: Batch) -> list[dict]:
+    text = (batch.folder / "out" / "report.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
