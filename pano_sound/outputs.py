@@ -87,6 +87,18 @@ def remove_partials() -> None:
         remove_partial(partial)
 
 
+def put_in_place(partial: FilePath, path: FilePath) -> None:
+    """Give a complete file its final name, once the disk has all of it: not even a power cut leaves a half one."""
+    with open(partial, "rb+") as file:
+        try:
+            os.fsync(file.fileno())
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # Some file systems have no such thing.
+                raise
+    os.replace(partial, path)
+    _partials.discard(Path(partial))
+
+
 def output_error(error: BaseException, path: FilePath) -> OutputError:
     """What went wrong while `path` was written, from an error of the system or of FFmpeg."""
     number = getattr(error, "errno", None)
@@ -115,7 +127,7 @@ def written_whole(path: FilePath, mode: str = "wb") -> Iterator[IO[Any]]:
     try:
         with open(partial, mode, encoding=None if "b" in mode else "utf-8") as file:
             yield file
-        os.replace(partial, path)
+        put_in_place(partial, path)
     except OSError as error:
         raise output_error(error, path) from error
     finally:

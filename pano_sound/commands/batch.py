@@ -220,8 +220,8 @@ class _Progress:
             taken = {bar.pos for bar in self._bars.values()}
             place = next(i for i in itertools.count(1) if -i not in taken)
             shape = "{desc} {percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} s"
-            self._bars[film] = tqdm(position=place, bar_format=shape, file=sys.stderr, leave=False)
+            self._bars[film] = tqdm(total=total, position=place, bar_format=shape, file=sys.stderr, leave=False)
         bar = self._bars[film]
-        bar.total, bar.n = total, done
+        bar.total, bar.n = total, min(done, total)
         bar.set_description_str(f"{film[-30:]:30} {stage:7}", refresh=False)
         bar.refresh()

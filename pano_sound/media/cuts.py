@@ -47,8 +47,8 @@ class CutFinder:
     def _look(self) -> None:
         """Whether the picture in the middle of the recent ones begins a shot."""
         times, thumbs = zip(*self._recent, strict=True)
-        if thumbs[0].shape != thumbs[-1].shape:
-            return
+        if len({thumb.shape for thumb in thumbs}) > 1:
+            return  # Pictures change their size where files are joined, and where one is damaged.
         changes = [float(np.abs(b - a).mean()) for a, b in pairwise(thumbs)]
         new = AROUND + 1
         # A flash differs from both its neighbours, which are alike.

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..encoders import ENCODERS, default_encoder
 from ..errors import OutputError
-from ..outputs import output_error, partial_name, remove_partial
+from ..outputs import output_error, partial_name, put_in_place, remove_partial
 from . import threads
 from .hardware import usable
 from .inputs import log
@@ -249,8 +249,7 @@ class VideoWriter:
                 tag_mp4(self._partial, field.box if field else None, self._spherical, place)
             except OutputError as error:
                 raise OutputError(error.message, self.path, error.hint) from None
-        os.replace(self._partial, self.path)
-        remove_partial(self._partial)
+        put_in_place(self._partial, self.path)
 
     def _discard(self) -> None:
         """Close everything and leave nothing behind."""

@@ -185,3 +185,27 @@ def test_errors_of_the_system_are_said_in_words(tmp_path):
         with pytest.raises(OutputError, match=word), written_whole(tmp_path / "a"):
             raise OSError(number, os.strerror(number))
     assert json.dumps(names(tmp_path)) == "[]"
+
+
+def test_the_disk_has_all_of_a_file_before_it_gets_its_name(film, tmp_path, monkeypatch):
+    """In this order, for films and for data: a power cut between them leaves the old file, or the new one."""
+    done = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda number: done.append(os.fstat(number).st_ino) or fsync(number))
+    monkeypatch.setattr(os, "replace", lambda a, b: done.append((os.stat(a).st_ino, str(b))) or replace(a, b))
+    path = CameraPath(64, 64, np.array([[0.0, 0, 0, 0, 90]]))
+    path.save(tmp_path / "a.path.json")
+    pano_sound.render(film, path, tmp_path / "a.mp4", encoder_preset="ultrafast")
+    for name in ("a.path.json", "a.mp4"):
+        number = (tmp_path / name).stat().st_ino
+        assert done.index(number) < done.index((number, str(tmp_path / name)))
+
+
+def test_a_disk_that_fails_at_the_last_moment(film, tmp_path, monkeypatch):
+    def fail(number):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OutputError, match="no room left"):
+        pano_sound.render(film, CameraPath(64, 64, np.array([[0.0, 0, 0, 0, 90]])), tmp_path / "a.mp4")
+    assert names(tmp_path) == []

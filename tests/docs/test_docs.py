@@ -106,8 +106,10 @@ def test_ci_runs_what_the_readme_says():
         assert start in script
 
 
-def test_the_exit_codes_are_those_of_the_program():
-    table = dict(re.findall(r"^\| (\d+) \| (.*) \|$", README, re.MULTILINE))
+@pytest.mark.parametrize("name", ["README.md", "docs/reliability.md"])
+def test_the_exit_codes_are_those_of_the_program(name):
+    text = (ROOT / name).read_text(encoding="utf-8").split("| exit code | meaning |", 1)[1].split("\n\n", 1)[0]
+    table = dict(re.findall(r"^\| (\d+) \| (.*) \|$", text, re.MULTILINE))
     assert table == {str(code): meaning for code, meaning in EXIT_CODES.items()}
 
 

@@ -50,8 +50,8 @@ class Batch:
             "XDG_CACHE_HOME": str(self.folder / "cache"),
             "XDG_STATE_HOME": str(self.folder / "state"),
         }
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(line, cwd=self.folder, env=env, text=True, **pipes, **more)
+        how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
+        return subprocess.Popen(line, cwd=self.folder, env=env, text=True, **how)
 
     def __call__(self, *words: object) -> subprocess.CompletedProcess[str]:
         work = self.start(*words)

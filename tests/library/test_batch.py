@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import struct
 import time
 
 import made
@@ -165,6 +167,26 @@ def test_two_runs_that_want_different_things_do_not_mix(small, batch, tmp_path):
     assert second.stderr.count("\n") == 1
     first.communicate(timeout=600)
     assert states(tmp_path / "out") == small[1]
+
+
+def test_progress_on_a_terminal(small, batch, tmp_path):
+    """A bar for the whole and one for each film; where there is no terminal, nothing."""
+    pty, fcntl, termios = (pytest.importorskip(name) for name in ("pty", "fcntl", "termios"))
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 120, 0, 0))
+    work = batch.start(small[0], "-o", "out", "--limit", "3", stderr=theirs)
+    os.close(theirs)
+    said = b""
+    with contextlib.suppress(OSError):
+        while block := os.read(ours, 65536):
+            said += block
+    out, _ = work.communicate(timeout=120)
+    os.close(ours)
+    text = said.decode(errors="replace")
+    assert "unexpected" not in text
+    assert "3/3 films" in text
+    assert "render" in text
+    assert out.count("\n") == 1
 
 
 def test_words_that_are_wrong_end_in_a_line(batch, small):

@@ -1,9 +1,12 @@
 """What `benchmarks/fuzz.py` once found, by its essence: damage that ended in an error that nobody had foreseen."""
 
+import av
 import films
+import numpy as np
 import pytest
 from test_writer import rewrite
 
+from pano_sound.media.cuts import CutFinder
 from pano_sound.media.probe import probe
 from pano_sound.media.reader import VideoReader
 from pano_sound.media.sound import SoundReader
@@ -49,3 +52,22 @@ def test_copied_sound_that_does_not_decode_is_left_out(tmp_path, sound_codec, ca
     made = SoundReader(tmp_path / "b.mp4", 16000)
     assert sum(len(block) for block in made.blocks(1)) == pytest.approx(32000, abs=1500)
     assert made.damaged_packets == 0
+
+
+@pytest.mark.parametrize("at", range(9))
+def test_one_picture_of_another_size(at):
+    """A damaged header of a Motion JPEG picture: run 1592 of seed 1."""
+    finder = CutFinder()
+    for n in range(9):
+        finder.add(n / 10, av.VideoFrame(130 if n == at else 128, 64, "yuv420p"))
+    finder.finish()
+    assert finder.cuts == []
+
+
+def test_a_cut_is_found_after_a_picture_of_another_size():
+    finder = CutFinder()
+    for n in range(40):
+        grey = np.full((64, 130 if n == 5 else 128, 3), 40 if n < 20 else 200, np.uint8)
+        finder.add(n / 10, av.VideoFrame.from_ndarray(grey, format="rgb24").reformat(format="yuv420p"))
+    finder.finish()
+    assert finder.cuts == [pytest.approx(1.95)]
