@@ -30,7 +30,7 @@ from .storage import Bucket, store
 
 # Seconds of one core: for each megapixel that is decoded, for each picture and each minute of sound that the network
 # takes, for each megapixel that is drawn and encoded.
-DECODE, LOOK, LISTEN, DRAW = 0.0018, 0.32, 2.5, 0.036
+DECODE, LOOK, LISTEN, DRAW = 0.0016, 1.06, 2.3, 0.035
 BITS_A_PIXEL = 0.05
 SOUND_BYTES = 24_000
 _ENOUGH = 3
