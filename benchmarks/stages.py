@@ -15,7 +15,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +27,7 @@ from pano_sound.media.probe import probe
 from pano_sound.media.reader import VideoReader
 from pano_sound.media.sound import SoundReader
 from pano_sound.media.writer import VideoWriter
-from pano_sound.pipeline import BATCH, SOUND_BLOCK, analyse
+from pano_sound.pipeline import SOUND_BLOCK, analyse
 from pano_sound.settings import AnalyseSettings, RenderSettings
 from pano_sound.sphere.view import View, render_planes
 
@@ -60,18 +59,17 @@ def stages(
         pictures = reader.analysis_pictures(settings.every, *reversed(model.panorama))
         while True:
             began = clock()
-            batch = list(islice(pictures, BATCH))
+            t, rgb = next(pictures, (None, None))
             timed("decode for analysis", began)
-            if not batch:
+            if t is None:
                 break
-            at = np.array([t for t, _ in batch])
-            stack = torch.from_numpy(np.stack([rgb.transpose(2, 0, 1) for _, rgb in batch]))
+            picture = torch.tensor(rgb).permute(2, 0, 1)[None]
             with torch.inference_mode():
                 began = clock()
-                v = model.visual(stack, wrap=True)
+                v = model.visual(picture, wrap=True)
                 timed("look (visual net)", began)
                 began = clock()
-                h = model.sound_embedding(torch.from_numpy(sound.pooled(at - info.start, settings.window)))
+                h = model.sound_embedding(torch.from_numpy(sound.pooled(np.array([t - info.start]), settings.window)))
                 model.respond(v, h).numpy()
                 timed("attention", began)
 

@@ -10,7 +10,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
-from itertools import chain, islice
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,6 @@ Film = Path | Sequence[Path]
 """A file or URL, or several that follow one another as one film."""
 Progress = Callable[[str, float, float], None]
 
-BATCH = 4
 SOUND_BLOCK = 20.0
 # Seconds by which a film's end may differ from what a sound map or path was made for.
 OTHER_FILM = 1.0
@@ -155,32 +154,28 @@ def _analyse(info: MediaInfo, settings: AnalyseSettings, progress: Progress) -> 
         grid = height // model.grid_stride, width // model.grid_stride
         covered = reader.coverage(*grid)
         cuts = CutFinder()
-        pictures = reader.analysis_pictures(settings.every, width, height, cuts)
-        while batch := list(islice(pictures, BATCH)):
-            at = np.array([t for t, _ in batch])
-            level = sound.level(at - info.start, settings.window)
-            response = np.zeros((len(at), *grid), dtype=np.float16)
-            heard = level > SILENCE_DB
-            if heard.any():
-                stack = np.stack([rgb.transpose(2, 0, 1) for (_, rgb), use in zip(batch, heard, strict=True) if use])
-                pooled = sound.pooled(at[heard] - info.start, settings.window)
+        for t, rgb in reader.analysis_pictures(settings.every, width, height, cuts):
+            at = np.array([t - info.start])
+            level = sound.level(at, settings.window)[0]
+            response = np.zeros(grid, np.float16)
+            if level > SILENCE_DB:
                 with torch.inference_mode():
-                    v = model.visual(torch.from_numpy(stack), wrap=True)
-                    h = model.sound_embedding(torch.from_numpy(pooled))
-                    response[heard] = model.respond(v, h).numpy()
+                    v = model.visual(torch.tensor(rgb).permute(2, 0, 1)[None], wrap=True)
+                    h = model.sound_embedding(torch.from_numpy(sound.pooled(at, settings.window)))
+                    response[:] = model.respond(v, h)[0].numpy()
             if covered is not None:
-                response[:, ~covered] = NOTHING
-            times.extend(at)
+                response[~covered] = NOTHING
+            times.append(t)
             responses.append(response)
             levels.append(level)
-            progress("look", float(at[-1]) - info.start, info.duration)
+            progress("look", t - info.start, info.duration)
     cuts.finish()
     progress("look", info.duration, info.duration)
     width, height = info.eye
     soundmap = SoundMap(
         times=np.array(times) + info.origin,
-        response=np.concatenate(responses),
-        level_db=np.concatenate(levels).astype(np.float32),
+        response=np.stack(responses),
+        level_db=np.array(levels, np.float32),
         temperature=model.temperature,
         presence=model.presence,
         source={

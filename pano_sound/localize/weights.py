@@ -21,6 +21,7 @@ from safetensors.torch import save as to_bytes
 from ..errors import ModelError
 from ..outputs import written_whole
 from .files import SUFFIX, find, folders
+from .memory import keep_freed_memory
 from .network import Localizer
 from .paper import PaperLocalizer
 from .trunks import channels_last
@@ -40,7 +41,7 @@ def build(config: Mapping[str, Any]) -> Localizer:
 
 
 def load(model: str | os.PathLike[str] = "base", device: str | torch.device | None = None) -> Localizer:
-    """Read a model, ready to use (eval mode, no gradients).
+    """Read a model, ready to use (eval mode, no gradients). From now on the process keeps freed memory (`memory.py`).
 
     Args:
         model: a name such as 'base', or a path to a .safetensors file.
@@ -51,6 +52,7 @@ def load(model: str | os.PathLike[str] = "base", device: str | torch.device | No
     """
     path = find(model)
     metadata = read_metadata(path)
+    keep_freed_memory()
     try:
         network = build(json.loads(metadata["config"]))
         state = load_file(path, device="cpu")
