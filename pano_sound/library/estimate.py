@@ -30,8 +30,8 @@ from .storage import Bucket, store
 
 # Seconds of one core: for each megapixel that is decoded, for each picture and each minute of sound that the network
 # takes, for each megapixel that is drawn and encoded.
-DECODE, LOOK, LISTEN, DRAW = 0.0016, 1.06, 2.3, 0.035
-BITS_A_PIXEL = 0.05
+DECODE, LOOK, LISTEN, DRAW = 0.0014, 0.56, 1.0, 0.034
+BITS_A_PIXEL = 0.043
 SOUND_BYTES = 24_000
 _ENOUGH = 3
 """From so many finished films on, they say what others take."""
