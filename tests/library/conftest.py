@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -51,7 +52,12 @@ class Batch:
             "XDG_STATE_HOME": str(self.folder / "state"),
         }
         how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
-        return subprocess.Popen(line, cwd=self.folder, env=env, text=True, **how)
+        # As from a terminal: what runs in the background of a script is made to ignore Ctrl-C.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            return subprocess.Popen(line, cwd=self.folder, env=env, text=True, **how)
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def __call__(self, *words: object) -> subprocess.CompletedProcess[str]:
         work = self.start(*words)

@@ -37,6 +37,8 @@ def bucket(small, monkeypatch_module):
             fs.put_file(str(path), f"rushes/DCIM/{path.relative_to(small[0])}")
     yield fs
     server.stop()
+    fsspec.config.conf.pop("s3")
+    fs.clear_instance_cache()
 
 
 @pytest.fixture(scope="module")
