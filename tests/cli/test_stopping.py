@@ -72,20 +72,22 @@ def test_stopped_in_the_middle_nothing_is_left(long_film, number, times):
 def test_stopped_at_any_moment(film, tiny, tmp_path):
     """From the first moment on in which the program itself runs; before that it is Python that is interrupted."""
     words = ["pan", film, "-o", "out.mp4", "--model", tiny, "-q"]
-    began = time.monotonic()
-    assert start(tmp_path, *words).wait() == 0
-    whole = time.monotonic() - began
-    (tmp_path / "out.mp4").unlink()
     rng = random.Random(0)
-    stopped = 0
-    for _ in range(20):
+    stopped, longest = 0, 60.0
+    for turn in range(40):
+        began = time.monotonic()
         work = start(tmp_path, *words)
-        time.sleep(rng.uniform(0.3, whole))
+        if turn:
+            time.sleep(rng.uniform(0.3, longest))
+        else:
+            work.wait(longest)
         work.send_signal(signal.SIGINT)
         _, said = work.communicate(timeout=60)
         assert "Traceback" not in said
         assert (work.returncode, names(tmp_path)) in ((130, []), (0, ["out.mp4"]), (130, ["out.mp4"]))
         stopped += work.returncode == 130
+        if work.returncode == 0:  # The first one reads the libraries from a cold disk: later ones are faster.
+            longest = min(longest, time.monotonic() - began)
         (tmp_path / "out.mp4").unlink(missing_ok=True)
     assert stopped >= 10
 
