@@ -7,20 +7,16 @@ import importlib
 import io
 import logging
 import os
-import signal
 import sys
-from typing import Any
 
 import click
 
 from .. import __version__
 from ..errors import EXIT_CODES, OutputError, PanoSoundError, printable
 from ..outputs import NO_ROOM, output_error, remove_partials
+from .stopping import heed_signals, ignore_signals, raise_if_asked
 
 COMMANDS = ("pan", "batch", "analyse", "plan", "path", "render", "overlay", "probe", "models", "train", "evaluate")
-
-
-_STOPPING = ("SIGTERM", "SIGHUP")
 
 
 class LazyGroup(click.Group):
@@ -55,9 +51,7 @@ def cli() -> None:
 
 def main() -> None:
     """Runs the command line and exits with a code of EXIT_CODES; never shows a traceback, nor leaves half a file."""
-    for name in _STOPPING:
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _stop)
+    heed_signals()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # File names need not be text, nor a terminal know all of it.
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -67,10 +61,7 @@ def main() -> None:
         _complain("interrupted")
         code = 130
     finally:
-        # Whoever presses Ctrl-C again now would only stop the tidying up.
-        for name in ("SIGINT", *_STOPPING):
-            if hasattr(signal, name):
-                signal.signal(getattr(signal, name), signal.SIG_IGN)
+        ignore_signals()
         remove_partials()
     sys.exit(code)
 
@@ -82,33 +73,35 @@ def _run() -> int:
         return result if isinstance(result, int) else 0
     except click.Abort:
         raise
-    except click.ClickException as error:
+    except Exception as error:
+        raise_if_asked()
+        return _say_what_is_wrong(error)
+
+
+def _say_what_is_wrong(error: Exception) -> int:
+    """In one line. Returns the exit code."""
+    if isinstance(error, click.ClickException):
         error.show()
         for word in sys.argv[1:]:
             if isinstance(error, click.NoSuchOption) and word.startswith("-") and os.path.isfile(word):
                 click.echo(f"If you mean the file, write ./{printable(word)}", err=True)
         return error.exit_code
-    except PanoSoundError as error:
+    if isinstance(error, PanoSoundError):
         _complain(f"error: {error}")
         return error.exit_code
-    except MemoryError:
+    if isinstance(error, MemoryError):
         _complain("error: out of memory")
         return 1
-    except OSError as error:
+    if isinstance(error, OSError):
         if error.filename is None and error.errno in NO_ROOM:
             # Nor shall the interpreter try once more to print it.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         _complain(f"error: {output_error(error, error.filename or 'standard output')}")
         return OutputError.exit_code
-    except Exception as error:
-        logging.getLogger("pano_sound").debug("unexpected error", exc_info=True)
-        first_line = (str(error).splitlines() or [""])[0]
-        _complain(f"error: unexpected {type(error).__name__}: {first_line} (-vv shows where; please report it)")
-        return 1
-
-
-def _stop(signum: int, frame: Any) -> None:
-    raise SystemExit(128 + signum)
+    logging.getLogger("pano_sound").debug("unexpected error", exc_info=error)
+    first_line = (str(error).splitlines() or [""])[0]
+    _complain(f"error: unexpected {type(error).__name__}: {first_line} (-vv shows where; please report it)")
+    return 1
 
 
 def _complain(line: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import json
 import os
 import random
@@ -9,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -17,7 +20,9 @@ import numpy as np
 import pytest
 
 import pano_sound
+from pano_sound import commands
 from pano_sound.camera.path import CameraPath
+from pano_sound.commands import stopping
 from pano_sound.errors import OutputError
 from pano_sound.outputs import partial_name, remove_partials, written_whole
 
@@ -90,6 +95,69 @@ def test_stopped_at_any_moment(film, tiny, tmp_path):
             longest = min(longest, time.monotonic() - began)
         (tmp_path / "out.mp4").unlink(missing_ok=True)
     assert stopped >= 10
+
+
+@pytest.fixture
+def heeded():
+    before = {number: signal.getsignal(number) for number in stopping._SIGNALS}
+    stopping.heed_signals()
+    yield
+    # Timers may still be running; what they send would end pytest.
+    stopping.ignore_signals()
+    for timer in threading.enumerate():
+        if isinstance(timer, threading.Timer):
+            timer.cancel()
+            timer.join()
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    stopping._asked.clear()
+
+
+@pytest.mark.parametrize(("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+def test_an_import_is_not_interrupted(tmp_path, monkeypatch, heeded, number, raised):
+    """PyTorch's own aborts when it is."""
+    (tmp_path / "stopped_import.py").write_text(f"import os\nos.kill(os.getpid(), {int(number)})\nwhole = True\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "stopped_import", raising=False)
+    module = importlib.import_module("stopped_import")
+    assert module.whole
+    with pytest.raises(raised):
+        time.sleep(30)
+
+
+def test_a_stop_that_a_library_swallows_comes_again(heeded):
+    """As PyAV's filter graphs do, now and then."""
+    with contextlib.suppress(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(30)
+    with pytest.raises(KeyboardInterrupt):
+        time.sleep(30)
+
+
+def test_tidying_up_is_not_stopped(heeded):
+    tidied = False
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(30)
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.3)
+            tidied = True
+    assert tidied
+
+
+def test_what_a_library_makes_of_a_stop_is_not_reported(monkeypatch, heeded, capsys):
+    def command(**_):
+        with contextlib.suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(30)
+        raise TypeError("could not determine the shape")
+
+    monkeypatch.setattr(commands, "cli", command)
+    with pytest.raises(SystemExit, match="130"):
+        commands.main()
+    assert capsys.readouterr().err == "pano-sound: interrupted\n"
 
 
 def test_what_an_unlucky_interruption_leaves_is_removed(tmp_path):

@@ -1,0 +1,64 @@
+"""What Ctrl-C, and the signals that end a program, do."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from types import FrameType
+
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_AGAIN = 0.05  # seconds
+
+_asked: list[int] = []
+
+
+def heed_signals() -> None:
+    """From now on they raise KeyboardInterrupt (Ctrl-C) or SystemExit with 128 plus the number of the signal.
+
+    Those that whoever started the program has had ignored, as nohup does, still are.
+    """
+    for number in _SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _stop)
+
+
+def ignore_signals() -> None:
+    """From now on nothing happens: whoever presses Ctrl-C again would only stop the tidying up."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def raise_if_asked() -> None:
+    """For where an error arrives: in a library, what `_stop` raised may have been turned into any."""
+    if _asked:
+        raise _ending(_asked[0])
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """Ends the program, when it is safe, and again until it has ended, because libraries swallow exceptions."""
+    _asked.append(number)
+    again = threading.Timer(_AGAIN, _signal_main_thread, [number])
+    again.daemon = True
+    again.start()
+    tidying_up = isinstance(sys.exc_info()[1], (KeyboardInterrupt, SystemExit))
+    if not tidying_up and not _importing(frame):
+        raise _ending(number)
+
+
+def _ending(number: int) -> BaseException:
+    return KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number)
+
+
+def _importing(frame: FrameType | None) -> bool:
+    """Whether a module is being imported there: PyTorch aborts the process when that is interrupted."""
+    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
+        frame = frame.f_back
+    return frame is not None
+
+
+def _signal_main_thread(number: int) -> None:
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident or 0, number)  # Wakes it up, where it waits.
+    else:
+        signal.raise_signal(number)
