@@ -99,7 +99,8 @@ def test_stopped_at_any_moment(film, tiny, tmp_path):
 
 @pytest.fixture
 def heeded():
-    before = {number: signal.getsignal(number) for number in stopping._SIGNALS}
+    # As from a terminal, see `start`.
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in stopping._SIGNALS}
     stopping.heed_signals()
     yield
     # Timers may still be running; what they send would end pytest.
