@@ -30,13 +30,14 @@ CLI = Path(__file__).parents[2] / "cli.py"
 
 
 def start(folder, *words, **more):
-    """As from a terminal: what runs in the background of a script is made to ignore Ctrl-C."""
+    """As from a terminal: what runs in the background of a script is made to ignore Ctrl-C, and with nohup more."""
     words = [sys.executable, str(CLI), *map(str, words)]
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in stopping._SIGNALS}
     try:
         return subprocess.Popen(words, cwd=folder, stderr=subprocess.PIPE, text=True, **more)
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def names(folder):
