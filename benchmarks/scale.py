@@ -6,7 +6,7 @@
 `measure` counts processor time of one thread, which does not depend on what else the machine does, and ends with the
 constants of pano_sound/library/estimate.py. `simulate` plays a cluster through, film by film: cores take films in
 turn, fetch them over a line that all share, work as long as the cost model says, put the result, and are lost now and
-then; the manifest takes one change after the other.
+then; the manifest takes one change after the other. And one film of an hour, in segments, with no other.
 """
 
 from __future__ import annotations
@@ -25,9 +25,13 @@ import numpy as np
 from pano_sound.library import estimate
 from pano_sound.library.discover import File, Film
 from pano_sound.library.manifest import Being, Made, Manifest
+from pano_sound.media.segments import SECONDS
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "meadow.mp4"
 SHORT = 3.0
+TIMES_READ = 5
+"""How often a film of which others make the segments is read: for its hash, for what is heard and what is seen of each
+segment, for rendering, and for its sound. One that a worker makes alone is read once."""
 """Seconds of film whose sound map is kept, to know its size."""
 FASTEST = 1.25e9
 """Bytes a second that one machine's network takes."""
@@ -103,34 +107,40 @@ def simulate(
     rate: float,
     lost_every: float,
 ) -> tuple[float, float]:
-    """(days until all films are made, share of the cores' time spent working).
+    """(days until all is made, share of the cores' time spent working).
 
     Args:
         seconds: lengths of the films.
         per_second: core seconds per second of film.
         bytes_per_second: read and written per second of film.
         line: bytes a second that the store gives to all together.
-        rate: films a second that the manifest takes.
-        lost_every: hours after which a core is lost, on average, with the film it works on.
+        rate: changes a second that the manifest takes.
+        lost_every: hours after which a core is lost, on average, with what it works on.
     """
     rng = np.random.default_rng(0)
     free = [(0.0, i) for i in range(cores)]
-    waiting = deque(-np.sort(-seconds))
+    waiting = deque((length, length * bytes_per_second) for length in -np.sort(-seconds))
+    if len(waiting) <= cores:
+        # Those who would have nothing to do help with long films.
+        for _ in range(len(waiting)):
+            length, volume = waiting.popleft()
+            count = max(1, round(length / SECONDS)) if length > 2 * SECONDS else 1
+            waiting.extend([(length / count, (TIMES_READ if count > 1 else 1) * volume / count)] * count)
     fetching: list[float] = []
     manifest, worked, end = 0.0, 0.0, 0.0
     while waiting:
         at, core = heapq.heappop(free)
-        length = waiting.popleft()
+        length, volume = waiting.popleft()
         manifest = max(manifest, at) + 1 / rate
         while fetching and fetching[0] <= manifest:
             heapq.heappop(fetching)
         share = min(FASTEST, line / (len(fetching) + 1))
-        moved = manifest + length * bytes_per_second / share
+        moved = manifest + volume / share
         heapq.heappush(fetching, moved)
         done = moved + length * per_second
         lost = at + rng.exponential(lost_every * 3600)
         if lost < done:
-            waiting.append(length)
+            waiting.append((length, volume))
             heapq.heappush(free, (lost + REPLACED_AFTER, core))
             continue
         worked += length * per_second
@@ -151,10 +161,15 @@ def show_simulation(hours: float, minutes: float, per_second: float, megabits: f
         f"{count} films, {hours:g} hours, longest {seconds.max() / 3600:.1f} h; {per_second:.2f} core seconds a second;"
     )
     print(f"{megabits:g} Mbit a second of film, store {gigabits:g} Gbit/s; manifest {rate:.0f} films/s")
+    given = (per_second, megabits * 1e6 / 8, gigabits * 1e9 / 8, rate, LOST_AFTER)
     print(f"{'cores':>8}{'days':>10}{'core-years':>12}{'busy':>8}")
     for cores in (100, 1000, 5000, 20_000, 50_000):
-        days, busy = simulate(seconds, cores, per_second, megabits * 1e6 / 8, gigabits * 1e9 / 8, rate, LOST_AFTER)
+        days, busy = simulate(seconds, cores, *given)
         print(f"{cores:8}{days:10.1f}{seconds.sum() * per_second / 86400 / 365:12.1f}{busy:8.0%}")
+    print(f"one film of an hour\n{'cores':>8}{'minutes':>10}")
+    for cores in (1, 10, 30, 100):
+        days, _ = simulate(np.array([3600.0]), cores, *given)
+        print(f"{cores:8}{days * 24 * 60:10.0f}")
 
 
 def main() -> None:

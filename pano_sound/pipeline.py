@@ -13,18 +13,16 @@ from dataclasses import fields, replace
 from itertools import chain
 from typing import Any
 
-import numpy as np
-
 from .camera.path import CameraPath
 from .camera.plan import plan as plan_path
 from .camera.wishes import Mask, Pin
 from .encoders import bits_per_second
-from .localize.soundmap import SILENCE_DB, SoundMap
-from .media.cuts import CutFinder
+from .localize.soundmap import SoundMap
+from .media.colour import Colour
 from .media.outputs import check_output
 from .media.probe import MediaInfo, probe, require_pannable
 from .media.reader import Picture, VideoReader
-from .media.sound import SoundReader
+from .media.segments import Segment, part
 from .media.writer import VideoWriter
 from .settings import AnalyseSettings, InputSettings, PlanSettings, RenderSettings, Settings
 from .show.overlay import Overlay
@@ -37,13 +35,8 @@ Film = Path | Sequence[Path]
 """A file or URL, or several that follow one another as one film."""
 Progress = Callable[[str, float, float], None]
 
-SOUND_BLOCK = 20.0
 # Seconds by which a film's end may differ from what a sound map or path was made for.
 OTHER_FILM = 1.0
-# Response where a part of a sphere has no picture: no sound can come from there.
-NOTHING = -1.0
-# Below this share of its sounding time in which the network is sure, a film's user is told.
-RARELY = 0.1
 
 
 def analyse(src: Film, *, progress: Progress | None = None, **options: Any) -> SoundMap:
@@ -52,7 +45,7 @@ def analyse(src: Film, *, progress: Progress | None = None, **options: Any) -> S
     Raises InputError, UnsupportedInputError, ModelError; ValueError or TypeError for options.
     """
     reading, settings = _settings(options, InputSettings, AnalyseSettings)
-    info = _pannable(src, reading)
+    info = pannable(src, reading)
     return _analyse(info, settings, progress or _silent)
 
 
@@ -82,7 +75,7 @@ def render(
     """
     reading, settings = _settings(options, InputSettings, RenderSettings)
     check_output(dst, src, overwrite, codec=settings.codec)
-    info = _pannable(src, reading)
+    info = pannable(src, reading)
     _check_belongs(path.source, info, "camera path")
     _render(info, path, dst, settings, overwrite, progress or _silent)
 
@@ -97,7 +90,7 @@ def pan(
     kinds = (InputSettings, AnalyseSettings, PlanSettings, RenderSettings)
     reading, analysing, planning, rendering = _settings(options, *kinds)
     check_output(dst, src, overwrite, codec=rendering.codec)
-    info = _pannable(src, reading)
+    info = pannable(src, reading)
     path = plan_path(_analyse(info, analysing, progress or _silent), planning)
     _render(info, path, dst, rendering, overwrite, progress or _silent)
     return path
@@ -118,7 +111,7 @@ def overlay(
     """
     reading, settings = _settings(options, InputSettings, RenderSettings)
     check_output(dst, src, overwrite, spherical=True, codec=settings.codec)
-    info = _pannable(src, reading)
+    info = pannable(src, reading)
     _check_belongs(soundmap.source, info, "sound map")
     width, height = (side // 2 * 2 for side in info.eye)
     draw = Overlay(replace(soundmap, times=soundmap.times - info.origin), width, height)
@@ -126,77 +119,33 @@ def overlay(
 
 
 def _analyse(info: MediaInfo, settings: AnalyseSettings, progress: Progress) -> SoundMap:
-    import torch
+    from .localize.analysis import remark, sound_map
 
-    from .localize.weights import load
-    from .localize.windows import SoundFeatures
-
-    model = load(settings.model)
-    log.info("%s: listening at %d Hz with model %s", info.path, model.sound_rate, settings.model)
-    sound = SoundFeatures(model)
-    for i, block in enumerate(SoundReader(info.path, model.sound_rate, info).blocks(SOUND_BLOCK)):
-        progress("listen", min(i * SOUND_BLOCK, info.duration), info.duration)
-        sound.add(block)
-    # Past the end of its sound a film is silent, not as loud as it was last.
-    for begin in np.arange(sound.seconds, info.duration, SOUND_BLOCK):
-        length = min(SOUND_BLOCK, info.duration - begin)
-        sound.add(np.zeros(round(length * model.sound_rate), np.float32))
-    sound.finish()
-    progress("listen", info.duration, info.duration)
-    if sound.levels.max() <= SILENCE_DB:
-        what = "is silent" if info.audio else "has no sound"
-        log.warning("%s %s: the view holds", info.path, what)
-
-    times: list[float] = []
-    responses, levels = [], []
-    with VideoReader(info.path, info) as reader:
-        height, width = model.panorama
-        grid = height // model.grid_stride, width // model.grid_stride
-        covered = reader.coverage(*grid)
-        cuts = CutFinder()
-        for t, rgb in reader.analysis_pictures(settings.every, width, height, cuts):
-            at = np.array([t - info.start])
-            level = sound.level(at, settings.window)[0]
-            response = np.zeros(grid, np.float16)
-            if level > SILENCE_DB:
-                with torch.inference_mode():
-                    v = model.visual(torch.tensor(rgb).permute(2, 0, 1)[None], wrap=True)
-                    h = model.sound_embedding(torch.from_numpy(sound.pooled(at, settings.window)))
-                    response[:] = model.respond(v, h)[0].numpy()
-            if covered is not None:
-                response[~covered] = NOTHING
-            times.append(t)
-            responses.append(response)
-            levels.append(level)
-            progress("look", t - info.start, info.duration)
-    cuts.finish()
-    progress("look", info.duration, info.duration)
-    width, height = info.eye
-    soundmap = SoundMap(
-        times=np.array(times) + info.origin,
-        response=np.stack(responses),
-        level_db=np.array(levels, np.float32),
-        temperature=model.temperature,
-        presence=model.presence,
-        source={
-            "path": os.path.basename(info.path),
-            "size_bytes": info.size_bytes,
-            "width": width,
-            "height": height,
-            "end": info.origin + info.start + info.duration,
-            **({"covers": list(info.covers)} if info.covers else {}),
-        },
-        settings=settings.to_json(),
-        cuts=np.array(cuts.cuts) + info.origin,
-    )
-    heard = soundmap.level_db > SILENCE_DB
-    if heard.any() and (soundmap.confidence()[heard] > 0.5).mean() < RARELY:
-        log.warning("%s: hardly anything in the picture seems to make its sound: the view mostly holds", info.path)
+    soundmap = sound_map(info, settings, progress)
+    remark(info, soundmap)
     return soundmap
 
 
+def render_segment(
+    info: MediaInfo, segment: Segment, path: CameraPath, dst: Path, settings: RenderSettings, progress: Progress
+) -> None:
+    """Write `dst`: the pictures of a segment of a film seen along `path`, without sound, for `media.joining.join`.
+
+    Raises what `render` raises; NoPictureError when there is none in it.
+    """
+    assert info.video is not None
+    begin, end = (None if ticks is None else ticks * info.video.time_base for ticks in (segment.begin, segment.end))
+    _render(part(info, begin, end), path, dst, settings, True, progress, of=info)
+
+
 def _render(
-    info: MediaInfo, path: CameraPath, dst: Path, settings: RenderSettings, overwrite: bool, progress: Progress
+    info: MediaInfo,
+    path: CameraPath,
+    dst: Path,
+    settings: RenderSettings,
+    overwrite: bool,
+    progress: Progress,
+    of: MediaInfo | None = None,
 ) -> None:
     def look(picture: Picture) -> Planes:
         yaw, pitch, roll, hfov = path.at(picture.t + info.origin)
@@ -205,7 +154,7 @@ def _render(
 
     fastest = float(path.speed().max(initial=0.0))
     log.info("%s: %dx%d, %d samples, up to %.0f°/s", info.path, path.width, path.height, len(path.samples), fastest)
-    _write(info, dst, (path.width, path.height), look, settings, overwrite, progress, "render")
+    _write(info, dst, (path.width, path.height), look, settings, overwrite, progress, "render", of=of)
 
 
 def _write(
@@ -218,22 +167,27 @@ def _write(
     progress: Progress,
     stage: str,
     spherical: bool = False,
+    of: MediaInfo | None = None,
 ) -> None:
-    """Encode what `draw` makes of each picture, at that picture's own time and in its colours."""
+    """Encode what `draw` makes of each picture, at that picture's own time and in its colours.
+
+    `of`: the film of which this is a segment, encoded like all the others, and without sound.
+    """
     assert info.video is not None
     with VideoReader(info.path, info) as reader:
         pictures = reader.pictures()
         first = next(pictures)
+        colour = _first_colour(of) if of else first.colour
         with VideoWriter(
             dst,
             width=size[0],
             height=size[1],
             time_base=first.time_base,
             fps=info.video.fps,
-            source=info,
+            source=None if of else info,
             bit_depth=first.bit_depth,
-            colour=first.colour,
-            sound_from=info.footage if info.audio else None,
+            colour=colour,
+            sound_from=info.footage if info.audio and not of else None,
             codec=settings.codec,
             crf=settings.crf,
             bitrate=None if settings.bitrate is None else bits_per_second(settings.bitrate),
@@ -247,6 +201,11 @@ def _write(
     progress(stage, info.duration, info.duration)
 
 
+def _first_colour(info: MediaInfo) -> Colour:
+    with VideoReader(info.path, info) as reader:
+        return next(reader.pictures()).colour
+
+
 def _check_belongs(source: dict[str, Any], info: MediaInfo, what: str) -> None:
     """Warn when a file was made for a film of another length than this one, or one that ends within the part read."""
     end = source.get("end")
@@ -256,7 +215,8 @@ def _check_belongs(source: dict[str, Any], info: MediaInfo, what: str) -> None:
         log.warning("%s: the %s was made for a film that ends at %.1f s, not this one", info.path, what, end)
 
 
-def _pannable(src: Film, reading: InputSettings) -> MediaInfo:
+def pannable(src: Film, reading: InputSettings) -> MediaInfo:
+    """What a film is. Raises InputError; UnsupportedInputError when it is not one that can be panned."""
     info = probe(src, **vars(reading))
     require_pannable(info)
     if info.audio and info.audio.channels == 4 and not info.audio.ambisonic and reading.ambisonics is None:

@@ -142,6 +142,9 @@ class AnalyseSettings(Settings):
         minimum=0.5,
         maximum=60.0,
     )
+    device: str = option(
+        "cpu", "What the network runs on: 'cpu', or 'cuda', a graphics card of NVIDIA.", choices=("cpu", "cuda")
+    )
 
 
 # How a camera moves that holds, follows and switches.

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import pano_sound
-from pano_sound.errors import OutputError
+from pano_sound.errors import ModelError, OutputError
 from pano_sound.localize.network import TINY, Localizer
 from pano_sound.localize.weights import save
 
@@ -139,3 +139,16 @@ def test_sound_that_jumps_far_ahead_is_left_out(tiny, tmp_path, kind):
     pano_sound.pan(film, out, model=tiny)
     with av.open(str(out)) as result:
         assert float(result.duration / av.time_base) < 15
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a graphics card")
+def test_a_graphics_card_that_is_not_there(film, tiny):
+    with pytest.raises(ModelError, match="no graphics card of NVIDIA"):
+        pano_sound.analyse(film, model=tiny, device="cuda")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a graphics card")
+def test_a_graphics_card_hears_the_same(film, tiny):
+    here, there = (pano_sound.analyse(film, model=tiny, device=device) for device in ("cpu", "cuda"))
+    assert there.response == pytest.approx(here.response, abs=0.02)
+    assert there.level_db == pytest.approx(here.level_db)

@@ -6,12 +6,15 @@ the cluster busy, and let an autoscaler see that there is more to do.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import shutil
 import socket
 import tempfile
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +32,7 @@ log = logging.getLogger("pano_sound")
 _AHEAD = 2
 """Films handed out for each core of the cluster."""
 _LOOK_EVERY = 5.0
+_SHARE_OF_CARD = 0.25
 _ANSWERS_WITHIN = 10.0
 
 
@@ -69,9 +73,10 @@ class _Driver:
         self._ray, self._library, self._tell, self._fail_fast = ray, library, tell, fail_fast
         # One core each, as on one machine: so the results are the same. Lost workers and machines are Ray's matter.
         task = ray.remote(num_cpus=1, memory=WORKER_BYTES, max_retries=STRIKES, retry_exceptions=False)
-        self._film = task(_film)
+        self._film, self._heard, self._drawn = task(_film), task(_heard), task(_drawn)
         self._out: dict[Any, Row] = {}
         self._number = 0
+        self._help = False
 
     def work(self) -> dict[str, int]:
         library, looked = self._library, 0.0
@@ -80,6 +85,8 @@ class _Driver:
                 looked = time.monotonic()
                 library.keep()
                 most = library.settings.workers or _AHEAD * self._cores()
+                # Made by several, a film is read more often: only those help who would have nothing to do.
+                self._help = library.manifest.count(library.run)["waiting"] + len(self._out) <= self._cores()
             while len(self._out) < most and self._hand_out():
                 pass
             if not self._out:
@@ -103,11 +110,29 @@ class _Driver:
         row = library.manifest.claim(library.run, f"{library.run}.{self._number}")
         if row is None:
             return False
-        settings, contents = library.manifest.settings(row.settings), library.manifest.contents(row.files)
-        reference = self._film.remote(row, settings, library.out.root, library.soundmaps.root, contents)
-        self._out[reference] = row
+        words = self._words(row, library.manifest.contents(row.files))
+        if _card(words) and not self._ray.cluster_resources().get("GPU"):
+            library.manifest.release(row.claim or "")
+            hint = "leave --device out, or add a machine that has one"
+            raise PanoSoundError("no machine of the cluster has a graphics card", hint=hint)
+        self._out[self._film.options(**_card(words)).remote(*words, self._help)] = row
         self._tell(row.output, "begin", 0.0, 0.0, None)
         return True
+
+    def _words(self, row: Row, contents: dict[str, str]) -> tuple[Any, ...]:
+        library = self._library
+        return row, library.manifest.settings(row.settings), library.out.root, library.soundmaps.root, contents
+
+    def _share_out(self, row: Row, found: Outcome) -> None:
+        """Have a long film's segments made by whoever is free: all are heard before the first is drawn.
+
+        Alone, one worker makes the same segments, one after the other: so the result is the same.
+        """
+        words = self._words(row, found.contents)
+        hear = self._heard.options(**_card(words))
+        heard = [hear.remote(words, number) for number in range(found.segments)]
+        drawn = [self._drawn.remote(words, number, *heard) for number in range(found.segments)]
+        self._out[self._film.options(**_card(words)).remote(*words, False, *heard, *drawn)] = row
 
     def _take(self, reference: Any, row: Row) -> str:
         manifest = self._library.manifest
@@ -123,6 +148,9 @@ class _Driver:
         else:
             if found.state == "broken":
                 raise OutputError(found.error)
+            if found.state == "long":
+                self._share_out(row, found)
+                return found.state
             error = found.error
             try:
                 if found.made is not None:
@@ -134,14 +162,64 @@ class _Driver:
         return state
 
 
-def _film(row: Row, settings: dict[str, Any], out: str, soundmaps: str, contents: dict[str, str]) -> Outcome:
-    """One film, on a machine of the cluster."""
-    from .work import attempt, prepare_process
+def _card(words: tuple[Any, ...]) -> dict[str, float]:
+    """What a task that may listen asks for besides a core: others have room on the card beside it."""
+    return {"num_gpus": _SHARE_OF_CARD} if words[1]["device"] == "cuda" else {}
+
+
+def _film(
+    row: Row,
+    settings: dict[str, Any],
+    out: str,
+    soundmaps: str,
+    contents: dict[str, str],
+    split: bool,
+    *said: list[str],
+) -> Outcome:
+    """One film, on a machine of the cluster; `said`: warnings of those who made its segments."""
+    from .work import attempt
+
+    lines = [line for lines in said for line in lines]
+    with _prepared() as scratch:
+        return attempt(row, settings, store(out), store(soundmaps), scratch, contents, _silent, split=split, said=lines)
+
+
+def _heard(words: tuple[Any, ...], number: int) -> list[str]:
+    """One segment of a long film heard; warnings."""
+    from .work import hear_segment
+
+    return _tried(hear_segment, words, number)
+
+
+def _drawn(words: tuple[Any, ...], number: int, *_: list[str]) -> list[str]:
+    """One segment of a long film drawn; warnings."""
+    from .work import draw_segment
+
+    return _tried(draw_segment, words, number)
+
+
+def _tried(make: Any, words: tuple[Any, ...], number: int) -> list[str]:
+    row, settings, out, soundmaps, contents = words
+    with _prepared() as scratch:
+        try:
+            warnings: list[str] = make(row, settings, store(out), store(soundmaps), scratch, contents, number)
+        except (PanoSoundError, MemoryError):
+            return []  # Whoever puts the film together tries once more, and says what is wrong.
+        return warnings
+
+
+@contextlib.contextmanager
+def _prepared() -> Iterator[Path]:
+    """A worker's process made ready, and a folder for what is not complete yet."""
+    from .work import prepare_process
 
     prepare_process()
     logging.getLogger("pano_sound").propagate = False
     scratch = Path(tempfile.gettempdir()) / f"pano-sound-{os.getpid()}-{uuid.uuid4().hex}"
-    return attempt(row, settings, store(out), store(soundmaps), scratch, contents, _silent)
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _silent(stage: str, done: float, total: float) -> None:

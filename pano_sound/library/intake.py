@@ -25,7 +25,7 @@ from ..show.report import jsonl, pages
 from .discover import Film, discover, outputs, path_name
 from .manifest import Being, Manifest, Row, Synced, is_alive
 from .shared import Shared
-from .storage import HIDDEN, Bucket, Stamp, Store, digest, store
+from .storage import HIDDEN, SEGMENTS, Bucket, Stamp, Store, digest, store
 
 MANIFEST = "manifest.sqlite"
 KINDS = (InputSettings, AnalyseSettings, PlanSettings, RenderSettings)
@@ -84,6 +84,9 @@ class Library:
         """The run is over."""
         with contextlib.suppress(PanoSoundError):
             self.manifest.forget(self.run)
+            counts = self.manifest.count()
+            if self._at_work and not counts["waiting"] + counts["running"]:
+                self.out.clear(SEGMENTS)  # Of films that failed, or are not wanted any more.
             if self._shared and self._at_work:
                 self._shared.end(self.manifest)
         self.manifest.close()
@@ -217,8 +220,9 @@ def full_settings(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def settings_key(settings: dict[str, Any]) -> str:
-    """A short text that is another one for other settings. Where a model's file lies is no matter, its content is."""
-    return key_of({k: v for k, v in settings.items() if k != "model"})
+    """A short text that is another one for other settings. Where a model's file lies is no matter, its content is;
+    nor is what it runs on."""
+    return key_of({k: v for k, v in settings.items() if k not in ("model", "device")})
 
 
 def key_of(value: Any) -> str:

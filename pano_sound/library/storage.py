@@ -18,6 +18,8 @@ from ..outputs import output_error, partial_name, remove_partial
 
 HIDDEN = ".pano-sound"
 """The folder beside the results for what the library keeps for itself."""
+SEGMENTS = f"{HIDDEN}/segments"
+"""Where those of long films are, until the films are complete."""
 _BLOCK = 1 << 20
 
 Stamp = tuple[int, str]
@@ -76,6 +78,10 @@ class Folder:
                 remove_partial(partial)
         except OSError as error:
             raise output_error(error, target) from error
+
+    def clear(self, name: str) -> None:
+        """Remove a folder and all that is in it; nothing is wrong when it is not there."""
+        shutil.rmtree(self.name(name), ignore_errors=True)
 
     def free(self) -> int | None:
         """Bytes that still fit, or None where nobody knows."""
@@ -150,6 +156,14 @@ class Bucket:
     def remove(self, name: str) -> None:
         try:
             self._fs.rm_file(f"{self._path}/{name}")
+        except Exception as error:
+            raise self._failed(error, name) from error
+
+    def clear(self, name: str) -> None:
+        try:
+            self._fs.rm(f"{self._path}/{name}", recursive=True)
+        except FileNotFoundError:
+            pass
         except Exception as error:
             raise self._failed(error, name) from error
 

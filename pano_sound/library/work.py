@@ -7,10 +7,10 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -18,20 +18,24 @@ import torch
 
 from ..camera.path import CameraPath
 from ..errors import DataFileError, InputError, OutputError, PanoSoundError, UnsupportedInputError
+from ..localize.analysis import remark, sound_map
 from ..localize.soundmap import FORMAT as SOUNDMAP_FORMAT
 from ..localize.soundmap import SoundMap
 from ..media import threads
 from ..media.footage import is_url
 from ..media.probe import probe
 from ..media.reader import VideoReader
-from ..pipeline import analyse, plan, render
+from ..media.segments import segments
+from ..pipeline import pannable, plan, render
 from ..settings import AnalyseSettings, InputSettings, PlanSettings, RenderSettings, Settings
 from .discover import PATH_ENDING, File, path_name
-from .intake import key_of
+from .intake import key_of, settings_key
+from .long import LongFilm
 from .manifest import Made, Row
 from .storage import HIDDEN, Bucket, Stamp, Store, digest
 
 Progress = Callable[[str, float, float], None]
+S = TypeVar("S", bound=Settings)
 
 _LOOKS, _LOOK_SIZE = 3, (160, 90)
 _CURVE_POINTS = 200
@@ -57,8 +61,8 @@ def prepare_process() -> None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one film: 'done', 'skipped', 'failed', 'again' (worth another try) or 'broken' (no film can be
-    written). `contents`: SHA-256 of its files, by path."""
+    """What became of one film: 'done', 'skipped', 'failed', 'again' (worth another try), 'broken' (no film can be
+    written) or 'long' (others may help). `contents`: SHA-256 of its files, by path."""
 
     state: str
     contents: dict[str, str]
@@ -66,6 +70,7 @@ class Outcome:
     exit_code: int = 0
     made: Made | None = None
     stamp: Stamp | None = None
+    segments: int = 1
 
 
 def attempt(
@@ -77,6 +82,9 @@ def attempt(
     contents: dict[str, str],
     progress: Progress,
     intend: Callable[[Made], None] | None = None,
+    *,
+    split: bool = False,
+    said: Sequence[str] = (),
 ) -> Outcome:
     """Make one film and put it into its place; what goes wrong is said in the outcome.
 
@@ -84,6 +92,8 @@ def attempt(
         scratch: a folder for what is not complete yet; it is removed.
         contents: SHA-256 of files that are known.
         intend: called with what the result will be, before it gets its final name.
+        split: only say so, when the film is long.
+        said: warnings of those who made its segments.
     """
     contents = dict(contents)
 
@@ -92,11 +102,19 @@ def attempt(
 
     try:
         scratch.mkdir(parents=True, exist_ok=True)
-        result = make(row.files, row.output, settings, scratch, soundmaps, contents, progress)
+        took: dict[str, float] = {}
+        with _timed(took, "fetch"):
+            local = [_fetched(file, scratch, contents, i) for i, file in enumerate(row.files)]
+        film = _Film(row, local, settings, out, soundmaps, scratch, contents)
+        if split and film.long:
+            return Outcome("long", contents, segments=film.segments)
+        result = film.make(took, progress, said)
         if intend is not None:
             intend(result.made)
         out.put(result.path, path_name(row.output))
         stamp = out.put(result.video, row.output)
+        if film.long:
+            film.long.forget()
         return Outcome("done", contents, made=result.made, stamp=stamp)
     except UnsupportedInputError as error:
         return ended("skipped", _reason(error, row), error.exit_code)
@@ -130,54 +148,160 @@ def _trouble(out: Store) -> str:
     return ""
 
 
-def make(
-    files: tuple[File, ...],
-    output: str,
+def hear_segment(
+    row: Row,
     settings: dict[str, Any],
-    scratch: Path,
+    out: Store,
     soundmaps: Store,
+    scratch: Path,
     contents: dict[str, str],
-    progress: Progress,
-) -> Result:
-    """Make one film's video and camera path, in `scratch`.
+    number: int,
+) -> list[str]:
+    """Have the sound map of a long film's segment kept, unless the film's own is; returns warnings. Raises what
+    `pipeline.analyse` does."""
+    with _segment(row, settings, out, soundmaps, scratch, contents) as (film, warnings):
+        if film.kept() is None:
+            film.long.hear(number, film.options(AnalyseSettings), _silent)
+    return warnings
 
-    Args:
-        output: what the result is called; only its ending matters.
-        settings: those of `full_settings`.
-        soundmaps: where sound maps are kept, by content and settings.
-        contents: SHA-256 of files that are known; those that have to be read are added.
 
-    Raises:
-        PanoSoundError: as `pipeline.pan`.
+def draw_segment(
+    row: Row,
+    settings: dict[str, Any],
+    out: Store,
+    soundmaps: Store,
+    scratch: Path,
+    contents: dict[str, str],
+    number: int,
+) -> list[str]:
+    """Have the pictures of a long film's segment kept; returns warnings. Raises what `pipeline.pan` does."""
+    with _segment(row, settings, out, soundmaps, scratch, contents) as (film, warnings):
+        path = plan(film.sound_map(_silent), **_options(settings, PlanSettings))
+        film.long.draw(number, path, film.options(RenderSettings), _silent)
+    return warnings
+
+
+@contextlib.contextmanager
+def _segment(
+    row: Row,
+    settings: dict[str, Any],
+    out: Store,
+    soundmaps: Store,
+    scratch: Path,
+    contents: dict[str, str],
+) -> Iterator[tuple[Any, list[str]]]:
+    scratch.mkdir(parents=True, exist_ok=True)
+    try:
+        with _heard_warnings() as warnings:
+            # From where it is: a segment needs only a part of it.
+            yield _Film(row, list(row.paths), settings, out, soundmaps, scratch, contents), warnings
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+class _Film:
+    """One film in the making.
+
+    Attributes:
+        segments: how many it has. long: how it is made of them; None for a film that is made at once.
     """
-    took: dict[str, float] = {}
-    with _timed(took, "fetch"):
-        local = [_fetched(file, scratch, contents, i) for i, file in enumerate(files)]
-    names = dict(zip(local, (file.path for file in files), strict=True))
-    with _heard_warnings() as warnings, _own_names(names):
-        reading = _options(settings, InputSettings)
-        with _timed(took, "analyse"):
-            soundmap = _soundmap(local, files, settings, soundmaps, contents, scratch, progress)
-        with _timed(took, "plan"):
-            path = plan(soundmap, **_options(settings, PlanSettings))
-        video = scratch / ("result" + os.path.splitext(output)[1])
-        with _timed(took, "render"):
-            how = _options(settings, RenderSettings)
-            render(local, path, video, overwrite=True, progress=progress, **reading, **how)
-        path_file = scratch / ("result" + PATH_ENDING)
-        path.save(path_file)
-        with _timed(took, "finish"):
-            made = Made(
-                size_bytes=video.stat().st_size,
-                sha256=digest(video),
-                seconds=round(float(soundmap.source["end"] - soundmap.times[0]), 3),
-                size=(path.width, path.height),
-                took=took,
-                warnings=tuple(_renamed(line, names) for line in warnings),
-                jpeg=_strip(video),
-                curve=_curve(path, float(soundmap.times[0]), float(soundmap.source["end"])),
-            )
-    return Result(video, path_file, made)
+
+    def __init__(
+        self,
+        row: Row,
+        local: list[str],
+        settings: dict[str, Any],
+        out: Store,
+        soundmaps: Store,
+        scratch: Path,
+        contents: dict[str, str],
+    ) -> None:
+        """
+        Args:
+            local: the film's files on this machine, or where they are.
+            settings: those of `full_settings`.
+            soundmaps: where sound maps are kept, by content and settings.
+            contents: SHA-256 of the film's files, by their own paths.
+
+        Raises InputError, UnsupportedInputError.
+        """
+        self._local, self._settings, self._soundmaps, self._scratch = local, settings, soundmaps, scratch
+        self._names = dict(zip(local, row.paths, strict=True))
+        self._ending = os.path.splitext(row.output)[1].lower()
+        self._content = [contents[path] for path in row.paths]
+        with _own_names(self._names), _heard_warnings() as self._said:
+            self._info = pannable(local, self.options(InputSettings))
+        parts = segments(self._info)
+        self.segments, self.long = len(parts), None
+        if len(parts) > 1:
+            key = key_of([settings_key(settings), self._content, row.output])
+            self.long = LongFilm(self._info, parts, key, self._ending, out, scratch)
+
+    def options(self, kind: type[S]) -> S:
+        return kind(**_options(self._settings, kind))
+
+    def make(self, took: dict[str, float], progress: Progress, said: Sequence[str] = ()) -> Result:
+        """Make its video and camera path, in the scratch folder. Raises PanoSoundError: as `pipeline.pan`."""
+        settings = self._settings
+        with _heard_warnings() as warnings, _own_names(self._names):
+            with _timed(took, "analyse"):
+                soundmap = self.sound_map(progress)
+            remark(self._info, soundmap)
+            with _timed(took, "plan"):
+                path = plan(soundmap, **_options(settings, PlanSettings))
+            video = self._scratch / f"result{self._ending}"
+            with _timed(took, "render"):
+                if self.long:
+                    self.long.render(path, video, self.options(RenderSettings), progress)
+                else:
+                    how = _options(settings, InputSettings) | _options(settings, RenderSettings)
+                    render(self._local, path, video, overwrite=True, progress=progress, **how)
+            path_file = self._scratch / ("result" + PATH_ENDING)
+            path.save(path_file)
+            with _timed(took, "finish"):
+                start, end = float(soundmap.times[0]), float(soundmap.source["end"])
+                lines = [_renamed(line, self._names) for line in (*self._said, *said, *warnings)]
+                made = Made(
+                    size_bytes=video.stat().st_size,
+                    sha256=digest(video),
+                    seconds=round(end - start, 3),
+                    size=(path.width, path.height),
+                    took=took,
+                    warnings=tuple(dict.fromkeys(lines)),
+                    jpeg=_strip(video),
+                    curve=_curve(path, start, end),
+                )
+        return Result(video, path_file, made)
+
+    def sound_map(self, progress: Progress) -> SoundMap:
+        """The film's sound map: as it was heard before, or heard now and kept."""
+        found = self.kept()
+        if found is None:
+            listening = self.options(AnalyseSettings)
+            if self.long:
+                found = self.long.sound_map(listening, progress)
+            else:
+                found = sound_map(self._info, listening, progress)
+            made = self._scratch / "new.soundmap.npz"
+            found.save(made)
+            self._soundmaps.put(made, self._kept_as())
+        # Another copy of the film, which has another name, may have been heard.
+        return replace(found, source={**found.source, "path": os.path.basename(self._local[0])})
+
+    def kept(self) -> SoundMap | None:
+        """The sound map as it was heard before; None where it was not."""
+        name, copy = self._kept_as(), self._scratch / "kept.soundmap.npz"
+        if self._soundmaps.stamp(name) is not None:
+            with contextlib.suppress(DataFileError, InputError):
+                digest(self._soundmaps.name(name), copy_to=copy)
+                return SoundMap.load(copy)
+        return None
+
+    def _kept_as(self) -> str:
+        heard = _options(self._settings, InputSettings) | _options(self._settings, AnalyseSettings)
+        about = {**heard, "weights": self._settings["weights"], "format": SOUNDMAP_FORMAT}
+        name = key_of([settings_key(about), self._content])
+        return f"{name[:2]}/{name}.soundmap.npz"
 
 
 def _fetched(file: File, scratch: Path, contents: dict[str, str], number: int) -> str:
@@ -208,34 +332,6 @@ def _renamed(line: str, names: dict[str, str]) -> str:
     return line
 
 
-def _soundmap(
-    local: list[str],
-    files: tuple[File, ...],
-    settings: dict[str, Any],
-    kept: Store,
-    contents: dict[str, str],
-    scratch: Path,
-    progress: Progress,
-) -> SoundMap:
-    """The film's sound map: as it was heard before, or heard now and kept."""
-    reading, listening = _options(settings, InputSettings), _options(settings, AnalyseSettings)
-    about = {**reading, **listening, "model": settings["weights"], "format": SOUNDMAP_FORMAT}
-    name = key_of([about, [contents[file.path] for file in files]])
-    name = f"{name[:2]}/{name}.soundmap.npz"
-    copy = scratch / "kept.soundmap.npz"
-    found = None
-    if kept.stamp(name) is not None:
-        with contextlib.suppress(DataFileError, InputError):
-            digest(kept.name(name), copy_to=copy)
-            found = SoundMap.load(copy)
-    if found is None:
-        found = analyse(local, progress=progress, **reading, **listening)
-        found.save(copy)
-        kept.put(copy, name)
-    # Another copy of the film, which has another name, may have been heard.
-    return replace(found, source={**found.source, "path": os.path.basename(local[0])})
-
-
 def _options(settings: dict[str, Any], kind: type[Settings]) -> dict[str, Any]:
     return {f.name: settings[f.name] for f in fields(kind)}
 
@@ -264,6 +360,10 @@ def _curve(path: CameraPath, start: float, end: float) -> list[list[float]]:
     times = np.linspace(start, max(end, start + 0.1), _CURVE_POINTS)
     looks = path.looks(times)
     return [[round(float(v), 2) for v in (t - start, look[0], look[3])] for t, look in zip(times, looks, strict=True)]
+
+
+def _silent(stage: str, done: float, total: float) -> None:
+    pass
 
 
 @contextlib.contextmanager

@@ -51,6 +51,10 @@ class Picture:
         return float(self.pts * self.time_base)
 
 
+class NoPictureError(InputError):
+    """Nothing was there to be decoded, not even what is damaged."""
+
+
 class VideoReader:
     """Reads the pictures of a file. Each iterator starts from the beginning; use one at a time.
 
@@ -89,14 +93,20 @@ class VideoReader:
         What is not 4:2:0 with 8 or 10 bits is converted to it (more than 8 bits to 10).
 
         Raises:
-            InputError: not one picture can be decoded, or more are damaged than may be.
+            InputError: not one picture can be decoded, or more are damaged than may be; NoPictureError, a kind of it:
+                there is none.
         """
         unwrap = FilterChain(self._how.filters)
         for frame, pts, colour in self._frames():
             yield self._picture(frame, pts, colour, unwrap)
 
     def analysis_pictures(
-        self, every: float, width: int = 960, height: int = 480, cuts: CutFinder | None = None
+        self,
+        every: float,
+        width: int = 960,
+        height: int = 480,
+        cuts: CutFinder | None = None,
+        first: Fraction | None = None,
     ) -> Iterator[tuple[float, NDArray[np.uint8]]]:
         """Small pictures for analysis; those of HDR films as SDR shows them.
 
@@ -105,6 +115,7 @@ class VideoReader:
                 first picture. 0: all of them.
             width, height: size in pixels that the sphere is scaled to.
             cuts: is shown every picture of the film, those between too.
+            first: presentation time (s) from which multiples of `every` count; None: that of the first picture.
 
         Yields:
             (presentation time in seconds, uint8 RGB (height, width, 3)).
@@ -114,8 +125,7 @@ class VideoReader:
         """
         step = Fraction(every).limit_denominator(1_000_000)
         unwrap = FilterChain(self._how.filters)
-        first: Fraction | None = None
-        taken = -1
+        taken: int | None = None
         for frame, pts, colour in self._frames():
             t = pts * self.video.time_base
             if cuts is not None:
@@ -124,7 +134,7 @@ class VideoReader:
                 first = t
             if step > 0:
                 number = (t - first) // step
-                if number <= taken:
+                if taken is not None and number <= taken:
                     continue
                 taken = number
             if self._how.filters and (frame.width, frame.height) != (self.video.width, self.video.height):
@@ -182,7 +192,8 @@ class VideoReader:
                 yield frame, pts, colour_of(frame, stream)
             self.corrupt_frames = source.damaged + dropped
         if last is None:
-            raise InputError("no picture can be decoded", self.path, "the file is damaged or cut short")
+            kind = InputError if self.corrupt_frames else NoPictureError
+            raise kind("no picture can be decoded", self.path, "the file is damaged or cut short")
         self._check_damage(read)
         if self.corrupt_frames:
             log.warning("%s: %d damaged frames were skipped", self.path, self.corrupt_frames)

@@ -37,6 +37,9 @@ class VideoWriter:
 
     Leaving the `with` block normally finishes the file; leaving it by any exception, also Ctrl-C, removes it.
     Time stamps of pictures and sound are kept, so that both stay as far apart as they were in the source.
+
+    Attributes:
+        time_base: seconds per tick of the pictures' time stamps in it.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class VideoWriter:
         preset: str | None = None,
         overwrite: bool = False,
         spherical: bool = False,
+        encoded: Any = None,
     ) -> None:
         """
         Args:
@@ -73,6 +77,8 @@ class VideoWriter:
             crf, bitrate, preset: quality or bits per second, and effort, in the encoder's own terms; None: its own.
             spherical: the picture is a full equirectangular sphere: tag it so and keep ambisonics; only in
                 mp4 and mov.
+            encoded: an open PyAV stream of pictures like those that are to be written, which are encoded already:
+                nothing more is, and `copy` takes them instead of `write`.
 
         Raises:
             OutputError: as `check_output`; odd size; an encoder that does not exist or does not open.
@@ -88,14 +94,15 @@ class VideoWriter:
         self._partial = os.fspath(partial_name(self.path, f"-{next(_number)}"))
         self._size = (width, height)
         self._bit_depth = bit_depth
-        self._time_base = max(time_base, _FINEST_TIME_BASE)
+        self.time_base = max(time_base, _FINEST_TIME_BASE)
         self._spherical = spherical
         self._written = 0
         self._container: Any = None
         self._soundtrack: Soundtrack | None = None
         self._colour = colour or Colour()
         self._description = kept(source.metadata) if source else {}
-        working = usable(codec, width, height, bit_depth)
+        self._encoded = encoded
+        working = codec if encoded is not None else usable(codec, width, height, bit_depth)
         if working != codec:
             crf = preset = None
         self._pix_fmt = ENCODERS[working].pix_fmts[bit_depth > 8]
@@ -143,27 +150,16 @@ class VideoWriter:
             options["fflags"] = "+bitexact"
         else:
             # The index goes to the front. Edit lists, which hold the first time stamps, count in this scale.
-            scale = self._time_base.denominator
+            scale = self.time_base.denominator
             while scale < 10_000:
                 scale *= 2
             options |= {"movflags": "+faststart", "movie_timescale": str(scale)}
         self._container = av.open("file:" + self._partial, "w", format=self._muxer, container_options=options)
         self._container.metadata.update(self._description)
-        try:
-            stream = self._container.add_stream(codec, rate=fps or 30, options=choices)
-        except (av.FFmpegError, ValueError, TypeError):
-            raise OutputError(f"the encoder '{codec}' is missing", self.path, "use libx264") from None
-        context = stream.codec_context
-        context.width, context.height = self._size
-        context.pix_fmt = self._pix_fmt
-        context.time_base = self._time_base
-        context.color_range, context.colorspace = self._colour.range, self._colour.space
-        context.color_primaries, context.color_trc = self._colour.primaries, self._colour.transfer
-        context.thread_type = "AUTO"
-        threads.limit(context)
-        if context.codec.canonical_name == "hevc" and self._muxer != "matroska":
-            context.codec_tag = "hvc1"  # what Apple's players ask for
-        stream.time_base = self._time_base
+        stream = self._add_encoder(fps, codec, choices) if self._encoded is None else self._add_copy(fps)
+        if stream.codec_context.codec.canonical_name == "hevc" and self._muxer != "matroska":
+            stream.codec_context.codec_tag = "hvc1"  # what Apple's players ask for
+        stream.time_base = self.time_base
         self._stream = stream
         if sound_from is not None:
             audio = source.audio if source else None
@@ -173,6 +169,29 @@ class VideoWriter:
             )
             log.info("%s: sound is %s", self.path, "copied" if self._soundtrack.copied else "encoded to AAC")
         self._container.start_encoding()
+
+    def _add_encoder(self, fps: Fraction | None, codec: str, choices: dict[str, str]) -> Any:
+        try:
+            stream = self._container.add_stream(codec, rate=fps or 30, options=choices)
+        except (av.FFmpegError, ValueError, TypeError):
+            raise OutputError(f"the encoder '{codec}' is missing", self.path, "use libx264") from None
+        context = stream.codec_context
+        context.width, context.height = self._size
+        context.pix_fmt = self._pix_fmt
+        context.time_base = self.time_base
+        context.color_range, context.colorspace = self._colour.range, self._colour.space
+        context.color_primaries, context.color_trc = self._colour.primaries, self._colour.transfer
+        context.thread_type = "AUTO"
+        threads.limit(context)
+        return stream
+
+    def _add_copy(self, fps: Fraction | None) -> Any:
+        try:
+            stream = self._container.add_stream_from_template(self._encoded, opaque=True)
+        except ValueError as error:
+            raise OutputError(str(error), self.path) from None
+        stream.codec_context.framerate = fps or 30
+        return stream
 
     def __enter__(self) -> VideoWriter:
         return self
@@ -207,6 +226,23 @@ class VideoWriter:
         except (av.FFmpegError, OSError) as error:
             raise output_error(error, self.path) from None
 
+    def copy(self, packet: Any, pts: int, dts: int) -> None:
+        """Write one picture that is encoded already, in order of decoding; times in ticks of `time_base`.
+
+        Raises:
+            OutputError: as `write`.
+        """
+        if self._container is None:
+            raise OutputError("the file is closed already", self.path)
+        # Without a length, as from an encoder: the next picture ends it, and the film's rate the last one.
+        packet.time_base, packet.pts, packet.dts, packet.duration = self.time_base, pts, dts, 0
+        packet.stream = self._stream
+        self._written += 1
+        try:
+            self._mux([packet])
+        except (av.FFmpegError, OSError) as error:
+            raise output_error(error, self.path) from None
+
     def _frame(self, picture: Picture) -> Any:
         if picture.planes[0].shape != self._size[::-1] or (picture.bit_depth > 8) != (self._bit_depth > 8):
             raise ValueError("the picture does not have the writer's size and depth")
@@ -214,10 +250,10 @@ class VideoWriter:
         for target, plane in zip(frame.planes, picture.planes, strict=True):
             rows: Any = np.frombuffer(memoryview(target), plane.dtype).reshape(target.height, -1)
             rows[:, : target.width] = plane
-        frame.time_base = self._time_base
+        frame.time_base = self.time_base
         frame.pts = picture.pts
-        if picture.time_base != self._time_base:
-            frame.pts = round(picture.pts * picture.time_base / self._time_base)
+        if picture.time_base != self.time_base:
+            frame.pts = round(picture.pts * picture.time_base / self.time_base)
         if frame.format.name != self._pix_fmt:
             light = self._colour.range or None
             frame = frame.reformat(format=self._pix_fmt, src_color_range=light, dst_color_range=light)
@@ -232,7 +268,7 @@ class VideoWriter:
     def _finish(self) -> None:
         if not self._written:
             raise OutputError("no picture was written", self.path)
-        last = self._stream.encode(None)
+        last = self._stream.encode(None) if self._encoded is None else []
         if self._written < 3:
             for packet in last:
                 packet.dts = packet.pts  # x265 makes up decoding times when it has fewer pictures than its delay.

@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import films
 import made
 import pytest
 
@@ -69,6 +70,30 @@ class Batch:
 @pytest.fixture
 def batch(tmp_path, tiny) -> Batch:
     return Batch(tmp_path, tiny)
+
+
+@pytest.fixture(scope="session")
+def large(tmp_path_factory, tiny) -> tuple[Batch, Path, dict[str, str]]:
+    """A library of 320 files made by one machine: its batch, its folder, and the state of each film."""
+    folder = tmp_path_factory.mktemp("large")
+    expected = made.make_library(folder / "DCIM", 320)
+    batch = Batch(folder, tiny)
+    done = batch("DCIM", "-o", "out", "--workers", "2")
+    assert done.returncode == 1
+    return batch, folder / "DCIM", expected
+
+
+@pytest.fixture(scope="session")
+def long_library(tmp_path_factory) -> Path:
+    """A folder with a film of more than two segments, and a short one."""
+    from pano_sound.media.segments import SECONDS
+
+    folder = tmp_path_factory.mktemp("long") / "DCIM"
+    folder.mkdir()
+    count = round(2.2 * SECONDS * 4)
+    films.make_film(folder / "long.mp4", films.steady(count, 4), size=(128, 64), sound=films.tone(count / 4))
+    films.make_film(folder / "short.mp4", films.steady(20, 4), size=(128, 64), sound=films.tone(5.0))
+    return folder
 
 
 def states(out: Path) -> dict[str, str]:

@@ -12,6 +12,8 @@ import psutil
 import pytest
 from conftest import Batch, states
 
+from pano_sound.library.storage import SEGMENTS
+
 pytest.importorskip("ray")
 
 
@@ -27,42 +29,71 @@ def cluster():
     found.shutdown()
 
 
-def workers() -> list[psutil.Process]:
-    """Processes of Ray that are making a film."""
+TASKS = ("_film", "_heard", "_drawn")
+
+
+def workers(*tasks: str) -> list[psutil.Process]:
+    """Processes of Ray that are making a film, or a segment of one."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if process.cmdline()[:1] == ["ray::_film"]:
+            if process.cmdline()[:1] and process.cmdline()[0] in [f"ray::{task}" for task in tasks]:
                 found.append(process)
     return found
 
 
-@pytest.mark.slow
-def test_a_cluster_makes_the_same_files_also_when_workers_are_lost(small, cluster, batch, tiny, tmp_path):
-    clean = Batch(tmp_path / "clean", tiny)
-    clean.folder.mkdir()
-    clean(small[0], "-o", "out")
-    work = batch.start(small[0], "-o", "out", "--ray", cluster.address)
-    killed, deadline = set(), time.monotonic() + 300
-    while len(killed) < 2 and work.poll() is None:
+def with_losses(work, count: int, *tasks: str) -> None:
+    """Wait for a batch on a cluster, of which so many workers at these tasks are killed meanwhile."""
+    killed, deadline = set(), time.monotonic() + 600
+    while len(killed) < count and work.poll() is None:
         assert time.monotonic() < deadline
-        for process in workers():
-            if process.pid not in killed and len(killed) < 2:
+        for process in workers(*tasks):
+            if process.pid not in killed and len(killed) < count:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGKILL)
                     killed.add(process.pid)
         time.sleep(0.3)
-    _, said = work.communicate(timeout=600)
-    assert len(killed) == 2
-    assert work.returncode == 1, said
+    _, said = work.communicate(timeout=1200)
+    assert len(killed) == count
     assert "Traceback" not in said
-    assert states(batch.folder / "out") == small[1]
-    assert made.hashes(batch.folder / "out") == made.hashes(clean.folder / "out")
+
+
+@pytest.mark.slow
+def test_a_cluster_makes_the_same_files_also_when_workers_are_lost(large, cluster, batch):
+    alone, library, expected = large
+    work = batch.start(library, "-o", "out", "--ray", cluster.address)
+    with_losses(work, 2, *TASKS)
+    assert work.returncode == 1
+    assert states(batch.folder / "out") == expected
+    assert made.hashes(batch.folder / "out") == made.hashes(alone.folder / "out")
 
     # Stopped, and continued on this machine alone.
     (batch.folder / "out" / "day 0" / "clip-0001.mp4").unlink()
-    batch(small[0], "-o", "out")
+    batch(library, "-o", "out")
+    assert made.hashes(batch.folder / "out") == made.hashes(alone.folder / "out")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lost", ["_heard", "_drawn"])
+def test_a_long_film_is_made_by_all_and_is_the_same(long_library, cluster, batch, tiny, tmp_path, lost):
+    clean = Batch(tmp_path / "clean", tiny)
+    clean.folder.mkdir()
+    assert clean(long_library, "-o", "out").returncode == 0
+    work = batch.start(long_library, "-o", "out", "--ray", cluster.address)
+    with_losses(work, 1, lost)
+    assert work.returncode == 0
+    assert states(batch.folder / "out") == {"long.mp4": "done", "short.mp4": "done"}
     assert made.hashes(batch.folder / "out") == made.hashes(clean.folder / "out")
+    assert not (batch.folder / "out" / SEGMENTS).exists()
+
+
+@pytest.mark.slow
+def test_a_cluster_without_graphics_cards_says_so(small, cluster, batch):
+    done = batch(small[0], "-o", "out", "--ray", cluster.address, "--device", "cuda")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("pano-sound: error: no machine of the cluster has a graphics card")
+    # What was handed out is given back.
+    assert "running" not in states(batch.folder / "out").values()
 
 
 def test_a_cluster_that_is_not_there(small, batch):

@@ -76,14 +76,13 @@ def test_ctrl_c_gives_everything_back(small, batch, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_large_library_ends_in_its_states(batch, tmp_path):
+def test_a_large_library_ends_in_its_states(large):
     """320 files, good and bad: each is taken once, and ends as it must."""
-    expected = made.make_library(tmp_path / "DCIM", 320)
-    done = batch("DCIM", "-o", "out", "--workers", "2")
-    assert done.returncode == 1
-    assert states(tmp_path / "out") == expected
+    batch, _, expected = large
+    out = batch.folder / "out"
+    assert states(out) == expected
     assert all(row["attempts"] == (row["state"] != "duplicate") for row in rows(batch))
-    videos = {name for name in made.hashes(tmp_path / "out") if name.endswith(".mp4")}
+    videos = {name for name in made.hashes(out) if name.endswith(".mp4")}
     assert videos == {name for name, state in expected.items() if state == "done"}
 
 

@@ -1,0 +1,117 @@
+"""Long films, segment by segment: what is heard and drawn of each is kept beside the results until the film is
+complete, so that several workers can make one film, and little of it is lost when they are stopped."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ..camera.path import CameraPath
+from ..localize.analysis import joined, sound_map
+from ..localize.soundmap import SoundMap
+from ..media.joining import join
+from ..media.probe import MediaInfo
+from ..media.reader import NoPictureError
+from ..media.segments import Segment
+from ..pipeline import render_segment
+from ..settings import AnalyseSettings, RenderSettings
+from .storage import SEGMENTS, Bucket, Store, digest
+
+Progress = Callable[[str, float, float], None]
+
+
+class LongFilm:
+    """A film on its way, of whose segments some may be there already."""
+
+    def __init__(
+        self, info: MediaInfo, segments: Sequence[Segment], key: str, ending: str, out: Store, scratch: Path
+    ) -> None:
+        """
+        Args:
+            key: a text that is another one for another film or other settings.
+            ending: that of the result, as '.mp4'.
+            out: the store of the results.
+            scratch: a folder for what is not complete yet.
+        """
+        self._info, self._segments, self._out, self._scratch = info, segments, out, scratch
+        self._folder = f"{SEGMENTS}/{key}"
+        self._ending, self._part_ending = ending, ".mov" if ending == ".mov" else ".mp4"
+
+    def hear(self, number: int, settings: AnalyseSettings, progress: Progress) -> None:
+        """Have the sound map of a segment in its place."""
+        name = self._heard(number)
+        if self._out.stamp(name) is not None:
+            return
+        found = sound_map(self._info, settings, self._of_all(number, progress), self._segments[number])
+        if len(found):
+            made = self._scratch / os.path.basename(name)
+            found.save(made)
+            self._out.put(made, name)
+        else:
+            self._out.write(name, b"")
+
+    def sound_map(self, settings: AnalyseSettings, progress: Progress) -> SoundMap:
+        """That of the film; segments that have none yet are heard."""
+        parts = []
+        for number in range(len(self._segments)):
+            self.hear(number, settings, progress)
+            if (local := self._local(self._heard(number))) is not None:
+                parts.append(SoundMap.load(local))
+        return joined(parts)
+
+    def draw(self, number: int, path: CameraPath, settings: RenderSettings, progress: Progress) -> None:
+        """Have the pictures of a segment in their place."""
+        name = self._drawn(number)
+        if self._out.stamp(name) is not None:
+            return
+        made = self._scratch / os.path.basename(name)
+        try:
+            render_segment(self._info, self._segments[number], path, made, settings, self._of_all(number, progress))
+        except NoPictureError:  # Films of variable rate may have none for long.
+            self._out.write(name, b"")
+        else:
+            self._out.put(made, name)
+
+    def render(self, path: CameraPath, dst: Path, settings: RenderSettings, progress: Progress) -> None:
+        """Write the film; segments that are not there yet are drawn."""
+        parts = []
+        for number, segment in enumerate(self._segments):
+            self.draw(number, path, settings, progress)
+            if (local := self._local(self._drawn(number))) is not None:
+                parts.append((segment.begin or 0, local))
+        join(parts, dst, self._info, settings.codec)
+
+    def forget(self) -> None:
+        """Remove all segments."""
+        self._out.clear(self._folder)
+
+    def _heard(self, number: int) -> str:
+        return f"{self._folder}/{number}.soundmap.npz"
+
+    def _drawn(self, number: int) -> str:
+        return f"{self._folder}/{number}{self._part_ending}"
+
+    def _local(self, name: str) -> Path | None:
+        """A segment's file on this machine; None when there is nothing in it."""
+        stamp = self._out.stamp(name)
+        if stamp is not None and stamp[0] == 0:
+            return None
+        if not isinstance(self._out, Bucket):
+            return Path(self._out.name(name))
+        copy = self._scratch / os.path.basename(name)
+        digest(self._out.name(name), copy_to=copy)
+        return copy
+
+    def _of_all(self, number: int, progress: Progress) -> Progress:
+        """Progress of the film, from that of a segment."""
+        assert self._info.video is not None
+        start, length, base = self._info.start, self._info.duration, float(self._info.video.time_base)
+        segment = self._segments[number]
+        begin = 0.0 if segment.begin is None else segment.begin * base - start
+        end = length if segment.end is None else segment.end * base - start
+
+        def tell(stage: str, done: float, total: float) -> None:
+            progress(stage, begin + (end - begin) * (done / total if total else 1.0), length)
+
+        return tell

@@ -1,0 +1,95 @@
+"""Segments of a film, each encoded by itself, become one film again: packets are copied, sound is added as a whole."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+
+from ..errors import InputError, OutputError
+from .probe import MediaInfo
+from .writer import VideoWriter
+
+
+def join(
+    parts: Sequence[tuple[int, str | os.PathLike[str]]], dst: str | os.PathLike[str], info: MediaInfo, codec: str | None
+) -> None:
+    """Write `dst` from what `VideoWriter` made of a film's segments, with the film's sound.
+
+    Args:
+        parts: of each segment its begin, in ticks of the film's pictures' clock, and the file of its pictures, whose
+            times count from there; in their order.
+        info: the film.
+        codec: as of VideoWriter; what they are encoded with.
+
+    Raises:
+        OutputError: `dst` cannot be written; a segment was encoded otherwise than the others.
+        InputError: a segment's file cannot be read; the film's sound cannot.
+    """
+    assert info.video is not None
+    with _opened(parts[0][1]) as stream:
+        width, height = stream.codec_context.width, stream.codec_context.height
+        with VideoWriter(
+            dst,
+            width=width,
+            height=height,
+            time_base=info.video.time_base,
+            fps=info.video.fps,
+            source=info,
+            sound_from=info.footage if info.audio else None,
+            codec=codec,
+            overwrite=True,
+            encoded=stream,
+        ) as writer:
+            clock = writer.time_base
+            times = np.concatenate(
+                [[_ticks(p, begin, info, clock) for p in _packets(path, stream, dst)] for begin, path in parts]
+            ).astype(np.int64)
+            found = _decoding_times(times).tolist()
+            at = 0
+            for _, path in parts:
+                for packet in _packets(path, stream, dst):
+                    writer.copy(packet, int(times[at]), found[at])
+                    at += 1
+
+
+def _ticks(packet: Any, begin: int, info: MediaInfo, clock: Fraction) -> int:
+    assert info.video is not None
+    return round((packet.pts * Fraction(packet.time_base) + begin * info.video.time_base) / clock)
+
+
+def _decoding_times(shown: Any) -> Any:
+    """When to decode pictures whose times of presentation are these, in order of decoding: int64 (n,), growing, each
+    not after its presentation."""
+    in_order = np.sort(shown)
+    delay = int(np.max(np.arange(len(shown)) - np.searchsorted(in_order, shown)))
+    step = max(1, int(in_order[1] - in_order[0])) if len(in_order) > 1 else 1
+    before = in_order[0] - step * np.arange(delay, 0, -1)
+    return np.concatenate([before, in_order[: len(in_order) - delay]])
+
+
+@contextlib.contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[Any]:
+    try:
+        container = av.open("file:" + os.fspath(path))
+    except (av.FFmpegError, OSError) as error:
+        raise InputError(f"a segment cannot be read: {error.strerror}", os.fspath(path)) from None
+    with container:
+        yield container.streams.video[0]
+
+
+def _packets(path: str | os.PathLike[str], like: Any, dst: str | os.PathLike[str]) -> Iterator[Any]:
+    """The packets of a segment. Raises OutputError when a decoder set up for `like` would not understand them."""
+    with _opened(path) as stream:
+        one, other = stream.codec_context, like.codec_context
+        if (one.name, one.extradata, one.pix_fmt) != (other.name, other.extradata, other.pix_fmt):
+            what = "its segments were encoded by different encoders"
+            raise OutputError(what, os.fspath(dst), "choose one that all machines have, as -c:v libx264")
+        for packet in stream.container.demux(stream):
+            if packet.size:
+                yield packet

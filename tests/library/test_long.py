@@ -1,0 +1,195 @@
+"""Long films are made segment by segment, alone or by several, and nothing of that is seen in the result."""
+
+from __future__ import annotations
+
+import functools
+import json
+import time
+from pathlib import Path
+
+import films
+import made
+import numpy as np
+import pytest
+
+from pano_sound.library import work
+from pano_sound.library.discover import File
+from pano_sound.library.intake import full_settings
+from pano_sound.library.manifest import Row
+from pano_sound.library.storage import SEGMENTS, store
+from pano_sound.localize.soundmap import SoundMap
+from pano_sound.media import segments
+from pano_sound.media.reader import VideoReader
+
+
+def silent(stage, done, total):
+    pass
+
+
+class Making:
+    """One film of 8 s that is to be made, in four segments of 2 s."""
+
+    def __init__(self, folder: Path, tiny: Path, root: str | None = None, name: str = "film.mp4") -> None:
+        self.film = films.make_film(
+            folder / "film.mp4", films.steady(80, 10), sound=films.tone(8.0), encoder={"g": "12"}, size=(256, 128)
+        )
+        file = File(str(self.film), (self.film.stat().st_size, "1"))
+        self.row = Row(1, name, (file,), "", "running", None, "me", 1, 0, 0.0, 0.0, None, None, None, (), {}, None)
+        self.settings = full_settings({"model": str(tiny)})
+        self.out, self.soundmaps = store(root or folder / "out"), store(folder / "soundmaps")
+        self.scratch = folder / "scratch"
+        self.contents: dict[str, str] = {}
+
+    def attempt(self, progress=silent, **more):
+        words = (self.row, self.settings, self.out, self.soundmaps, self.scratch, self.contents)
+        return work.attempt(*words, progress, **more)
+
+    def segment(self, make, number):
+        words = (self.row, self.settings, self.out, self.soundmaps, self.scratch, self.contents)
+        return make(*words, number)
+
+    def left(self):
+        return sorted(p.name for p in Path(self.out.root).glob(f"{SEGMENTS}/*/*"))
+
+
+@pytest.fixture
+def making(tmp_path, tiny, monkeypatch):
+    monkeypatch.setattr(work, "segments", functools.partial(segments.segments, seconds=2.0))
+    work.prepare_process()
+    return Making(tmp_path, tiny)
+
+
+def pictures(film):
+    with VideoReader(film) as reader:
+        return [(p.pts * p.time_base, float(p.planes[0].mean())) for p in reader.pictures()]
+
+
+def test_the_result_is_that_of_a_film_made_at_once(making, tmp_path, tiny, monkeypatch):
+    seen = []
+    found = making.attempt(lambda stage, done, total: seen.append((stage, done, total)))
+    assert found.state == "done", found.error
+    assert not Path(making.out.root, SEGMENTS).exists() or not making.left()
+    assert not making.scratch.exists()
+    for stage in ("listen", "look", "render"):
+        done = [d for s, d, _ in seen if s == stage]
+        assert done[-1] == pytest.approx(8.0)
+        assert done == pytest.approx(sorted(done))
+    assert {total for _, _, total in seen} == {8.0}
+
+    monkeypatch.setattr(work, "segments", lambda info: [segments.WHOLE])
+    (tmp_path / "at once").mkdir()
+    once = Making(tmp_path / "at once", tiny)
+    assert once.attempt().state == "done"
+    one, other = (Path(m.out.name("film.mp4")) for m in (making, once))
+    assert [t for t, _ in pictures(one)] == [t for t, _ in pictures(other)]
+    assert [v for _, v in pictures(one)] == pytest.approx([v for _, v in pictures(other)], abs=2.5)
+    maps = [SoundMap.load(next(Path(m.soundmaps.root).rglob("*.npz"))) for m in (making, once)]
+    assert np.array_equal(maps[0].times, maps[1].times)
+    assert maps[0].response == pytest.approx(maps[1].response, abs=2e-3)
+
+
+class StopError(Exception):
+    pass
+
+
+def test_what_was_made_before_a_stop_is_not_made_again(making, monkeypatch):
+    clean = making.attempt()
+    assert clean.state == "done"
+    content = Path(making.out.name("film.mp4")).read_bytes()
+    Path(making.out.name("film.mp4")).unlink()
+    for kept in Path(making.soundmaps.root).rglob("*.npz"):
+        kept.unlink()
+
+    def stop(after):
+        def progress(stage, done, total):
+            if (stage, done > after) == ("render", True):
+                raise StopError
+
+        return progress
+
+    with pytest.raises(StopError):
+        making.attempt(stop(5.0))
+    assert making.left() == ["0.mp4", "0.soundmap.npz", "1.mp4", "1.soundmap.npz", "2.soundmap.npz", "3.soundmap.npz"]
+    drawn = []
+    real = work.LongFilm._of_all
+    monkeypatch.setattr(
+        work.LongFilm, "_of_all", lambda self, number, tell: drawn.append(number) or real(self, number, tell)
+    )
+    assert making.attempt().state == "done"
+    assert drawn == [2, 3]
+    assert Path(making.out.name("film.mp4")).read_bytes() == content
+
+
+def test_others_may_make_the_segments(making):
+    alone = making.attempt()
+    content = Path(making.out.name("film.mp4")).read_bytes()
+    for kept in Path(making.soundmaps.root).rglob("*.npz"):
+        kept.unlink()
+    found = making.attempt(split=True)
+    assert (found.state, found.segments) == ("long", 4)
+    assert alone.contents == found.contents
+    making.contents = found.contents
+    for number in (3, 1, 0, 2):
+        assert making.segment(work.hear_segment, number) == []
+    for number in (2, 0, 3, 1):
+        assert making.segment(work.draw_segment, number) == []
+    assert len(making.left()) == 8
+    seen = []
+    found = making.attempt(lambda stage, *_: seen.append(stage), said=["film.mp4: something"])
+    assert found.state == "done"
+    assert seen == []
+    assert found.made.warnings[0] == "film.mp4: something"
+    assert Path(making.out.name("film.mp4")).read_bytes() == content
+    assert making.left() == []
+
+
+def test_a_damaged_segment_is_an_error_of_its_film_in_words(making):
+    making.contents = making.attempt(split=True).contents
+    making.segment(work.hear_segment, 0)
+    (one,) = Path(making.out.root).rglob("0.soundmap.npz")
+    one.write_bytes(b"no sound map")
+    found = making.attempt()
+    assert found.state == "failed"
+    assert "not a sound map, or damaged" in found.error
+
+
+def test_in_an_object_store(tmp_path, tiny, monkeypatch):
+    monkeypatch.setattr(work, "segments", functools.partial(segments.segments, seconds=2.0))
+    import fsspec
+
+    making = Making(tmp_path, tiny, root="memory://long/out")
+    assert making.attempt().state == "done"
+    found = fsspec.filesystem("memory").find("/long/out")
+    assert found == ["/long/out/film.mp4", "/long/out/film.path.json"]
+
+
+@pytest.mark.slow
+def test_the_whole_command(batch, long_library):
+    done = batch(long_library, "-o", "out")
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in (batch.folder / "out" / "report.jsonl").read_text().splitlines()]
+    assert {line["output"]: line["state"] for line in lines} == {"long.mp4": "done", "short.mp4": "done"}
+    before = made.hashes(batch.folder / "out")
+    again = batch(long_library, "-o", "out")
+    assert again.returncode == 0
+    assert made.hashes(batch.folder / "out") == before
+    assert not (batch.folder / "out" / SEGMENTS).exists()
+
+
+@pytest.mark.slow
+def test_the_whole_command_killed_again_and_again(batch, tiny, tmp_path, long_library):
+    clean = type(batch)(tmp_path / "clean", tiny)
+    clean.folder.mkdir()
+    assert clean(long_library, "-o", "out").returncode == 0
+    kills = 0
+    while True:
+        run = batch.start(long_library, "-o", "out")
+        time.sleep(4 + 2 * kills)
+        if run.poll() is not None:
+            break
+        run.kill()
+        run.communicate()
+        kills += 1
+    assert run.returncode == 0
+    assert kills >= 1
+    assert made.hashes(batch.folder / "out") == made.hashes(clean.folder / "out")

@@ -1,0 +1,232 @@
+"""A film made segment by segment against the same film made at once."""
+
+from __future__ import annotations
+
+import dataclasses
+from fractions import Fraction
+
+import av
+import films
+import numpy as np
+import pytest
+import torch
+from test_matrix import CODECS, SOUND, TAKEN
+
+import pano_sound
+from pano_sound.camera.path import CameraPath
+from pano_sound.errors import InputError, OutputError
+from pano_sound.localize.analysis import joined, sound_map
+from pano_sound.localize.network import TINY, Localizer
+from pano_sound.localize.weights import save
+from pano_sound.media.joining import join
+from pano_sound.media.probe import probe
+from pano_sound.media.reader import NoPictureError, VideoReader
+from pano_sound.media.segments import WHOLE, Segment, segments
+from pano_sound.media.sound import SoundReader
+from pano_sound.pipeline import render_segment
+from pano_sound.settings import AnalyseSettings, RenderSettings
+
+EVEN = films.steady(80, 10)
+NTSC = films.steady(100, Fraction(12000, 1001), start=Fraction(3, 10))
+VARIABLE = [Fraction(n * n + 40 * n, 1700) for n in range(101)]
+PATH = CameraPath(64, 48, np.array([[0.0, 0, 0, 0, 90], [9.0, 90, 0, 0, 90]]))
+
+
+def silent(stage, done, total):
+    pass
+
+
+def made(folder, container="mp4", codec="libx264", times=EVEN, **how):
+    given = {"codec": codec.split()[0], "encoder": {"g": "12"}, **CODECS[codec], **how}
+    if container == "fragmented mp4":
+        given["options"] = {"movflags": "frag_keyframe+delay_moov"}
+    if codec == "mpeg2video":
+        given["time_base"] = Fraction(1, 10)
+    sound = films.clicks(float(times[-1] - times[0]), [1.0, 3.9, 4.1, 7.0], 48000)
+    name = folder / f"film.{container.split()[-1]}"
+    return films.make_film(name, times, sound=sound, sound_codec=SOUND.get(container, "aac"), **given)
+
+
+def both(film, folder, ending=".mp4", seconds=2.0, **options):
+    """The film made at once and in segments: two files."""
+    info = probe(film)
+    at_once, in_parts = folder / f"once{ending}", folder / f"parts{ending}"
+    pano_sound.render(film, PATH, at_once, **options)
+    parts = []
+    for number, segment in enumerate(segments(info, seconds)):
+        part = folder / f"{number}{'.mov' if ending == '.mov' else '.mp4'}"
+        render_segment(info, segment, PATH, part, RenderSettings(**options), silent)
+        assert probe(part).audio is None
+        parts.append((segment.begin or 0, part))
+    assert len(parts) > 2
+    join(parts, in_parts, info, options.get("codec"))
+    return at_once, in_parts
+
+
+def pictures(film):
+    with VideoReader(film) as reader:
+        return [(p.pts * p.time_base, float(p.planes[0].mean())) for p in reader.pictures()]
+
+
+def heard(film):
+    return np.concatenate(list(SoundReader(film, 16000).blocks(1)))
+
+
+def same(one, other):
+    """The pictures of two films are equal, and their sound."""
+    here, there = pictures(one), pictures(other)
+    assert [t for t, _ in here] == [t for t, _ in there]
+    assert [level for _, level in here] == pytest.approx([level for _, level in there], abs=2.5)
+    assert np.array_equal(heard(one), heard(other))
+    a, b = probe(one), probe(other)
+    assert (a.video.codec, a.video.bit_depth) == (b.video.codec, b.video.bit_depth)
+    assert float(a.video.fps) == pytest.approx(float(b.video.fps), rel=2e-4)  # The last picture's length is rounded.
+    assert (a.start, a.duration, a.metadata) == (b.start, pytest.approx(b.duration, abs=2e-3), b.metadata)
+    with av.open(str(one)) as x, av.open(str(other)) as y:
+        for name in ("codec_tag", "color_range", "colorspace", "color_primaries", "color_trc", "profile"):
+            x_has, y_has = (getattr(file.streams.video[0].codec_context, name) for file in (x, y))
+            assert x_has == y_has, name
+
+
+@pytest.mark.parametrize(
+    ("container", "codec"), [(c, codecs[0]) for c, codecs in TAKEN.items()] + [("mkv", c) for c in TAKEN["mkv"][1:]]
+)
+def test_sources_of_all_kinds(tmp_path, container, codec):
+    film = made(tmp_path, container, codec)
+    same(*both(film, tmp_path))
+
+
+@pytest.mark.parametrize("times", [NTSC, VARIABLE], ids=["ntsc", "variable"])
+@pytest.mark.parametrize("ending", [".mp4", ".mov", ".mkv"])
+def test_rates_and_containers(tmp_path, times, ending):
+    same(*both(made(tmp_path, times=times), tmp_path, ending))
+
+
+@pytest.mark.parametrize(
+    ("codec", "ending"), [("libx265", ".mp4"), ("libx265", ".mkv"), ("libsvtav1", ".mp4"), ("prores_ks", ".mov")]
+)
+def test_encoders(tmp_path, codec, ending):
+    same(*both(made(tmp_path, times=NTSC), tmp_path, ending, codec=codec))
+
+
+def test_ten_bits_stay(tmp_path):
+    film = made(tmp_path, codec="libx265 10 bit")
+    one, other = both(film, tmp_path)
+    same(one, other)
+    assert probe(other).video.bit_depth == 10
+
+
+def test_times_grow_and_none_is_shown_before_it_is_decoded(tmp_path):
+    _, film = both(made(tmp_path, times=VARIABLE), tmp_path)
+    with av.open(str(film)) as container:
+        packets = [(p.dts, p.pts) for p in container.demux(container.streams.video[0]) if p.size]
+    decoded = [dts for dts, _ in packets]
+    assert decoded == sorted(set(decoded))
+    assert all(dts <= pts for dts, pts in packets)
+    assert [pts for _, pts in packets] != sorted(pts for _, pts in packets)  # Else B-frames were not tried.
+
+
+def test_a_part_of_a_film(tmp_path):
+    film = made(tmp_path, times=films.steady(120, 10))
+    info = probe(film, start="2.05", end="9.5")
+    parts = segments(info, 2.0)
+    files = []
+    for number, segment in enumerate(parts):
+        render_segment(info, segment, PATH, tmp_path / f"{number}.mp4", RenderSettings(), silent)
+        files.append((segment.begin or 0, tmp_path / f"{number}.mp4"))
+    join(files, tmp_path / "parts.mp4", info, None)
+    pano_sound.render(film, PATH, tmp_path / "once.mp4", start="2.05", end="9.5")
+    same(tmp_path / "once.mp4", tmp_path / "parts.mp4")
+
+
+def test_several_files_are_one_film(tmp_path):
+    films_of_it = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        films_of_it.append(made(tmp_path / name))
+    info = probe(films_of_it)
+    files = []
+    for number, segment in enumerate(segments(info, 3.0)):
+        render_segment(info, segment, PATH, tmp_path / f"{number}.mp4", RenderSettings(), silent)
+        files.append((segment.begin or 0, tmp_path / f"{number}.mp4"))
+    join(files, tmp_path / "parts.mp4", info, None)
+    pano_sound.render(films_of_it, PATH, tmp_path / "once.mp4")
+    same(tmp_path / "once.mp4", tmp_path / "parts.mp4")
+
+
+def test_where_there_is_no_picture(tmp_path):
+    times = [t if t < 3 else t + 5 for t in EVEN]
+    info = probe(made(tmp_path, times=times))
+    ticks = [round(t / info.video.time_base) for t in (4, 6)]
+    with pytest.raises(NoPictureError):
+        render_segment(info, Segment(*ticks), PATH, tmp_path / "a.mp4", RenderSettings(), silent)
+    assert not (tmp_path / "a.mp4").exists()
+
+
+def test_segments_of_different_encoders_are_not_joined(tmp_path):
+    info = probe(made(tmp_path))
+    parts = segments(info, 3.9)
+    for number, codec in enumerate(("libx264", "libx265")):
+        render_segment(info, parts[number], PATH, tmp_path / f"{number}.mp4", RenderSettings(codec=codec), silent)
+    files = [(segment.begin or 0, tmp_path / f"{n}.mp4") for n, segment in enumerate(parts)]
+    with pytest.raises(OutputError, match="different encoders"):
+        join(files, tmp_path / "out.mp4", info, None)
+    (tmp_path / "1.mp4").write_bytes(b"no film")
+    with pytest.raises(InputError, match="segment"):
+        join(files, tmp_path / "out.mp4", info, None)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["0.mp4", "1.mp4", "film.mp4"]
+
+
+def test_where_segments_end(tmp_path):
+    info = probe(made(tmp_path))
+    assert segments(info, 4.1) == [WHOLE]
+    found = segments(info, 1.9)
+    assert [found[0].begin, found[-1].end] == [None, None]
+    assert [s.end for s in found[:-1]] == [s.begin for s in found[1:]]
+    assert len(found) == 4
+    edges = [float(s.begin * info.video.time_base) for s in found[1:]]
+    assert edges == pytest.approx([2, 4, 6], abs=1e-3)
+    assert all(s.begin % 2 == 0 for s in found[1:])
+    assert segments(dataclasses.replace(info, duration=0.0)) == [WHOLE]
+    # It says that it is longer than it is.
+    assert segments(dataclasses.replace(info, duration=900.0), 100.0) == [WHOLE]
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save(Localizer(**TINY), path, {"name": "tiny", "version": "0"})
+    return str(path)
+
+
+@pytest.mark.parametrize("every", [0.0, 0.3, 0.5])
+@pytest.mark.parametrize("times", [EVEN, NTSC, VARIABLE], ids=["even", "ntsc", "variable"])
+def test_sound_maps_are_those_of_the_whole(tmp_path, tiny, times, every):
+    info = probe(made(tmp_path, times=times))
+    settings = AnalyseSettings(model=tiny, every=every, window=1.0)
+    whole = sound_map(info, settings, silent)
+    parts = [sound_map(info, settings, silent, segment) for segment in segments(info, 2.0)]
+    assert len(parts) > 3
+    found = joined(parts)
+    assert np.array_equal(found.times, whole.times)
+    assert found.level_db == pytest.approx(whole.level_db, abs=0.01)
+    assert found.response == pytest.approx(whole.response, abs=2e-3)
+    assert found.source == whole.source
+
+
+def test_cuts_at_the_ends_of_segments_are_found(tmp_path, tiny):
+    levels = [40] * 20 + [200] * 20 + [90] * 15 + [230] * 25
+    info = probe(made(tmp_path, levels=levels))
+    settings = AnalyseSettings(model=tiny)
+    whole = sound_map(info, settings, silent)
+    assert whole.cuts == pytest.approx([1.95, 3.95, 5.45])
+    found = joined([sound_map(info, settings, silent, segment) for segment in segments(info, 2.0)])
+    assert found.cuts == pytest.approx(whole.cuts)
+
+
+def test_a_segment_without_pictures_has_an_empty_sound_map(tmp_path, tiny):
+    info = probe(made(tmp_path, times=[t if t < 3 else t + 9 for t in EVEN]))
+    ticks = [round(t / info.video.time_base) for t in (6, 9)]
+    found = sound_map(info, AnalyseSettings(model=tiny), silent, Segment(*ticks))
+    assert len(found) == 0
