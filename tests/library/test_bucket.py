@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import shutil
+import subprocess
 
 import made
 import pytest
@@ -82,6 +85,26 @@ def test_from_a_bucket_and_into_it(small, bucket, batch, tiny, tmp_path):
     }
     assert results(bucket, "rushes/flat") == found
     assert not bucket.exists("rushes/flat/.pano-sound/lease.json")
+
+
+@pytest.mark.slow
+def test_killed_while_it_writes_into_a_bucket(small, bucket, batch, tiny, tmp_path):
+    local = Batch(tmp_path / "local", tiny)
+    local.folder.mkdir()
+    local(small[0], "-o", "out")
+    rng = random.Random(3)
+    for _ in range(8):
+        work = batch.start("s3://rushes/DCIM", "-o", "s3://rushes/killed", "--workers", "2")
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            work.wait(rng.uniform(3, 10))
+        work.kill()
+        work.communicate()
+    done = batch("s3://rushes/DCIM", "-o", "s3://rushes/killed")
+    assert done.returncode == 1
+    rows = [json.loads(line) for line in bucket.cat_file("rushes/killed/report.jsonl").splitlines()]
+    assert {row["output"]: row["state"] for row in rows} == small[1]
+    found = {name: made.sha256(content) for name, content in results(bucket, "rushes/killed").items()}
+    assert found == made.hashes(local.folder / "out")
 
 
 def test_another_machine_at_work_is_respected(bucket, batch):
