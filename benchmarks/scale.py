@@ -23,16 +23,17 @@ from pathlib import Path
 import numpy as np
 
 from pano_sound.library import estimate
+from pano_sound.library.beings import Being
 from pano_sound.library.discover import File, Film
-from pano_sound.library.manifest import Being, Made, Manifest
+from pano_sound.library.manifest import Made, Manifest
 from pano_sound.media.segments import SECONDS
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "meadow.mp4"
 SHORT = 3.0
+"""Seconds of film whose sound map is kept, to know its size."""
 TIMES_READ = 5
 """How often a film of which others make the segments is read: for its hash, for what is heard and what is seen of each
 segment, for rendering, and for its sound. One that a worker makes alone is read once."""
-"""Seconds of film whose sound map is kept, to know its size."""
 FASTEST = 1.25e9
 """Bytes a second that one machine's network takes."""
 REPLACED_AFTER = 60.0

@@ -3,11 +3,13 @@ import signal
 
 import pytest
 
+from pano_sound.commands import stopping
+
 
 @pytest.fixture(autouse=True)
 def can_be_interrupted():
     """The command line, run within a test, leaves signals ignored."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in stopping._SIGNALS}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -19,3 +21,17 @@ def no_unexpected_errors(caplog):
     yield
     errors = [r.getMessage() for r in caplog.get_records("call") if r.levelno >= logging.ERROR]
     assert not errors
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory) -> str:
+    """Weights of a model of a few thousand parameters."""
+    import torch
+
+    from pano_sound.localize.network import TINY, Localizer
+    from pano_sound.localize.weights import save
+
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save(Localizer(**TINY), path, {"name": "tiny", "version": "0"})
+    return str(path)

@@ -6,16 +6,6 @@ import torch
 
 import pano_sound
 from pano_sound.errors import ModelError, OutputError
-from pano_sound.localize.network import TINY, Localizer
-from pano_sound.localize.weights import save
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    save(Localizer(**TINY), path, {"name": "tiny", "version": "0"})
-    return str(path)
 
 
 @pytest.fixture(scope="module")

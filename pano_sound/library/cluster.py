@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import OutputError, PanoSoundError
 from .intake import Library
+from .job import Job
 from .manifest import STRIKES, LostClaimError, Row
 from .run import WORKER_BYTES, Tell, note, unexpected
-from .storage import first_line, store
+from .storage import first_line
 
 if TYPE_CHECKING:
     from .work import Outcome
@@ -110,29 +111,29 @@ class _Driver:
         row = library.manifest.claim(library.run, f"{library.run}.{self._number}")
         if row is None:
             return False
-        words = self._words(row, library.manifest.contents(row.files))
-        if _card(words) and not self._ray.cluster_resources().get("GPU"):
+        job = self._job(row, library.manifest.contents(row.files))
+        if _card(job) and not self._ray.cluster_resources().get("GPU"):
             library.manifest.release(row.claim or "")
             hint = "leave --device out, or add a machine that has one"
             raise PanoSoundError("no machine of the cluster has a graphics card", hint=hint)
-        self._out[self._film.options(**_card(words)).remote(*words, self._help)] = row
+        self._out[self._film.options(**_card(job)).remote(job, self._help)] = row
         self._tell(row.output, "begin", 0.0, 0.0, None)
         return True
 
-    def _words(self, row: Row, contents: dict[str, str]) -> tuple[Any, ...]:
+    def _job(self, row: Row, contents: dict[str, str]) -> Job:
         library = self._library
-        return row, library.manifest.settings(row.settings), library.out.root, library.soundmaps.root, contents
+        return Job(row, library.manifest.settings(row.settings), library.out.root, library.soundmaps.root, contents)
 
     def _share_out(self, row: Row, found: Outcome) -> None:
         """Have a long film's segments made by whoever is free: all are heard before the first is drawn.
 
         Alone, one worker makes the same segments, one after the other: so the result is the same.
         """
-        words = self._words(row, found.contents)
-        hear = self._heard.options(**_card(words))
-        heard = [hear.remote(words, number) for number in range(found.segments)]
-        drawn = [self._drawn.remote(words, number, *heard) for number in range(found.segments)]
-        self._out[self._film.options(**_card(words)).remote(*words, False, *heard, *drawn)] = row
+        job = self._job(row, found.contents)
+        hear = self._heard.options(**_card(job))
+        heard = [hear.remote(job, number) for number in range(found.segments)]
+        drawn = [self._drawn.remote(job, number, *heard) for number in range(found.segments)]
+        self._out[self._film.options(**_card(job)).remote(job, False, *heard, *drawn)] = row
 
     def _take(self, reference: Any, row: Row) -> str:
         manifest = self._library.manifest
@@ -162,47 +163,38 @@ class _Driver:
         return state
 
 
-def _card(words: tuple[Any, ...]) -> dict[str, float]:
+def _card(job: Job) -> dict[str, float]:
     """What a task that may listen asks for besides a core: others have room on the card beside it."""
-    return {"num_gpus": _SHARE_OF_CARD} if words[1]["device"] == "cuda" else {}
+    return {"num_gpus": _SHARE_OF_CARD} if job.settings["device"] == "cuda" else {}
 
 
-def _film(
-    row: Row,
-    settings: dict[str, Any],
-    out: str,
-    soundmaps: str,
-    contents: dict[str, str],
-    split: bool,
-    *said: list[str],
-) -> Outcome:
+def _film(job: Job, split: bool, *said: list[str]) -> Outcome:
     """One film, on a machine of the cluster; `said`: warnings of those who made its segments."""
     from .work import attempt
 
     lines = [line for lines in said for line in lines]
     with _prepared() as scratch:
-        return attempt(row, settings, store(out), store(soundmaps), scratch, contents, _silent, split=split, said=lines)
+        return attempt(job, scratch, _silent, split=split, said=lines)
 
 
-def _heard(words: tuple[Any, ...], number: int) -> list[str]:
+def _heard(job: Job, number: int) -> list[str]:
     """One segment of a long film heard; warnings."""
     from .work import hear_segment
 
-    return _tried(hear_segment, words, number)
+    return _tried(hear_segment, job, number)
 
 
-def _drawn(words: tuple[Any, ...], number: int, *_: list[str]) -> list[str]:
+def _drawn(job: Job, number: int, *_: list[str]) -> list[str]:
     """One segment of a long film drawn; warnings."""
     from .work import draw_segment
 
-    return _tried(draw_segment, words, number)
+    return _tried(draw_segment, job, number)
 
 
-def _tried(make: Any, words: tuple[Any, ...], number: int) -> list[str]:
-    row, settings, out, soundmaps, contents = words
+def _tried(make: Any, job: Job, number: int) -> list[str]:
     with _prepared() as scratch:
         try:
-            warnings: list[str] = make(row, settings, store(out), store(soundmaps), scratch, contents, number)
+            warnings: list[str] = make(job, scratch, number)
         except (PanoSoundError, MemoryError):
             return []  # Whoever puts the film together tries once more, and says what is wrong.
         return warnings

@@ -22,8 +22,9 @@ from ..media.footage import is_url
 from ..media.outputs import MUXERS
 from ..settings import AnalyseSettings, BatchSettings, InputSettings, PlanSettings, RenderSettings
 from ..show.report import jsonl, pages
+from .beings import Being, is_alive
 from .discover import Film, discover, outputs, path_name
-from .manifest import Being, Manifest, Row, Synced, is_alive
+from .manifest import Manifest, Row, Synced
 from .shared import Shared
 from .storage import HIDDEN, SEGMENTS, Bucket, Stamp, Store, digest, store
 

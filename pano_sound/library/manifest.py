@@ -5,9 +5,7 @@ Every change is one transaction, on the disk when it returns. A film's row goes
     waiting -> running -> done | skipped | failed           and  duplicate  from the start
 
 and back to `waiting` when its input or settings change, its result is gone, or whoever worked on it died. A worker
-claims a row by writing its own name into it, and holds a lock on a file of that name as long as it lives. The system
-releases that lock with the process, however it ends: so there is no clock, and a claim that nobody holds is known at
-once, while one of a machine that was asleep is kept.
+claims a row by writing its own name into it (see `beings`).
 
 Before a finished file gets its final name, its hash is written into the row; so it is known for the row's own, should
 the power fail between the two.
@@ -23,15 +21,13 @@ import json
 import os
 import sqlite3
 import time
-import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import filelock
-
 from ..errors import DataFileError, OutputError, PanoSoundError
+from .beings import is_alive
 from .discover import File, Film
 from .storage import Stamp
 
@@ -146,42 +142,6 @@ class Synced:
     changed: int = 0
     lost: int = 0
     same: int = 0
-
-
-class Being:
-    """A process as others see it: a name, and a lock that it holds while it lives."""
-
-    def __init__(self, folder: Path) -> None:
-        """Raises OutputError."""
-        self.name = uuid.uuid4().hex
-        self._lock = filelock.FileLock(folder / f"{self.name}.lock")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(timeout=0)
-        except OSError as error:
-            raise OutputError(f"cannot be written: {error.strerror}", folder) from None
-
-    def end(self) -> None:
-        """Let go of the name for ever."""
-        with contextlib.suppress(OSError):
-            os.remove(self._lock.lock_file)
-        self._lock.release()
-
-
-def is_alive(folder: Path, name: str) -> bool:
-    """Whether the process of that name lives, on this machine. 'NAME.7' is a part of 'NAME'."""
-    path = folder / f"{name.partition('.')[0]}.lock"
-    if not path.exists():
-        return False
-    lock = filelock.FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        return True
-    with contextlib.suppress(OSError):
-        path.unlink()
-    lock.release()
-    return False
 
 
 class Manifest:

@@ -24,8 +24,10 @@ import psutil
 
 from ..errors import OutputError, PanoSoundError
 from ..outputs import remove_partials
+from .beings import Being, is_alive
 from .intake import Library
-from .manifest import STRIKES, Being, LostClaimError, Manifest, Row, is_alive
+from .job import Job
+from .manifest import STRIKES, LostClaimError, Manifest, Row
 from .storage import Store, digest, first_line, store
 
 if TYPE_CHECKING:
@@ -188,7 +190,7 @@ def _worker(pipe: Connection, manifest: str, out: str, soundmaps: str, run: str,
         me = Being(open_manifest.beings)
         pipe.send(("name", me.name))
         try:
-            _Hand(open_manifest, me.name, store(out), store(soundmaps), run, pipe).work()
+            _Hand(open_manifest, me.name, store(out), soundmaps, run, pipe).work()
         except BrokenPipeError:
             os._exit(1)
         finally:
@@ -200,7 +202,7 @@ def _worker(pipe: Connection, manifest: str, out: str, soundmaps: str, run: str,
 class _Hand:
     """A worker at work."""
 
-    def __init__(self, manifest: Manifest, name: str, out: Store, soundmaps: Store, run: str, pipe: Connection) -> None:
+    def __init__(self, manifest: Manifest, name: str, out: Store, soundmaps: str, run: str, pipe: Connection) -> None:
         self._manifest, self._name, self._out, self._soundmaps = manifest, name, out, soundmaps
         self._run, self._pipe = run, pipe
         self._scratch = manifest.path.parent / "work" / name
@@ -228,12 +230,14 @@ class _Hand:
         manifest = self._manifest
         try:
             found = attempt(
-                row,
-                manifest.settings(row.settings),
-                self._out,
-                self._soundmaps,
+                Job(
+                    row,
+                    manifest.settings(row.settings),
+                    self._out.root,
+                    self._soundmaps,
+                    manifest.contents(row.files),
+                ),
                 self._scratch,
-                manifest.contents(row.files),
                 lambda stage, done, total: self._say(row, stage, done, total),
                 lambda made: manifest.intend(row, made),
             )

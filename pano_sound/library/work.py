@@ -30,9 +30,10 @@ from ..pipeline import pannable, plan, render
 from ..settings import AnalyseSettings, InputSettings, PlanSettings, RenderSettings, Settings
 from .discover import PATH_ENDING, File, path_name
 from .intake import key_of, settings_key
+from .job import Job
 from .long import LongFilm
 from .manifest import Made, Row
-from .storage import HIDDEN, Bucket, Stamp, Store, digest
+from .storage import HIDDEN, Bucket, Stamp, Store, digest, store
 
 Progress = Callable[[str, float, float], None]
 S = TypeVar("S", bound=Settings)
@@ -74,12 +75,8 @@ class Outcome:
 
 
 def attempt(
-    row: Row,
-    settings: dict[str, Any],
-    out: Store,
-    soundmaps: Store,
+    job: Job,
     scratch: Path,
-    contents: dict[str, str],
     progress: Progress,
     intend: Callable[[Made], None] | None = None,
     *,
@@ -90,12 +87,11 @@ def attempt(
 
     Args:
         scratch: a folder for what is not complete yet; it is removed.
-        contents: SHA-256 of files that are known.
         intend: called with what the result will be, before it gets its final name.
         split: only say so, when the film is long.
         said: warnings of those who made its segments.
     """
-    contents = dict(contents)
+    row, out, contents = job.row, store(job.out), dict(job.contents)
 
     def ended(state: str, error: str = "", exit_code: int = 1) -> Outcome:
         return Outcome(state, contents, error, exit_code)
@@ -105,7 +101,7 @@ def attempt(
         took: dict[str, float] = {}
         with _timed(took, "fetch"):
             local = [_fetched(file, scratch, contents, i) for i, file in enumerate(row.files)]
-        film = _Film(row, local, settings, out, soundmaps, scratch, contents)
+        film = _Film(replace(job, contents=contents), local, scratch)
         if split and film.long:
             return Outcome("long", contents, segments=film.segments)
         result = film.make(took, progress, said)
@@ -148,53 +144,32 @@ def _trouble(out: Store) -> str:
     return ""
 
 
-def hear_segment(
-    row: Row,
-    settings: dict[str, Any],
-    out: Store,
-    soundmaps: Store,
-    scratch: Path,
-    contents: dict[str, str],
-    number: int,
-) -> list[str]:
+def hear_segment(job: Job, scratch: Path, number: int) -> list[str]:
     """Have the sound map of a long film's segment kept, unless the film's own is; returns warnings. Raises what
     `pipeline.analyse` does."""
-    with _segment(row, settings, out, soundmaps, scratch, contents) as (film, warnings):
+    with _segment(job, scratch) as (film, long, warnings):
         if film.kept() is None:
-            film.long.hear(number, film.options(AnalyseSettings), _silent)
+            long.hear(number, film.options(AnalyseSettings), _silent)
     return warnings
 
 
-def draw_segment(
-    row: Row,
-    settings: dict[str, Any],
-    out: Store,
-    soundmaps: Store,
-    scratch: Path,
-    contents: dict[str, str],
-    number: int,
-) -> list[str]:
+def draw_segment(job: Job, scratch: Path, number: int) -> list[str]:
     """Have the pictures of a long film's segment kept; returns warnings. Raises what `pipeline.pan` does."""
-    with _segment(row, settings, out, soundmaps, scratch, contents) as (film, warnings):
-        path = plan(film.sound_map(_silent), **_options(settings, PlanSettings))
-        film.long.draw(number, path, film.options(RenderSettings), _silent)
+    with _segment(job, scratch) as (film, long, warnings):
+        path = plan(film.sound_map(_silent), **_options(job.settings, PlanSettings))
+        long.draw(number, path, film.options(RenderSettings), _silent)
     return warnings
 
 
 @contextlib.contextmanager
-def _segment(
-    row: Row,
-    settings: dict[str, Any],
-    out: Store,
-    soundmaps: Store,
-    scratch: Path,
-    contents: dict[str, str],
-) -> Iterator[tuple[Any, list[str]]]:
+def _segment(job: Job, scratch: Path) -> Iterator[tuple[_Film, LongFilm, list[str]]]:
     scratch.mkdir(parents=True, exist_ok=True)
     try:
         with _heard_warnings() as warnings:
             # From where it is: a segment needs only a part of it.
-            yield _Film(row, list(row.paths), settings, out, soundmaps, scratch, contents), warnings
+            film = _Film(job, list(job.row.paths), scratch)
+            assert film.long is not None
+            yield film, film.long, warnings
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -206,26 +181,17 @@ class _Film:
         segments: how many it has. long: how it is made of them; None for a film that is made at once.
     """
 
-    def __init__(
-        self,
-        row: Row,
-        local: list[str],
-        settings: dict[str, Any],
-        out: Store,
-        soundmaps: Store,
-        scratch: Path,
-        contents: dict[str, str],
-    ) -> None:
+    def __init__(self, job: Job, local: list[str], scratch: Path) -> None:
         """
         Args:
+            job: with the content of all files known.
             local: the film's files on this machine, or where they are.
-            settings: those of `full_settings`.
-            soundmaps: where sound maps are kept, by content and settings.
-            contents: SHA-256 of the film's files, by their own paths.
 
         Raises InputError, UnsupportedInputError.
         """
-        self._local, self._settings, self._soundmaps, self._scratch = local, settings, soundmaps, scratch
+        row, settings, contents = job.row, job.settings, job.contents
+        self._local, self._settings, self._scratch = local, settings, scratch
+        self._soundmaps = store(job.soundmaps)
         self._names = dict(zip(local, row.paths, strict=True))
         self._ending = os.path.splitext(row.output)[1].lower()
         self._content = [contents[path] for path in row.paths]
@@ -235,7 +201,7 @@ class _Film:
         self.segments, self.long = len(parts), None
         if len(parts) > 1:
             key = key_of([settings_key(settings), self._content, row.output])
-            self.long = LongFilm(self._info, parts, key, self._ending, out, scratch)
+            self.long = LongFilm(self._info, parts, key, self._ending, store(job.out), scratch)
 
     def options(self, kind: type[S]) -> S:
         return kind(**_options(self._settings, kind))

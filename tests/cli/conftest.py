@@ -14,20 +14,6 @@ from pano_sound.commands import main
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory) -> Path:
-    """Weights of a model of a few thousand parameters."""
-    import torch
-
-    from pano_sound.localize.network import TINY, Localizer
-    from pano_sound.localize.weights import save
-
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    save(Localizer(**TINY), path, {"name": "tiny", "version": "0"})
-    return path
-
-
-@pytest.fixture(scope="session")
 def film(tmp_path_factory) -> Path:
     """Two seconds of 360° film, 256x128, 15 fps, with a tone."""
     path = tmp_path_factory.mktemp("film") / "made film é.mp4"

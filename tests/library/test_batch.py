@@ -11,13 +11,13 @@ import time
 
 import made
 import pytest
-from conftest import states
+from batches import states
 
 
 @pytest.fixture(scope="module")
 def finished(small, tiny, tmp_path_factory):
     """The small library's results, made in one clean run."""
-    from conftest import Batch
+    from batches import Batch
 
     folder = tmp_path_factory.mktemp("finished")
     done = Batch(folder, tiny)(small[0], "-o", "out")

@@ -11,7 +11,7 @@ import subprocess
 
 import made
 import pytest
-from conftest import Batch
+from batches import Batch
 
 pytest.importorskip("s3fs")
 moto = pytest.importorskip("moto.server")

@@ -10,7 +10,7 @@ import time
 import made
 import psutil
 import pytest
-from conftest import Batch, states
+from batches import Batch, states
 
 from pano_sound.library.storage import SEGMENTS
 

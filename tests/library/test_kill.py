@@ -13,7 +13,7 @@ import time
 import made
 import psutil
 import pytest
-from conftest import Batch, states
+from batches import Batch, states
 
 
 def killed_and_continued(batch: Batch, library, rng: random.Random, kills: int, longest: float) -> None:

@@ -15,6 +15,7 @@ import pytest
 from pano_sound.library import work
 from pano_sound.library.discover import File
 from pano_sound.library.intake import full_settings
+from pano_sound.library.job import Job
 from pano_sound.library.manifest import Row
 from pano_sound.library.storage import SEGMENTS, store
 from pano_sound.localize.soundmap import SoundMap
@@ -40,13 +41,15 @@ class Making:
         self.scratch = folder / "scratch"
         self.contents: dict[str, str] = {}
 
+    @property
+    def job(self):
+        return Job(self.row, self.settings, self.out.root, self.soundmaps.root, self.contents)
+
     def attempt(self, progress=silent, **more):
-        words = (self.row, self.settings, self.out, self.soundmaps, self.scratch, self.contents)
-        return work.attempt(*words, progress, **more)
+        return work.attempt(self.job, self.scratch, progress, **more)
 
     def segment(self, make, number):
-        words = (self.row, self.settings, self.out, self.soundmaps, self.scratch, self.contents)
-        return make(*words, number)
+        return make(self.job, self.scratch, number)
 
     def left(self):
         return sorted(p.name for p in Path(self.out.root).glob(f"{SEGMENTS}/*/*"))

@@ -9,15 +9,12 @@ import av
 import films
 import numpy as np
 import pytest
-import torch
 from test_matrix import CODECS, SOUND, TAKEN
 
 import pano_sound
 from pano_sound.camera.path import CameraPath
 from pano_sound.errors import InputError, OutputError
 from pano_sound.localize.analysis import joined, sound_map
-from pano_sound.localize.network import TINY, Localizer
-from pano_sound.localize.weights import save
 from pano_sound.media.joining import join
 from pano_sound.media.probe import probe
 from pano_sound.media.reader import NoPictureError, VideoReader
@@ -190,14 +187,6 @@ def test_where_segments_end(tmp_path):
     assert segments(dataclasses.replace(info, duration=0.0)) == [WHOLE]
     # It says that it is longer than it is.
     assert segments(dataclasses.replace(info, duration=900.0), 100.0) == [WHOLE]
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    save(Localizer(**TINY), path, {"name": "tiny", "version": "0"})
-    return str(path)
 
 
 @pytest.mark.parametrize("every", [0.0, 0.3, 0.5])
