@@ -246,7 +246,7 @@ class PlanSettings(Settings):
     size: str | None = option(None, "Output size in pixels; any. With --preset paper 640x480.", metavar="WxH", kind=str)
     fov: float = option(
         None,
-        "Horizontal field of view, degrees. By default the longer side of the output has 90 (paper: 65.5).",
+        "Field of view of the output's longer side, degrees. By default 90 (paper: 65.5).",
         minimum=20.0,
         maximum=150.0,
         kind=float,

@@ -29,6 +29,7 @@ from ..errors import DataFileError
 from ..outputs import written_whole
 from ..sphere.convention import angles, directions, wrap_degrees
 from ..sphere.geometry import angle_between, slerp
+from ..sphere.view import View
 from .wishes import Mask, Pin, number, read_masks, read_pins
 
 FORMAT = "pano-sound.path/2"
@@ -80,11 +81,16 @@ class CameraPath:
         return np.array([self.at(float(t)) for t in times]).reshape(-1, 4)
 
     def with_view(self, size: tuple[int, int] | None = None, fov: float | None = None) -> CameraPath:
-        """The same move in another size (pixels), or with another horizontal field of view (degrees) throughout."""
+        """The same move in another size (pixels), or with another field of view (degrees) throughout.
+
+        The field of view is that of the picture's longer side; where none is given it stays as it is.
+        """
         width, height = size or (self.width, self.height)
         samples = self.samples.copy()
-        if fov is not None:
-            samples[:, 4] = fov
+        if fov is not None or width * self.height != height * self.width:
+            for row in samples:
+                before = View(self.width, self.height, row[4])
+                row[4] = View.of_longer_side(width, height, fov or max(before.hfov, before.vfov)).hfov
         return replace(self, width=width, height=height, samples=samples)
 
     def speed(self) -> NDArray[np.float64]:

@@ -25,6 +25,8 @@ log = logging.getLogger("pano_sound")
 
 SHORT_SIDES = (360, 540, 720, 1080, 1440, 2160)
 _MAY_LACK = 0.05
+_PORTRAIT_HEIGHT = 1080
+"""Pixels; phones show portrait films full screen, and smaller ones look soft there."""
 Samples = tuple[NDArray[np.float64], frozenset[int]]
 
 
@@ -63,9 +65,7 @@ def plan_paths(
     """
     pins = in_order(pins)
     chosen = (settings or PlanSettings()).resolved()
-    width, height, fov = _frame(chosen, soundmap.source.get("width", 3840), (settings or PlanSettings()).fov)
-    chosen = replace(chosen, fov=fov)
-    view = View(width, height, fov)
+    view = _frame(chosen, soundmap.source.get("width", 3840))
     start, end = soundmap.times[0], max(soundmap.times[-1], soundmap.source.get("end", 0.0))
     if chosen.preset == "paper":
         if pins:
@@ -75,9 +75,9 @@ def plan_paths(
         found = _ours(soundmap, chosen, view, count, pins, masks, start, end)
     return [
         CameraPath(
-            width,
-            height,
-            kept_inside(samples, soundmap.source.get("covers"), width / height),
+            view.width,
+            view.height,
+            kept_inside(samples, soundmap.source.get("covers"), view.width / view.height),
             source=soundmap.source,
             settings=chosen.to_json(),
             cuts=cuts,
@@ -93,9 +93,12 @@ def detail_size(source_width: int, hfov: float, aspect: str = "16:9") -> tuple[i
 
     In its middle, where a flat picture is coarsest, a pixel is as wide as one of the source, or up to a third narrower.
     A twentieth may lack, which is not seen: else a source 4096 wide would be blown up to 1920 for want of 24 pixels.
+    Portrait sizes are at least 1080 pixels tall where the source's sphere is.
     """
     across, down = map(int, aspect.split(":"))
     sizes = [_of_short_side(side, across, down) for side in SHORT_SIDES]
+    if down > across and source_width / 2 >= _PORTRAIT_HEIGHT:
+        sizes = [s for s in sizes if s[1] >= _PORTRAIT_HEIGHT]
     needed = source_width / np.pi * np.tan(np.radians(hfov) / 2)
     return next((s for s in sizes if s[0] >= needed * (1 - _MAY_LACK)), sizes[-1])
 
@@ -105,18 +108,15 @@ def _of_short_side(side: int, across: int, down: int) -> tuple[int, int]:
     return (long, side) if across >= down else (side, long)
 
 
-def _frame(chosen: PlanSettings, source_width: int, asked: float | None) -> tuple[int, int, float]:
-    """Width and height in pixels and horizontal field of view: what was asked, or the preset's for the longer side."""
+def _frame(chosen: PlanSettings, source_width: int) -> View:
+    """The output's size, as asked or as the source's detail, and its field of view."""
     if chosen.size:
-        across, down = parse_size(chosen.size)
-    else:
-        across, down = map(int, (chosen.aspect or "16:9").split(":"))
-    fov = asked
-    if fov is None:
-        half = np.tan(np.radians(chosen.fov) / 2) * across / max(across, down)
-        fov = round(float(np.degrees(2 * np.arctan(half))), 3)
-    width, height = (across, down) if chosen.size else detail_size(source_width, fov, f"{across}:{down}")
-    return width, height, fov
+        return View.of_longer_side(*parse_size(chosen.size), chosen.fov)
+    aspect = chosen.aspect or "16:9"
+    across, down = map(int, aspect.split(":"))
+    shape = View.of_longer_side(across, down, chosen.fov)
+    width, height = detail_size(source_width, shape.hfov, aspect)
+    return View(width, height, shape.hfov)
 
 
 def _ours(

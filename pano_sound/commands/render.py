@@ -20,7 +20,7 @@ from .options import Progress, output_option, overwrite_option, settings_options
 @settings_options(
     PlanSettings,
     only={
-        "fov": "Horizontal field of view, degrees, throughout. By default PATH's.",
+        "fov": "Field of view of the output's longer side, degrees, throughout. By default PATH's.",
         "size": "Output size in pixels. By default PATH's.",
     },
     to="view",

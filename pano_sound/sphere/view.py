@@ -30,6 +30,13 @@ class View:
     height: int
     hfov: float
 
+    @classmethod
+    def of_longer_side(cls, width: int, height: int, fov: float) -> View:
+        """A view whose longer side, across or down, has a field of view of `fov` degrees."""
+        if width >= height:
+            return cls(width, height, fov)
+        return cls(width, height, float(np.degrees(2 * np.arctan(np.tan(np.radians(fov) / 2) * width / height))))
+
     @property
     def focal(self) -> float:
         """Focal length in pixels."""

@@ -1,4 +1,5 @@
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -73,6 +74,48 @@ def test_sizes_follow_the_sources_detail():
     assert detail_size(7680, 90) == detail_size(8192, 90) == (2560, 1440)
     assert detail_size(100_000, 90) == (3840, 2160)
     assert detail_size(3840, 58.7, "9:16") == (720, 1280)
+
+
+@pytest.mark.parametrize(
+    ("width", "aspect", "size"),
+    [
+        (1280, "9:16", (360, 640)),  # The source is 640 tall.
+        (1920, "9:16", (360, 640)),
+        (2160, "9:16", (720, 1280)),
+        (2880, "9:16", (720, 1280)),
+        (3840, "9:16", (720, 1280)),
+        (5760, "9:16", (1080, 1920)),
+        (2160, "3:4", (1080, 1440)),
+        (3840, "3:4", (1080, 1440)),
+        (2880, "1:1", (1080, 1080)),  # No portrait: as its detail.
+        (2880, "4:3", (960, 720)),
+        (2880, "16:9", (960, 540)),
+    ],
+)
+def test_portraits_are_1080_pixels_tall_where_the_source_is(width, aspect, size):
+    made = soundmap(5, still((0, 0)))
+    path = plan(replace(made, source={**made.source, "width": width}), PlanSettings(aspect=aspect))
+    assert (path.width, path.height) == size
+
+
+@pytest.mark.parametrize("fov", [30.0, 65.5, 90.0, 150.0])
+@pytest.mark.parametrize("shape", [{"aspect": a} for a in ASPECTS] + [{"size": s} for s in ("1000x250", "640x1000")])
+def test_fov_is_that_of_the_longer_side(fov, shape):
+    path = plan(soundmap(5, still((0, 0))), PlanSettings(fov=fov, **shape))
+    view = View(path.width, path.height, path.at(2)[3])
+    assert max(view.hfov, view.vfov) == pytest.approx(fov, abs=0.01)
+    assert path.settings["fov"] == fov
+
+
+@pytest.mark.parametrize(
+    ("size", "fov", "longer"),
+    [(None, None, 80), ((640, 360), None, 80), ((360, 640), None, 80), ((360, 640), 50, 50), (None, 100, 100)],
+)
+def test_another_view_of_the_same_path_keeps_or_sets_the_longer_sides_field_of_view(size, fov, longer):
+    path = plan(soundmap(5, still((0, 0))), PlanSettings(fov=80.0, size="1280x720")).with_view(size, fov)
+    assert (path.width, path.height) == (size or (1280, 720))
+    view = View(path.width, path.height, path.at(2)[3])
+    assert max(view.hfov, view.vfov) == pytest.approx(longer, abs=0.01)
 
 
 @pytest.mark.parametrize("width", range(1920, 12000, 128))
