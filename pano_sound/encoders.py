@@ -43,16 +43,16 @@ class Encoder:
     light: tuple[str, str] | None = None
 
     def check(self, name: str, crf: float | None, bitrate: str | None, preset: str | None) -> None:
-        """Raises ValueError, in the command line's words, for what this encoder does not understand."""
+        """Raises ValueError for what this encoder does not understand."""
         if crf is not None and bitrate is not None:
-            raise ValueError("--crf and --bitrate exclude each other")
+            raise ValueError("`crf` and `bitrate` exclude each other")
         if self.default is None and not (crf is None and bitrate is None):
-            raise ValueError(f"{name} takes neither --crf nor --bitrate: its quality is its --encoder-preset")
+            raise ValueError(f"{name} takes neither `crf` nor `bitrate`: its quality is its `encoder_preset`")
         low, high = sorted((self.best, self.worst))
         if crf is not None and not low <= crf <= high:
-            raise ValueError(f"--crf of {name} must be from {low:g} to {high:g}, not {crf:g}")
+            raise ValueError(f"`crf` of {name} must be from {low:g} to {high:g}, not {crf:g}")
         if preset is not None and preset not in self.presets:
-            raise ValueError(f"--encoder-preset of {name} must be one of {', '.join(self.presets)}, not {preset!r}")
+            raise ValueError(f"`encoder_preset` of {name} must be one of {', '.join(self.presets)}, not {preset!r}")
 
     def options(self, crf: float | None, bitrate: int | None, preset: str | None) -> dict[str, str]:
         """FFmpeg's options: of a quality, or `bitrate` bits per second, or the default; and of an effort."""
@@ -188,4 +188,4 @@ def bits_per_second(text: str) -> int:
         bits = round(float(digits) * (1000 if unit == "k" else 1_000_000))
         if 1000 <= bits <= 1_000_000_000:
             return bits
-    raise ValueError(f"--bitrate must look like 20M or 800k, from 1k to 1000M, not {text!r}")
+    raise ValueError(f"`bitrate` must look like 20M or 800k, from 1k to 1000M, not {text!r}")

@@ -19,7 +19,8 @@ class PanoSoundError(Exception):
     """Base of every error meant for users.
 
     Args:
-        message: what is wrong, without the file's name; one line, no full stop.
+        message: what is wrong, without the file's name; one line, no full stop. Options are named as the keywords of
+            the Python API, in backticks (`max_hours`); the command line shows them as flags.
         path: the file or folder concerned, or None.
         hint: what the user can do about it; one line, or None.
     """

@@ -51,7 +51,7 @@ class Settings:
             value, about = getattr(self, f.name), f.metadata
             if value is None:
                 continue
-            name = option_name(f.name)
+            name = f"`{f.name}`"
             if about["choices"] and value not in about["choices"]:
                 raise ValueError(f"{name} must be one of {', '.join(map(str, about['choices']))}, not {value!r}")
             low, high = about["minimum"], about["maximum"]
@@ -115,11 +115,11 @@ class InputSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        start, end, length = (parse_time(getattr(self, n), f"--{n}") for n in ("start", "end", "duration"))
+        start, end, length = (parse_time(getattr(self, n), f"`{n}`") for n in ("start", "end", "duration"))
         if end is not None and length is not None:
-            raise ValueError("--end and --duration exclude each other")
+            raise ValueError("`end` and `duration` exclude each other")
         if length == 0 or (end is not None and end <= (start or 0)):
-            raise ValueError("nothing is left between --start and --end")
+            raise ValueError("nothing is left between `start` and `end`")
 
 
 @dataclass(frozen=True)
@@ -358,14 +358,14 @@ class PlanSettings(Settings):
         if self.size is not None:
             parse_size(self.size)
             if self.aspect is not None:
-                raise ValueError("--size and --aspect exclude each other")
+                raise ValueError("`size` and `aspect` exclude each other")
         if self.preset == "paper":
             idle = [f for f in (*_DEFAULT, "cut_over") if f not in PRESETS["paper"] and getattr(self, f) is not None]
             if idle:
-                raise ValueError(f"{option_name(idle[0])} has no part in --preset paper")
+                raise ValueError(f"`{idle[0]}` has no part in `preset='paper'`")
         chosen = PRESETS[self.preset] | {k: v for k, v in vars(self).items() if v is not None}
         if "min_fov" in chosen and chosen["min_fov"] > chosen["max_fov"]:
-            raise ValueError("--min-fov must not be above --max-fov")
+            raise ValueError("`min_fov` must not be above `max_fov`")
 
     def resolved(self) -> PlanSettings:
         """The same settings with the preset's numbers filled in (size may stay None: as the source's detail)."""
@@ -459,7 +459,7 @@ class BatchSettings(Settings):
         except (KeyError, IndexError, ValueError, AttributeError):
             made = set()
         if len(made) < 2 or any(".." in name.split("/") for name in made):
-            raise ValueError(f"--name must hold {{stem}}, and may hold {{folder}}; not {self.name!r}")
+            raise ValueError(f"`name` must hold {{stem}}, and may hold {{folder}}; not {self.name!r}")
 
 
 def option_name(field_name: str) -> str:
@@ -467,16 +467,29 @@ def option_name(field_name: str) -> str:
     return "--" + field_name.replace("_", "-")
 
 
+def with_flags(text: str) -> str:
+    """A message with its options as the command line has them: '`max_hours`' -> '--max-hours',
+    "`stereo='mono'`" -> '--stereo mono'."""
+
+    def flag(match: re.Match[str]) -> str:
+        return " ".join([_FLAGS[match[1]], *([match[2]] if match[2] else [])]) if match[1] in _FLAGS else match[0]
+
+    return re.sub(r"`(\w+)(?:=['\"]?([^`'\"]*)['\"]?)?`", flag, text)
+
+
+_FLAGS = {f.name: option_name(f.name) for kind in Settings.__subclasses__() for f in fields(kind)} | {"overwrite": "-y"}
+
+
 def parse_size(text: str) -> tuple[int, int]:
     """'1280x720' -> (1280, 720), pixels. Raises ValueError for another form, odd or out of 64..8192."""
     if not isinstance(text, str):
-        raise ValueError(f"--size must be text like '1280x720', not {text!r}")
+        raise ValueError(f"`size` must be text like '1280x720', not {text!r}")
     width, times, height = text.lower().partition("x")
     if not (times and width.isdecimal() and height.isdecimal() and len(text) < 12):
-        raise ValueError(f"--size must look like 1280x720, not {text!r}")
+        raise ValueError(f"`size` must look like 1280x720, not {text!r}")
     w, h = int(width), int(height)
     if not all(64 <= side <= 8192 and side % 2 == 0 for side in (w, h)):
-        raise ValueError(f"--size needs even numbers from 64 to 8192, not {text}")
+        raise ValueError(f"`size` needs even numbers from 64 to 8192, not {text}")
     return w, h
 
 

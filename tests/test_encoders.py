@@ -10,10 +10,10 @@ def test_every_encoder_says_quality_and_effort_in_its_own_words(name):
     for preset in encoder.presets:
         RenderSettings(codec=name, encoder_preset=preset)
         assert preset in encoder.options(None, None, preset).values()
-    with pytest.raises(ValueError, match="--encoder-preset"):
+    with pytest.raises(ValueError, match="`encoder_preset`"):
         RenderSettings(codec=name, encoder_preset="quickly")
     if encoder.default is None:
-        with pytest.raises(ValueError, match="neither --crf nor --bitrate"):
+        with pytest.raises(ValueError, match="neither `crf` nor `bitrate`"):
             RenderSettings(codec=name, crf=20)
         return
     RenderSettings(codec=name, crf=encoder.best)
@@ -21,7 +21,7 @@ def test_every_encoder_says_quality_and_effort_in_its_own_words(name):
     worse = encoder.options(encoder.worst, None, None)
     assert worse != encoder.options(encoder.best, None, None)
     assert any(f"{encoder.worst:g}" in value or f"{encoder.worst * 118:g}" in value for value in worse.values())
-    with pytest.raises(ValueError, match="--crf"):
+    with pytest.raises(ValueError, match="`crf`"):
         RenderSettings(codec=name, crf=max(encoder.best, encoder.worst) + 1)
     assert encoder.options(None, 5_000_000, None)["b"] == "5000000"
     assert encoder.instead is None or ENCODERS[encoder.instead].instead is None
@@ -39,5 +39,5 @@ def test_bit_rates(text, bits):
 
 @pytest.mark.parametrize("text", ["", "20", "M", "-5M", "0.1k", "2000M", "1.2.3M", "²M", "infM", None])
 def test_what_is_no_bit_rate(text):
-    with pytest.raises(ValueError, match="--bitrate must look like"):
+    with pytest.raises(ValueError, match="`bitrate` must look like"):
         bits_per_second(text)

@@ -2,7 +2,15 @@ from dataclasses import fields
 
 import pytest
 
-from pano_sound.settings import PRESETS, AnalyseSettings, PlanSettings, RenderSettings, option_name, parse_size
+from pano_sound.settings import (
+    PRESETS,
+    AnalyseSettings,
+    PlanSettings,
+    RenderSettings,
+    option_name,
+    parse_size,
+    with_flags,
+)
 
 
 @pytest.mark.parametrize("kind", [AnalyseSettings, PlanSettings, RenderSettings])
@@ -24,12 +32,25 @@ def test_presets_are_complete_and_given_options_win(preset):
 
 
 def test_what_has_no_part_or_cannot_be_is_said():
-    with pytest.raises(ValueError, match="--min-hold has no part in --preset paper"):
+    with pytest.raises(ValueError, match="`min_hold` has no part in `preset='paper'`"):
         PlanSettings(preset="paper", min_hold=3.0)
-    with pytest.raises(ValueError, match="--size and --aspect"):
+    with pytest.raises(ValueError, match="`size` and `aspect`"):
         PlanSettings(size="640x360", aspect="16:9")
-    with pytest.raises(ValueError, match="--min-fov"):
+    with pytest.raises(ValueError, match="`min_fov`"):
         PlanSettings(min_fov=110.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("raise `max_hours`; else it is damaged", "raise --max-hours; else it is damaged"),
+        ("say `stereo='top-bottom'` or `fov=80`", "say --stereo top-bottom or --fov 80"),
+        ("exists already (`overwrite` replaces it)", "exists already (-y replaces it)"),
+        ("[1]$HOME`ls`;rm.mp4: no such file", "[1]$HOME`ls`;rm.mp4: no such file"),
+    ],
+)
+def test_the_command_line_shows_options_as_flags(text, shown):
+    assert with_flags(text) == shown
 
 
 @pytest.mark.parametrize(("text", "size"), [("1280x720", (1280, 720)), ("64X64", (64, 64))])
@@ -39,5 +60,5 @@ def test_sizes(text, size):
 
 @pytest.mark.parametrize("text", ["", "x", "1280", "1280x", "-2x4", "63x64", "1281x720", "99999x2", "1280x720x3"])
 def test_sizes_that_are_none(text):
-    with pytest.raises(ValueError, match="--size"):
+    with pytest.raises(ValueError, match="`size`"):
         parse_size(text)

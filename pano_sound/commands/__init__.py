@@ -14,6 +14,7 @@ import click
 from .. import __version__
 from ..errors import EXIT_CODES, OutputError, PanoSoundError, printable
 from ..outputs import NO_ROOM, output_error, remove_partials
+from ..settings import with_flags
 from .stopping import heed_signals, ignore_signals, raise_if_asked
 
 COMMANDS = ("pan", "batch", "analyse", "plan", "path", "render", "overlay", "probe", "models", "train", "evaluate")
@@ -81,6 +82,7 @@ def _run() -> int:
 def _say_what_is_wrong(error: Exception) -> int:
     """In one line. Returns the exit code."""
     if isinstance(error, click.ClickException):
+        error.message = with_flags(error.message)
         error.show()
         for word in sys.argv[1:]:
             if isinstance(error, click.NoSuchOption) and word.startswith("-") and os.path.isfile(word):
@@ -105,4 +107,4 @@ def _say_what_is_wrong(error: Exception) -> int:
 
 
 def _complain(line: str) -> None:
-    print(f"pano-sound: {printable(line)}", file=sys.stderr)
+    print(f"pano-sound: {printable(with_flags(line))}", file=sys.stderr)

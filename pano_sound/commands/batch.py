@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..settings import AnalyseSettings, BatchSettings, InputSettings, PlanSettings, RenderSettings
+from ..settings import AnalyseSettings, BatchSettings, InputSettings, PlanSettings, RenderSettings, with_flags
 from .options import json_option, settings_options, verbosity
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def status(out: str, batch: dict[str, Any], as_json: bool, quiet: bool) -> None:
         if count:
             click.echo(f"{state:10}{count:8}")
     for row in failed:
-        click.echo(f"{row.output}: {row.error}")
+        click.echo(f"{row.output}: {with_flags(row.error or '')}")
 
 
 @command.command("retry")

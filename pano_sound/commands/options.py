@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from ..errors import printable
-from ..settings import Settings, option_name
+from ..settings import Settings, option_name, with_flags
 
 F = Callable[..., Any]
 
@@ -90,7 +90,7 @@ class _Stderr(logging.Handler):
     """One line a record on standard error, above a progress bar if there is one."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        line = f"pano-sound: {record.levelname.lower()}: {printable(record.getMessage())}"
+        line = f"pano-sound: {record.levelname.lower()}: {printable(with_flags(record.getMessage()))}"
         if record.exc_info:
             line += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip()
         if "tqdm" in sys.modules:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import printable
-from ..settings import InputSettings
+from ..settings import InputSettings, with_flags
 from .options import json_option, settings_options, source_argument, verbosity
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def command(source: list[str], options: dict[str, Any], as_json: bool, quiet: bo
         click.echo(json.dumps(info.to_json()))
         return
     for name, value in _rows(info, len(source)):
-        click.echo(f"{name:14} {printable(value)}")
+        click.echo(f"{name:14} {printable(with_flags(value))}")
 
 
 def _rows(info: MediaInfo, files: int) -> list[tuple[str, str]]:

@@ -91,7 +91,7 @@ def ambisonics_of(
     if said is not None:
         if channels < 4:
             what = f"the sound has {channels} channel{'s' if channels > 1 else ''}, first-order ambisonics have four"
-            raise UnsupportedInputError(what, path, "leave --ambisonics away, or choose another --audio-track")
+            raise UnsupportedInputError(what, path, "leave `ambisonics` out, or choose another `audio_track`")
         fuma = said == "fuma"
         return Ambisonics(math.isqrt(channels) - 1, (0, 2, 3, 1) if fuma else (0, 1, 2, 3), fuma=fuma)
     if layout.startswith("ambisonic "):

@@ -168,12 +168,12 @@ class MediaInfo:
             return None
         for stereo, shape in (("top-bottom", 1.0), ("left-right", 4.0)):
             if self.spherical.stereo == "mono" and any(_is_about(s, shape) for s in shapes):
-                return f"the picture is {size} and not tagged: if these are two eyes, say --stereo {stereo}"
+                return f"the picture is {size} and not tagged: if these are two eyes, say `stereo={stereo!r}`"
         if any(_is_about(s, 1.5) for s in shapes):
-            return f"the picture is {size} and not tagged: if these are a cube's faces, say --projection cubemap or eac"
+            return f"the picture is {size} and not tagged: if it is a cubemap, say `projection='cubemap'` or eac"
         return (
             f"the picture is {size}, not 2:1: this looks like ordinary video, not a full 360° sphere; "
-            "if it is one, say --projection equirectangular (or cubemap, eac, half-equirectangular)"
+            "if it is one, say `projection='equirectangular'` (or cubemap, eac, half-equirectangular)"
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -231,7 +231,7 @@ def probe(source: Path | Sequence[Path], **options: Any) -> MediaInfo:
     info = parts[0] if len(parts) == 1 else _joined(parts, footage)
     if info.duration > chosen.max_hours * 3600:
         what = f"the film says that it is {info.duration / 3600:.3g} hours long"
-        raise InputError(what, info.path, "if that is true, raise --max-hours; else it is damaged")
+        raise InputError(what, info.path, "if that is true, raise `max_hours`; else it is damaged")
     start, end = parse_time(chosen.start), parse_time(chosen.end)
     if chosen.duration is not None:
         end = (start or Fraction(0)) + (parse_time(chosen.duration) or 0)
@@ -281,7 +281,7 @@ def _first_picture(source: Source, settings: InputSettings) -> Any:
     context = source.video.codec_context
     if not context.width or context.width * context.height > source.footage.max_pixels:
         what = f"no picture can be decoded: it is damaged, or larger than {settings.max_megapixels:g} megapixels"
-        raise InputError(what, source.path, "if it is that large, raise --max-megapixels")
+        raise InputError(what, source.path, "if it is that large, raise `max_megapixels`")
     hint = "the file is damaged, cut short, or in a format that cannot be decoded"
     raise InputError("no picture can be decoded", source.path, hint)
 
@@ -322,17 +322,17 @@ def _excerpt(info: MediaInfo, start: Fraction | None, end: Fraction | None) -> M
     """A film from one of its times to another; its presentation times count from `start`."""
     whole = info.start + info.duration if info.duration else None
     if whole is not None and start is not None and start >= whole:
-        raise InputError(f"--start {float(start):g} is behind the film's end, {whole:.2f} s", info.path)
+        raise InputError(f"`start={float(start):g}` is after the film's end, {whole:.2f} s", info.path)
     footage = replace(info.footage, start=start, end=end)
     first = info.start
     if start is not None and info.video is not None:
         with open_source(footage) as source:
             frame = next(source.frames(source.video), None)
             if frame is None:
-                raise InputError("there is no picture between --start and --end", info.path)
+                raise InputError("there is no picture between `start` and `end`", info.path)
             first = float(frame.pts * info.video.time_base)
     elif end is not None and end <= info.start:
-        raise InputError(f"--end {float(end):g} is before the film's first picture, {info.start:.2f} s", info.path)
+        raise InputError(f"`end={float(end):g}` is before the film's first picture, {info.start:.2f} s", info.path)
     ends = [t for t in (whole, None if end is None else float(end)) if t is not None]
     duration = max(0.0, min(ends) - float(start or 0) - first) if ends else 0.0
     return replace(info, start=first, duration=duration, footage=footage)

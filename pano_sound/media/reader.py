@@ -203,7 +203,7 @@ class VideoReader:
         limit = self.info.footage.max_damage
         if self.corrupt_frames > limit * (self.corrupt_frames + read):
             what = f"{self.corrupt_frames} damaged frames, more than {limit:.0%} of the film"
-            raise InputError(what, self.path, "copy it again from the camera, or raise --max-damage")
+            raise InputError(what, self.path, "copy it again from the camera, or raise `max_damage`")
 
     def _picture(self, frame: Any, pts: int, colour: Colour, unwrap: FilterChain) -> Picture:
         deep = self.video.bit_depth > 8

@@ -14,6 +14,7 @@ from itertools import pairwise
 from urllib.parse import quote
 
 from ..library.manifest import STATES, Row
+from ..settings import with_flags
 
 CARDS_A_PAGE = 1000
 """A browser shows so many without trouble; more films make more pages."""
@@ -105,8 +106,8 @@ def _card(row: Row, jpeg: bytes, curve: list[list[float]]) -> str:
     if row.same_as:
         lines.append(f"<p>the same as {escape(row.same_as)}</p>")
     if row.error:
-        lines.append(f"<p class={'error' if row.state == 'failed' else 'small'}>{escape(row.error)}</p>")
-    lines += [f"<p class=warning>{escape(warning)}</p>" for warning in row.warnings]
+        lines.append(f"<p class={'error' if row.state == 'failed' else 'small'}>{escape(with_flags(row.error))}</p>")
+    lines += [f"<p class=warning>{escape(with_flags(warning))}</p>" for warning in row.warnings]
     return f"<div class=card>{''.join(lines)}</div>"
 
 

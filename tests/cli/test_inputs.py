@@ -14,6 +14,7 @@ import pytest
 
 from pano_sound.media.probe import probe
 from pano_sound.media.reader import VideoReader
+from pano_sound.settings import with_flags
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "media"))
 import spheres
@@ -83,7 +84,7 @@ def test_options_that_are_none_are_the_command_lines_mistake(run, film, options,
 @pytest.mark.parametrize(
     ("options", "code", "word"),
     [
-        (("--start", "100"), 3, "--start 100 is behind the film's end, 2.00 s"),
+        (("--start", "100"), 3, "--start 100 is after the film's end, 2.00 s"),
         (("--concat", "none.mp4"), 3, "none.mp4: no such file"),
         (("--max-megapixels", "0.02"), 3, "larger than 0.02 megapixels"),
         (("--max-hours", "0.01", "--concat", "long.mkv"), 3, "the film says that it is"),
@@ -161,7 +162,7 @@ def test_no_sound_is_looked_for_beside_a_half_sphere(run, tmp_path):
 
 def test_every_refusal_of_the_docs_is_one_of_the_program():
     """Word for word, but for what differs from film to film."""
-    code = " ".join(p.read_text(encoding="utf-8") for p in (ROOT / "pano_sound" / "media").glob("*.py"))
+    code = " ".join(with_flags(p.read_text(encoding="utf-8")) for p in (ROOT / "pano_sound" / "media").glob("*.py"))
     table = DOCS.split("## What is refused", 1)[1].split("\n## ", 1)[0]
     lines = re.findall(r"^\| [^|]+ \| ([^|]+) \|$", table, re.MULTILINE)[1:]
     assert len(lines) > 15

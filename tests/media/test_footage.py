@@ -115,7 +115,7 @@ def test_a_late_part_of_a_long_film_is_found_by_seeking(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "word"),
     [
-        ({"start": 5}, "behind the film's end"),
+        ({"start": 5}, "after the film's end"),
         ({"start": "3.99"}, "no picture between"),
     ],
 )
@@ -127,9 +127,9 @@ def test_parts_that_are_none(tmp_path, options, word):
 @pytest.mark.parametrize(
     ("options", "word"),
     [
-        ({"start": "x"}, "--start must look like"),
-        ({"start": -1}, "--start must look like"),
-        ({"end": "1:2:3:4"}, "--end must look like"),
+        ({"start": "x"}, "`start` must look like"),
+        ({"start": -1}, "`start` must look like"),
+        ({"end": "1:2:3:4"}, "`end` must look like"),
         ({"end": 2, "duration": 1}, "exclude each other"),
         ({"start": 3, "end": 3}, "nothing is left"),
         ({"duration": 0}, "nothing is left"),

@@ -57,7 +57,7 @@ def within(found, worst=5.5, mean=2.5):
 )
 def test_untagged_layouts_are_told_by_the_user(tmp_path, projection, vectors):
     path = spheres.film(tmp_path / "a.mkv", vectors)
-    assert "--projection" in probe(path).problem
+    assert "`projection=" in probe(path).problem
     within(off(path, projection=projection))
 
 
@@ -135,7 +135,7 @@ def test_the_upper_or_left_eye_is_read(tmp_path, stereo, how):
     elif how == "v2":
         spheres.tag_v2(path, b"equi", bytes(16), stereo={"top-bottom": 1, "left-right": 2}[stereo])
     else:
-        assert f"--stereo {stereo}" in probe(path).problem
+        assert f"`stereo={stereo!r}`" in probe(path).problem
     within(off(path, **({"stereo": stereo} if how == "option" else {})))
 
 
