@@ -82,7 +82,6 @@ def _run() -> int:
 def _say_what_is_wrong(error: Exception) -> int:
     """In one line. Returns the exit code."""
     if isinstance(error, click.ClickException):
-        error.message = with_flags(error.message)
         error.show()
         for word in sys.argv[1:]:
             if isinstance(error, click.NoSuchOption) and word.startswith("-") and os.path.isfile(word):

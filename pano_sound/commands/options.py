@@ -33,7 +33,7 @@ def settings_options(kind: type[Settings], only: dict[str, str] | None = None, t
             try:
                 kind(**mine)
             except ValueError as error:
-                raise click.UsageError(str(error)) from None
+                raise click.UsageError(with_flags(str(error))) from None
             kwargs[to] = mine | kwargs.get(to, {})
             return function(*args, **kwargs)
 

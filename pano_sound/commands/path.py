@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ..outputs import check_file
-from ..settings import parse_size
+from ..settings import parse_size, with_flags
 from .options import json_option, output_option, overwrite_option, verbosity, wrote
 
 KINDS = ("csv", "sendcmd", "ae", "humanedit")
@@ -110,7 +110,7 @@ def import_(file: Path, kind: str, output: Path | None, overwrite: bool, size: s
     try:
         pixels = parse_size(size)
     except ValueError as error:
-        raise click.UsageError(str(error)) from None
+        raise click.UsageError(with_flags(str(error))) from None
     from ..camera.formats import read
 
     output = output or Path(file.stem + ".path.json")

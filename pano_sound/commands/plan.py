@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ..outputs import check_file
-from ..settings import PlanSettings
+from ..settings import PlanSettings, with_flags
 from .options import json_option, output_option, overwrite_option, settings_options, verbosity, wrote
 
 ENDING, PATH_ENDING = ".soundmap.npz", ".path.json"
@@ -64,7 +64,7 @@ def command(
     try:
         found = plan_paths(SoundMap.load(soundmap), PlanSettings(**options), paths, pins, masks)
     except ValueError as error:
-        raise click.UsageError(str(error)) from None
+        raise click.UsageError(with_flags(str(error))) from None
     for path, file in zip(found, outputs, strict=True):
         path.save(file)
         wrote(file, quiet)
