@@ -24,17 +24,24 @@ import torch.nn.functional as F
 from scipy.stats import t as student
 from torch import Tensor
 
-from pano_sound.datasets.examples import read_sound
-from pano_sound.datasets.labelled import paired, read_items, read_pairs
-from pano_sound.evaluate.metrics import answer, area_under_curve, consensus_iou, consensus_map, heat_map, success
-from pano_sound.evaluate.sets import AMBIENT_LABELS
 from pano_sound.localize.paper import PaperLocalizer
 from pano_sound.localize.pretrained import imported
 from pano_sound.localize.trunks import EfficientNetLite0, channels_last
 from pano_sound.localize.windows import pooled
-from pano_sound.train.batches import Cached, select
-from pano_sound.train.objective import Objective
-from pano_sound.train.pretrained import lite0
+from pano_sound.research.datasets.examples import read_sound
+from pano_sound.research.datasets.labelled import paired, read_items, read_pairs
+from pano_sound.research.evaluate.metrics import (
+    answer,
+    area_under_curve,
+    consensus_iou,
+    consensus_map,
+    heat_map,
+    success,
+)
+from pano_sound.research.evaluate.sets import AMBIENT_LABELS
+from pano_sound.research.train.batches import Cached, select
+from pano_sound.research.train.objective import Objective
+from pano_sound.research.train.pretrained import lite0
 
 SIDE = 80  # pixels of the maps that cIoU is measured on
 DRAWS = 1000
@@ -111,7 +118,7 @@ def network(mechanism: int, seed: int) -> PaperOnLite0:
 
 
 def fit(model: PaperLocalizer, cache: Cached, run: Run, seed: int, steps: int, rate: float) -> None:
-    """Adam, batches of 30, as `pano_sound.train.paper` does, without checkpoints."""
+    """Adam, batches of 30, as `pano_sound.research.train.paper` does, without checkpoints."""
     chosen = select(cache.examples, run.mode, run.labelled, run.unlabelled, seed)
     known, hidden = ([one for one in chosen if any(one[1].boxes) == has] for has in (True, False))
     if run.half and known and hidden:

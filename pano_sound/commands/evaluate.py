@@ -104,13 +104,13 @@ def boxes(
     quiet: bool,
 ) -> None:
     """Overlap with what people boxed: cIoU and AUC, beside chance, the centre, and other sounds."""
-    from ..evaluate import boxed, sets
     from ..localize.weights import load
+    from ..research.evaluate import boxed, sets
 
     network, held_out = load(model), sets.read(data, split)
     result = boxed.evaluate(network, held_out.examples, held_out.kinds, repeats, seed)
     if output is not None:
-        from ..evaluate import plots
+        from ..research.evaluate import plots
 
         rows = [boxed.Row(hearing, network.mechanism) for hearing in boxed.HEARINGS]
         curves = {str(row): result.overlaps[row] for row in rows if row in result.overlaps} | result.centres
@@ -130,13 +130,13 @@ def ambient(
     data: Path, model: str, split: str | None, seed: int, output: Path | None, as_json: bool, quiet: bool
 ) -> None:
     """Responses to sounds that do not belong: off-screen, ambient, noise, silence; AP and max-F1."""
-    from ..evaluate import ambient, sets
     from ..localize.weights import load
+    from ..research.evaluate import ambient, sets
 
     network, held_out = load(model), sets.read(data, split)
     result = ambient.evaluate(network, held_out.examples, held_out.kinds, held_out.ambient, seed=seed)
     if output is not None:
-        from ..evaluate import plots
+        from ..research.evaluate import plots
 
         plots.ambient_sheet(result.shown, output)
         wrote(output, quiet)
@@ -164,15 +164,15 @@ def retrieval(
     """Nearest neighbours from pictures to sounds and back: the share that has a label of the query."""
     import numpy as np
 
-    from ..evaluate import retrieval, sets
     from ..localize.weights import load
+    from ..research.evaluate import retrieval, sets
 
     network, held_out = load(model), sets.read(data, split)
     known = None if labels is None else retrieval.read_labels(labels, held_out.examples)
     codes = retrieval.encode(network, held_out.examples)
     result = retrieval.evaluate(codes, held_out.examples, known, seed)
     if output is not None:
-        from ..evaluate import plots
+        from ..research.evaluate import plots
 
         count = min(3, len(held_out.examples))
         queries = np.random.default_rng(seed).choice(len(held_out.examples), count, replace=False).tolist()
@@ -201,13 +201,13 @@ def interactive(
     quiet: bool,
 ) -> None:
     """The same picture, other sounds: of two pictures side by side, does the peak follow what is heard?"""
-    from ..evaluate import interactive, sets
     from ..localize.weights import load
+    from ..research.evaluate import interactive, sets
 
     network, held_out = load(model), sets.read(data, split)
     result = interactive.evaluate(network, held_out.examples, held_out.kinds, draws, seed=seed)
     if output is not None:
-        from ..evaluate import plots
+        from ..research.evaluate import plots
 
         plots.interactive_sheet(result.shown, output)
         wrote(output, quiet)
@@ -245,7 +245,7 @@ def tables(
     quiet: bool,
 ) -> None:
     """Print the paper's Tables I to VI with these models beside it."""
-    from ..evaluate import retrieval, sets, tables
+    from ..research.evaluate import retrieval, sets, tables
 
     if output is not None:
         _check_folder(
@@ -261,7 +261,7 @@ def tables(
     found = tables.build(measured, seed)
     text = "\n\n".join(map(str, found))
     if output is not None:
-        from ..evaluate import plots
+        from ..research.evaluate import plots
 
         output.mkdir(exist_ok=True)
         for table in found:
@@ -284,8 +284,8 @@ def tables(
 @common
 def pictures(data: Path, model: str, draws: int, seed: int, as_json: bool, quiet: bool) -> None:
     """One sound and four pictures: is the right one chosen? FOLDER has sounds.csv, pictures.csv and pairs.csv."""
-    from ..evaluate.localization import four_pictures
     from ..localize.weights import load
+    from ..research.evaluate.localization import four_pictures
 
     _show(four_pictures(load(model), data, draws, seed), as_json)
 
@@ -301,8 +301,8 @@ def pasted(data: Path, model: str, draws: int, seed: int, as_json: bool, quiet: 
 
     FOLDER has sounds.csv, pictures.csv, pairs.csv, and panoramas in stills/.
     """
-    from ..evaluate.pasted import pasted_pictures
     from ..localize.weights import load
+    from ..research.evaluate.pasted import pasted_pictures
 
     _show(pasted_pictures(load(model), data, draws, seed), as_json)
 
@@ -322,8 +322,8 @@ def direction(
 
     FOLDER has pano/directions.csv, and sounds.csv for what no scene sounds like.
     """
-    from ..evaluate import direction
     from ..localize.weights import load
+    from ..research.evaluate import direction
 
     network = load(model)
     scenes, bank = direction.read_scenes(network, data), direction.sound_bank(network, data)
@@ -379,8 +379,8 @@ def camera(
     if data is None and (people or soundmaps):
         raise click.UsageError("--people and --soundmaps are for the films of a FOLDER")
     from ..camera.formats import load_humanedit
-    from ..evaluate import camera_report
     from ..localize.soundmap import SoundMap
+    from ..research.evaluate import camera_report
 
     chosen = presets or tuple(PRESETS)
     if data is None:
@@ -405,7 +405,7 @@ def camera(
 @common
 def speed(model: str, as_json: bool, quiet: bool) -> None:
     """How long one panorama takes to look at, and one second of sound to hear, in milliseconds."""
-    from ..evaluate.speed import speed
+    from ..research.evaluate.speed import speed
 
     found = speed(model)
     click.echo(json.dumps(found) if as_json else "\n".join(f"{name:<30}{value:g}" for name, value in found.items()))
@@ -425,7 +425,7 @@ def _known(value: Any) -> Any:
 
 
 def _need_plots() -> None:
-    from ..evaluate import plots
+    from ..research.evaluate import plots
 
     plots.available()
 

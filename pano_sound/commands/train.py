@@ -78,14 +78,14 @@ def command(
     if recipe == "base":
         if len(data) != 1 or mode is not None or layout is not None or split != "train":
             raise click.UsageError("the recipe base takes one folder and no --mode, --layout or --split")
-        from ..train import base
+        from ..research.train import base
 
         base.train(Path(data[0]), output, work, _recipe(base.Recipe, settings))
     else:
-        from ..datasets.layouts import read_set
-        from ..datasets.shards import Shards, is_shards
-        from ..train import paper
-        from ..train.parallel import Processes
+        from ..research.datasets.layouts import read_set
+        from ..research.datasets.shards import Shards, is_shards
+        from ..research.train import paper
+        from ..research.train.parallel import Processes
 
         chosen = _recipe(paper.Recipe, (*settings, *([f"mode={mode}"] if mode else [])))
         streamed = [is_shards(name) for name in data]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from pano_sound.camera.plan import plan
-from pano_sound.evaluate import camera
-from pano_sound.evaluate.camera_scenes import made_scenes
+from pano_sound.research.evaluate import camera
+from pano_sound.research.evaluate.camera_scenes import made_scenes
 from pano_sound.settings import PRESETS, PlanSettings
 
 SCENES = {scene.name: scene for scene in made_scenes()}

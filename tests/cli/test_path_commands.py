@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pano_sound.camera.path import CameraPath
-from pano_sound.evaluate.camera_scenes import Scene
+from pano_sound.research.evaluate.camera_scenes import Scene
 
 
 @pytest.fixture

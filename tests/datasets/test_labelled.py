@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy.io import wavfile
 
-from pano_sound.datasets.labelled import paired, read_table
-from pano_sound.datasets.layouts import read_set
 from pano_sound.errors import DataFileError
+from pano_sound.research.datasets.labelled import paired, read_table
+from pano_sound.research.datasets.layouts import read_set
 
 
 @pytest.fixture

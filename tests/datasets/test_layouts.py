@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import sets
 
-from pano_sound.datasets.examples import Example
-from pano_sound.datasets.layouts import LAYOUTS, read_set, recognise
 from pano_sound.errors import DataFileError, InputError
+from pano_sound.research.datasets.examples import Example
+from pano_sound.research.datasets.layouts import LAYOUTS, read_set, recognise
 
 
 def check(example: Example, level: int, loudness: float) -> None:

@@ -12,8 +12,8 @@ import sets
 
 pytest.importorskip("webdataset")
 
-from pano_sound.datasets.shards import Shards, is_shards
 from pano_sound.errors import DataFileError
+from pano_sound.research.datasets.shards import Shards, is_shards
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 from colours import COLOURS, Deaf, Knowing, constant, example
 
 from pano_sound.errors import DataFileError
-from pano_sound.evaluate import ambient
-from pano_sound.evaluate.ambient import Ambient
+from pano_sound.research.evaluate import ambient
+from pano_sound.research.evaluate.ambient import Ambient
 
 BOX = (0.2, 0.2, 0.7, 0.7)
 

@@ -8,8 +8,8 @@ import pytest
 from colours import Deaf, Knowing, example
 
 from pano_sound.errors import DataFileError
-from pano_sound.evaluate import boxed
-from pano_sound.evaluate.boxed import Row
+from pano_sound.research.evaluate import boxed
+from pano_sound.research.evaluate.boxed import Row
 
 # On the grid's lines (twentieths), so that cells are of one colour.
 CENTRE, CORNER, WIDE = (0.25, 0.25, 0.75, 0.75), (0.0, 0.0, 0.3, 0.3), (0.1, 0.1, 0.9, 0.9)

@@ -8,8 +8,8 @@ import pytest
 
 from pano_sound.camera.path import CameraPath
 from pano_sound.commands import main
-from pano_sound.evaluate import camera, camera_report
-from pano_sound.evaluate.camera_scenes import Scene, made_scenes, taking_turns
+from pano_sound.research.evaluate import camera, camera_report
+from pano_sound.research.evaluate.camera_scenes import Scene, made_scenes, taking_turns
 from pano_sound.sphere.convention import directions
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pano_sound.evaluate.direction import READ_OUTS, Reading, Scene, read_out, table
+from pano_sound.research.evaluate.direction import READ_OUTS, Reading, Scene, read_out, table
 from pano_sound.sphere.convention import angles, directions
 from pano_sound.sphere.geometry import angle_between, cell_directions
 

@@ -5,8 +5,8 @@ import pytest
 from colours import example
 
 from pano_sound.errors import DataFileError
-from pano_sound.evaluate.embed import others
-from pano_sound.evaluate.sets import kinds, read
+from pano_sound.research.evaluate.embed import others
+from pano_sound.research.evaluate.sets import kinds, read
 
 
 def test_labels_that_share_a_picture_are_one_kind() -> None:

@@ -7,7 +7,7 @@ import pytest
 from colours import Deaf, Knowing, example
 
 from pano_sound.errors import DataFileError
-from pano_sound.evaluate import interactive
+from pano_sound.research.evaluate import interactive
 
 BOX = (0.2, 0.2, 0.7, 0.7)
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pano_sound.evaluate.metrics import (
+from pano_sound.research.evaluate.metrics import (
     Share,
     answer,
     area_under_curve,

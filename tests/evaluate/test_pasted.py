@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pano_sound.errors import DataFileError
-from pano_sound.evaluate.pasted import cells_of, paste, pasted_pictures
+from pano_sound.research.evaluate.pasted import cells_of, paste, pasted_pictures
 
 HEIGHT, WIDTH = 480, 960
 

@@ -9,8 +9,8 @@ import torch
 from colours import Knowing, example, painted
 
 from pano_sound.errors import DataFileError
-from pano_sound.evaluate import retrieval
-from pano_sound.evaluate.retrieval import Codes
+from pano_sound.research.evaluate import retrieval
+from pano_sound.research.evaluate.retrieval import Codes
 
 BOX = (0.2, 0.2, 0.7, 0.7)
 

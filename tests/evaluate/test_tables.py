@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pano_sound.evaluate.boxed import Boxed, Row
-from pano_sound.evaluate.published import TABLES
-from pano_sound.evaluate.retrieval import Retrieval
-from pano_sound.evaluate.tables import Measured, build, short_names, thousands
+from pano_sound.research.evaluate.boxed import Boxed, Row
+from pano_sound.research.evaluate.published import TABLES
+from pano_sound.research.evaluate.retrieval import Retrieval
+from pano_sound.research.evaluate.tables import Measured, build, short_names, thousands
 
 PAPER = Path(__file__).parents[3] / "shared" / "paper" / "paper.txt"
 

@@ -9,7 +9,7 @@ import torch
 from pano_sound.localize.joint import LOUDNESS, JointListener, levelled
 from pano_sound.localize.network import Localizer
 from pano_sound.localize.windows import SoundFeatures
-from pano_sound.train.pretrained import resampled
+from pano_sound.research.train.pretrained import resampled
 
 PARTS = [
     {"name": "mel", "widths": [4, 8, 8, 8, 16], "strides": [2, 2, 2, 2]},

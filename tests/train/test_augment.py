@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from pano_sound.train import augment
+from pano_sound.research.train import augment
 
 RATE = augment.RATE
 

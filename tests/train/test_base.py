@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from pano_sound.datasets.labelled import Item
 from pano_sound.errors import DataFileError
 from pano_sound.localize.joint import JointListener
 from pano_sound.localize.network import TINY, Localizer
-from pano_sound.train.base import Head, Recipe, _claim, fit, train
-from pano_sound.train.distil import ASKED, CROP, Crops, Pupil
-from pano_sound.train.lessons import Lessons, SoundBank, box_cells
-from pano_sound.train.log import Log
-from pano_sound.train.scenes import Pasted
+from pano_sound.research.datasets.labelled import Item
+from pano_sound.research.train.base import Head, Recipe, _claim, fit, train
+from pano_sound.research.train.distil import ASKED, CROP, Crops, Pupil
+from pano_sound.research.train.lessons import Lessons, SoundBank, box_cells
+from pano_sound.research.train.log import Log
+from pano_sound.research.train.scenes import Pasted
 
 LABELS = ("bell", "dog", "horn", "drum", "cat", "saw", "flute", "bird")
 

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from pano_sound.train.caches import cached_maps
+from pano_sound.research.train.caches import cached_maps
 
 
 def test_a_cache_is_kept_and_grows(tmp_path):

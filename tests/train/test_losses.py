@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from pano_sound.train import losses
+from pano_sound.research.train import losses
 
 
 def test_soft_maximum() -> None:

@@ -15,16 +15,16 @@ import numpy as np
 import pytest
 import torch
 
-from pano_sound.datasets.examples import Example
 from pano_sound.errors import DataFileError, InputError, PanoSoundError
 from pano_sound.localize import weights
 from pano_sound.localize.network import TINY, Localizer
 from pano_sound.localize.paper import PAPER_TINY, PaperLocalizer
-from pano_sound.train.batches import Cached, Draw, Live, select, targets_of, window
-from pano_sound.train.curves import Curves
-from pano_sound.train.objective import Objective, box_cross_entropy, box_target, distance_ratio
-from pano_sound.train.paper import Recipe, start, train
-from pano_sound.train.parallel import Processes
+from pano_sound.research.datasets.examples import Example
+from pano_sound.research.train.batches import Cached, Draw, Live, select, targets_of, window
+from pano_sound.research.train.curves import Curves
+from pano_sound.research.train.objective import Objective, box_cross_entropy, box_target, distance_ratio
+from pano_sound.research.train.paper import Recipe, start, train
+from pano_sound.research.train.parallel import Processes
 
 SECONDS = 1.0
 
@@ -326,7 +326,7 @@ def test_curves_are_written_for_tensorboard_too(tmp_path: Path) -> None:
 def test_random_weights_are_said(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    import pano_sound.train.paper as module
+    import pano_sound.research.train.paper as module
 
     monkeypatch.setenv("PANO_SOUND_CACHE", str(tmp_path))
     monkeypatch.setattr(module, "PAPER", PAPER_TINY)
@@ -371,7 +371,7 @@ def test_two_processes_learn_what_one_learns(tiny: str, tmp_path: Path) -> None:
 
 def gradients(tiny: str, processes: Processes) -> dict[str, torch.Tensor]:
     """Of one semi-supervised step of the whole network, read live, in float32."""
-    import pano_sound.train.objective as module
+    import pano_sound.research.train.objective as module
 
     module.has_bfloat16 = lambda: False  # in a process of its own, or in a test that puts it back
     model, _ = start(tiny, 1, 0)
@@ -384,7 +384,7 @@ def gradients(tiny: str, processes: Processes) -> dict[str, torch.Tensor]:
 def test_two_processes_average_the_gradients_of_the_whole_network(
     tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pano_sound.train.objective.has_bfloat16", lambda: False)
+    monkeypatch.setattr("pano_sound.research.train.objective.has_bfloat16", lambda: False)
     alone = gradients(tiny, Processes())
     in_two_processes(
         tmp_path,

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from pano_sound.datasets.labelled import Item
-from pano_sound.train.scenes import HEIGHT, WIDTH, Crowds, Pasted, SceneMaker, cells
+from pano_sound.research.datasets.labelled import Item
+from pano_sound.research.train.scenes import HEIGHT, WIDTH, Crowds, Pasted, SceneMaker, cells
 
 
 @pytest.fixture(scope="module")

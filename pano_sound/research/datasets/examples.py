@@ -1,0 +1,68 @@
+"""One example of a set: a picture, the sound that was recorded with it, and where people say it sounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import InputError
+from ...media.sound import SoundReader
+
+Box = tuple[float, float, float, float]
+"""x0, y0, x1, y1 as shares of the picture's width and height, 0..1."""
+
+PICTURE_SIZE = 320
+"""Pixels; ordinary pictures are squeezed into a square of this size for training and measuring, as in the paper."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A picture with its sound. Both are read when they are asked for, not before.
+
+    Attributes:
+        key: its name, unique in its set.
+        video: the recording that it was taken from; negatives are taken from another one.
+        picture: () -> RGB uint8 (H, W, 3).
+        sound: rate in Hz -> mono float32 (samples,) in [-1, 1], as long as the set keeps around the picture.
+        boxes: for each annotator the boxes that they drew around what sounds; empty where nobody looked.
+        ambient: people looked, and say that what sounds is no object in the picture.
+        label: what sounds, in the words of the set; "" where it has no words.
+        split: "train", "val", "test" or another part of the set.
+
+    `picture` and `sound` raise InputError when the file is missing or damaged.
+    """
+
+    key: str
+    video: str
+    picture: Callable[[], NDArray[np.uint8]]
+    sound: Callable[[int], NDArray[np.float32]]
+    boxes: tuple[tuple[Box, ...], ...] = ()
+    ambient: bool = False
+    label: str = ""
+    split: str = "train"
+
+
+def read_sound(path: Path, rate: int) -> NDArray[np.float32]:
+    """A whole sound file as mono float32 at that rate."""
+    blocks = list(SoundReader(path, rate).blocks(10.0))
+    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+
+
+def read_picture(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+    """A picture file as RGB uint8 (H, W, 3), squeezed to size (width, height) if given."""
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise InputError("the picture cannot be read", path=path)
+    if size is not None:
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(picture[..., ::-1])
+
+
+def square(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A picture squeezed to PICTURE_SIZE x PICTURE_SIZE, as in the paper."""
+    return np.asarray(cv2.resize(picture, (PICTURE_SIZE, PICTURE_SIZE), interpolation=cv2.INTER_AREA), np.uint8)

@@ -1,0 +1,58 @@
+"""Bad files in a set: one never stops it, too many do."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from ...errors import DataFileError, PanoSoundError
+
+log = logging.getLogger("pano_sound")
+
+SHARE = 0.1
+"""More of a set than this, and more than a few, must not be bad."""
+
+
+class Faults:
+    """Counts what cannot be read, and names each once in a warning.
+
+    Args:
+        where: the set, for messages.
+        total: how many examples it has; None: not known, then judged by how many there were so far.
+
+    Attributes:
+        count: how many were bad.
+    """
+
+    def __init__(self, where: str | Path, total: int | None = None) -> None:
+        self.where, self.total = where, total
+        self.seen = 0
+        self.count = 0
+        self._named: set[str] = set()
+
+    def good(self) -> None:
+        """One more could be read (needed only where the total is not known)."""
+        self.seen += 1
+
+    def bad(self, name: str, error: Exception) -> None:
+        """One more could not.
+
+        Raises:
+            DataFileError: that was one too many: more than a tenth (and more than 1; of a set of unknown size, more
+                than 10).
+        """
+        if name in self._named:
+            return
+        self._named.add(name)
+        self.seen += 1
+        self.count += 1
+        reason = error.message if isinstance(error, PanoSoundError) else str(error) or type(error).__name__
+        log.warning("%s is left out: %s", name, " ".join(reason.split()))
+        allowed = max(1, int(SHARE * self.total)) if self.total is not None else max(10, int(SHARE * self.seen))
+        if self.count > allowed:
+            of = self.total if self.total is not None else self.seen
+            raise DataFileError(
+                f"{self.count} of {of} examples cannot be read, lastly {name}: {reason}",
+                path=self.where,
+                hint="is this the right folder and layout?",
+            )

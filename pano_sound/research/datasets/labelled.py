@@ -1,0 +1,139 @@
+"""The layout of labelled sounds and pictures, recorded apart: three tables in one folder.
+
+`sounds.csv` (file, label, source, group, split, seconds), `pictures.csv` (file, label, source, split, x0, y0, x1, y1,
+box_by) and `pairs.csv` (sound, picture: labels that belong together).
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from ...errors import DataFileError
+from .examples import Box, Example, read_picture, read_sound
+
+
+@dataclass(frozen=True)
+class Item:
+    """One sound or picture: its file, label, split ('train' or 'val') and, for a picture, its box or None.
+
+    The box is (x0, y0, x1, y1) as shares of width and height."""
+
+    path: Path
+    label: str
+    split: str
+    box: Box | None = None
+
+
+def read_table(path: Path, needed: Sequence[str] = ()) -> list[dict[str, str]]:
+    """Rows of a CSV file, a byte order mark allowed. Raises DataFileError when it cannot be read or lacks a column."""
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+    except OSError as error:
+        raise DataFileError(f"the table cannot be read: {error.strerror or error}", path=path) from error
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DataFileError(f"the table cannot be read: {error}", path=path) from error
+    if missing := [name for name in needed if name not in (reader.fieldnames or ())]:
+        raise DataFileError(f"the table lacks the column {missing[0]}", path, f"it needs {', '.join(needed)}")
+    return rows
+
+
+def read_items(data: Path, kind: str) -> list[Item]:
+    """All rows of `sounds.csv` or `pictures.csv` (kind: 'sounds' or 'pictures') of a data folder.
+
+    Raises:
+        DataFileError: the table cannot be read, lacks a column, or has a box that is no four numbers.
+    """
+    items = []
+    at = data / f"{kind}.csv"
+    for number, row in enumerate(read_table(at, ("file", "label", "split")), 2):
+        corners = [row.get(name, "") for name in ("x0", "y0", "x1", "y1")]
+        try:
+            box = tuple(float(c) for c in corners) if all(corners) else None
+        except ValueError as error:
+            raise DataFileError(f"line {number}: the box is no four numbers", path=at) from error
+        items.append(Item(data / row["file"], row["label"], row["split"], box))  # type: ignore[arg-type]
+    return items
+
+
+def read_pairs(data: Path) -> dict[str, list[str]]:
+    """Sound label -> the picture labels that it belongs to. Raises DataFileError as `read_table`."""
+    pairs: dict[str, list[str]] = {}
+    for row in read_table(data / "pairs.csv", ("sound", "picture")):
+        pairs.setdefault(row["sound"], []).append(row["picture"])
+    return pairs
+
+
+def read_people(data: Path) -> list[Item]:
+    """Whole people, which `pictures.csv` hardly has: the boxes drawn by people around COCO's persons in `boxed/`.
+
+    Only the pictures with COCO's numbers are used for training; the others are left for judging."""
+    folder = data / "boxed"
+    if not (folder / "boxes.csv").exists():
+        return []
+    items = []
+    for row in read_table(folder / "boxes.csv", ("file", "label", "x0", "y0", "x1", "y1")):
+        box = tuple(float(row[name]) for name in ("x0", "y0", "x1", "y1"))
+        tall = box[3] - box[1] > 0.25
+        if row["label"].lower() == "person" and row["file"][0].isdigit() and tall:
+            items.append(Item(folder / row["file"], "person", "train", box))  # type: ignore[arg-type]
+    return items
+
+
+def useful_pictures(items: Sequence[Item], pairs: dict[str, list[str]], others: int = 15) -> list[Item]:
+    """The pictures whose label has a sound, and up to `others` of each other label (things that are silent)."""
+    heard = {picture for pictures in pairs.values() for picture in pictures}
+    counts: dict[str, int] = {}
+    chosen = []
+    for item in items:
+        counts[item.label] = counts.get(item.label, 0) + 1
+        if item.label in heard or counts[item.label] <= others:
+            chosen.append(item)
+    return chosen
+
+
+def paired(data: Path, split: str, seed: int = 0) -> list[Example]:
+    """Each picture of a split whose label has sounds there, with one of them, drawn at random.
+
+    Every picture is a recording of its own (`video`), so that negatives come from other pictures. The boxes are
+    those of the table, one annotator at most.
+
+    Args:
+        data: the folder of the three tables.
+        split: rows of this split only, sounds as well as pictures.
+        seed: of the drawing; the same seed gives the same pairs.
+
+    Raises:
+        DataFileError: a table cannot be read, or no picture of the split has a sound.
+    """
+    sounds: dict[str, list[Item]] = {}
+    for item in read_items(data, "sounds"):
+        if item.split == split:
+            sounds.setdefault(item.label, []).append(item)
+    heard: dict[str, list[str]] = {}
+    for label, pictures in read_pairs(data).items():
+        for picture in pictures if label in sounds else ():
+            heard.setdefault(picture, []).append(label)
+    # One reader for each sound, though many pictures share it, so that they can be seen to share it.
+    readers = {sound.path: partial(read_sound, sound.path) for same in sounds.values() for sound in same}
+    rng = np.random.default_rng(seed)
+    examples = []
+    for item in read_items(data, "pictures"):
+        if item.split != split or item.label not in heard:
+            continue
+        choice = sounds[heard[item.label][int(rng.integers(len(heard[item.label])))]]
+        sound = choice[int(rng.integers(len(choice)))]
+        name = item.path.relative_to(data).as_posix()
+        boxes = ((item.box,),) if item.box is not None else ()
+        look = partial(read_picture, item.path)
+        examples.append(Example(name, name, look, readers[sound.path], boxes, label=sound.label, split=split))
+    if not examples:
+        raise DataFileError(f"no picture of split {split!r} has a sound of its label", path=data)
+    return examples

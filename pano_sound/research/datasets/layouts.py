@@ -1,0 +1,87 @@
+"""The layouts that sets come in, told apart by what lies in their folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...errors import DataFileError
+from . import flickr_soundnet, labelled, table, vggss, videos
+from .examples import Example
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One layout: how it looks, in words and as a test of a path, and its reader."""
+
+    looks: str
+    fits: Callable[[Path], bool]
+    read: Callable[[Path], list[Example]]
+
+
+def _labelled(path: Path) -> list[Example]:
+    seen, heard = ({item.split for item in labelled.read_items(path, kind)} for kind in ("pictures", "sounds"))
+    splits = sorted(seen & heard)
+    return [example for split in splits for example in labelled.paired(path, split)]
+
+
+LAYOUTS = {
+    "labelled": Layout(
+        "a folder with sounds.csv, pictures.csv and pairs.csv",
+        lambda path: all((path / f"{name}.csv").is_file() for name in ("sounds", "pictures", "pairs")),
+        _labelled,
+    ),
+    "flickr-soundnet": Layout(
+        "a folder with Annotations/*.xml", lambda path: (path / "Annotations").is_dir(), flickr_soundnet.read
+    ),
+    "vggss": Layout(
+        f"{vggss.LIST}, or a folder with it",
+        lambda path: (path / vggss.LIST).is_file() or (path.is_file() and path.suffix.lower() == ".json"),
+        vggss.read,
+    ),
+    "csv": Layout("a .csv file", lambda path: path.is_file() and path.suffix.lower() == ".csv", table.read),
+    "videos": Layout(
+        "a video, or a folder of videos",
+        lambda path: any(f.suffix.lower() in videos.VIDEOS for f in ([path] if path.is_file() else path.rglob("*"))),
+        videos.read,
+    ),
+}
+"""Every layout by its name, in the order in which they are tried."""
+
+
+def recognise(path: Path) -> str:
+    """The name of the layout of a folder or file. Raises DataFileError with what was looked for."""
+    for name, layout in LAYOUTS.items():
+        if layout.fits(path):
+            return name
+    looked_for = "; ".join(layout.looks for layout in LAYOUTS.values())
+    raise DataFileError("no set is laid out like this", path=path, hint=f"looked for: {looked_for}")
+
+
+def read_set(path: Path, layout: str | None = None, split: str | None = None) -> list[Example]:
+    """The examples of a set.
+
+    Args:
+        path: its folder or file.
+        layout: one of `LAYOUTS`; None: recognised.
+        split: of this part only; None: all.
+
+    Raises:
+        DataFileError: no such layout or set, an unreadable table, too many bad entries, or nothing in that split.
+    """
+    if not path.exists():
+        raise DataFileError("there is no such set", path=path)
+    layout = layout or recognise(path)
+    if layout not in LAYOUTS:
+        raise DataFileError(f"no layout is called {layout!r}", path=path, hint=f"there are: {', '.join(LAYOUTS)}")
+    examples = LAYOUTS[layout].read(path)
+    splits = sorted({example.split for example in examples})
+    if split is not None:
+        examples = [example for example in examples if example.split == split]
+    if not examples:
+        hint = f"its splits are: {', '.join(splits)}" if splits else "are the files that it names there?"
+        raise DataFileError(
+            f"the set ({layout}) has no examples" + (f" of split {split!r}" if split else ""), path, hint
+        )
+    return examples

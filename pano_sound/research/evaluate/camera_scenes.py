@@ -1,0 +1,96 @@
+"""Made scenes whose truth is known: sound maps as a good network would give them, and what truly sounds where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...localize.soundmap import SoundMap
+from ...sphere.convention import directions
+from ...sphere.geometry import angle_between, cell_directions
+
+GRID = (30, 60)
+WIDTH = 12.0
+"""Degrees at which the response to a source has fallen to 1/e: about two cells, as real maps have it."""
+NOISE, PEAK, PRESENCE, TEMPERATURE = 0.03, 0.4, (40.0, 0.12), 0.07
+
+
+Place = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A film of `seconds`.
+
+    Args:
+        places: where (yaw, pitch) each thing is that can sound, degrees, at a time in seconds.
+        sounding: which of them sound at a time.
+        offscreen: whether it sounds throughout, with nothing in the picture that answers.
+    """
+
+    name: str
+    seconds: float
+    places: Callable[[float], Sequence[Place]]
+    sounding: Callable[[float], Sequence[int]] = lambda t: (0,)
+    offscreen: bool = False
+
+    def sources(self, t: float) -> list[Place]:
+        """Where it sounds at time `t`."""
+        places = self.places(t)
+        return [places[i] for i in self.sounding(t)]
+
+    def soundmap(self, every: float = 0.5, window: float = 0.0, seed: int = 0) -> SoundMap:
+        """What analysing it might give.
+
+        Args:
+            every: seconds between pictures.
+            window: seconds of sound around each picture that are heard with it: what sounds in only a part of them
+                answers that much more weakly.
+        """
+        rng = np.random.default_rng(seed)
+        cells = cell_directions(*GRID)
+        times = np.arange(0.0, self.seconds, every)
+        response = NOISE * rng.standard_normal((len(times), *GRID))
+        level = np.full(len(times), -20.0 if self.offscreen else -120.0, np.float32)
+        for i, t in enumerate(times):
+            around = np.clip(t + window * np.linspace(-0.5, 0.5, 31), 0.0, self.seconds) if window else [t]
+            heard = np.bincount([k for moment in around for k in self.sounding(float(moment))], minlength=1)
+            if heard.any():
+                level[i] = -20.0
+            for share, place in zip(heard / len(around), self.places(float(t)), strict=False):
+                off = angle_between(cells, directions(*place))
+                response[i] += PEAK * share * np.exp(-((off / WIDTH) ** 2))
+        source = {"path": f"{self.name}.mp4", "width": 3840, "height": 1920, "end": self.seconds}
+        return SoundMap(times, response.astype(np.float16), level, TEMPERATURE, PRESENCE, source)
+
+
+def taking_turns(seconds: float, *order: Sequence[int]) -> Callable[[float], Sequence[int]]:
+    """Each of `order` sounds for `seconds`, round and round."""
+    return lambda t: order[int(t / seconds) % len(order)]
+
+
+TWO = ((-60.0, 0.0), (60.0, 0.0))
+MINUTE = 60.0
+
+
+def made_scenes() -> list[Scene]:
+    """Single, moving, alternating, several at once, near the poles, silent, off-screen."""
+    return [
+        Scene("single", MINUTE, lambda t: [(100.0, 5.0)]),
+        Scene("single at the seam", MINUTE, lambda t: [(180.0, 0.0)]),
+        Scene("moving, 5°/s", MINUTE, lambda t: [(5.0 * t, 0.0)]),
+        Scene("moving, 20°/s", MINUTE, lambda t: [(20.0 * t, 10.0)]),
+        Scene("to and fro, 15°/s", MINUTE, lambda t: [(abs(15.0 * t % 240.0 - 120.0) - 60.0, 0.0)]),
+        Scene("alternating, 6 s", MINUTE, lambda t: TWO, taking_turns(6.0, [0], [1])),
+        Scene("alternating, 3 s", MINUTE, lambda t: TWO, taking_turns(3.0, [0], [1])),
+        Scene("alternating, 1 s", MINUTE, lambda t: TWO, taking_turns(1.0, [0], [1])),
+        Scene("with pauses of 5 s", MINUTE, lambda t: TWO, taking_turns(5.0, [0], [], [1], [])),
+        Scene("two at once", MINUTE, lambda t: TWO, lambda t: (0, 1)),
+        Scene("two in one view", MINUTE, lambda t: [(-25.0, 0.0), (25.0, 0.0)], lambda t: (0, 1)),
+        Scene("high up", MINUTE, lambda t: [(30.0, 75.0)]),
+        Scene("deep down", MINUTE, lambda t: [(-100.0, -75.0)]),
+        Scene("silence", MINUTE, lambda t: [], lambda t: ()),
+        Scene("off-screen", MINUTE, lambda t: [], lambda t: (), offscreen=True),
+    ]

@@ -1,0 +1,237 @@
+"""Training of `base`, from the data folder to the weights file: distil, cache, then learn to match and to point."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from ... import __version__
+from ...errors import DataFileError, PanoSoundError
+from ...localize import weights
+from ...localize.joint import JointListener
+from ...localize.network import BASE, Localizer
+from ...localize.soundmap import PEAK
+from ...localize.trunks import channels_last
+from ...outputs import written_whole
+from ..datasets.examples import PICTURE_SIZE, read_picture
+from ..datasets.labelled import read_items, read_pairs, useful_pictures
+from . import losses
+from .caches import WaveCache, cached_maps
+from .distil import Crops, Teacher, distil
+from .lessons import Lessons, SoundBank, make_scenes
+from .log import Log
+from .pretrained import lite0, soundnet_start
+
+
+@dataclass
+class Recipe:
+    """Everything that decides how training goes."""
+
+    seed: int = 0
+    distil_steps: int = 7000
+    scenes: int = 1200
+    steps: int = 1200
+    rate: float = 1.5e-3
+    scenes_per_step: int = 16
+    mosaic: int = 6
+    versions: int = 1
+    weight_mosaic: float = 1.5
+    weight_box: float = 1.0
+    weight_extent: float = 4.0
+    weight_scene: float = 1.0
+    weight_presence: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for what no training can follow."""
+        for name, least in (("distil_steps", 1), ("steps", 1), ("scenes", 1), ("mosaic", 2)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {least} or more, not {getattr(self, name)}")
+        for name in ("seed", "versions"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is 0 or more, not {getattr(self, name)}")
+        if not 1 <= self.scenes_per_step <= self.scenes:
+            raise ValueError(f"scenes_per_step is between 1 and scenes, not {self.scenes_per_step}")
+        if not self.rate > 0:
+            raise ValueError(f"rate is more than 0, not {self.rate}")
+
+
+class Head(nn.Module):
+    """What learns, above the frozen trunk and sound net; the temperatures of presence are used in training only."""
+
+    def __init__(self, model: Localizer) -> None:
+        super().__init__()
+        self.model = model
+        self.steepness = nn.Parameter(torch.tensor(12.0))
+        self.middle = nn.Parameter(torch.tensor(0.25))
+
+    def maps(self, features: Tensor) -> Tensor:
+        """What the trunk's `body` says (n, channels, rows, columns) -> embeddings (n, D, cells)."""
+        with torch.autocast(features.device.type, torch.bfloat16, enabled=weights.has_bfloat16()):
+            with torch.no_grad():
+                features = self.model.trunk.last(features)
+            return self.model.embed_map(features).flatten(2)
+
+    def loss(
+        self, batch: dict[str, Tensor], scenes: dict[str, Tensor], recipe: Recipe, rng: np.random.Generator
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Weighted sum of all losses for a batch of `Lessons.pairs` and one of `Lessons.scene_batch`, and its parts."""
+        temperature = self.model.log_temperature.exp().clamp(0.02, 0.5)
+        both = self.model.sound_embedding(torch.cat([batch["sounds"], scenes["sounds"]]))
+        h, h_scene = both[: len(batch["sounds"])], both[len(batch["sounds"]) :]
+        v, v_scene = self.maps(batch["maps"]), self.maps(scenes["maps"])
+        raw = torch.einsum("sd,pdc->spc", h, v)
+        scores = losses.soft_maximum(raw, temperature)
+        match, pairs = batch["match"], int(batch["match"].any(dim=1).sum())
+        own = raw[torch.arange(pairs), torch.arange(pairs)]
+        boxed = batch["boxed"][:pairs]
+        scene_raw = torch.einsum("sd,pdc->spc", h_scene, v_scene)
+        scene_own = scene_raw[torch.arange(len(h_scene)), scenes["scene"]]
+        parts = {
+            "contrast": losses.contrast(scores, match, temperature),
+            "mosaic": self.mosaic(raw, batch, pairs, recipe.mosaic, temperature, rng),
+            "box": losses.place(own[boxed], batch["targets"][:pairs][boxed], temperature),
+            "extent": losses.extent(own[boxed], batch["targets"][:pairs][boxed]),
+            "scene": losses.place(scene_own, scenes["targets"], temperature)
+            + losses.inside(scene_own, scenes["targets"], temperature),
+            "presence": losses.presence(
+                losses.soft_maximum(raw, PEAK), match, torch.ones_like(match), self.steepness, self.middle
+            )
+            + losses.presence(
+                losses.soft_maximum(scene_raw, PEAK),
+                scenes["match"],
+                torch.ones_like(scenes["match"]),
+                self.steepness,
+                self.middle,
+            ),
+        }
+        total = (
+            parts["contrast"]
+            + recipe.weight_mosaic * parts["mosaic"]
+            + recipe.weight_box * parts["box"]
+            + recipe.weight_extent * parts["extent"]
+            + recipe.weight_scene * parts["scene"]
+            + recipe.weight_presence * parts["presence"]
+        )
+        return total, {name: float(value.detach()) for name, value in parts.items()}
+
+    def mosaic(
+        self,
+        raw: Tensor,
+        batch: dict[str, Tensor],
+        pairs: int,
+        count: int,
+        temperature: Tensor,
+        rng: np.random.Generator,
+    ) -> Tensor:
+        """Each sound against its own picture and others that do not match it, side by side as one map."""
+        joint, target = [], []
+        cells_of = raw.shape[2]
+        for k in range(pairs):
+            wrong = np.flatnonzero(~batch["match"][k].numpy())
+            others = rng.choice(wrong, count - 1, replace=False)
+            joint.append(raw[k, [k, *others]].flatten())
+            target.append(torch.cat([batch["targets"][k], torch.zeros(cells_of * (count - 1))]))
+        return losses.inside(torch.stack(joint), torch.stack(target), temperature)
+
+
+def fit(head: Head, lessons: Lessons, recipe: Recipe, folder: Path, log: Log) -> None:
+    """Train everything above the frozen parts. Goes on from `folder/head.pt`; writes it every 100 steps."""
+    learning = [p for p in head.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(learning, lr=recipe.rate, weight_decay=0.02)
+    at, start = folder / "head.pt", 0
+    if at.exists():
+        kept = torch.load(at, weights_only=True)
+        head.load_state_dict(kept["head"])
+        optimiser.load_state_dict(kept["optimiser"])
+        start = int(kept["step"])
+    log.rewind(start, stage="head")
+    for step in tqdm(range(start, recipe.steps), "head", initial=start, total=recipe.steps, disable=None):
+        rng = np.random.default_rng((recipe.seed, step))
+        torch.manual_seed(recipe.seed * 1_000_003 + step)
+        for group in optimiser.param_groups:
+            warm = min(1.0, (step + 1) / 60)
+            group["lr"] = recipe.rate * warm * 0.5 * (1 + math.cos(math.pi * step / recipe.steps))
+        head.model.hear.train()
+        total, parts = head.loss(lessons.pairs(rng), lessons.scene_batch(rng, recipe.scenes_per_step), recipe, rng)
+        optimiser.zero_grad(set_to_none=True)
+        if not torch.isfinite(total):
+            raise PanoSoundError(f"the loss is {float(total)} at step {step} of the head", hint="try a smaller rate")
+        total.backward()
+        optimiser.step()
+        if step % 20 == 0 or step == recipe.steps - 1:
+            log.write(stage="head", step=step, loss=float(total.detach()), temperature=head.model.temperature, **parts)
+        if (step + 1) % 100 == 0 or step == recipe.steps - 1:
+            state = {"head": head.state_dict(), "optimiser": optimiser.state_dict(), "step": step + 1}
+            with written_whole(at) as file:
+                torch.save(state, file)
+    head.eval()
+
+
+def train(data: Path, out: Path, folder: Path, recipe: Recipe | None = None) -> Localizer:
+    """From the data folder to a weights file.
+
+    Args:
+        data: folder with sounds.csv, pictures.csv, pairs.csv (see `datasets/labelled.py`), stills/, teachers/, and
+            perhaps clips/.
+        out: the weights file to write.
+        folder: caches and checkpoints; a second run with the same folder goes on where the first one was.
+        recipe: what decides how training goes; None is the default, with which `base` was made.
+
+    Raises:
+        DataFileError: a table cannot be read, or `folder` holds another training.
+    """
+    recipe = recipe or Recipe()
+    _claim(folder, {"data": str(data.resolve()), **asdict(recipe)})
+    log = Log(folder / "log.jsonl")
+    torch.manual_seed(recipe.seed)
+    sounds, pairs = read_items(data, "sounds"), read_pairs(data)
+    pictures = useful_pictures(read_items(data, "pictures"), pairs)
+    films = sorted((data / "clips").glob("*.mp4"))  # whose sounds nobody has labelled: the teacher has
+    waves = WaveCache(folder, "waves", [item.path for item in sounds] + films)
+    labels = [item.label for item in sounds] + [None] * len(films)
+    chosen = [i for i in range(len(labels)) if i >= len(sounds) or sounds[i].split == "train"]
+    model = Localizer(**BASE)
+    student = JointListener(BASE["listener"]["parts"][:2])
+    student.parts[1].load_state_dict(soundnet_start())
+    crops = Crops(waves, chosen, labels)
+    distil(student, Teacher(data), crops, folder, recipe.distil_steps, seed=recipe.seed, log=log)
+    assert isinstance(model.listener, JointListener)
+    states = [*(part.state_dict() for part in student.parts), soundnet_start()]
+    for part, state in zip(model.listener.parts, states, strict=True):
+        part.load_state_dict(state)
+    bank = SoundBank(model.listener, waves, sounds, folder, recipe.versions, recipe.seed)
+
+    trunk = lite0()
+    channels_last(trunk)
+    model.trunk.load_state_dict(trunk.state_dict())
+    size = (PICTURE_SIZE, PICTURE_SIZE)
+    maps = cached_maps(folder, "pictures", len(pictures), lambda i: read_picture(pictures[i].path, size), trunk.body)
+    trunk.set_wrap(True)
+    scenes = make_scenes(data, folder, "train", recipe.scenes, trunk.body)
+
+    model.trunk.requires_grad_(False)
+    model.listener.requires_grad_(False)
+    head = Head(model)
+    fit(head, Lessons(bank, pictures, maps, scenes, pairs), recipe, folder, log)
+    model.set_presence(head.steepness.item(), head.middle.item())
+    metadata = {"name": out.stem, "version": __version__, "recipe": json.dumps(asdict(recipe))}
+    weights.save(model, out, metadata)
+    return model
+
+
+def _claim(folder: Path, training: dict[str, object]) -> None:
+    """Say in the work folder what is trained there. Raises DataFileError when it already says something else."""
+    at = folder / "training.json"
+    if at.exists():
+        if json.loads(at.read_text(encoding="utf-8")) != training:
+            raise DataFileError("another training has begun in this folder", folder, "use another --work")
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    at.write_text(json.dumps(training), encoding="utf-8")

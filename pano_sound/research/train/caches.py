@@ -1,0 +1,104 @@
+"""What the frozen parts compute, kept on disk, so that an interrupted training goes on where it was."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from ...localize.listener import RATE
+from ...outputs import written_whole
+from ..datasets.examples import read_sound
+
+
+class WaveCache:
+    """Many sounds as int16 in one memory-mapped file: `cache[i]` is a wave (samples,) float32 in [-1, 1] at RATE."""
+
+    def __init__(self, folder: Path, name: str, paths: Sequence[Path]) -> None:
+        at, index = folder / f"{name}.npy", folder / f"{name}.json"
+        if not index.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            with ThreadPoolExecutor(2) as pool:
+                waves = pool.map(lambda path: np.clip(read_sound(path, RATE), -1, 1), paths)
+                shown = tqdm(waves, "sounds", len(paths), disable=None)
+                parts = [np.rint(32767 * wave).astype(np.int16) for wave in shown]
+            np.save(at, np.concatenate(parts))
+            with written_whole(index, "w") as file:
+                json.dump([len(part) for part in parts], file)
+        self.edges = np.concatenate([[0], np.cumsum(json.loads(index.read_text()))])
+        self.samples = np.load(at, mmap_mode="r")
+
+    def __len__(self) -> int:
+        return len(self.edges) - 1
+
+    def __getitem__(self, i: int) -> NDArray[np.float32]:
+        return self.samples[self.edges[i] : self.edges[i + 1]].astype(np.float32) / 32767
+
+
+def cached_maps(
+    folder: Path,
+    name: str,
+    count: int,
+    picture: Callable[[int], NDArray[np.uint8]],
+    trunk: Callable[[Tensor], Tensor],
+    batch: int = 16,
+) -> NDArray[np.float16]:
+    """Trunk maps of `count` pictures, computed once: a memory-mapped float16 array (count, rows, columns, channels).
+
+    Args:
+        picture: i -> RGB uint8 (H, W, 3), all of one size; called from threads.
+        trunk: (n, 3, H, W) float -> (n, channels, rows, columns).
+    """
+    at, done_at = folder / f"{name}.npy", folder / f"{name}.done"
+    folder.mkdir(parents=True, exist_ok=True)
+    done = int(done_at.read_text()) if done_at.exists() and at.exists() else 0
+    store: NDArray[np.float16] | None = np.lib.format.open_memmap(at, mode="r+") if done else None
+    if store is not None and len(store) < count:
+        store = _longer(at, store, done, count)
+    with ThreadPoolExecutor(2) as pool, tqdm(total=count, initial=done, desc=name, disable=None) as bar:
+        for first, pictures in _ahead(pool, picture, range(done, count), batch):
+            x = torch.from_numpy(pictures).permute(0, 3, 1, 2)  # channels last in memory
+            with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+                maps = trunk(x.float()).permute(0, 2, 3, 1).float().numpy().astype(np.float16)
+            if store is None:
+                store = np.lib.format.open_memmap(at, mode="w+", dtype=np.float16, shape=(count, *maps.shape[1:]))
+            store[first : first + len(maps)] = maps
+            done_at.write_text(str(first + len(maps)))
+            bar.update(len(maps))
+    return np.load(at, mmap_mode="r")[:count]
+
+
+def _longer(at: Path, store: NDArray[np.float16], done: int, count: int) -> NDArray[np.float16]:
+    """The same memory-mapped file with room for `count` maps, the first `done` of which are kept."""
+    part = at.with_suffix(".part")
+    longer = np.lib.format.open_memmap(part, mode="w+", dtype=np.float16, shape=(count, *store.shape[1:]))
+    longer[:done] = store[:done]
+    longer.flush()
+    part.replace(at)
+    return longer
+
+
+def _ahead(
+    pool: ThreadPoolExecutor, picture: Callable[[int], NDArray[np.uint8]], indices: range, batch: int
+) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """(first index, pictures (n, H, W, 3)) batch by batch, the next batch being read while this one is used."""
+
+    def start(chunk: range) -> list:
+        return [pool.submit(picture, i) for i in chunk]
+
+    chunks: Iterable[range] = [indices[i : i + batch] for i in range(0, len(indices), batch)]
+    waiting = None
+    for chunk in chunks:
+        started = (chunk.start, start(chunk))
+        if waiting is not None:
+            yield waiting[0], np.stack([f.result() for f in waiting[1]])
+        waiting = started
+    if waiting is not None:
+        yield waiting[0], np.stack([f.result() for f in waiting[1]])

@@ -1,0 +1,71 @@
+"""Checkpoints: what is needed to go on as if nothing had happened, written whole or not at all."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ...errors import DataFileError
+from ...outputs import written_whole
+
+log = logging.getLogger("pano_sound")
+
+_MAY_CHANGE = {"steps", "checkpoint_every"}
+"""Fields of a recipe that do not change the batches of a step: more steps go on from fewer."""
+
+
+class Checkpoint:
+    """The latest state of one training, in `folder/checkpoint.pt`.
+
+    Args:
+        recipe: what decides how training goes; a checkpoint of another recipe is not gone on from.
+        data: a short name of the set (`batches.identity`); neither is one of another set.
+    """
+
+    def __init__(self, folder: Path, recipe: dict[str, Any], data: str) -> None:
+        self.path, self.recipe = folder / "checkpoint.pt", {**recipe, "data": data}
+
+    def save(self, step: int, module: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+        """Keep the state after `step` steps, in the place of the one before."""
+        learnt = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
+        moving = {name for name, _ in module.named_buffers()}
+        state = {name: value for name, value in module.state_dict().items() if name in learnt | moving}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(self.path) as file:
+            torch.save(
+                {"step": step, "recipe": self.recipe, "module": state, "optimiser": optimiser.state_dict()}, file
+            )
+
+    def steps(self) -> int:
+        """How many steps are done: 0 without a checkpoint. Raises DataFileError as `restore`."""
+        return int(self._read()["step"]) if self.path.exists() else 0
+
+    def restore(self, module: nn.Module, optimiser: torch.optim.Optimizer) -> int:
+        """Bring module and optimiser to where they were. Returns the steps that are done, 0 without a checkpoint.
+
+        Raises:
+            DataFileError: the checkpoint is damaged, or of another recipe or set.
+        """
+        if not self.path.exists():
+            return 0
+        kept = self._read()
+        module.load_state_dict(kept["module"], strict=False)
+        optimiser.load_state_dict(kept["optimiser"])
+        log.info("going on from step %d", kept["step"])
+        return int(kept["step"])
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            kept: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
+            other = {k for k in self.recipe if self.recipe[k] != kept["recipe"].get(k)} - _MAY_CHANGE
+        except Exception as error:
+            raise DataFileError("the checkpoint is damaged", self.path, "remove it to begin anew") from error
+        if other:
+            hint = "use another folder, or remove the checkpoint to begin anew"
+            what = "set" if other == {"data"} else f"recipe: {', '.join(sorted(other - {'data'}))}"
+            raise DataFileError(f"the checkpoint is of another {what}", self.path, hint)
+        return kept

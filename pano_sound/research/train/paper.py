@@ -1,0 +1,241 @@
+"""The paper's training (its sections 4 and 5), unsupervised, supervised or both, of its network or of `base`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from ... import __version__
+from ...errors import ModelError, PanoSoundError
+from ...localize import weights
+from ...localize.network import Localizer
+from ...localize.paper import PAPER, PaperLocalizer
+from ...localize.pretrained import imported
+from ...localize.trunks import channels_last
+from ..datasets.examples import Example
+from ..datasets.shards import Shards
+from .batches import Batches, Cached, Live, identity, select
+from .checkpoints import Checkpoint
+from .curves import Curves
+from .log import Log
+from .objective import Objective
+from .parallel import Processes
+
+log = logging.getLogger("pano_sound")
+
+MODES = ("unsupervised", "supervised", "semi")
+
+
+@dataclass
+class Recipe:
+    """Everything that decides how training goes; the defaults are the paper's (section 5).
+
+    Attributes:
+        mode: "unsupervised" (equation 6, boxes not looked at), "supervised" (equation 8) or "semi" (equation 7).
+        start: "paper": its network, VGG-16 and SoundNet imported, the rest new; or a model's name or path, of which
+            trunk and sound net are taken, the heads being new.
+        heads: take the heads of `start` too (not of "paper").
+        balance: in mode "semi", the weight of equation 6, where equation 8 has the rest (Table V).
+        mechanism: of attention, 1 or 2 (equations 2 and 3).
+        labelled, unlabelled: how many examples at most to use with and without their boxes; -1: all. In mode "semi" all
+            that have boxes are labelled ones if no number is given.
+        whole: train trunk and sound net too; they are frozen otherwise, as in the authors' published code, and what
+            they make of a set is computed once.
+    """
+
+    mode: str = "unsupervised"
+    start: str = "paper"
+    heads: bool = False
+    seed: int = 0
+    steps: int = 10_000
+    batch: int = 30
+    rate: float = 1e-4
+    balance: float = 0.5
+    mechanism: int = 1
+    labelled: int = -1
+    unlabelled: int = -1
+    whole: bool = False
+    checkpoint_every: int = 500
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for what no training can follow."""
+        if self.mode not in MODES:
+            raise ValueError(f"mode is one of {', '.join(MODES)}, not {self.mode!r}")
+        if self.mechanism not in (1, 2):
+            raise ValueError(f"mechanism is 1 or 2, not {self.mechanism}")
+        if not 0 <= self.balance <= 1:
+            raise ValueError(f"balance is between 0 and 1, not {self.balance}")
+        for name in ("steps", "batch", "checkpoint_every"):
+            if getattr(self, name) < (2 if name == "batch" else 1):
+                raise ValueError(f"{name} is too small: {getattr(self, name)}")
+        for name, least in (("seed", 0), ("labelled", -1), ("unlabelled", -1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {least} or more, not {getattr(self, name)}")
+        if not self.rate > 0:
+            raise ValueError(f"rate is more than 0, not {self.rate}")
+
+    @property
+    def weight(self) -> float:
+        """Of the unsupervised loss, in `Objective`."""
+        return {"unsupervised": 1.0, "supervised": 0.0, "semi": self.balance}[self.mode]
+
+
+def start(name: str, mechanism: int, seed: int, heads: bool = False) -> tuple[Localizer, str]:
+    """The model that training begins with (`Recipe.start`, `heads`), and a word on where its nets are from.
+
+    Raises:
+        ModelError: no such model.
+    """
+    torch.manual_seed(seed)
+    if name == "paper":
+        model: Localizer = PaperLocalizer(**PAPER, mechanism=mechanism)
+        channels_last(model.trunk)
+        origins = [_begin(model.trunk, "vgg16"), _begin(model.listener, "soundnet")]
+        return model, ", ".join(origins)
+    kept = weights.load(name)
+    model = weights.build({**kept.config, "mechanism": mechanism})
+    parts = {"": model} if heads else {"trunk.": model.trunk, "listener.": model.listener}
+    for prefix, part in parts.items():
+        state = kept.state_dict()
+        part.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+    return model, f"{'all' if heads else 'trunk and sound net'} of {Path(name).stem}"
+
+
+def _begin(net: nn.Module, name: str) -> str:
+    """Public weights into a net, or a warning that there are none. Returns a word on it."""
+    try:
+        net.load_state_dict(imported(name))
+    except ModelError as error:
+        log.warning("%s begins with random weights: %s", name, error)
+        return f"{name} random"
+    return f"{name} imported"
+
+
+def fit(
+    objective: Objective,
+    batches: Batches,
+    recipe: Recipe,
+    checkpoint: Checkpoint,
+    curves: Log | None,
+    processes: Processes,
+) -> None:
+    """Train what requires gradients. Goes on from the checkpoint, with the batches that come next.
+
+    Args:
+        curves: where losses are written each 20 steps; None: nothing is written, not even checkpoints, as this process
+            is not the first.
+
+    Raises:
+        DataFileError: the checkpoint is damaged or of another recipe or set, or the set cannot be read.
+        PanoSoundError: the loss is no finite number any more.
+    """
+    learning = [parameter for parameter in objective.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.Adam(learning, lr=recipe.rate)
+    done = checkpoint.restore(objective, optimiser)
+    if curves is not None:
+        curves.rewind(done)
+    shared = processes.shared(objective, idle=recipe.weight == 0)
+    shared.train()
+    quiet = not processes.first or not log.isEnabledFor(logging.WARNING)
+    bar = tqdm(range(done, recipe.steps), recipe.mode, initial=done, total=recipe.steps, disable=quiet)
+    with ThreadPoolExecutor(1) as ahead:
+        waiting = ahead.submit(batches.batch, done) if done < recipe.steps else None
+        for step in bar:
+            assert waiting is not None
+            batch = waiting.result()
+            waiting = ahead.submit(batches.batch, step + 1) if step + 1 < recipe.steps else None
+            torch.manual_seed((recipe.seed * 1_000_003 + step) * processes.count + processes.rank)
+            losses = shared(batch)
+            optimiser.zero_grad(set_to_none=True)
+            losses["total"].mean().backward()
+            optimiser.step()
+            losses = {name: each.detach() for name, each in losses.items()}
+            if curves is None:
+                continue
+            loss, last = float(losses["total"].mean()), step == recipe.steps - 1
+            if not math.isfinite(loss):
+                raise PanoSoundError(f"the loss is {loss} at step {step}", hint="try a smaller rate")
+            if step % 20 == 0 or last:
+                labelled = float(batch["labelled"].sum())
+                parts = {"unsupervised": float(losses["unsupervised"].mean())} if recipe.weight > 0 else {}
+                if labelled and recipe.weight < 1:
+                    parts["supervised"] = float(losses["supervised"].sum()) / labelled
+                curves.write(step=step, loss=loss, **parts)
+            if (step + 1) % recipe.checkpoint_every == 0 or last:
+                checkpoint.save(step + 1, objective, optimiser)
+    objective.eval()
+
+
+def train(examples: Sequence[Example] | Shards, out: Path, folder: Path, recipe: Recipe | None = None) -> Localizer:
+    """From a set to a weights file.
+
+    Args:
+        examples: a set, or tar shards (`Shards` of this process's part; then no box can be hidden, and `labelled` and
+            `unlabelled` do not count).
+        out: the weights file to write.
+        folder: checkpoints, logs and caches; a second run with the same folder, set and recipe goes on where the first
+            was.
+        recipe: what decides how training goes; None is the paper's.
+
+    Raises:
+        DataFileError, InputError, ModelError: the set or the model cannot be used.
+    """
+    recipe = recipe or Recipe()
+    checkpoint = Checkpoint(folder, asdict(recipe), identity(examples))
+    done = checkpoint.steps()
+    with Processes() as processes:
+        model, origin = start(recipe.start, recipe.mechanism, recipe.seed, recipe.heads)
+        model.to(processes.device)
+        model.requires_grad_(True)
+        for net in (model.trunk, model.listener):
+            net.requires_grad_(recipe.whole).eval()
+        for name, parameter in model.named_parameters():
+            if name == "log_temperature":  # of `base`; the paper's attention has none to learn
+                parameter.requires_grad_(False)
+        batches, counts = _batches(model, examples, recipe, folder, done, processes)
+        curves = Curves(folder) if processes.first else None
+        fit(Objective(model, recipe.weight), batches, recipe, checkpoint, curves, processes)
+        if curves is not None:
+            curves.close()
+            about = {**asdict(recipe), **counts, "origin": origin}
+            weights.save(model, out, {"name": out.stem, "version": __version__, "recipe": json.dumps(about)})
+        processes.wait()
+    return model
+
+
+def _batches(
+    model: Localizer,
+    examples: Sequence[Example] | Shards,
+    recipe: Recipe,
+    folder: Path,
+    done: int,
+    processes: Processes,
+) -> tuple[Batches, dict[str, int]]:
+    """The batches of this process, of which the first `done` were there before, and how many examples have boxes to
+    learn from and how many have not."""
+    count, seed, part = recipe.batch, recipe.seed, processes.part
+    if isinstance(examples, Shards):
+        return Live(model, examples, count, seed, part, done), {}
+    chosen = [example for _, example in select(examples, recipe.mode, recipe.labelled, recipe.unlabelled, seed)]
+    batches: Batches
+    if recipe.whole:
+        batches = Live(model, chosen, count, seed, part)
+    else:
+        if not processes.first:
+            processes.wait()  # for the first one, which fills the cache
+        cached = Cached(model, chosen, folder)
+        if processes.first:
+            processes.wait()
+        chosen = cached.examples
+        batches = cached.draw(list(enumerate(chosen)), count, seed, part)
+    labelled = sum(any(example.boxes) for example in chosen)
+    return batches, {"labelled": labelled, "unlabelled": len(chosen) - labelled}
