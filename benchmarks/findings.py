@@ -24,9 +24,9 @@ import torch.nn.functional as F
 from scipy.stats import t as student
 from torch import Tensor
 
-from pano_sound.localize.paper import PaperLocalizer
-from pano_sound.localize.pretrained import imported
-from pano_sound.localize.trunks import EfficientNetLite0, channels_last
+from pano_sound.localize.nets.paper import PaperLocalizer
+from pano_sound.localize.nets.pretrained import imported
+from pano_sound.localize.nets.trunks import EfficientNetLite0, channels_last
 from pano_sound.localize.windows import pooled
 from pano_sound.research.datasets.examples import read_sound
 from pano_sound.research.datasets.labelled import paired, read_items, read_pairs

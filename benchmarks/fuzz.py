@@ -45,8 +45,8 @@ from pano_sound import pipeline
 from pano_sound.camera import formats
 from pano_sound.commands import main as pano_sound_main
 from pano_sound.errors import EXIT_CODES
-from pano_sound.localize.network import TINY, Localizer
-from pano_sound.localize.weights import save
+from pano_sound.localize.nets.network import TINY, Localizer
+from pano_sound.localize.nets.weights import save
 from pano_sound.media.ambisonics import FIRST_ORDER
 from pano_sound.media.spherical import tag_mp4
 

@@ -13,9 +13,9 @@ import time
 
 import numpy as np
 
-from pano_sound.camera.plan import plan
-from pano_sound.localize.soundmap import SoundMap
+from pano_sound.camera.planner import plan
 from pano_sound.settings import PRESETS, PlanSettings
+from pano_sound.soundmap import SoundMap
 from pano_sound.sphere.convention import directions
 from pano_sound.sphere.geometry import cell_directions
 

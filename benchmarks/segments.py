@@ -18,7 +18,7 @@ from memory import make
 
 from pano_sound.library.work import prepare_process
 from pano_sound.localize.analysis import joined, sound_map
-from pano_sound.localize.weights import load
+from pano_sound.localize.nets.weights import load
 from pano_sound.media.joining import join
 from pano_sound.media.probe import probe
 from pano_sound.media.reader import VideoReader

@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pano_sound.camera.plan import plan
+from pano_sound.camera.planner import plan
 from pano_sound.localize.analysis import SOUND_BLOCK
-from pano_sound.localize.weights import load
+from pano_sound.localize.nets.weights import load
 from pano_sound.localize.windows import SoundFeatures
 from pano_sound.media.probe import probe
 from pano_sound.media.reader import VideoReader

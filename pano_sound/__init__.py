@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from .errors import PanoSoundError
 
 if TYPE_CHECKING:
-    from .camera.path import CameraPath
-    from .camera.wishes import Mask, Pin
-    from .localize.soundmap import SoundMap
+    from .camera_path import CameraPath
+    from .constraints import Mask, Pin
     from .pipeline import analyse, overlay, pan, plan, render
+    from .soundmap import SoundMap
 
 __version__ = "0.1.0"
 __all__ = [
@@ -36,10 +36,10 @@ __all__ = [
 ]
 
 _HOMES = {
-    "CameraPath": "camera.path",
-    "Mask": "camera.wishes",
-    "Pin": "camera.wishes",
-    "SoundMap": "localize.soundmap",
+    "CameraPath": "camera_path",
+    "Mask": "constraints",
+    "Pin": "constraints",
+    "SoundMap": "soundmap",
 }
 
 

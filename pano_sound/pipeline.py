@@ -13,11 +13,10 @@ from dataclasses import fields, replace
 from itertools import chain
 from typing import Any
 
-from .camera.path import CameraPath
-from .camera.plan import plan as plan_path
-from .camera.wishes import Mask, Pin
+from .camera.planner import plan as plan_path
+from .camera_path import CameraPath
+from .constraints import Mask, Pin
 from .encoders import bits_per_second
-from .localize.soundmap import SoundMap
 from .media.colour import Colour
 from .media.outputs import check_output
 from .media.probe import MediaInfo, probe, require_pannable
@@ -25,8 +24,9 @@ from .media.reader import Picture, VideoReader
 from .media.segments import Segment, part
 from .media.writer import VideoWriter
 from .settings import AnalyseSettings, InputSettings, PlanSettings, RenderSettings, Settings
-from .show.overlay import Overlay
+from .soundmap import SoundMap
 from .sphere.view import Planes, View, render_planes
+from .visualize.overlay import Overlay
 
 log = logging.getLogger("pano_sound")
 

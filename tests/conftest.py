@@ -28,8 +28,8 @@ def tiny(tmp_path_factory) -> str:
     """Weights of a model of a few thousand parameters."""
     import torch
 
-    from pano_sound.localize.network import TINY, Localizer
-    from pano_sound.localize.weights import save
+    from pano_sound.localize.nets.network import TINY, Localizer
+    from pano_sound.localize.nets.weights import save
 
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 import pano_sound
-from pano_sound.camera.path import CameraPath
+from pano_sound.camera_path import CameraPath
 from pano_sound.errors import DataFileError
-from pano_sound.localize.soundmap import SoundMap
+from pano_sound.soundmap import SoundMap
 
 CODE = sorted(Path(pano_sound.__file__).parent.rglob("*.py"))
 FORBIDDEN = {"eval", "exec", "os.system", "os.popen", "pickle.load", "pickle.loads", "subprocess.getoutput"}

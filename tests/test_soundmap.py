@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pano_sound.errors import DataFileError
-from pano_sound.localize.soundmap import FORMAT, SoundMap
+from pano_sound.soundmap import FORMAT, SoundMap
 
 
 @pytest.fixture

@@ -22,12 +22,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..camera_path import COLUMNS, CameraPath
+from ..constraints import LIMITS, number
 from ..errors import DataFileError
 from ..sphere.convention import wrap_degrees
 from ..sphere.view import View
 from .motion import SAME, SAMPLE_EVERY, thin
-from .path import COLUMNS, CameraPath
-from .wishes import LIMITS, number
 
 Array = NDArray[np.float64]
 

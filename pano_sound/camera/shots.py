@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d
 
+from ..constraints import Mask, Pin
 from ..settings import PlanSettings
 from ..sphere.convention import angles, directions
 from ..sphere.geometry import angle_between
 from ..sphere.view import View
 from . import glimpses, motion
 from .autocam import FOLLOWED, Moves, best_shots, move_costs
-from .evidence import Evidence
-from .wishes import Mask, Pin
+from .timeline import Evidence
 
 log = logging.getLogger("pano_sound")
 

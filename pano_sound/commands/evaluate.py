@@ -104,7 +104,7 @@ def boxes(
     quiet: bool,
 ) -> None:
     """Overlap with what people boxed: cIoU and AUC, beside chance, the centre, and other sounds."""
-    from ..localize.weights import load
+    from ..localize.nets.weights import load
     from ..research.evaluate import boxed, sets
 
     network, held_out = load(model), sets.read(data, split)
@@ -130,7 +130,7 @@ def ambient(
     data: Path, model: str, split: str | None, seed: int, output: Path | None, as_json: bool, quiet: bool
 ) -> None:
     """Responses to sounds that do not belong: off-screen, ambient, noise, silence; AP and max-F1."""
-    from ..localize.weights import load
+    from ..localize.nets.weights import load
     from ..research.evaluate import ambient, sets
 
     network, held_out = load(model), sets.read(data, split)
@@ -164,7 +164,7 @@ def retrieval(
     """Nearest neighbours from pictures to sounds and back: the share that has a label of the query."""
     import numpy as np
 
-    from ..localize.weights import load
+    from ..localize.nets.weights import load
     from ..research.evaluate import retrieval, sets
 
     network, held_out = load(model), sets.read(data, split)
@@ -201,7 +201,7 @@ def interactive(
     quiet: bool,
 ) -> None:
     """The same picture, other sounds: of two pictures side by side, does the peak follow what is heard?"""
-    from ..localize.weights import load
+    from ..localize.nets.weights import load
     from ..research.evaluate import interactive, sets
 
     network, held_out = load(model), sets.read(data, split)
@@ -284,7 +284,7 @@ def tables(
 @common
 def pictures(data: Path, model: str, draws: int, seed: int, as_json: bool, quiet: bool) -> None:
     """One sound and four pictures: is the right one chosen? FOLDER has sounds.csv, pictures.csv and pairs.csv."""
-    from ..localize.weights import load
+    from ..localize.nets.weights import load
     from ..research.evaluate.localization import four_pictures
 
     _show(four_pictures(load(model), data, draws, seed), as_json)
@@ -301,7 +301,7 @@ def pasted(data: Path, model: str, draws: int, seed: int, as_json: bool, quiet: 
 
     FOLDER has sounds.csv, pictures.csv, pairs.csv, and panoramas in stills/.
     """
-    from ..localize.weights import load
+    from ..localize.nets.weights import load
     from ..research.evaluate.pasted import pasted_pictures
 
     _show(pasted_pictures(load(model), data, draws, seed), as_json)
@@ -322,7 +322,7 @@ def direction(
 
     FOLDER has pano/directions.csv, and sounds.csv for what no scene sounds like.
     """
-    from ..localize.weights import load
+    from ..localize.nets.weights import load
     from ..research.evaluate import direction
 
     network = load(model)
@@ -379,8 +379,8 @@ def camera(
     if data is None and (people or soundmaps):
         raise click.UsageError("--people and --soundmaps are for the films of a FOLDER")
     from ..camera.formats import load_humanedit
-    from ..localize.soundmap import SoundMap
     from ..research.evaluate import camera_report
+    from ..soundmap import SoundMap
 
     chosen = presets or tuple(PRESETS)
     if data is None:

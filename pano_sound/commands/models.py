@@ -19,7 +19,7 @@ def command(context: click.Context, as_json: bool, quiet: bool) -> None:
     """List the weights that --model knows by name, and the public weights imported for training."""
     if context.invoked_subcommand is not None:
         return
-    from ..localize import pretrained, weights
+    from ..localize.nets import pretrained, weights
 
     found = weights.available() + pretrained.available()
     if as_json:
@@ -46,7 +46,7 @@ def import_command(name: str, file: Path | None, as_json: bool, quiet: bool) -> 
     Checksums are verified. What is needed of them is kept in $PANO_SOUND_CACHE, or in pano-sound in
     $XDG_CACHE_HOME or in ~/.cache.
     """
-    from ..localize import pretrained, weights
+    from ..localize.nets import pretrained, weights
 
     place = pretrained.import_weights(name, file, quiet)
     model = weights.describe(place, pretrained.FORMAT)

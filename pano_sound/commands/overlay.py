@@ -41,9 +41,9 @@ def command(
     \b
     pano-sound overlay holiday.mp4 -o holiday-heard.mp4
     """
-    from ..localize.soundmap import SoundMap
     from ..media.outputs import check_output
     from ..pipeline import analyse, overlay
+    from ..soundmap import SoundMap
 
     check_output(output, source, overwrite, spherical=True)
     with Progress(quiet) as progress:

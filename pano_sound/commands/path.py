@@ -47,9 +47,9 @@ def show(path: Path, soundmap: Path | None, output: Path | None, overwrite: bool
         check_file(output, path, overwrite)
     elif soundmap is not None:
         raise click.UsageError("--soundmap needs -o, a picture to draw")
-    from ..camera.path import CameraPath
-    from ..localize.soundmap import SoundMap
-    from ..show.path import plot, stretches, table
+    from ..camera_path import CameraPath
+    from ..soundmap import SoundMap
+    from ..visualize.path import plot, stretches, table
 
     camera = CameraPath.load(path)
     if output is not None:
@@ -83,7 +83,7 @@ def export(path: Path, kind: str, output: Path | None, overwrite: bool, fps: flo
     humanedit  Pano2Vid's HumanEdit JSON, a row for each frame
     """
     from ..camera.formats import ENDINGS, WRITERS, sendcmd_line
-    from ..camera.path import CameraPath
+    from ..camera_path import CameraPath
     from ..outputs import written_whole
 
     output = output or Path(path.name.removesuffix(".json").removesuffix(".path") + ENDINGS[kind])

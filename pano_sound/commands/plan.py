@@ -55,9 +55,9 @@ def command(
     outputs = [output, *(_numbered(output, i) for i in range(2, paths + 1))]
     for i, file in enumerate(outputs):
         check_file(file, soundmap, overwrite or (keep is not None and i == 0))
-    from ..camera.path import CameraPath
-    from ..camera.plan import plan_paths
-    from ..localize.soundmap import SoundMap
+    from ..camera.planner import plan_paths
+    from ..camera_path import CameraPath
+    from ..soundmap import SoundMap
 
     edited = CameraPath.load(output) if keep else None
     pins, masks = (edited.pins, edited.masks) if edited else ((), ())

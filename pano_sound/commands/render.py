@@ -41,7 +41,7 @@ def command(
     \b
     pano-sound render holiday.mp4 holiday.path.json -o holiday-flat.mp4
     """
-    from ..camera.path import CameraPath
+    from ..camera_path import CameraPath
     from ..pipeline import render
 
     size = parse_size(view["size"]) if view["size"] else None

@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from ..camera.plan import plan
+from ..camera.planner import plan
 from ..errors import PanoSoundError
-from ..localize.soundmap import SoundMap
 from ..media.probe import MediaInfo, probe
 from ..settings import AnalyseSettings, BatchSettings, InputSettings, PlanSettings
+from ..soundmap import SoundMap
 from .intake import Library, manifest_path
 from .manifest import Manifest, Row
 from .run import fitting_workers

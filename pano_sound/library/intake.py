@@ -17,11 +17,11 @@ import platformdirs
 
 from ..encoders import ENCODERS
 from ..errors import OutputError, PanoSoundError
-from ..localize.files import find
+from ..localize.nets.files import find
 from ..media.footage import is_url
 from ..media.outputs import MUXERS
 from ..settings import AnalyseSettings, BatchSettings, InputSettings, PlanSettings, RenderSettings
-from ..show.report import jsonl, pages
+from ..visualize.report import jsonl, pages
 from .beings import Being, is_alive
 from .discover import Film, discover, outputs, path_name
 from .manifest import Manifest, Row, Synced

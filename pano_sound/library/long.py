@@ -7,15 +7,15 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..camera.path import CameraPath
+from ..camera_path import CameraPath
 from ..localize.analysis import joined, sound_map
-from ..localize.soundmap import SoundMap
 from ..media.joining import join
 from ..media.probe import MediaInfo
 from ..media.reader import NoPictureError
 from ..media.segments import Segment
 from ..pipeline import render_segment
 from ..settings import AnalyseSettings, RenderSettings
+from ..soundmap import SoundMap
 from .storage import SEGMENTS, Bucket, Store, digest
 
 Progress = Callable[[str, float, float], None]

@@ -16,11 +16,9 @@ import cv2
 import numpy as np
 import torch
 
-from ..camera.path import CameraPath
+from ..camera_path import CameraPath
 from ..errors import DataFileError, InputError, OutputError, PanoSoundError, UnsupportedInputError
 from ..localize.analysis import remark, sound_map
-from ..localize.soundmap import FORMAT as SOUNDMAP_FORMAT
-from ..localize.soundmap import SoundMap
 from ..media import threads
 from ..media.footage import is_url
 from ..media.probe import probe
@@ -28,6 +26,8 @@ from ..media.reader import VideoReader
 from ..media.segments import segments
 from ..pipeline import pannable, plan, render
 from ..settings import AnalyseSettings, InputSettings, PlanSettings, RenderSettings, Settings
+from ..soundmap import FORMAT as SOUNDMAP_FORMAT
+from ..soundmap import SoundMap
 from .discover import PATH_ENDING, File, path_name
 from .intake import key_of, settings_key
 from .job import Job

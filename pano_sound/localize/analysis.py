@@ -21,9 +21,9 @@ from ..media.reader import NoPictureError, VideoReader
 from ..media.segments import WHOLE, Segment, part
 from ..media.sound import SoundReader
 from ..settings import AnalyseSettings
-from .network import Localizer
-from .soundmap import SILENCE_DB, SoundMap
-from .weights import load
+from ..soundmap import SILENCE_DB, SoundMap
+from .nets.network import Localizer
+from .nets.weights import load
 from .windows import SoundFeatures
 
 log = logging.getLogger("pano_sound")

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from .network import Localizer
+from .nets.network import Localizer
 
 SILENCE = -70.0  # dBFS; quieter steps say nothing beside louder ones
 _FAINT = 1e-7  # what a silent step weighs: nothing beside a louder one, all there is when nothing else is

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from pano_sound.localize.soundmap import SoundMap
+from pano_sound.soundmap import SoundMap
 from pano_sound.sphere.convention import directions
 from pano_sound.sphere.geometry import angle_between, cell_directions
 

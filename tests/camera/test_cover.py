@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scenes import CELLS, soundmap
 
-from pano_sound.camera.cover import kept_inside
-from pano_sound.camera.plan import plan
+from pano_sound.camera.coverage import kept_inside
+from pano_sound.camera.planner import plan
 from pano_sound.settings import PlanSettings
 from pano_sound.sphere.convention import angles
 

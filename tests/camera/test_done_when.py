@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pano_sound.camera.plan import plan
+from pano_sound.camera.planner import plan
 from pano_sound.research.evaluate import camera
 from pano_sound.research.evaluate.camera_scenes import made_scenes
 from pano_sound.settings import PRESETS, PlanSettings

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pano_sound.camera.formats import ENDINGS, WRITERS, read, read_humanedit, sendcmd_line, to_humanedit, to_sendcmd
-from pano_sound.camera.path import CameraPath
+from pano_sound.camera_path import CameraPath
 from pano_sound.errors import DataFileError
 from pano_sound.sphere.convention import directions, rotation
 from pano_sound.sphere.geometry import angle_between

@@ -6,8 +6,8 @@ import pytest
 from scenes import soundmap
 
 import pano_sound
-from pano_sound.camera.plan import detail_size, plan, plan_paths
-from pano_sound.camera.wishes import Mask, Pin
+from pano_sound.camera.planner import detail_size, plan, plan_paths
+from pano_sound.constraints import Mask, Pin
 from pano_sound.research.evaluate.camera import in_view, motion, sampled
 from pano_sound.settings import ASPECTS, PRESETS, PlanSettings
 from pano_sound.sphere.convention import directions, rotation

@@ -150,7 +150,7 @@ def test_no_sound_is_looked_for_beside_a_half_sphere(run, tmp_path):
     options = ("--projection", "half-equirectangular")
     done = run("analyse", "a.mp4", "-o", "a.soundmap.npz", *options, model=True)
     assert done.returncode == 0, done.stderr
-    from pano_sound.localize.soundmap import SoundMap
+    from pano_sound.soundmap import SoundMap
 
     heard = SoundMap.load(tmp_path / "a.soundmap.npz")
     _, columns = heard.grid

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pano_sound.camera.path import CameraPath
+from pano_sound.camera_path import CameraPath
 from pano_sound.research.evaluate.camera_scenes import Scene
 
 

@@ -21,7 +21,7 @@ import pytest
 
 import pano_sound
 from pano_sound import commands
-from pano_sound.camera.path import CameraPath
+from pano_sound.camera_path import CameraPath
 from pano_sound.commands import stopping
 from pano_sound.errors import OutputError
 from pano_sound.outputs import partial_name, remove_partials, written_whole

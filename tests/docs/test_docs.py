@@ -11,7 +11,7 @@ from pathlib import Path
 import films
 import pytest
 
-from pano_sound.camera.path import CameraPath
+from pano_sound.camera_path import CameraPath
 from pano_sound.commands import main
 from pano_sound.errors import EXIT_CODES
 from pano_sound.settings import PRESETS, option_name
@@ -37,8 +37,8 @@ def folder(tmp_path_factory):
     """A folder with a film called input.mp4, and a tiny model in the place of `base`."""
     import torch
 
-    from pano_sound.localize.network import TINY, Localizer
-    from pano_sound.localize.weights import save
+    from pano_sound.localize.nets.network import TINY, Localizer
+    from pano_sound.localize.nets.weights import save
 
     path = tmp_path_factory.mktemp("readme")
     films.make_film(path / "input.mp4", films.steady(15, 15), size=(256, 128), sound=films.tone(1.0))

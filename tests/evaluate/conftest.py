@@ -60,8 +60,8 @@ def tiny_weights(tmp_path_factory) -> Path:
     """Weights of a model of a few thousand parameters that say how it was trained."""
     import torch
 
-    from pano_sound.localize.network import TINY, Localizer
-    from pano_sound.localize.weights import save
+    from pano_sound.localize.nets.network import TINY, Localizer
+    from pano_sound.localize.nets.weights import save
 
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from pano_sound.camera.path import CameraPath
+from pano_sound.camera_path import CameraPath
 from pano_sound.commands import main
 from pano_sound.research.evaluate import camera, camera_report
 from pano_sound.research.evaluate.camera_scenes import Scene, made_scenes, taking_turns

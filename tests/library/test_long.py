@@ -18,9 +18,9 @@ from pano_sound.library.intake import full_settings
 from pano_sound.library.job import Job
 from pano_sound.library.manifest import Row
 from pano_sound.library.storage import SEGMENTS, store
-from pano_sound.localize.soundmap import SoundMap
 from pano_sound.media import segments
 from pano_sound.media.reader import VideoReader
+from pano_sound.soundmap import SoundMap
 
 
 def silent(stage, done, total):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from pano_sound.localize.joint import LOUDNESS, JointListener, levelled
-from pano_sound.localize.network import Localizer
+from pano_sound.localize.nets.joint_encoder import LOUDNESS, JointListener, levelled
+from pano_sound.localize.nets.network import Localizer
 from pano_sound.localize.windows import SoundFeatures
 from pano_sound.research.train.pretrained import resampled
 

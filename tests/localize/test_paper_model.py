@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from pano_sound.commands import main
-from pano_sound.localize import weights
-from pano_sound.localize.network import TINY, Localizer
-from pano_sound.localize.paper import PAPER, PAPER_TINY, PaperLocalizer
-from pano_sound.localize.soundmap import SoundMap
+from pano_sound.localize.nets import weights
+from pano_sound.localize.nets.network import TINY, Localizer
+from pano_sound.localize.nets.paper import PAPER, PAPER_TINY, PaperLocalizer
 from pano_sound.media.probe import probe
+from pano_sound.soundmap import SoundMap
 
 
 @pytest.fixture(scope="module")

@@ -23,9 +23,9 @@ from test_vgg import CONVOLUTIONS
 
 from pano_sound.commands import main
 from pano_sound.errors import InputError, ModelError, OutputError
-from pano_sound.localize import pretrained
-from pano_sound.localize.soundnet import SoundNet
-from pano_sound.localize.vgg import VGG16
+from pano_sound.localize.nets import pretrained
+from pano_sound.localize.nets.soundnet import SoundNet
+from pano_sound.localize.nets.vgg import VGG16
 
 VGG = "vgg16_features-amdegroot-88682ab5.pth"
 

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from pano_sound.errors import ModelError
-from pano_sound.localize.pretrained import imported
-from pano_sound.localize.soundnet import SoundNet, from_sound8
+from pano_sound.localize.nets.pretrained import imported
+from pano_sound.localize.nets.soundnet import SoundNet, from_sound8
 
 TINY = (4, 4, 8, 8, 8, 16, 16, 24)
 

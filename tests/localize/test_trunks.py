@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pano_sound.localize.network import TINY, Localizer, make_trunk
-from pano_sound.localize.trunks import Conv, EfficientNetLite0, TinyTrunk, Trunk
+from pano_sound.localize.nets.network import TINY, Localizer, make_trunk
+from pano_sound.localize.nets.trunks import Conv, EfficientNetLite0, TinyTrunk, Trunk
 
 
 def lite0() -> EfficientNetLite0:

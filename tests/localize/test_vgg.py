@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from pano_sound.localize.vgg import VGG16, from_torchvision
+from pano_sound.localize.nets.vgg import VGG16, from_torchvision
 
 TINY = (4, 4, 8, 8, 16)
 

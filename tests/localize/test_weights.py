@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import save_file
 
 from pano_sound.errors import ModelError, OutputError
-from pano_sound.localize import files, weights
-from pano_sound.localize.network import TINY, Localizer
+from pano_sound.localize.nets import files, weights
+from pano_sound.localize.nets.network import TINY, Localizer
 
 
 @pytest.fixture

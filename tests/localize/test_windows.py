@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from pano_sound.localize.network import TINY, Localizer
-from pano_sound.localize.paper import PAPER_TINY, PaperLocalizer
+from pano_sound.localize.nets.network import TINY, Localizer
+from pano_sound.localize.nets.paper import PAPER_TINY, PaperLocalizer
 from pano_sound.localize.windows import SoundFeatures
 
 

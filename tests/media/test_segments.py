@@ -12,7 +12,7 @@ import pytest
 from test_matrix import CODECS, SOUND, TAKEN
 
 import pano_sound
-from pano_sound.camera.path import CameraPath
+from pano_sound.camera_path import CameraPath
 from pano_sound.errors import InputError, OutputError
 from pano_sound.localize.analysis import joined, sound_map
 from pano_sound.media.joining import join

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import pano_sound
-from pano_sound.camera.path import CameraPath
+from pano_sound.camera_path import CameraPath
 
 PATH = CameraPath(64, 64, np.array([[0.0, 0, 0, 0, 90]]))
 RATE = 48000

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from pano_sound.errors import DataFileError
-from pano_sound.localize.joint import JointListener
-from pano_sound.localize.network import TINY, Localizer
+from pano_sound.localize.nets.joint_encoder import JointListener
+from pano_sound.localize.nets.network import TINY, Localizer
 from pano_sound.research.datasets.labelled import Item
 from pano_sound.research.train.base import Head, Recipe, _claim, fit, train
 from pano_sound.research.train.distil import ASKED, CROP, Crops, Pupil

@@ -11,8 +11,8 @@ import torch
 from scipy.io import wavfile
 
 from pano_sound.commands import main
-from pano_sound.localize import weights
-from pano_sound.localize.paper import PAPER_TINY, PaperLocalizer
+from pano_sound.localize.nets import weights
+from pano_sound.localize.nets.paper import PAPER_TINY, PaperLocalizer
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ import pytest
 import torch
 
 from pano_sound.errors import DataFileError, InputError, PanoSoundError
-from pano_sound.localize import weights
-from pano_sound.localize.network import TINY, Localizer
-from pano_sound.localize.paper import PAPER_TINY, PaperLocalizer
+from pano_sound.localize.nets import weights
+from pano_sound.localize.nets.network import TINY, Localizer
+from pano_sound.localize.nets.paper import PAPER_TINY, PaperLocalizer
 from pano_sound.research.datasets.examples import Example
 from pano_sound.research.train.batches import Cached, Draw, Live, select, targets_of, window
 from pano_sound.research.train.curves import Curves

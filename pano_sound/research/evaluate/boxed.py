@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from ...errors import DataFileError
-from ...localize.network import Localizer
+from ...localize.nets.network import Localizer
 from ..datasets.examples import PICTURE_SIZE, Example
 from .embed import MECHANISMS, by_mechanism, embed, look, mean_response, others
 from .metrics import (

@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from ...camera.path import CameraPath
+from ...camera_path import CameraPath
 from ...sphere.convention import directions
 from ...sphere.geometry import angle_between
 from ...sphere.view import View

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...camera.path import CameraPath
-from ...camera.plan import plan
-from ...localize.soundmap import SoundMap
+from ...camera.planner import plan
+from ...camera_path import CameraPath
 from ...settings import PlanSettings
+from ...soundmap import SoundMap
 from ...sphere.convention import directions
 from ..datasets.labelled import read_table
 from . import camera

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...localize.soundmap import SoundMap
+from ...soundmap import SoundMap
 from ...sphere.convention import directions
 from ...sphere.geometry import angle_between, cell_directions
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ...camera.glimpses import refine
 from ...errors import DataFileError
-from ...localize.network import Localizer
+from ...localize.nets.network import Localizer
 from ...localize.windows import SoundFeatures
 from ...media.reader import VideoReader
 from ...media.sound import SoundReader

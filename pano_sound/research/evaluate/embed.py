@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from ...localize.network import Localizer
+from ...localize.nets.network import Localizer
 from ...localize.windows import pooled
 from ..datasets.examples import square
 

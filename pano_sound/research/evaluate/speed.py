@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import torch
 
-from ...localize import weights
+from ...localize.nets import weights
 
 
 def speed(model: str = "base", repeats: int = 10) -> dict[str, float]:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import DataFileError
-from ...localize import weights
+from ...localize.nets import weights
 from . import boxed, retrieval
 from .boxed import Boxed, Row
 from .metrics import area_under_curve, success

@@ -14,12 +14,12 @@ from tqdm import tqdm
 
 from ... import __version__
 from ...errors import DataFileError, PanoSoundError
-from ...localize import weights
-from ...localize.joint import JointListener
-from ...localize.network import BASE, Localizer
-from ...localize.soundmap import PEAK
-from ...localize.trunks import channels_last
+from ...localize.nets import weights
+from ...localize.nets.joint_encoder import JointListener
+from ...localize.nets.network import BASE, Localizer
+from ...localize.nets.trunks import channels_last
 from ...outputs import written_whole
+from ...soundmap import PEAK
 from ..datasets.examples import PICTURE_SIZE, read_picture
 from ..datasets.labelled import read_items, read_pairs, useful_pictures
 from . import losses

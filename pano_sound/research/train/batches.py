@@ -17,7 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ...errors import DataFileError, InputError
-from ...localize.network import Localizer
+from ...localize.nets.network import Localizer
 from ...localize.windows import pooled
 from ..datasets.examples import PICTURE_SIZE, Example, square
 from ..datasets.faults import Faults

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from ...localize.listener import RATE
+from ...localize.nets.sound_encoder import RATE
 from ...outputs import written_whole
 from ..datasets.examples import read_sound
 

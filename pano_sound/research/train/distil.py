@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ...errors import DataFileError, PanoSoundError
-from ...localize.joint import JointListener, WaveListener
-from ...localize.listener import HOP, Listener, mel_bank, mel_magnitudes
+from ...localize.nets.joint_encoder import JointListener, WaveListener
+from ...localize.nets.sound_encoder import HOP, Listener, mel_bank, mel_magnitudes
 from ...outputs import written_whole
 from . import augment
 from .caches import WaveCache

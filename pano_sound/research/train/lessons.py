@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from ...localize.listener import Listener
-from ...localize.trunks import EfficientNetLite0
+from ...localize.nets.sound_encoder import Listener
+from ...localize.nets.trunks import EfficientNetLite0
 from ..datasets.examples import PICTURE_SIZE
 from ..datasets.labelled import Item, read_items, read_pairs, read_people
 from . import augment

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ...localize.network import Localizer
-from ...localize.weights import has_bfloat16
+from ...localize.nets.network import Localizer
+from ...localize.nets.weights import has_bfloat16
 from ..datasets.examples import Box
 
 

@@ -16,11 +16,11 @@ from tqdm import tqdm
 
 from ... import __version__
 from ...errors import ModelError, PanoSoundError
-from ...localize import weights
-from ...localize.network import Localizer
-from ...localize.paper import PAPER, PaperLocalizer
-from ...localize.pretrained import imported
-from ...localize.trunks import channels_last
+from ...localize.nets import weights
+from ...localize.nets.network import Localizer
+from ...localize.nets.paper import PAPER, PaperLocalizer
+from ...localize.nets.pretrained import imported
+from ...localize.nets.trunks import channels_last
 from ..datasets.examples import Example
 from ..datasets.shards import Shards
 from .batches import Batches, Cached, Live, identity, select

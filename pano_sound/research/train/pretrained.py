@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from ...errors import ModelError
-from ...localize.joint import LAYERS
-from ...localize.listener import RATE
-from ...localize.pretrained import import_weights, imported
-from ...localize.soundnet import SoundNet
-from ...localize.trunks import EfficientNetLite0
+from ...localize.nets.joint_encoder import LAYERS
+from ...localize.nets.pretrained import import_weights, imported
+from ...localize.nets.sound_encoder import RATE
+from ...localize.nets.soundnet import SoundNet
+from ...localize.nets.trunks import EfficientNetLite0
 
 _EPSILON = 1e-3  # of EfficientNet's BatchNorm
 

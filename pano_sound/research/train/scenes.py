@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...localize.network import BASE
+from ...localize.nets.network import BASE
 from ..datasets.examples import Box, read_picture
 from ..datasets.labelled import Item
 from .caches import cached_maps

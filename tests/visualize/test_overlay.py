@@ -3,9 +3,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from pano_sound.localize.soundmap import SoundMap
 from pano_sound.media.reader import Colour, Picture
-from pano_sound.show.overlay import Overlay, colour_planes
+from pano_sound.soundmap import SoundMap
+from pano_sound.visualize.overlay import Overlay, colour_planes
 
 
 def made_map(row, column, response=0.6, level=-20.0):

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..localize.soundmap import CHUNK, SILENCE_DB, SoundMap
+from ..constraints import Mask
 from ..settings import PlanSettings
+from ..soundmap import CHUNK, SILENCE_DB, SoundMap
 from ..sphere.convention import rotation
 from ..sphere.geometry import cell_directions
 from ..sphere.view import View
 from . import glimpses
-from .wishes import Mask
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .attention import attended, mechanism1, mechanism2, response
-from .joint import JointListener
-from .listener import Listener, MelListener
+from .joint_encoder import JointListener
+from .sound_encoder import Listener, MelListener
 from .soundnet import SoundNet
 from .trunks import EfficientNetLite0, TinyTrunk, Trunk
 from .vgg import VGG16

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .listener import Listener
+from .sound_encoder import Listener
 
 # (kernel, stride, padding, max-pooling after it: kernel = stride, cells dropped at the end) of conv1 to conv8. The last
 # cell of conv7 sees padding, and was never learnt: of the 20 s that the net was trained on, conv8 uses all cells but

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataFileError
-from ..outputs import written_whole
+from .errors import DataFileError
+from .outputs import written_whole
 
 FORMAT = "pano-sound.soundmap/1"
 SILENCE_DB = -60.0

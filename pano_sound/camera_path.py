@@ -25,12 +25,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataFileError
-from ..outputs import written_whole
-from ..sphere.convention import angles, directions, wrap_degrees
-from ..sphere.geometry import angle_between, slerp
-from ..sphere.view import View
-from .wishes import Mask, Pin, number, read_masks, read_pins
+from .constraints import Mask, Pin, number, read_masks, read_pins
+from .errors import DataFileError
+from .outputs import written_whole
+from .sphere.convention import angles, directions, wrap_degrees
+from .sphere.geometry import angle_between, slerp
+from .sphere.view import View
 
 FORMAT = "pano-sound.path/2"
 BEFORE = "pano-sound.path/1"

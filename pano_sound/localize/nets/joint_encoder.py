@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .listener import RATE, Listener, MelListener
+from .sound_encoder import RATE, Listener, MelListener
 
 # (kernel, stride, padding, max-pooling after it) of SoundNet's conv1 to conv5 at 16 kHz instead of 22,050 Hz: the
 # first kernel resampled, the first pooling 5 instead of 8, so that the last layers step every 0.32 s as the mel net.

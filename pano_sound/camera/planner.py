@@ -10,16 +10,16 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from ..localize.soundmap import SoundMap
+from ..camera_path import CameraPath
+from ..constraints import Mask, Pin, in_order
 from ..settings import PlanSettings, parse_size
+from ..soundmap import SoundMap
 from ..sphere.convention import angles, directions, turned
 from ..sphere.geometry import angle_between
 from ..sphere.view import View
 from . import autocam, glimpses, motion, shots
-from .cover import kept_inside
-from .evidence import Evidence, gather
-from .path import CameraPath
-from .wishes import Mask, Pin, in_order
+from .coverage import kept_inside
+from .timeline import Evidence, gather
 
 log = logging.getLogger("pano_sound")
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..camera.path import CameraPath
+from ..camera_path import CameraPath
 from ..errors import PanoSoundError
-from ..localize.soundmap import SoundMap
 from ..outputs import written_whole
+from ..soundmap import SoundMap
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataFileError
-from ..sphere.convention import angles, wrap_degrees
+from .errors import DataFileError
+from .sphere.convention import angles, wrap_degrees
 
 HUGE = 1e12
 LIMITS = {"t": (-36e6, 36e6), "yaw": (-1e6, 1e6), "pitch": (-90, 90), "roll": (-360, 360), "hfov": (1, 170)}

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..localize.soundmap import SoundMap
 from ..media.reader import Picture
+from ..soundmap import SoundMap
 from ..sphere.view import Plane, Planes
 
 STRENGTH = 0.65

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pano_sound.camera.path import CameraPath
+from pano_sound.camera_path import CameraPath
 from pano_sound.errors import DataFileError
 
 
