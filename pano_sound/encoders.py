@@ -10,6 +10,7 @@ _QSV = ("veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 _NVENC = ("p1", "p2", "p3", "p4", "p5", "p6", "p7")
 _ALL = ("mp4", "mov", "matroska")
 _AV1 = ("mp4", "matroska")
+_COMMON_MATRICES = (1, 6, 9)  # BT.709, BT.601, BT.2020
 _LAMBDA = 118  # FFmpeg's FF_QP2LAMBDA: what a quality given to VideoToolbox is multiplied by.
 
 
@@ -26,6 +27,8 @@ class Encoder:
     instead: for hardware: the encoder of the same codec that runs everywhere.
     own: FFmpeg's option for the encoder's own words, 'a=b:c=d'; `quiet` are those that are always said.
     light: its own words for HDR10's mastering display and content light level.
+    full_range: whether its files can say that their numbers use the full range.
+    matrices: those, by FFmpeg's numbers, that its files can state; None: all.
     """
 
     best: float
@@ -41,6 +44,8 @@ class Encoder:
     own: str = ""
     quiet: str = ""
     light: tuple[str, str] | None = None
+    full_range: bool = True
+    matrices: tuple[int, ...] | None = None
 
     def check(self, name: str, crf: float | None, bitrate: str | None, preset: str | None) -> None:
         """Raises ValueError for what this encoder does not understand."""
@@ -104,14 +109,16 @@ def _qsv(instead: str, deep: bool = True) -> Encoder:
 def _amf(instead: str, deep: bool = True) -> Encoder:
     quality = (("rc", "cqp"), ("qp_i", "{q}"), ("qp_p", "{q}"))
     efforts = ("speed", "balanced", "quality")
+    formats = ("nv12", "p010le" if deep else None)
     return Encoder(
-        0, 51, 19, quality, "quality", efforts, "balanced", ("nv12", "p010le" if deep else None), _ALL, instead
+        0, 51, 19, quality, "quality", efforts, "balanced", formats, _ALL, instead, matrices=_COMMON_MATRICES
     )
 
 
 def _videotoolbox(instead: str, deep: bool = True) -> Encoder:
     quality = (("flags", "+qscale"), ("global_quality", "{q}"))
-    return Encoder(100, 1, 65, quality, "", (), "", ("nv12", "p010le" if deep else None), _ALL, instead)
+    formats = ("nv12", "p010le" if deep else None)
+    return Encoder(100, 1, 65, quality, "", (), "", formats, _ALL, instead, matrices=(*_COMMON_MATRICES, 7))
 
 
 ENCODERS: dict[str, Encoder] = {
@@ -160,6 +167,8 @@ ENCODERS: dict[str, Encoder] = {
         "hq",
         ("yuv422p10le", "yuv422p10le"),
         ("mov", "matroska"),
+        full_range=False,
+        matrices=_COMMON_MATRICES,
     ),
     "h264_nvenc": _nvenc("libx264", deep=False),
     "hevc_nvenc": _nvenc("libx265"),

@@ -8,7 +8,7 @@ Only the small pictures for analysis are brought to SDR, because the network has
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -17,11 +17,38 @@ from av.sidedata.sidedata import Type
 from numpy.typing import NDArray
 
 LIMITED, FULL = 1, 2
-BT709, UNSTATED, BT601_PAL, BT601_NTSC = 1, 2, 5, 6
-_BT2020 = 9
+RGB, BT709, UNSTATED, FCC, BT601_PAL, BT601_NTSC, SMPTE240M = 0, 1, 2, 4, 5, 6, 7
+_RESERVED, _BT2020, _DERIVED = 3, 9, 12
 _PQ, _HLG = 16, 18
 
-_MATRIX_NAMES = {0: "RGB", BT709: "BT.709", BT601_PAL: "BT.601", BT601_NTSC: "BT.601", 9: "BT.2020", 10: "BT.2020"}
+_MATRIX_NAMES = {
+    RGB: "RGB",
+    BT709: "BT.709",
+    FCC: "FCC",
+    BT601_PAL: "BT.601",
+    BT601_NTSC: "BT.601",
+    SMPTE240M: "SMPTE 240M",
+    8: "YCgCo",
+    _BT2020: "BT.2020",
+    10: "BT.2020 with constant luminance",
+    11: "SMPTE ST 2085",
+    _DERIVED: "a matrix derived from its primaries",
+    13: "a matrix derived from its primaries, with constant luminance",
+    14: "ICtCp",
+    15: "IPT-C2",
+    16: "YCgCo-Re",
+    17: "YCgCo-Ro",
+}
+LUMA_WEIGHTS = {
+    BT709: (0.2126, 0.0722),
+    UNSTATED: (0.2126, 0.0722),
+    FCC: (0.30, 0.11),
+    BT601_PAL: (0.299, 0.114),
+    BT601_NTSC: (0.299, 0.114),
+    SMPTE240M: (0.212, 0.087),
+    _BT2020: (0.2627, 0.0593),
+}
+"""How much of red and of blue is in the Y of a matrix; those that FFmpeg can convert from and to."""
 _RANGE_NAMES = {LIMITED: "limited range", FULL: "full range"}
 _HDR_NAMES = {_PQ: "HDR10 (PQ)", _HLG: "HDR (HLG)"}
 
@@ -64,6 +91,13 @@ class Colour:
         """'HDR10 (PQ)' or 'HDR (HLG)'; None for SDR."""
         return _HDR_NAMES.get(self.transfer)
 
+    @property
+    def unreadable(self) -> str | None:
+        """The name of the matrix when nothing here can convert from it, else None."""
+        if self.space == RGB or self.space in LUMA_WEIGHTS:
+            return None
+        return _MATRIX_NAMES.get(self.space, f"an unknown matrix, number {self.space}")
+
     def __str__(self) -> str:
         words = [self.hdr, _MATRIX_NAMES.get(self.space), _RANGE_NAMES.get(self.range)]
         if self.light and self.light.luminance:
@@ -75,10 +109,16 @@ def colour_of(frame: Any, stream: Any) -> Colour:
     """The colour of a decoded PyAV VideoFrame. PyAV 16 knows primaries and transfer of the stream only."""
     context = stream.codec_context
     transfer = getattr(frame, "color_trc", context.color_trc)
+    primaries = getattr(frame, "color_primaries", context.color_primaries)
+    space = frame.colorspace
+    if space == _RESERVED or (space == RGB and not frame.format.is_rgb):
+        space = UNSTATED
+    elif space == _DERIVED and primaries in (BT709, _BT2020):
+        space = primaries  # Derived from these primaries, it is the matrix of the same number.
     return Colour(
-        frame.color_range,
-        frame.colorspace,
-        getattr(frame, "color_primaries", context.color_primaries),
+        FULL if frame.format.name.startswith("yuvj") else frame.color_range,
+        space,
+        primaries,
         transfer,
         _light_of(frame) if transfer == _PQ else None,
     )
@@ -106,9 +146,19 @@ def _light_of(frame: Any) -> Light | None:
 
 def matrix_of(colour: Colour, height: int) -> int:
     """The matrix to read YUV with; where none is stated, players take BT.709 for HD and BT.601 below."""
-    if colour.space not in (0, UNSTATED):
+    if colour.space not in (RGB, UNSTATED):
         return colour.space
     return BT709 if height >= _HD_LINES else BT601_PAL
+
+
+def stated(colour: Colour, full_range: bool, matrices: tuple[int, ...] | None) -> Colour:
+    """What to convert pictures to for files that can state full range only with `full_range`, and these matrices
+    (None: all) only."""
+    if not full_range:
+        colour = replace(colour, range=LIMITED)
+    if matrices is None or colour.space in (UNSTATED, *matrices):
+        return colour
+    return replace(colour, space=BT601_NTSC if colour.space == BT601_PAL else BT709)
 
 
 def to_sdr(rgb: NDArray[np.uint8], colour: Colour) -> NDArray[np.uint8]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from .deinterlace import deinterlaced
 from .footage import Footage
 from .inputs import open_source
 from .sound import rechunked, timeline
@@ -36,7 +37,7 @@ def picture_at(path: str | os.PathLike[str], t: float) -> NDArray[np.uint8]:
             if stream is None:
                 raise InputError("the file has no picture", name)
             stream.thread_type = "AUTO"
-            for found in source.frames(stream):
+            for found in deinterlaced(source.frames(stream)):
                 if footage.start is not None or found.pts * stream.time_base >= start:
                     break
         if found is not None:

@@ -15,7 +15,7 @@ from ..settings import InputSettings, parse_time
 from .ambisonics import Ambisonics, ambisonics_of
 from .boxes import read_index
 from .cameras import looks_like_two_fisheyes, raw_format
-from .colour import Colour, colour_of
+from .colour import UNSTATED, Colour, colour_of
 from .footage import Footage, open_bytes, size_of
 from .inputs import Source, fraction, log, open_source
 from .tags import Spherical, read_tags
@@ -144,6 +144,9 @@ class MediaInfo:
             return f"the picture is {size}: too small to be 360° footage"
         if self.video.rotation % 90:
             return f"the file asks players to turn the picture by {self.video.rotation}°: export it without a rotation"
+        if self.video.colour.unreadable is not None:
+            what = f"its colours are stored as {self.video.colour.unreadable}, which cannot be converted"
+            return f"{what}: encode it with BT.709 or BT.2020 (non-constant luminance) first"
         if self.spherical.stereo == "other":
             return "the two eyes are interleaved: export one eye, or top-bottom or left-right stereo"
         projection = self.spherical.projection
@@ -340,6 +343,9 @@ def _excerpt(info: MediaInfo, start: Fraction | None, end: Fraction | None) -> M
 
 def _video_info(stream: Any, frame: Any) -> VideoInfo:
     context = stream.codec_context
+    colour = colour_of(frame, stream)
+    if colour.unreadable is not None:
+        frame.colorspace = UNSTATED  # Else FFmpeg would not even make a grey picture of it.
     average, base = fraction(stream.average_rate), fraction(stream.base_rate)
     return VideoInfo(
         width=frame.width,
@@ -352,7 +358,7 @@ def _video_info(stream: Any, frame: Any) -> VideoInfo:
         rotation=frame.rotation,
         sample_aspect_ratio=fraction(stream.sample_aspect_ratio) or fraction(context.sample_aspect_ratio),
         steady=bool(average and base and abs(average / base - 1) < _STEADY),
-        colour=colour_of(frame, stream),
+        colour=colour,
     )
 
 

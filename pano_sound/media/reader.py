@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from .colour import BT601_PAL, BT709, FULL, LIMITED, Colour, colour_of, matrix_of, to_sdr
 from .cuts import CutFinder
+from .deinterlace import deinterlaced
 from .inputs import log, open_source
 from .probe import MediaInfo, probe
 from .unwrap import FilterChain, coverage
@@ -177,7 +178,7 @@ class VideoReader:
             if stream is None:
                 raise InputError("the file has no picture", self.path)
             stream.thread_type = "AUTO"
-            for frame in source.frames(stream):
+            for frame in deinterlaced(source.frames(stream)):
                 read += 1
                 pts = frame.pts
                 if last is not None and latest is not None and pts > latest:
@@ -189,7 +190,7 @@ class VideoReader:
                 self.corrupt_frames = source.damaged + dropped
                 if self.corrupt_frames > _SOME_DAMAGE:
                     self._check_damage(read)
-                yield frame, pts, colour_of(frame, stream)
+                yield frame, pts, self._settled(frame, colour_of(frame, stream))
             self.corrupt_frames = source.damaged + dropped
         if last is None:
             kind = InputError if self.corrupt_frames else NoPictureError
@@ -197,6 +198,18 @@ class VideoReader:
         self._check_damage(read)
         if self.corrupt_frames:
             log.warning("%s: %d damaged frames were skipped", self.path, self.corrupt_frames)
+
+    def _settled(self, frame: Any, colour: Colour) -> Colour:
+        """The colour of a frame with the matrix that it is to be read with, which its own tags then say, too.
+
+        A film that states none may be rendered so small that players would take another one than for the source.
+        """
+        if colour.unreadable is not None:
+            raise InputError(f"pictures turn to {colour.unreadable}, which cannot be converted", self.path)
+        if not frame.format.is_rgb:
+            colour = replace(colour, space=matrix_of(colour, self.video.height))
+            frame.colorspace, frame.color_range = colour.space, colour.range
+        return colour
 
     def _check_damage(self, read: int) -> None:
         """Raises InputError when too many of the pictures so far were damaged, of which `read` came out."""
@@ -226,9 +239,7 @@ def _converted(frame: Any, size: tuple[int, int], pix_fmt: str, colour: Colour) 
         target = replace(colour, range=LIMITED, space=BT709)
         source_range: int | None = FULL
     else:
-        full = colour.range == FULL or frame.format.name.startswith("yuvj")
-        target = replace(colour, range=FULL) if full else colour
-        source_range = target.range or None
+        target, source_range = colour, colour.range or None
     new = frame.reformat(
         width=size[0],
         height=size[1],

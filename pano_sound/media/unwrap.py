@@ -84,13 +84,13 @@ class FilterChain:
 
     def __init__(self, filters: Filters) -> None:
         self._filters = filters
-        self._kind: tuple[int, int, str] | None = None
+        self._kind: tuple[int, int, str, int, int] | None = None
 
     def __call__(self, frame: Any) -> Any:
         """A PyAV VideoFrame through the filters; the same frame where there are none."""
         if not self._filters:
             return frame
-        kind = (frame.width, frame.height, frame.format.name)
+        kind = (frame.width, frame.height, frame.format.name, frame.color_range, frame.colorspace)
         if kind != self._kind:
             self._build(*kind)
             self._kind = kind
@@ -98,11 +98,11 @@ class FilterChain:
         self._source.push(frame)
         return self._sink.pull()
 
-    def _build(self, width: int, height: int, pix_fmt: str) -> None:
+    def _build(self, width: int, height: int, pix_fmt: str, light: int, space: int) -> None:
         graph = av.filter.Graph()
-        self._source = last = graph.add_buffer(
-            width=width, height=height, format=av.VideoFormat(pix_fmt), time_base=Fraction(1, 1000)
-        )
+        # Which number is black depends on the range.
+        kind = f"video_size={width}x{height}:pix_fmt={pix_fmt}:range={light}:colorspace={space}"
+        self._source = last = graph.add("buffer", f"{kind}:time_base=1/1000")
         for name, arguments in self._filters:
             following = graph.add(name, arguments)
             last.link_to(following)

@@ -17,12 +17,13 @@ from ..encoders import ENCODERS, default_encoder
 from ..errors import OutputError
 from ..outputs import output_error, partial_name, put_in_place, remove_partial
 from . import threads
+from .colour import LIMITED, UNSTATED, Colour, stated
 from .hardware import usable
 from .inputs import log
 from .metadata import kept
 from .outputs import MUXERS, check_output
 from .probe import MediaInfo
-from .reader import Colour, Picture
+from .reader import Picture
 from .soundtrack import Soundtrack
 from .spherical import tag_mp4
 
@@ -69,7 +70,8 @@ class VideoWriter:
             fps: average pictures per second, for rate control and the last picture's length; None: unknown.
             source: the input, for the kind of its sound and its title, date and place.
             bit_depth: 8 (yuv420p) or 10 (yuv420p10le).
-            colour: written as given; None: not stated.
+            colour: written as given as far as the encoder can state it, else converted, as are pictures of another
+                one; None: not stated.
             sound_from: file whose sound goes into the output: copied where the output's format and ordinary
                 players can take it, else encoded to AAC (see `soundtrack`). None: no sound.
             codec: one of `encoders.ENCODERS`; None: `default_encoder`. For one of a graphics card that does not work
@@ -99,13 +101,14 @@ class VideoWriter:
         self._written = 0
         self._container: Any = None
         self._soundtrack: Soundtrack | None = None
-        self._colour = colour or Colour()
+        self._colour = self._source_colour = colour or Colour()
         self._description = kept(source.metadata) if source else {}
         self._encoded = encoded
         working = codec if encoded is not None else usable(codec, width, height, bit_depth)
         if working != codec:
             crf = preset = None
         self._pix_fmt = ENCODERS[working].pix_fmts[bit_depth > 8]
+        self._colour = stated(self._source_colour, ENCODERS[working].full_range, ENCODERS[working].matrices)
         choices = ENCODERS[working].options(crf, bitrate, preset) | self._words(working)
         open_it = partial(self._open, fps, working, choices, source, sound_from)
         try:
@@ -254,9 +257,22 @@ class VideoWriter:
         frame.pts = picture.pts
         if picture.time_base != self.time_base:
             frame.pts = round(picture.pts * picture.time_base / self.time_base)
-        if frame.format.name != self._pix_fmt:
-            light = self._colour.range or None
-            frame = frame.reformat(format=self._pix_fmt, src_color_range=light, dst_color_range=light)
+        wanted = self._colour
+        light = picture.colour.range or self._source_colour.range or LIMITED
+        space = self._source_colour.space if picture.colour.space == UNSTATED else picture.colour.space
+        frame.color_range, frame.colorspace = light, space
+        if (frame.format.name, light, space) != (self._pix_fmt, wanted.range or LIMITED, wanted.space):
+            frame = frame.reformat(
+                format=self._pix_fmt,
+                src_colorspace=space,
+                dst_colorspace=wanted.space,
+                src_color_range=light,
+                dst_color_range=wanted.range or LIMITED,
+            )
+        # Some encoders state what the pictures say, not what the stream does.
+        frame.color_range, frame.colorspace = wanted.range, wanted.space
+        if hasattr(frame, "color_primaries"):  # from PyAV 17 on
+            frame.color_primaries, frame.color_trc = wanted.primaries, wanted.transfer
         return frame
 
     def _mux(self, packets: list[Any]) -> None:

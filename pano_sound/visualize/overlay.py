@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..media.colour import FULL, LUMA_WEIGHTS, Colour
 from ..media.reader import Picture
 from ..soundmap import SoundMap
 from ..sphere.view import Plane, Planes
 
 STRENGTH = 0.65
-FULL_RANGE = 2
 
 
 class Overlay:
@@ -38,7 +38,7 @@ class Overlay:
     def __call__(self, picture: Picture) -> Planes:
         width, height = self.size
         heat = self.heat(picture.t)
-        shades = colour_planes(picture.bit_depth, picture.colour.range == FULL_RANGE)
+        shades = colour_planes(picture.bit_depth, picture.colour)
         planes = []
         for plane, shade, half in zip(picture.planes, shades, (1, 2, 2), strict=True):
             wide, high = width // half, height // half
@@ -60,15 +60,17 @@ class Overlay:
         return np.clip((saliency - low) / max(saliency.max() - low, 1e-9), 0, 1) * self.sure[k]
 
 
-def colour_planes(bit_depth: int, full_range: bool) -> tuple[Plane, ...]:
-    """The heat map's 256 colours as BT.709 (Y, U, V) tables, uint8 or uint16 of `bit_depth` bits."""
+def colour_planes(bit_depth: int, colour: Colour) -> tuple[Plane, ...]:
+    """The heat map's 256 colours as (Y, U, V) tables in a film's matrix and range, uint8 or uint16 of `bit_depth`
+    bits."""
     # Without the map's dark third, which would read as shadow.
     shades = np.linspace(90, 255, 256).round().astype(np.uint8)[None]
     bgr = cv2.applyColorMap(shades, cv2.COLORMAP_INFERNO)[0].astype(np.float64) / 255
     b, g, r = bgr.T
-    y = 0.2126 * r + 0.7152 * g + 0.0722 * b
-    u, v = (b - y) / 1.8556, (r - y) / 1.5748
-    luma, chroma, base = (255, 255, 0) if full_range else (219, 224, 16)
+    red, blue = LUMA_WEIGHTS[colour.space]
+    y = red * r + (1 - red - blue) * g + blue * b
+    u, v = (b - y) / (2 - 2 * blue), (r - y) / (2 - 2 * red)
+    luma, chroma, base = (255, 255, 0) if colour.range == FULL else (219, 224, 16)
     scale = 1 << (bit_depth - 8)
     kind = np.uint8 if bit_depth == 8 else np.uint16
     tables = (base + luma * y, 128 + chroma * u, 128 + chroma * v)

@@ -3,7 +3,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from pano_sound.media.reader import Colour, Picture
+from pano_sound.media.colour import Colour
+from pano_sound.media.reader import Picture
 from pano_sound.soundmap import SoundMap
 from pano_sound.visualize.overlay import Overlay, colour_planes
 
@@ -53,7 +54,7 @@ def test_nothing_is_drawn_when_unsure_or_silent(unsure):
 
 def test_colours_are_in_the_pictures_own_range():
     for bit_depth, top in ((8, 235), (10, 940)):
-        luma, *chroma = colour_planes(bit_depth, full_range=False)
+        luma, *chroma = colour_planes(bit_depth, Colour(range=1))
         assert luma.min() >= 16 << (bit_depth - 8)
         assert luma.max() <= top
         assert all(c.dtype == luma.dtype for c in chroma)
