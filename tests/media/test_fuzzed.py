@@ -59,7 +59,8 @@ def test_one_picture_of_another_size(at):
     """A damaged header of a Motion JPEG picture: run 1592 of seed 1."""
     finder = CutFinder()
     for n in range(9):
-        finder.add(n / 10, av.VideoFrame(130 if n == at else 128, 64, "yuv420p"))
+        black = np.zeros((96, 130 if n == at else 128), np.uint8)
+        finder.add(n / 10, av.VideoFrame.from_ndarray(black, format="yuv420p"))
     finder.finish()
     assert finder.cuts == []
 
