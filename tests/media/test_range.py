@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import pano_sound
-from pano_sound.camera.path import CameraPath
+from pano_sound.camera_path import CameraPath
 from pano_sound.encoders import ENCODERS
 from pano_sound.errors import UnsupportedInputError
 from pano_sound.media.colour import Colour, stated
