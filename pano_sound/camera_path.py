@@ -36,6 +36,8 @@ FORMAT = "pano-sound.path/2"
 BEFORE = "pano-sound.path/1"
 """The same without cuts, pins and masks; still read."""
 COLUMNS = ("t", "yaw", "pitch", "roll", "hfov")
+SHORTEST_STEP = 1e-9
+"""Seconds from one sample to the next; what is nearer has no speed that can be computed."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ class CameraPath:
         if not all(isinstance(data.get(name) or {}, dict) for name in ("source", "settings")):
             raise DataFileError("source and settings must be objects", path)
         samples = np.array([_sample(row, i, path) for i, row in enumerate(rows)])
-        late = np.flatnonzero(np.diff(samples[:, 0]) <= 0)
+        late = np.flatnonzero(np.diff(samples[:, 0]) < SHORTEST_STEP)
         if len(late):
             raise DataFileError(f"samples[{late[0] + 1}]: t must be greater than the one before", path)
         return cls(

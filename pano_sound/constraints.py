@@ -15,6 +15,8 @@ from .errors import DataFileError
 from .sphere.convention import angles, wrap_degrees
 
 HUGE = 1e12
+_MOST_ROWS = 1000
+"""Pins, or masks, in one file: people make them by hand, and planning takes longer with each."""
 LIMITS = {"t": (-36e6, 36e6), "yaw": (-1e6, 1e6), "pitch": (-90, 90), "roll": (-360, 360), "hfov": (1, 170)}
 Where = str | os.PathLike[str] | None
 
@@ -123,6 +125,8 @@ def number(row: dict[str, Any], name: str, where: str, path: Where = None) -> fl
 def _rows(rows: Any, name: str, path: Where) -> list[tuple[str, dict[str, Any]]]:
     if not isinstance(rows, list):
         raise DataFileError(f"{name}: not a list", path)
+    if len(rows) > _MOST_ROWS:
+        raise DataFileError(f"{name}: there are {len(rows)}, more than {_MOST_ROWS}", path)
     for i, row in enumerate(rows):
         if not isinstance(row, dict):
             raise DataFileError(f"{name}[{i}]: not an object", path)

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..camera_path import COLUMNS, CameraPath
+from ..camera_path import COLUMNS, SHORTEST_STEP, CameraPath
 from ..constraints import LIMITS, number
 from ..errors import DataFileError
 from ..sphere.convention import wrap_degrees
@@ -31,8 +31,11 @@ from .motion import SAME, SAMPLE_EVERY, thin
 
 Array = NDArray[np.float64]
 
+_MOST_ROWS = 3_000_000
+"""Rows that a file with one for each frame may have: a day at 30 frames per second."""
+
 ENDINGS = {"csv": ".csv", "sendcmd": ".cmd", "ae": ".txt", "humanedit": ".json"}
-_COMMAND = re.compile(r"\[(?:enter|expr)\] v360 (\w+) (?:'[^']*lerp\(([^,]+),([^,]+),TI\)[^']*'|([^\s,]+))(?:,|$)")
+_COMMAND = re.compile(r"\[(?:enter|expr)\] v360 (\w+) (?:'[^']*lerp\(([^,'(]+),([^,'(]+),TI\)[^']*'|([^\s,]+))(?:,|$)")
 _AE = "Adobe After Effects 8.0 Keyframe Data"
 _AE_TRACKS = {
     "Transform\tX Rotation": 2,
@@ -56,6 +59,13 @@ def to_csv(path: CameraPath, fps: float) -> str:
 def from_csv(text: str, name: str, fps: float) -> tuple[Array, set[int]]:
     """Samples and cuts. Raises DataFileError that names the line that is wrong."""
     reader = csv.DictReader(io.StringIO(text))
+    try:
+        return _from_rows(reader, name)
+    except csv.Error as error:
+        raise DataFileError(f"line {reader.line_num}: {error}", name) from None
+
+
+def _from_rows(reader: csv.DictReader[str], name: str) -> tuple[Array, set[int]]:
     missing = [column for column in COLUMNS if column not in (reader.fieldnames or [])]
     if missing:
         raise DataFileError(f"no column {missing[0]!r}", name, f"the first line is {','.join(COLUMNS)}")
@@ -125,7 +135,7 @@ def from_sendcmd(text: str, name: str, fps: float) -> tuple[Array, set[int]]:
     if head is None:
         raise DataFileError("no line '# ffmpeg … v360=…', from which it starts", name)
     columns = ("yaw", "pitch", "roll", "h_fov")
-    found = dict(re.findall(r"(\w+)=([-\d.e+]+)", head.group(1)))
+    found = dict(part.partition("=")[::2] for part in re.split("[:,]", head.group(1)))
     now = {c: _number(found.get(c)) for c in columns}
     rows: list[list[Any]] = []
     cuts: set[int] = set()
@@ -177,6 +187,8 @@ def from_ae(text: str, name: str, fps: float) -> tuple[Array, set[int]]:
         raise DataFileError(f"its first line is not {_AE!r}", name)
     rate = re.search(r"Units Per Second\t([\d.]+)", text)
     per_second = _number(rate.group(1)) if rate else fps
+    if not per_second > 0:
+        raise DataFileError("Units Per Second is not a positive number", name)
     tracks: dict[int, dict[float, float]] = {}
     now: dict[float, float] = {}
     for line in text.splitlines():
@@ -184,7 +196,7 @@ def from_ae(text: str, name: str, fps: float) -> tuple[Array, set[int]]:
         if not line.startswith("\t"):
             column = _AE_TRACKS.get(line.strip())
             now = tracks.setdefault(column, {}) if column else {}
-        elif len(cells) >= 2 and re.fullmatch(r"-?[\d.]+", cells[0]):
+        elif len(cells) >= 2 and re.fullmatch(r"-?\d+(\.\d+)?", cells[0]):
             now[_number(cells[0])] = _number(cells[1])
     frames = np.array(sorted({frame for track in tracks.values() for frame in track}))
     if not len(frames):
@@ -201,7 +213,7 @@ def from_ae(text: str, name: str, fps: float) -> tuple[Array, set[int]]:
 def to_humanedit(path: CameraPath, fps: float) -> str:
     """A row for each frame, from the first sample on."""
     rows = np.round(_frames(path, fps)[:, [1, 2, 4]], 4).tolist()
-    video = Path(path.source.get("path", "video")).stem
+    video = Path(str(path.source.get("path") or "video")).stem
     return json.dumps({video: {"pano-sound": {"0": rows}}}) + "\n"
 
 
@@ -260,7 +272,7 @@ def read(file: Path, kind: str, size: tuple[int, int], fps: float) -> CameraPath
     samples, cuts = READERS[kind](_text(file), str(file), fps)
     if not len(samples):
         raise DataFileError("has no samples", file)
-    late = np.flatnonzero(np.diff(samples[:, 0]) <= 0)
+    late = np.flatnonzero(np.diff(samples[:, 0]) < SHORTEST_STEP)
     if len(late):
         raise DataFileError(f"sample {late[0] + 2}: t must be greater than the one before", file)
     needed = thin(samples)
@@ -280,6 +292,7 @@ def _text(file: Path) -> str:
 
 def _dense(path: CameraPath) -> tuple[Array, set[int]]:
     """Samples near enough that lines in yaw and pitch between them are the great circle; and which are jumped to."""
+    _check_length(path, 1 / SAMPLE_EVERY)
     rows, cut = [path.samples[:1]], set()
     count = 1
     for i in range(1, len(path.samples)):
@@ -299,8 +312,17 @@ def _dense(path: CameraPath) -> tuple[Array, set[int]]:
 
 def _frames(path: CameraPath, fps: float) -> Array:
     """Rows of t, yaw, pitch, roll, hfov, a frame each, from the first sample to the last."""
+    _check_length(path, fps)
     times = path.times[0] + np.arange(int((path.times[-1] - path.times[0]) * fps + 1e-6) + 1) / fps
     return np.column_stack([times, path.looks(times)])
+
+
+def _check_length(path: CameraPath, fps: float) -> None:
+    """Raises DataFileError when a path is too long to be written frame by frame: few samples can span years."""
+    seconds = float(path.times[-1] - path.times[0])
+    if seconds * fps > _MOST_ROWS:
+        what = f"the path is {seconds / 3600:.3g} hours long: too many frames for this format"
+        raise DataFileError(what, hint="export csv, which keeps the samples")
 
 
 def _checked(rows: list[list[Any]], name: str) -> Array:

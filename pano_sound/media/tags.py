@@ -115,7 +115,9 @@ def _of_mapping(data: bytes) -> Spherical:
 
 def _of_xml(xml: str) -> Spherical:
     """Spherical Video V1. Elements and attributes are both in use."""
-    found = dict(re.findall(r"(?<!/)GSpherical:(\w+)\s*(?:>|=\s*[\"'])\s*([^<\"']*?)\s*(?=[<\"'])", xml))
+    # Values stop at any bracket or quote: were they allowed to run on, files could make this take hours.
+    pairs = re.findall(r"(?<!/)GSpherical:(\w+)\s*(?:>|=\s*[\"'])([^<>\"']*)[<\"']", xml)
+    found = {name: value.strip() for name, value in pairs}
     if found.get("Spherical", "").lower() != "true":
         return Spherical()
     projection = found.get("ProjectionType", "equirectangular").lower()

@@ -100,8 +100,8 @@ def plot(path: CameraPath, file: Path, soundmap: SoundMap | None = None) -> None
             axes.plot(times, line, color="#00e5ff", linewidth=2)
             axes.fill_between(times, line - width / 2, line + width / 2, color="#00e5ff", alpha=0.12, linewidth=0)
         axes.set(ylim=(-limit, limit), yticks=np.arange(-limit, limit + 1, limit / 2))
-    for i in path.cuts:
-        upper.axvline(path.times[i], color="white" if soundmap is not None else "grey", linewidth=1, linestyle=":")
+    colour = "white" if soundmap is not None else "grey"
+    upper.vlines(path.times[sorted(path.cuts)], -180, 180, color=colour, linewidth=1, linestyle=":")
     upper.set(ylabel="yaw (degrees to the right)", title=str(path.source.get("path", "")))
     lower.set(ylabel="pitch (degrees up)", xlabel="time (s)", xlim=(start, end))
     with written_whole(file) as out:
