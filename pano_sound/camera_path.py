@@ -118,15 +118,15 @@ class CameraPath:
             "settings": self.settings,
         }
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the file, one sample a line. Raises OutputError."""
+    def save(self, path: str | os.PathLike[str], overwrite: bool = True) -> None:
+        """Write the file, one sample a line. Raises OutputError, also where it exists and `overwrite` is False."""
         whole = self.to_json()
         parts = {name: json.dumps(value, indent=1) for name, value in whole.items()}
         for name in ("pins", "masks", "samples"):
             rows = ",\n  ".join(json.dumps(row) for row in whole[name])
             parts[name] = f"[\n  {rows}\n ]" if rows else "[]"
         body = ",\n".join(f' "{name}": {text}' for name, text in parts.items())
-        with written_whole(path, "w") as file:
+        with written_whole(path, "w", overwrite) as file:
             file.write(f"{{\n{body}\n}}\n")
 
     @classmethod

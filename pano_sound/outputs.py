@@ -1,11 +1,15 @@
-"""Output files: what would be wrong with one, said before any work; and files that are there whole or not at all."""
+"""Output files: nothing that is there is lost to them, and they are there whole or not at all."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
-from collections.abc import Iterator, Sequence
+import secrets
+import sys
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,19 +19,39 @@ FilePath = str | os.PathLike[str]
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE, errno.ENODEV, errno.ENXIO)
+_LONGEST_HINT = 80
+"""Bytes of a file's name that its partial name shows."""
+_WORKED_IN = ".pano-sound-work"
+"""A file in the folders that `check_folder` made or was allowed to use."""
+_NOREPLACE, _AT_FDCWD = 1, -100
 _partials: set[Path] = set()
 
 
-def check_file(path: FilePath, source: FilePath | Sequence[FilePath] | None = None, overwrite: bool = False) -> None:
-    """Say now what would be wrong with an output file.
+def check_files(outputs: Iterable[FilePath], inputs: Iterable[FilePath] = (), overwrite: bool = False) -> None:
+    """Say, before any work, what would be wrong with the files that are to be written.
 
     Args:
-        source: an input, or several, that must not be the same file, also not through links.
-        overwrite: whether `path` may exist.
+        outputs: what is to be written.
+        inputs: all that is read: files and folders with all that is in them; URLs of other machines are no matter. None
+            of these is ever replaced, also not through links or another spelling of its name.
+        overwrite: whether other files may be replaced.
 
     Raises:
-        OutputError: missing or read-only folder; `path` is a folder, a device, the input, or exists.
+        OutputError: an output is an input, a folder or a device, or the same file as another output; it exists; its
+            folder is missing or read-only.
     """
+    seen: dict[object, FilePath] = {}
+    inputs = [local for one in inputs if (local := _local_path(one)) is not None]
+    for output in outputs:
+        check_file(output, inputs, overwrite)
+        key = _identity(os.fspath(output))
+        if key in seen:
+            raise OutputError(f"is the same file as {os.fspath(seen[key])}", output, "give another output name")
+        seen[key] = output
+
+
+def check_file(path: FilePath, inputs: Sequence[FilePath] = (), overwrite: bool = False) -> None:
+    """`check_files` for one output."""
     name = os.fspath(path)
     if os.path.isdir(name):
         raise OutputError("is a folder", name, "give a file name")
@@ -42,35 +66,64 @@ def check_file(path: FilePath, source: FilePath | Sequence[FilePath] | None = No
         if error.errno == errno.ENAMETOOLONG:
             raise OutputError("the name is too long", name, "give a shorter one") from None
         return
-    for one in [source] if isinstance(source, (str, os.PathLike)) else source or ():
-        with contextlib.suppress(OSError):
-            if os.path.samefile(name, one):
-                raise OutputError("is the input itself", name, "give another output name")
+    for one in inputs:
+        if is_same_file(name, one):
+            raise OutputError("is an input, which is never replaced", name, "give another output name")
+        if os.path.isdir(one) and _is_below(name, one):
+            raise OutputError(f"is a file of the input folder {os.fspath(one)}", name, "give another output name")
     if os.path.exists(name) and not os.path.isfile(name):
         raise OutputError("is not a regular file", name)
     if not overwrite:
-        raise OutputError("exists already", name, "use -y to replace it")
+        raise OutputError("exists already", name, "`overwrite` replaces it")
 
 
-def check_folder(path: FilePath) -> None:
-    """Make a folder to work in, if there is none yet. Raises OutputError when that cannot be, or it is read-only."""
+def check_folder(path: FilePath, overwrite: bool = False) -> None:
+    """Make a folder to work in, if there is none yet, and mark it as ours.
+
+    Args:
+        overwrite: whether it may hold files that are not ours.
+
+    Raises:
+        OutputError: it cannot be made, is read-only, or holds files and was never worked in.
+    """
+    mark = os.path.join(path, _WORKED_IN)
     try:
         os.makedirs(path, exist_ok=True)
+        if not overwrite and not os.path.exists(mark) and os.listdir(path):
+            raise OutputError(
+                "the folder holds other files", path, "give another folder; `overwrite` works in this one"
+            )
+        with open(mark, "a", encoding="utf-8"):
+            pass
     except OSError as error:
-        raise OutputError(f"the folder cannot be made: {error.strerror or error}", path) from error
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise OutputError("the folder cannot be written to", path)
+        raise OutputError(f"cannot be worked in: {error.strerror or error}", path) from error
 
 
-def partial_name(path: FilePath, tag: str = "") -> Path:
-    """A hidden name beside `path`, with its extension, for what is not complete yet; never too long.
+def is_same_file(one: FilePath, other: FilePath) -> bool:
+    """Whether two names stand for one file that is there, also through links."""
+    try:
+        return os.path.samefile(one, other)
+    except (OSError, ValueError):
+        return False
 
-    It is the caller's to rename or to remove; should that be interrupted, `remove_partials` does it.
+
+def new_partial(path: FilePath) -> Path:
+    """An empty file beside `path`, under a hidden name that nobody can foresee, for what is not complete yet.
+
+    It is the caller's to put in place or to remove; should that be interrupted, `remove_partials` does it.
+
+    Raises OSError.
     """
     at = Path(path)
-    # Shortened, because names must not be longer than file systems allow.
-    partial = at.with_name(f".{at.name[:40]}.partial-{os.getpid()}{tag}{at.suffix[:20]}")
+    hint = os.fsencode(at.name)[:_LONGEST_HINT].decode("utf-8", "ignore")
+    partial = at.with_name(f".{hint}.partial-{secrets.token_hex(8)}")
     _partials.add(partial)
+    try:
+        # Exclusive: nothing that stands there under this name is opened, not even a link that leads nowhere.
+        os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    except OSError:
+        _partials.discard(partial)
+        raise
     return partial
 
 
@@ -87,15 +140,29 @@ def remove_partials() -> None:
         remove_partial(partial)
 
 
-def put_in_place(partial: FilePath, path: FilePath) -> None:
-    """Give a complete file its final name, once the disk has all of it: not even a power cut leaves a half one."""
+def put_in_place(partial: FilePath, path: FilePath, overwrite: bool = False) -> None:
+    """Give a complete file its final name, once the disk has all of it: not even a power cut leaves a half one.
+
+    Args:
+        overwrite: whether what has that name may be replaced.
+
+    Raises:
+        OutputError: something has got that name since `check_file`, and may not be replaced.
+        OSError: it cannot be done.
+    """
     with open(partial, "rb+") as file:
         try:
             os.fsync(file.fileno())
         except OSError as error:
             if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # Some file systems have no such thing.
                 raise
-    os.replace(partial, path)
+    if overwrite:
+        os.replace(partial, path)
+    else:
+        try:
+            _rename_to_new(os.fspath(partial), os.fspath(path))
+        except FileExistsError:
+            raise OutputError("has appeared meanwhile and is kept", path, "`overwrite` replaces it") from None
     _partials.discard(Path(partial))
 
 
@@ -117,18 +184,92 @@ def output_error(error: BaseException, path: FilePath) -> OutputError:
 
 
 @contextlib.contextmanager
-def written_whole(path: FilePath, mode: str = "wb") -> Iterator[IO[Any]]:
+def written_whole(path: FilePath, mode: str = "wb", overwrite: bool = True) -> Iterator[IO[Any]]:
     """A file to write into, beside its final name, which it gets when the block ends well; else it is removed.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: it cannot be written, or exists and may not be replaced.
     """
-    partial = partial_name(path)
+    partial: Path | None = None
     try:
+        partial = new_partial(path)
         with open(partial, mode, encoding=None if "b" in mode else "utf-8") as file:
             yield file
-        put_in_place(partial, path)
+        put_in_place(partial, path, overwrite)
     except OSError as error:
         raise output_error(error, path) from error
     finally:
-        remove_partial(partial)
+        if partial is not None:
+            remove_partial(partial)
+
+
+def _local_path(path: FilePath) -> FilePath | None:
+    """Where on this machine an input is: also one that a file:// URL names. None for one on another machine."""
+    name = os.fspath(path)
+    if "://" not in name or os.path.lexists(name):
+        return path
+    scheme, _, rest = name.partition("://")
+    return rest if scheme.lower() in ("file", "local") else None
+
+
+def _identity(name: str) -> object:
+    """One value for all names of one file, which need not be there yet."""
+    try:
+        status = os.stat(name)
+        return status.st_dev, status.st_ino
+    except OSError:
+        folder, base = os.path.split(os.path.realpath(name))
+        # Some file systems take names for the same that differ in case, or in how accents are composed.
+        return folder, unicodedata.normalize("NFC", base).casefold()
+
+
+def _is_below(name: str, folder: FilePath) -> bool:
+    parent = os.path.realpath(name)
+    while parent != (parent := os.path.dirname(parent)):
+        if is_same_file(parent, folder):
+            return True
+    return False
+
+
+def _rename_to_new(source: str, target: str) -> None:
+    """Rename a file to a name that nothing has, in one step. Raises FileExistsError when something has it."""
+    if os.name == "nt":
+        os.rename(source, target)  # Does not replace there.
+    elif not _renamed_by_kernel(source, target):
+        try:
+            os.link(source, target, follow_symlinks=False)
+            os.remove(source)
+        except OSError as error:
+            if error.errno in (errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.ENOSPC, errno.EROFS):
+                raise
+            # A file system without links: the name is taken first, by an empty file.
+            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            os.replace(source, target)
+
+
+def _renamed_by_kernel(source: str, target: str) -> bool:
+    """Rename without replacing; False where system or file system do not know how."""
+    rename = _renameat2()
+    if rename is None:
+        return False
+    if rename(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _NOREPLACE) == 0:
+        return True
+    number = _errno()
+    if number in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EPERM):
+        return False
+    raise OSError(number, os.strerror(number), target)
+
+
+@cache
+def _renameat2() -> Any:
+    if not sys.platform.startswith("linux"):
+        return None
+    from ctypes import CDLL
+
+    return getattr(CDLL(None, use_errno=True), "renameat2", None)
+
+
+def _errno() -> int:
+    from ctypes import get_errno
+
+    return get_errno()

@@ -74,7 +74,7 @@ def render(
     Raises InputError, UnsupportedInputError, OutputError; ValueError or TypeError for options.
     """
     reading, settings = _settings(options, InputSettings, RenderSettings)
-    check_output(dst, src, overwrite, codec=settings.codec)
+    check_output(dst, _files(src), overwrite, codec=settings.codec)
     info = pannable(src, reading)
     _check_belongs(path.source, info, "camera path")
     _render(info, path, dst, settings, overwrite, progress or _silent)
@@ -89,7 +89,7 @@ def pan(
     """
     kinds = (InputSettings, AnalyseSettings, PlanSettings, RenderSettings)
     reading, analysing, planning, rendering = _settings(options, *kinds)
-    check_output(dst, src, overwrite, codec=rendering.codec)
+    check_output(dst, [*_files(src), analysing.model], overwrite, codec=rendering.codec)
     info = pannable(src, reading)
     path = plan_path(_analyse(info, analysing, progress or _silent), planning)
     _render(info, path, dst, rendering, overwrite, progress or _silent)
@@ -110,7 +110,7 @@ def overlay(
     Options: InputSettings and RenderSettings. Raises what `render` raises.
     """
     reading, settings = _settings(options, InputSettings, RenderSettings)
-    check_output(dst, src, overwrite, spherical=True, codec=settings.codec)
+    check_output(dst, _files(src), overwrite, spherical=True, codec=settings.codec)
     info = pannable(src, reading)
     _check_belongs(soundmap.source, info, "sound map")
     width, height = (side // 2 * 2 for side in info.eye)
@@ -223,6 +223,10 @@ def pannable(src: Film, reading: InputSettings) -> MediaInfo:
         what = "four channels without an ambisonics tag are taken as plain sound (see --ambisonics)"
         log.warning("%s: %s", info.path, what)
     return info
+
+
+def _files(src: Film) -> Sequence[Path]:
+    return [src] if isinstance(src, (str, os.PathLike)) else src
 
 
 def _settings(options: dict[str, Any], *kinds: type[Settings]) -> list[Any]:

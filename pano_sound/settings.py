@@ -24,11 +24,12 @@ def option(
     metavar: str | None = None,
     kind: type | None = None,
     also: str | None = None,
+    reads: bool = False,
 ) -> Any:
     """A dataclass field that knows its range and its help text.
 
     `kind` gives the type of an option whose default is None (decided from the input or the preset), `also` another
-    name that the command line takes for it.
+    name that the command line takes for it, `reads` that it names a file that is read.
     """
     about = {
         "help": help,
@@ -38,6 +39,7 @@ def option(
         "metavar": metavar,
         "kind": kind or type(default),
         "also": also,
+        "reads": reads,
     }
     return field(default=default, metadata=about)
 
@@ -127,7 +129,10 @@ class AnalyseSettings(Settings):
     """How the film is listened to and looked at (footage -> sound map)."""
 
     model: str = option(
-        "base", "Weights: a name that `pano-sound models` lists, or a .safetensors file.", metavar="NAME|FILE"
+        "base",
+        "Weights: a name that `pano-sound models` lists, or a .safetensors file.",
+        metavar="NAME|FILE",
+        reads=True,
     )
     every: float = option(
         0.5,

@@ -109,15 +109,15 @@ class SoundMap:
         sure = 1.0 / (1.0 + np.exp(-steepness * (highest - middle)))
         return np.where(self.level_db > SILENCE_DB, sure, 0.0).astype(np.float32)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the file, beside its final name first. Raises OutputError."""
+    def save(self, path: str | os.PathLike[str], overwrite: bool = True) -> None:
+        """Write the file. Raises OutputError, also where it exists and `overwrite` is False."""
         about = {
             "source": self.source,
             "settings": self.settings,
             "temperature": self.temperature,
             "presence": list(self.presence),
         }
-        with written_whole(path) as file:
+        with written_whole(path, overwrite=overwrite) as file:
             np.savez_compressed(
                 file,
                 format=np.array(FORMAT),

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from ..outputs import check_file
 from ..settings import AnalyseSettings, InputSettings
+from .files import check_outputs
 from .options import (
     Progress,
     json_option,
@@ -39,13 +39,13 @@ def command(
     pano-sound analyse holiday.mp4 -o holiday.soundmap.npz
     """
     output = output or Path(f"{Path(source[0]).stem}.soundmap.npz")
-    check_file(output, source, overwrite)
+    check_outputs([output], overwrite)
     from ..camera.glimpses import mean_direction
     from ..pipeline import analyse
 
     with Progress(quiet) as progress:
         soundmap = analyse(source, progress=progress, **options)
-    soundmap.save(output)
+    soundmap.save(output, overwrite)
     wrote(output, quiet)
     if as_json:
         rows = []

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..settings import AnalyseSettings, BatchSettings, InputSettings, PlanSettings, RenderSettings, with_flags
+from .files import ReadFile
 from .options import json_option, settings_options, verbosity
 
 if TYPE_CHECKING:
@@ -46,13 +47,14 @@ def command() -> None:
 
 
 @command.command("run")
-@click.argument("sources", metavar="FOLDER…", nargs=-1)
+@click.argument("sources", metavar="FOLDER…", nargs=-1, type=ReadFile(str))
 @click.option(
     "-o", "--output", "out", required=True, metavar="OUT", help="The folder of the results, or an s3:// or gs:// URL."
 )
 @click.option(
     "--list",
     "lists",
+    type=ReadFile(str),
     multiple=True,
     metavar="FILE",
     help="A text file that names films, one a line; may be given several times.",

@@ -15,13 +15,16 @@ import click
 from ..errors import OutputError
 from ..outputs import check_file, written_whole
 from ..settings import PRESETS
+from .files import ReadFile, ReadModel, WrittenFile, check_outputs
 from .options import json_option, overwrite_option, verbosity, wrote
 
 F = Callable[..., Any]
 
-data_argument = click.argument("data", metavar="DATA", type=click.Path(path_type=Path))
-folder_argument = click.argument("data", metavar="FOLDER", type=click.Path(path_type=Path))
-model_option = click.option("--model", default="base", show_default=True, help="Name or path of the weights.")
+data_argument = click.argument("data", metavar="DATA", type=ReadFile())
+folder_argument = click.argument("data", metavar="FOLDER", type=ReadFile())
+model_option = click.option(
+    "--model", type=ReadModel(), default="base", show_default=True, help="Name or path of the weights."
+)
 split_option = click.option("--split", help="Part of DATA to measure on.  [default: test, else val, else the only one]")
 seed_option = click.option("--seed", type=int, default=0, show_default=True, help="Of everything drawn at random.")
 repeats_option = click.option(
@@ -29,7 +32,7 @@ repeats_option = click.option(
 )
 labels_option = click.option(
     "--labels",
-    type=click.Path(path_type=Path),
+    type=ReadFile(),
     metavar="TABLE",
     help="Pseudo labels: a CSV of key,label, several rows a key.  [default: the set's own labels]",
 )
@@ -41,19 +44,20 @@ def draws_option(default: int, what: str) -> Callable[[F], F]:
 
 
 def figure_option(what: str) -> Callable[[F], F]:
-    """-o, --output for a picture, checked before any work, and -y. The command gets `output` (a path or None)."""
+    """-o, --output for a picture, checked before any work, and -y. The command gets `output` (a path or None) and
+    `overwrite`."""
 
     def decorate(function: F) -> F:
         @overwrite_option
-        @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help=f"Draw {what} (.png).")
+        @click.option("-o", "--output", type=WrittenFile(), metavar="FILE", help=f"Draw {what} (.png).")
         @functools.wraps(function)
         def with_figure(*args: Any, output: Path | None, overwrite: bool, **kwargs: Any) -> Any:
             if output is not None:
                 if output.suffix.lower() != ".png":
                     raise click.UsageError(f"the figure is a .png file, not {output.name!r}")
-                check_file(output, overwrite=overwrite)
+                check_outputs([output], overwrite)
                 _need_plots()
-            return function(*args, output=output, **kwargs)
+            return function(*args, output=output, overwrite=overwrite, **kwargs)
 
         return with_figure
 
@@ -100,6 +104,7 @@ def boxes(
     repeats: int,
     seed: int,
     output: Path | None,
+    overwrite: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -114,7 +119,7 @@ def boxes(
 
         rows = [boxed.Row(hearing, network.mechanism) for hearing in boxed.HEARINGS]
         curves = {str(row): result.overlaps[row] for row in rows if row in result.overlaps} | result.centres
-        plots.success_curves(curves, output)
+        plots.success_curves(curves, output, overwrite)
         wrote(output, quiet)
     _show(result, as_json)
 
@@ -127,7 +132,14 @@ def boxes(
 @figure_option("responses in grey, Fig. 10 of the paper")
 @common
 def ambient(
-    data: Path, model: str, split: str | None, seed: int, output: Path | None, as_json: bool, quiet: bool
+    data: Path,
+    model: str,
+    split: str | None,
+    seed: int,
+    output: Path | None,
+    overwrite: bool,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """Responses to sounds that do not belong: off-screen, ambient, noise, silence; AP and max-F1."""
     from ..localize.nets.weights import load
@@ -138,7 +150,7 @@ def ambient(
     if output is not None:
         from ..research.evaluate import plots
 
-        plots.ambient_sheet(result.shown, output)
+        plots.ambient_sheet(result.shown, output, overwrite)
         wrote(output, quiet)
     _show(result, as_json)
 
@@ -158,6 +170,7 @@ def retrieval(
     labels: Path | None,
     seed: int,
     output: Path | None,
+    overwrite: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -177,7 +190,7 @@ def retrieval(
         count = min(3, len(held_out.examples))
         queries = np.random.default_rng(seed).choice(len(held_out.examples), count, replace=False).tolist()
         associations = retrieval.associate(network, codes, held_out.examples, queries)
-        plots.neighbour_sheet(codes, associations, held_out.examples, output)
+        plots.neighbour_sheet(codes, associations, held_out.examples, output, overwrite)
         wrote(output, quiet)
     _show(result, as_json)
 
@@ -197,6 +210,7 @@ def interactive(
     draws: int,
     seed: int,
     output: Path | None,
+    overwrite: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -209,7 +223,7 @@ def interactive(
     if output is not None:
         from ..research.evaluate import plots
 
-        plots.interactive_sheet(result.shown, output)
+        plots.interactive_sheet(result.shown, output, overwrite)
         wrote(output, quiet)
     _show(result, as_json)
 
@@ -217,7 +231,13 @@ def interactive(
 @command.command("tables")
 @data_argument
 @click.option(
-    "--model", "models", multiple=True, default=["base"], show_default=True, help="Name or path of weights. Repeatable."
+    "--model",
+    "models",
+    type=ReadModel(),
+    multiple=True,
+    default=["base"],
+    show_default=True,
+    help="Name or path of weights. Repeatable.",
 )
 @split_option
 @labels_option
@@ -226,7 +246,7 @@ def interactive(
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=WrittenFile(),
     metavar="FOLDER",
     help="Write each table as .csv and .png, all of them as tables.txt, and Fig. 9.",
 )
@@ -265,12 +285,12 @@ def tables(
 
         output.mkdir(exist_ok=True)
         for table in found:
-            with written_whole(output / f"table-{table.number}.csv", "w") as file:
+            with written_whole(output / f"table-{table.number}.csv", "w", overwrite) as file:
                 file.write(table.csv())
-            plots.table_picture(table, output / f"table-{table.number}.png")
+            plots.table_picture(table, output / f"table-{table.number}.png", overwrite)
         if curves := tables.curves(measured):
-            plots.success_curves(curves, output / "figure-9.png")
-        with written_whole(output / "tables.txt", "w") as file:
+            plots.success_curves(curves, output / "figure-9.png", overwrite)
+        with written_whole(output / "tables.txt", "w", overwrite) as file:
             file.write(text + "\n")
         wrote(output, quiet)
     click.echo(json.dumps([table.as_json() for table in found]) if as_json else text)
@@ -336,7 +356,7 @@ def direction(
 
 
 @command.command("camera")
-@click.argument("data", metavar="[FOLDER]", type=click.Path(path_type=Path), required=False)
+@click.argument("data", metavar="[FOLDER]", type=ReadFile(), required=False)
 @model_option
 @click.option(
     "--preset", "presets", multiple=True, type=click.Choice(list(PRESETS)), help="Only this; may be repeated."
@@ -350,13 +370,13 @@ def direction(
 )
 @click.option(
     "--soundmaps",
-    type=click.Path(path_type=Path),
+    type=ReadFile(),
     metavar="FOLDER",
     help="Take NAME.soundmap.npz from there for FOLDER's films, where there is one, and do not analyse those.",
 )
 @click.option(
     "--people",
-    type=click.Path(path_type=Path),
+    type=ReadFile(),
     metavar="FILE",
     help="Pano2Vid's HumanEdit JSON: cosine and overlap are against these paths for FOLDER's films that it names.",
 )
@@ -437,5 +457,4 @@ def _check_folder(folder: Path, names: list[str], overwrite: bool) -> None:
         return
     if not folder.is_dir():
         raise OutputError("is not a folder", folder)
-    for name in [*names, "figure-9.png", "tables.txt"]:
-        check_file(folder / name, overwrite=overwrite)
+    check_outputs([folder / name for name in [*names, "figure-9.png", "tables.txt"]], overwrite)

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from .files import ReadFile
 from .options import json_option, verbosity
 
 
@@ -31,7 +32,7 @@ def command(context: click.Context, as_json: bool, quiet: bool) -> None:
 
 @command.command("import")
 @click.argument("name", type=click.Choice(["vgg16", "soundnet"]))
-@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.argument("file", required=False, type=ReadFile())
 @json_option
 @verbosity
 def import_command(name: str, file: Path | None, as_json: bool, quiet: bool) -> None:

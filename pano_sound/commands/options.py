@@ -15,6 +15,7 @@ import click
 
 from ..errors import printable
 from ..settings import Settings, option_name, with_flags
+from .files import ReadFile, ReadModel, WrittenFile
 
 F = Callable[..., Any]
 
@@ -54,6 +55,8 @@ def _click_option(name: str, default: Any, about: Any) -> Callable[[F], F]:
         if about["kind"] is int:
             default = str(default)
             callback = lambda ctx, param, value: int(value)  # noqa: E731
+    elif about["reads"]:
+        value_type = ReadModel()
     elif about["minimum"] is not None or about["maximum"] is not None:
         ranged = click.IntRange if about["kind"] is int else click.FloatRange
         value_type = ranged(about["minimum"], about["maximum"])
@@ -139,10 +142,11 @@ def wrote(output: Path, quiet: bool) -> None:
 def source_argument(function: F) -> F:
     """Adds INPUT and --concat; the command gets all files, or URLs, of the film in its argument `source`."""
 
-    @click.argument("source", metavar="INPUT")
+    @click.argument("source", metavar="INPUT", type=ReadFile(str))
     @click.option(
         "--concat",
         "more",
+        type=ReadFile(str),
         multiple=True,
         metavar="FILE",
         help="A file in which INPUT goes on, such as the next chapter of a recording; may be given several times.",
@@ -161,5 +165,4 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 def output_option(help: str, required: bool = True) -> Callable[[F], F]:
     """-o, --output."""
-    kind = click.Path(path_type=Path)
-    return click.option("-o", "--output", type=kind, required=required, metavar="FILE", help=help)
+    return click.option("-o", "--output", type=WrittenFile(), required=required, metavar="FILE", help=help)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ..settings import AnalyseSettings, InputSettings, RenderSettings
+from .files import ReadFile, check_outputs
 from .options import Progress, output_option, overwrite_option, settings_options, source_argument, verbosity, wrote
 
 
@@ -17,7 +18,7 @@ from .options import Progress, output_option, overwrite_option, settings_options
 @click.option(
     "--soundmap",
     "soundmap_file",
-    type=click.Path(path_type=Path),
+    type=ReadFile(),
     metavar="FILE",
     help="What `analyse` wrote for INPUT; default: INPUT is analysed now, with the options of `analyse`.",
 )
@@ -45,6 +46,7 @@ def command(
     from ..pipeline import analyse, overlay
     from ..soundmap import SoundMap
 
+    check_outputs([output], overwrite)
     check_output(output, source, overwrite, spherical=True)
     with Progress(quiet) as progress:
         if soundmap_file is None:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ..settings import AnalyseSettings, InputSettings, PlanSettings, RenderSettings
+from .files import check_outputs
 from .options import (
     Progress,
     json_option,
@@ -39,6 +40,7 @@ def command(
     \b
     pano-sound pan holiday.mp4 -o holiday-flat.mp4
     """
+    check_outputs([output], overwrite)
     from ..pipeline import pan
 
     with Progress(quiet) as progress:

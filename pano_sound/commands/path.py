@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from ..outputs import check_file
 from ..settings import parse_size, with_flags
+from .files import ReadFile, check_outputs
 from .options import json_option, output_option, overwrite_option, verbosity, wrote
 
 KINDS = ("csv", "sendcmd", "ae", "humanedit")
 
-path_argument = click.argument("path", metavar="PATH", type=click.Path(path_type=Path))
+path_argument = click.argument("path", metavar="PATH", type=ReadFile())
 fps_option = click.option(
     "--fps",
     type=click.FloatRange(1.0, 240.0),
@@ -30,7 +30,7 @@ def command() -> None:
 
 @command.command("show")
 @path_argument
-@click.option("--soundmap", type=click.Path(path_type=Path), metavar="FILE", help="Draw the path over this sound map.")
+@click.option("--soundmap", type=ReadFile(), metavar="FILE", help="Draw the path over this sound map.")
 @output_option("Draw yaw and pitch over time as a picture (.png).", required=False)
 @overwrite_option
 @json_option
@@ -44,7 +44,7 @@ def show(path: Path, soundmap: Path | None, output: Path | None, overwrite: bool
     if output is not None:
         if output.suffix.lower() != ".png":
             raise click.UsageError(f"the picture is a .png file, not {output.name!r}")
-        check_file(output, path, overwrite)
+        check_outputs([output], overwrite)
     elif soundmap is not None:
         raise click.UsageError("--soundmap needs -o, a picture to draw")
     from ..camera_path import CameraPath
@@ -53,7 +53,7 @@ def show(path: Path, soundmap: Path | None, output: Path | None, overwrite: bool
 
     camera = CameraPath.load(path)
     if output is not None:
-        plot(camera, output, None if soundmap is None else SoundMap.load(soundmap))
+        plot(camera, output, None if soundmap is None else SoundMap.load(soundmap), overwrite)
     if as_json:
         rows = [
             {"what": s.what, "from": s.begin, "to": s.end, "look": s.last.tolist(), "fastest": s.fastest}
@@ -87,10 +87,10 @@ def export(path: Path, kind: str, output: Path | None, overwrite: bool, fps: flo
     from ..outputs import written_whole
 
     output = output or Path(path.name.removesuffix(".json").removesuffix(".path") + ENDINGS[kind])
-    check_file(output, path, overwrite)
+    check_outputs([output], overwrite)
     camera = CameraPath.load(path)
     text = WRITERS[kind](camera, fps)
-    with written_whole(output) as file:
+    with written_whole(output, overwrite=overwrite) as file:
         file.write(text.encode())
     wrote(output, quiet)
     if kind == "sendcmd" and not quiet:
@@ -98,7 +98,7 @@ def export(path: Path, kind: str, output: Path | None, overwrite: bool, fps: flo
 
 
 @command.command("import")
-@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("file", metavar="FILE", type=ReadFile())
 @click.option("--from", "kind", type=click.Choice(KINDS), required=True, help="The format.")
 @output_option("The camera path to write.  [default: FILE's name with .path.json, in this folder]", required=False)
 @overwrite_option
@@ -114,6 +114,6 @@ def import_(file: Path, kind: str, output: Path | None, overwrite: bool, size: s
     from ..camera.formats import read
 
     output = output or Path(file.stem + ".path.json")
-    check_file(output, file, overwrite)
-    read(file, kind, pixels, fps).save(output)
+    check_outputs([output], overwrite)
+    read(file, kind, pixels, fps).save(output, overwrite)
     wrote(output, quiet)

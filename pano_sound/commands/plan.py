@@ -8,21 +8,21 @@ from typing import Any
 
 import click
 
-from ..outputs import check_file
 from ..settings import PlanSettings, with_flags
+from .files import ReadFile, check_outputs
 from .options import json_option, output_option, overwrite_option, settings_options, verbosity, wrote
 
 ENDING, PATH_ENDING = ".soundmap.npz", ".path.json"
 
 
 @click.command("plan")
-@click.argument("soundmap", metavar="SOUNDMAP", type=click.Path(path_type=Path))
+@click.argument("soundmap", metavar="SOUNDMAP", type=ReadFile())
 @output_option("The camera path to write; default: SOUNDMAP's name with .path.json, in this folder.", required=False)
 @overwrite_option
 @click.option(
     "--keep",
     type=click.Choice(["pins"]),
-    help="Take the pins and masks that a person wrote into the camera path, and plan the rest of it anew.",
+    help="Keep the pins and masks of the camera path that is there, and plan the rest again. Needs -y.",
 )
 @click.option(
     "--paths",
@@ -48,13 +48,12 @@ def command(
 
     \b
     pano-sound plan holiday.soundmap.npz -o holiday.path.json
-    pano-sound plan holiday.soundmap.npz -o holiday.path.json --keep pins
+    pano-sound plan holiday.soundmap.npz -o holiday.path.json --keep pins -y
     """
     name = soundmap.name
     output = output or Path((name[: -len(ENDING)] if name.endswith(ENDING) else soundmap.stem) + PATH_ENDING)
     outputs = [output, *(_numbered(output, i) for i in range(2, paths + 1))]
-    for i, file in enumerate(outputs):
-        check_file(file, soundmap, overwrite or (keep is not None and i == 0))
+    check_outputs(outputs, overwrite)
     from ..camera.planner import plan_paths
     from ..camera_path import CameraPath
     from ..soundmap import SoundMap
@@ -66,7 +65,7 @@ def command(
     except ValueError as error:
         raise click.UsageError(with_flags(str(error))) from None
     for path, file in zip(found, outputs, strict=True):
-        path.save(file)
+        path.save(file, overwrite)
         wrote(file, quiet)
     if as_json:
         first = {"output": str(output), "path": found[0].to_json()}

@@ -8,12 +8,13 @@ from typing import Any
 import click
 
 from ..settings import InputSettings, PlanSettings, RenderSettings, parse_size
+from .files import ReadFile, check_outputs
 from .options import Progress, output_option, overwrite_option, settings_options, source_argument, verbosity, wrote
 
 
 @click.command("render")
 @source_argument
-@click.argument("path", metavar="PATH", type=click.Path(path_type=Path))
+@click.argument("path", metavar="PATH", type=ReadFile())
 @output_option("The video to write: .mp4, .mov, .m4v or .mkv.")
 @overwrite_option
 @settings_options(InputSettings)
@@ -41,6 +42,7 @@ def command(
     \b
     pano-sound render holiday.mp4 holiday.path.json -o holiday-flat.mp4
     """
+    check_outputs([output], overwrite)
     from ..camera_path import CameraPath
     from ..pipeline import render
 

@@ -9,14 +9,15 @@ from typing import Any, TypeVar
 
 import click
 
-from ..outputs import check_file, check_folder
+from ..outputs import check_folder
+from .files import ReadFile, WrittenFile, check_outputs
 from .options import output_option, overwrite_option, verbosity, wrote
 
 R = TypeVar("R")
 
 
 @click.command("train")
-@click.argument("data", nargs=-1, required=True, metavar="DATA...")
+@click.argument("data", nargs=-1, required=True, metavar="DATA...", type=ReadFile(str))
 @output_option("The weights to write (.safetensors).")
 @overwrite_option
 @click.option(
@@ -42,7 +43,7 @@ R = TypeVar("R")
 @click.option("--split", default="train", show_default=True, help="The part of DATA to learn from.")
 @click.option(
     "--work",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=WrittenFile(file_okay=False),
     default=Path("training"),
     show_default=True,
     help="Folder for checkpoints, logs and caches. The same command with the same folder goes on where it was stopped.",
@@ -71,8 +72,9 @@ def command(
     """
     if output.suffix != ".safetensors":
         raise click.UsageError(f"the weights are a .safetensors file, not {output.name!r}")
-    check_file(output, None, overwrite)
-    check_folder(work)
+    start = [setting.removeprefix("start=") for setting in settings if setting.startswith("start=")]
+    check_outputs([output], overwrite, start)
+    check_folder(work, overwrite)
     if quiet:
         os.environ["TQDM_DISABLE"] = "1"  # read by tqdm when it is first imported, which is below
     if recipe == "base":
@@ -80,7 +82,7 @@ def command(
             raise click.UsageError("the recipe base takes one folder and no --mode, --layout or --split")
         from ..research.train import base
 
-        base.train(Path(data[0]), output, work, _recipe(base.Recipe, settings))
+        base.train(Path(data[0]), output, work, _recipe(base.Recipe, settings), overwrite)
     else:
         from ..research.datasets.layouts import read_set
         from ..research.datasets.shards import Shards, is_shards
@@ -92,12 +94,12 @@ def command(
         if all(streamed):
             boxed = chosen.mode == "supervised"
             shards = Shards(data, split, chosen.seed, part=Processes().part, boxed=boxed)
-            paper.train(shards, output, work, chosen)
+            paper.train(shards, output, work, chosen, overwrite)
         elif any(streamed):
             raise click.UsageError("tar shards cannot be mixed with other sets")
         else:
             examples = [example for name in data for example in read_set(Path(name), layout, split)]
-            paper.train(examples, output, work, chosen)
+            paper.train(examples, output, work, chosen, overwrite)
     wrote(output, quiet)
 
 

@@ -47,7 +47,7 @@ class LongFilm:
         if len(found):
             made = self._scratch / os.path.basename(name)
             found.save(made)
-            self._out.put(made, name)
+            self._out.put(made, name, overwrite=True)
         else:
             self._out.write(name, b"")
 
@@ -71,7 +71,7 @@ class LongFilm:
         except NoPictureError:  # Films of variable rate may have none for long.
             self._out.write(name, b"")
         else:
-            self._out.put(made, name)
+            self._out.put(made, name, overwrite=True)
 
     def render(self, path: CameraPath, dst: Path, settings: RenderSettings, progress: Progress) -> None:
         """Write the film; segments that are not there yet are drawn."""

@@ -91,7 +91,7 @@ class Shared:
         with tempfile.TemporaryDirectory(dir=self._path.parent) as folder:
             copy = Path(folder) / "copy"
             manifest.copy_to(copy)
-            self._out.put(copy, _COPY)
+            self._out.put(copy, _COPY, overwrite=True)
         self._out.write(_HOLDER, json.dumps({"id": self._me}).encode())
 
     def _check(self) -> None:

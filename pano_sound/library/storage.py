@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 from ..errors import OutputError, PanoSoundError
 from ..media.footage import is_url, open_bytes
-from ..outputs import output_error, partial_name, remove_partial
+from ..outputs import new_partial, output_error, put_in_place, remove_partial, written_whole
 
 HIDDEN = ".pano-sound"
 """The folder beside the results for what the library keeps for itself."""
@@ -48,15 +48,15 @@ class Folder:
         """The stamps of those results that are there."""
         return {name: stamp for name in names if (stamp := self.stamp(name)) is not None}
 
-    def put(self, local: Path, name: str) -> Stamp:
+    def put(self, local: Path, name: str, overwrite: bool = False) -> Stamp:
         """Move a file to its final name; once this returns, a power cut does not undo it.
 
-        Raises OutputError.
+        Raises OutputError, also when the name is taken and `overwrite` is False.
         """
         target = self.name(name)
         try:
             os.makedirs(os.path.dirname(target), exist_ok=True)
-            _move(local, Path(target))
+            _move(local, Path(target), overwrite)
             _to_disk(os.path.dirname(target))
         except OSError as error:
             raise output_error(error, target) from error
@@ -70,12 +70,8 @@ class Folder:
         target = Path(self.name(name))
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            partial = partial_name(target)
-            try:
-                partial.write_bytes(content)
-                os.replace(partial, target)
-            finally:
-                remove_partial(partial)
+            with written_whole(target) as file:
+                file.write(content)
         except OSError as error:
             raise output_error(error, target) from error
 
@@ -129,7 +125,9 @@ class Bucket:
         stamps = {path[len(self._path) + 1 :]: stamp_of(info) for path, info in found.items()}
         return {name: stamps[name] for name in names if name in stamps}
 
-    def put(self, local: Path, name: str) -> Stamp:
+    def put(self, local: Path, name: str, overwrite: bool = False) -> Stamp:
+        if not overwrite and self.stamp(name) is not None:
+            raise OutputError("has appeared meanwhile and is kept", self.name(name))
         try:
             self._fs.put_file(str(local), f"{self._path}/{name}")
         except Exception as error:
@@ -227,19 +225,17 @@ def _blocks(file: BinaryIO) -> Iterator[bytes]:
         yield block
 
 
-def _move(source: Path, target: Path) -> None:
+def _move(source: Path, target: Path, overwrite: bool) -> None:
     """Rename a file, whose content is on the disk then; from another disk, through a copy beside the target."""
-    _to_disk(source)
     try:
-        os.replace(source, target)
+        put_in_place(source, target, overwrite)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        partial = partial_name(target)
+        partial = new_partial(target)
         try:
             shutil.copyfile(source, partial)
-            _to_disk(partial)
-            os.replace(partial, target)
+            put_in_place(partial, target, overwrite)
         finally:
             remove_partial(partial)
         source.unlink()

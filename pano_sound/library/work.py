@@ -107,8 +107,8 @@ def attempt(
         result = film.make(took, progress, said)
         if intend is not None:
             intend(result.made)
-        out.put(result.path, path_name(row.output))
-        stamp = out.put(result.video, row.output)
+        out.put(result.path, path_name(row.output), overwrite=True)
+        stamp = out.put(result.video, row.output, overwrite=True)
         if film.long:
             film.long.forget()
         return Outcome("done", contents, made=result.made, stamp=stamp)
@@ -250,7 +250,7 @@ class _Film:
                 found = sound_map(self._info, listening, progress)
             made = self._scratch / "new.soundmap.npz"
             found.save(made)
-            self._soundmaps.put(made, self._kept_as())
+            self._soundmaps.put(made, self._kept_as(), overwrite=True)
         # Another copy of the film, which has another name, may have been heard.
         return replace(found, source={**found.source, "path": os.path.basename(self._local[0])})
 

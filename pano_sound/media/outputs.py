@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ..encoders import ENCODERS
 from ..errors import OutputError
-from ..outputs import FilePath, check_file
+from ..outputs import FilePath, check_files
 
 MUXERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 """FFmpeg's format for each extension that an output may have."""
@@ -15,7 +15,7 @@ MUXERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 
 def check_output(
     path: str | os.PathLike[str],
-    source_path: FilePath | Sequence[FilePath] | None = None,
+    inputs: Sequence[FilePath] = (),
     overwrite: bool = False,
     spherical: bool = False,
     codec: str | None = None,
@@ -24,13 +24,12 @@ def check_output(
 
     Args:
         path: the file to be written; its extension (mp4, m4v, mov, mkv) decides its format.
-        source_path: an input, or several, that must not be the same file, also not through links.
-        overwrite: whether `path` may exist.
+        inputs, overwrite: as for `outputs.check_files`.
         spherical: it is to be tagged as 360°, which only mp4 and mov can be.
         codec: the encoder of its pictures; None: the default, which every format takes.
 
     Raises:
-        OutputError: unknown or unfit extension, and as `outputs.check_file`.
+        OutputError: unknown or unfit extension, and as `outputs.check_files`.
     """
     name = os.fspath(path)
     extension = os.path.splitext(name)[1].lower()
@@ -42,4 +41,4 @@ def check_output(
     if codec is not None and extension in MUXERS and MUXERS[extension] not in ENCODERS[codec].muxers:
         fit = [e for e, muxer in MUXERS.items() if muxer in ENCODERS[codec].muxers]
         raise OutputError(f"{codec} cannot be written into {extension} files", name, f"use {' or '.join(fit)}")
-    check_file(name, source_path, overwrite)
+    check_files([name], inputs, overwrite)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from ..errors import OutputError
-from ..outputs import output_error, partial_name, remove_partial
+from ..outputs import new_partial, output_error, remove_partial
 from .boxes import box, children
 from .tags import V1_UUID
 
@@ -166,7 +166,7 @@ def tag_mp4(
         OutputError: the file is no mp4/mov with a video track, or the new one cannot be written.
     """
     name = os.fspath(path)
-    beside = partial_name(name)
+    beside = None
     try:
         with open(name, "rb") as source:
             length = os.fstat(source.fileno()).st_size
@@ -187,6 +187,7 @@ def tag_mp4(
             size = len(_shifted_moov(tagged, end, 0, wide))
             by = size + 8 - (end - start)
             moov = box(b"moov", _shifted_moov(tagged, end, by, wide))
+            beside = new_partial(name)
             with open(beside, "wb") as target:
                 _copy(source, target, 0, start)
                 target.write(moov)
@@ -197,4 +198,5 @@ def tag_mp4(
     except OSError as error:
         raise output_error(error, name) from None
     finally:
-        remove_partial(beside)
+        if beside is not None:
+            remove_partial(beside)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 from fractions import Fraction
 from functools import partial
@@ -15,7 +14,7 @@ import numpy as np
 
 from ..encoders import ENCODERS, default_encoder
 from ..errors import OutputError
-from ..outputs import output_error, partial_name, put_in_place, remove_partial
+from ..outputs import new_partial, output_error, put_in_place, remove_partial
 from . import threads
 from .colour import LIMITED, UNSTATED, Colour, stated
 from .hardware import usable
@@ -30,7 +29,6 @@ from .spherical import tag_mp4
 _FINEST_TIME_BASE = Fraction(1, 1_000_000)
 # Seconds of sound beyond the picture's end that are kept; what is later has a damaged time stamp.
 _SOUND_BEYOND = 10.0
-_number = itertools.count()
 
 
 class VideoWriter:
@@ -88,12 +86,14 @@ class VideoWriter:
         """
         self.path = os.fspath(path)
         codec = codec or default_encoder(bit_depth)
-        check_output(self.path, sound_from or (source.path if source else None), overwrite, spherical, codec)
+        inputs = [one for one in (sound_from, source.path if source else None) if one is not None]
+        check_output(self.path, inputs, overwrite, spherical, codec)
         if width <= 0 or height <= 0 or width % 2 or height % 2:
             what = f"{width}x{height} is not a size that can be encoded"
             raise OutputError(what, self.path, "use even numbers")
         self._muxer = MUXERS[os.path.splitext(self.path)[1].lower()]
-        self._partial = os.fspath(partial_name(self.path, f"-{next(_number)}"))
+        self._overwrite = overwrite
+        self._partial: str | None = None
         self._size = (width, height)
         self._bit_depth = bit_depth
         self.time_base = max(time_base, _FINEST_TIME_BASE)
@@ -157,6 +157,7 @@ class VideoWriter:
             while scale < 10_000:
                 scale *= 2
             options |= {"movflags": "+faststart", "movie_timescale": str(scale)}
+        self._partial = os.fspath(new_partial(self.path))
         self._container = av.open("file:" + self._partial, "w", format=self._muxer, container_options=options)
         self._container.metadata.update(self._description)
         stream = self._add_encoder(fps, codec, choices) if self._encoded is None else self._add_copy(fps)
@@ -294,6 +295,7 @@ class VideoWriter:
             self._soundtrack.close()
         self._container.close()
         self._container = None
+        assert self._partial is not None
         place = self._description.get("location") if self._muxer == "mp4" else None
         if self._spherical or place:
             try:
@@ -301,17 +303,18 @@ class VideoWriter:
                 tag_mp4(self._partial, field.box if field else None, self._spherical, place)
             except OutputError as error:
                 raise OutputError(error.message, self.path, error.hint) from None
-        put_in_place(self._partial, self.path)
+        put_in_place(self._partial, self.path, self._overwrite)
 
     def _discard(self) -> None:
         """Close everything and leave nothing behind."""
         # First, because closing a long film rewrites it to bring its index to the front.
-        with contextlib.suppress(OSError):
-            os.remove(self._partial)
+        if self._partial is not None:
+            remove_partial(self._partial)
         if self._soundtrack is not None:
             self._soundtrack.close()
         if self._container is not None:
             with contextlib.suppress(Exception):
                 self._container.close()
             self._container = None
-        remove_partial(self._partial)
+        if self._partial is not None:
+            remove_partial(self._partial)

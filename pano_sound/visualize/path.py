@@ -73,7 +73,7 @@ def table(path: CameraPath) -> str:
     return "\n".join(lines)
 
 
-def plot(path: CameraPath, file: Path, soundmap: SoundMap | None = None) -> None:
+def plot(path: CameraPath, file: Path, soundmap: SoundMap | None = None, overwrite: bool = True) -> None:
     """Yaw, pitch and field of view over time as a picture; the saliency of a sound map behind them.
 
     The band around a line is what the view holds. Raises PanoSoundError without matplotlib, OutputError.
@@ -104,7 +104,7 @@ def plot(path: CameraPath, file: Path, soundmap: SoundMap | None = None) -> None
     upper.vlines(path.times[sorted(path.cuts)], -180, 180, color=colour, linewidth=1, linestyle=":")
     upper.set(ylabel="yaw (degrees to the right)", title=str(path.source.get("path", "")))
     lower.set(ylabel="pitch (degrees up)", xlabel="time (s)", xlim=(start, end))
-    with written_whole(file) as out:
+    with written_whole(file, overwrite=overwrite) as out:
         figure.savefig(out, format="png")
 
 

@@ -25,7 +25,7 @@ def test_pins_and_masks_that_a_person_wrote_are_kept(run, soundmap, tmp_path):
     data["pins"] = [{"from": 8, "to": 10, "yaw": 170, "pitch": 20}]
     data["masks"] = [{"yaw": [60, 140], "pitch": [-90, 90]}]
     file.write_text(json.dumps(data))
-    done = run("plan", soundmap, "--keep", "pins", "--preset", "lively")
+    done = run("plan", soundmap, "--keep", "pins", "-y", "--preset", "lively")
     assert (done.returncode, done.stderr) == (0, "")
     path = CameraPath.load(file)
     assert path.at(9)[:2] == pytest.approx((170, 20), abs=1e-4)
@@ -50,19 +50,19 @@ def test_a_wrong_pin_is_named_and_the_file_left(run, soundmap, tmp_path, pins, s
     file = tmp_path / "made.path.json"
     data = json.loads(file.read_text()) | {"pins": pins}
     file.write_text(json.dumps(data))
-    done = run("plan", soundmap, "--keep", "pins")
+    done = run("plan", soundmap, "--keep", "pins", "-y")
     assert done.returncode == 7
     assert says in done.stderr
     assert json.loads(file.read_text()) == data
 
 
 def test_there_must_be_a_path_to_keep_from_and_pins_are_not_autocams(run, soundmap, tmp_path):
-    assert run("plan", soundmap, "--keep", "pins").returncode == 7
+    assert run("plan", soundmap, "--keep", "pins", "-y").returncode == 7
     run("plan", soundmap)
     file = tmp_path / "made.path.json"
     data = json.loads(file.read_text()) | {"pins": [{"from": 0, "to": 2, "yaw": 0, "pitch": 0}]}
     file.write_text(json.dumps(data))
-    done = run("plan", soundmap, "--keep", "pins", "--preset", "paper")
+    done = run("plan", soundmap, "--keep", "pins", "-y", "--preset", "paper")
     assert done.returncode == 2
     assert "pins have no part in --preset paper" in done.stderr
 

@@ -24,7 +24,7 @@ from pano_sound import commands
 from pano_sound.camera_path import CameraPath
 from pano_sound.commands import stopping
 from pano_sound.errors import OutputError
-from pano_sound.outputs import partial_name, remove_partials, written_whole
+from pano_sound.outputs import new_partial, remove_partials, written_whole
 
 CLI = Path(__file__).parents[2] / "cli.py"
 
@@ -163,8 +163,7 @@ def test_what_a_library_makes_of_a_stop_is_not_reported(monkeypatch, heeded, cap
 
 
 def test_what_an_unlucky_interruption_leaves_is_removed(tmp_path):
-    partial = partial_name(tmp_path / "a.mp4")
-    partial.write_bytes(b"half")
+    new_partial(tmp_path / "a.mp4").write_bytes(b"half")
     remove_partials()
     assert names(tmp_path) == []
 

@@ -227,9 +227,9 @@ def test_refuses_before_any_work(tmp_path, monkeypatch):
     (tmp_path / "folder.mp4").mkdir()
     cases = {
         "there.mp4": ("exists already", False),
-        "a.mp4": ("is the input itself", True),
-        "link.mp4": ("is the input itself", True),
-        "hard.mp4": ("is the input itself", True),
+        "a.mp4": ("is an input", True),
+        "link.mp4": ("is an input", True),
+        "hard.mp4": ("is an input", True),
         "folder.mp4": ("is a folder", True),
         "none/b.mp4": ("the folder does not exist", False),
         "b.avi": ("cannot write '.avi' files", False),
@@ -238,12 +238,12 @@ def test_refuses_before_any_work(tmp_path, monkeypatch):
     before = {p: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()}
     for name, (word, overwrite) in cases.items():
         with pytest.raises(OutputError, match=word):
-            check_output(tmp_path / name, source, overwrite)
+            check_output(tmp_path / name, [source], overwrite)
         with pytest.raises(OutputError, match=word):
             writer(tmp_path / name, sound_from=source, overwrite=overwrite)
-    check_output(tmp_path / "there.mp4", source, overwrite=True)
+    check_output(tmp_path / "there.mp4", [source], overwrite=True)
     monkeypatch.chdir(tmp_path)
-    check_output("new.mp4", "a.mp4")
+    check_output("new.mp4", ["a.mp4"])
     assert {p: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()} == before
 
 

@@ -27,7 +27,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from ...errors import InputError, ModelError, OutputError
-from ...outputs import written_whole
+from ...outputs import check_files, written_whole
 from . import soundnet, vgg
 from .weights import describe, read_metadata
 
@@ -100,6 +100,7 @@ def import_weights(name: str, file: str | os.PathLike[str] | None = None, quiet:
     source, place = SOURCES[name], _place(name)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
+        check_files([place], [file] if file else [], overwrite=True)
         # In the cache folder, because a file of half a gigabyte need not fit where the system keeps temporary ones.
         with tempfile.TemporaryDirectory(prefix=".download-", dir=place.parent) as folder:
             state = _read(source, Path(file) if file else source.fetch(source, Path(folder), quiet))

@@ -68,11 +68,11 @@ def load(model: str | os.PathLike[str] = "base", device: str | torch.device | No
     return network
 
 
-def save(model: Localizer, path: str | os.PathLike[str], metadata: dict[str, str]) -> None:
+def save(model: Localizer, path: str | os.PathLike[str], metadata: dict[str, str], overwrite: bool = True) -> None:
     """Write a model, its matrices as float16. `metadata` (name, version, …) is kept beside format and config.
 
     Raises:
-        OutputError: it cannot be written; what was there before is kept.
+        OutputError: it cannot be written, or exists and `overwrite` is False; what was there before is kept.
     """
     state = {
         # Biases and statistics are small in number, and some of them too small or too large for float16.
@@ -81,7 +81,7 @@ def save(model: Localizer, path: str | os.PathLike[str], metadata: dict[str, str
     }
     about = {**metadata, "format": FORMAT, "config": json.dumps(model.config)}
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as file:
+    with written_whole(path, overwrite=overwrite) as file:
         file.write(to_bytes(state, about))
 
 

@@ -32,7 +32,7 @@ def available() -> None:
         raise PanoSoundError("figures need matplotlib", hint="pip install 'pano-sound[evaluate]'") from error
 
 
-def success_curves(overlaps: Mapping[str, NDArray[np.float64]], path: Path) -> None:
+def success_curves(overlaps: Mapping[str, NDArray[np.float64]], path: Path, overwrite: bool = True) -> None:
     """Fig. 9: the share of examples that reach each cIoU threshold, a curve for each name."""
     figure = _figure(7, 5)
     axes = figure.subplots()
@@ -41,10 +41,10 @@ def success_curves(overlaps: Mapping[str, NDArray[np.float64]], path: Path) -> N
     axes.set(xlabel="cIoU threshold", ylabel="success (%)", xlim=(0, 1), ylim=(0, 101))
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
-    _save(figure, path)
+    _save(figure, path, overwrite)
 
 
-def ambient_sheet(heats: Sequence[Heat], path: Path) -> None:
+def ambient_sheet(heats: Sequence[Heat], path: Path, overwrite: bool = True) -> None:
     """Fig. 10: pictures, and the response to each sound in grey: 0 or less is black, the highest of the sheet white."""
     columns = list(heats[0].maps)
     white = max(float(one.max()) for heat in heats for one in heat.maps.values())
@@ -56,11 +56,16 @@ def ambient_sheet(heats: Sequence[Heat], path: Path) -> None:
             axes.imshow(np.maximum(heat.maps[column], 0), cmap="gray", vmin=0, vmax=max(white, 1e-6))
     for axes, sound in zip(grid[0][1:], columns, strict=True):
         axes.set_title(sound, fontsize=7)
-    _save(figure, path)
+    _save(figure, path, overwrite)
 
 
 def neighbour_sheet(
-    codes: Codes, associations: Sequence[Association], examples: Sequence[Example], path: Path, count: int = 6
+    codes: Codes,
+    associations: Sequence[Association],
+    examples: Sequence[Example],
+    path: Path,
+    overwrite: bool = True,
+    count: int = 6,
 ) -> None:
     """Fig. 11 and 12: a block of four rows for each query (framed in red): the sounds nearest to its picture, the
     pictures nearest to its sound, and the examples whose sounds, or pictures, could stand for its own.
@@ -85,10 +90,10 @@ def neighbour_sheet(
             spine.set(visible=True, edgecolor="red", linewidth=2)
         for place, other in zip(axes[1:], others, strict=False):
             _tile(place, examples[other], white)
-    _save(figure, path)
+    _save(figure, path, overwrite)
 
 
-def interactive_sheet(shown: Sequence[Shown], path: Path) -> None:
+def interactive_sheet(shown: Sequence[Shown], path: Path, overwrite: bool = True) -> None:
     """Fig. 6: each picture, and its map for one sound and for another."""
     figure, grid = _grid(len(shown), 3, wide=2.0)
     for row, case in zip(grid, shown, strict=True):
@@ -96,10 +101,10 @@ def interactive_sheet(shown: Sequence[Shown], path: Path) -> None:
         for axes, heat, name in zip(row[1:], case.maps, case.names, strict=True):
             axes.imshow(heated(case.picture, heat))
             axes.set_title(f"heard: {name}", fontsize=7)
-    _save(figure, path)
+    _save(figure, path, overwrite)
 
 
-def table_picture(table: Table, path: Path) -> None:
+def table_picture(table: Table, path: Path, overwrite: bool = True) -> None:
     """A table as a picture; our rows shaded."""
     cells = [[name, *row] for rows in (table.paper, table.ours) for name, row in rows.items()]
     head = [table.first, *table.columns]
@@ -120,7 +125,7 @@ def table_picture(table: Table, path: Path) -> None:
         if row > len(table.paper):
             cell.set_facecolor("#e8f0fa")
     axes.text(0, 0, "\n".join(table.notes), fontsize=7, va="bottom", transform=axes.transAxes)
-    _save(figure, path)
+    _save(figure, path, overwrite)
 
 
 def heated(picture: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -154,6 +159,6 @@ def _grid(rows: int, columns: int, wide: float = 1.0) -> tuple[Any, list[list[An
     return figure, [list(row) for row in grid]
 
 
-def _save(figure: Any, path: Path) -> None:
-    with written_whole(path) as file:
+def _save(figure: Any, path: Path, overwrite: bool) -> None:
+    with written_whole(path, overwrite=overwrite) as file:
         figure.savefig(file, format="png")

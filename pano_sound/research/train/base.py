@@ -174,7 +174,7 @@ def fit(head: Head, lessons: Lessons, recipe: Recipe, folder: Path, log: Log) ->
     head.eval()
 
 
-def train(data: Path, out: Path, folder: Path, recipe: Recipe | None = None) -> Localizer:
+def train(data: Path, out: Path, folder: Path, recipe: Recipe | None = None, overwrite: bool = True) -> Localizer:
     """From the data folder to a weights file.
 
     Args:
@@ -183,6 +183,7 @@ def train(data: Path, out: Path, folder: Path, recipe: Recipe | None = None) -> 
         out: the weights file to write.
         folder: caches and checkpoints; a second run with the same folder goes on where the first one was.
         recipe: what decides how training goes; None is the default, with which `base` was made.
+        overwrite: whether `out` may be replaced.
 
     Raises:
         DataFileError: a table cannot be read, or `folder` holds another training.
@@ -222,7 +223,7 @@ def train(data: Path, out: Path, folder: Path, recipe: Recipe | None = None) -> 
     fit(head, Lessons(bank, pictures, maps, scenes, pairs), recipe, folder, log)
     model.set_presence(head.steepness.item(), head.middle.item())
     metadata = {"name": out.stem, "version": __version__, "recipe": json.dumps(asdict(recipe))}
-    weights.save(model, out, metadata)
+    weights.save(model, out, metadata, overwrite)
     return model
 
 

@@ -175,7 +175,13 @@ def fit(
     objective.eval()
 
 
-def train(examples: Sequence[Example] | Shards, out: Path, folder: Path, recipe: Recipe | None = None) -> Localizer:
+def train(
+    examples: Sequence[Example] | Shards,
+    out: Path,
+    folder: Path,
+    recipe: Recipe | None = None,
+    overwrite: bool = True,
+) -> Localizer:
     """From a set to a weights file.
 
     Args:
@@ -185,9 +191,11 @@ def train(examples: Sequence[Example] | Shards, out: Path, folder: Path, recipe:
         folder: checkpoints, logs and caches; a second run with the same folder, set and recipe goes on where the first
             was.
         recipe: what decides how training goes; None is the paper's.
+        overwrite: whether `out` may be replaced.
 
     Raises:
         DataFileError, InputError, ModelError: the set or the model cannot be used.
+        OutputError: the weights cannot be written.
     """
     recipe = recipe or Recipe()
     checkpoint = Checkpoint(folder, asdict(recipe), identity(examples))
@@ -207,7 +215,8 @@ def train(examples: Sequence[Example] | Shards, out: Path, folder: Path, recipe:
         if curves is not None:
             curves.close()
             about = {**asdict(recipe), **counts, "origin": origin}
-            weights.save(model, out, {"name": out.stem, "version": __version__, "recipe": json.dumps(about)})
+            metadata = {"name": out.stem, "version": __version__, "recipe": json.dumps(about)}
+            weights.save(model, out, metadata, overwrite)
         processes.wait()
     return model
 

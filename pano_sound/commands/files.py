@@ -1,0 +1,77 @@
+"""Which parameters name files, and what becomes of those files: read, or written. What is read is never replaced."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..errors import ModelError
+from ..outputs import check_files
+
+
+class ReadFile(click.Path):
+    """A parameter that names a file, folder or URL that is read. Whether it is there is said where it is read."""
+
+    def __init__(self, path_type: type[Any] = Path) -> None:
+        super().__init__(path_type=path_type, readable=False)
+
+    def files(self, value: Any) -> list[str | os.PathLike[str]]:
+        """The files behind a value."""
+        return [value]
+
+
+class ReadModel(ReadFile):
+    """Weights: a name or a file."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=str)
+
+    def files(self, value: Any) -> list[str | os.PathLike[str]]:
+        from ..localize.nets.files import find
+
+        try:
+            return [find(value)]
+        except ModelError:
+            return []  # It is said where they are loaded.
+
+
+class WrittenFile(click.Path):
+    """A parameter that names a file that is written; or, without `file_okay`, a folder of such files."""
+
+    def __init__(self, file_okay: bool = True) -> None:
+        super().__init__(path_type=Path, readable=False, file_okay=file_okay)
+
+
+def check_outputs(
+    outputs: Iterable[str | os.PathLike[str]], overwrite: bool, inputs: Iterable[str | os.PathLike[str]] = ()
+) -> None:
+    """Say, before any work, what would be wrong with what the running command is to write.
+
+    `inputs`: what it reads besides the files that its parameters name.
+
+    Raises OutputError: as `outputs.check_files`.
+    """
+    check_files(outputs, [*files_read(), *inputs], overwrite)
+
+
+def files_read() -> list[str | os.PathLike[str]]:
+    """All files that the running command was given to read."""
+    context = click.get_current_context()
+    return [
+        file
+        for parameter in context.command.params
+        if isinstance(parameter.type, ReadFile)
+        for value in _values(context.params.get(parameter.name or ""))
+        for file in parameter.type.files(value)
+    ]
+
+
+def _values(value: Any) -> Iterator[Any]:
+    if isinstance(value, tuple | list):
+        yield from value
+    elif value is not None:
+        yield value

@@ -1,0 +1,250 @@
+"""Nothing is lost: no command replaces what it reads, nor, unasked, anything else."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+
+import click
+import numpy as np
+import pytest
+
+import pano_sound
+from pano_sound import outputs
+from pano_sound.commands import cli
+from pano_sound.commands.files import ReadFile, WrittenFile
+from pano_sound.errors import OutputError
+from pano_sound.outputs import new_partial, put_in_place, written_whole
+
+# Every command that writes: its words, in which each parameter that names a file has a file of its own, and the ending
+# of its output. `{name}` is the file of the parameter of that name.
+WRITERS = {
+    "pan": ("{source} --concat {more} --model {model} -o {output}", ".mp4"),
+    "analyse": ("{source} --concat {more} --model {model} -o {output}", ".soundmap.npz"),
+    "plan": ("{soundmap} -o {output}", ".path.json"),
+    "render": ("{source} {path} --concat {more} -o {output}", ".mp4"),
+    "overlay": ("{source} --concat {more} --soundmap {soundmap_file} --model {model} -o {output}", ".mp4"),
+    "path show": ("{path} --soundmap {soundmap} -o {output}", ".png"),
+    "path export": ("{path} --to csv -o {output}", ".csv"),
+    "path import": ("{file} --from csv -o {output}", ".path.json"),
+    "train": ("{data} --set start={start} --work {work} -o {output}", ".safetensors"),
+    "evaluate boxes": ("{data} --model {model} -o {output}", ".png"),
+    "evaluate ambient": ("{data} --model {model} -o {output}", ".png"),
+    "evaluate retrieval": ("{data} --model {model} --labels {labels} -o {output}", ".png"),
+    "evaluate interactive": ("{data} --model {model} -o {output}", ".png"),
+    "evaluate tables": ("{data} --model {models} --labels {labels} -o {output}", ""),
+}
+TAKES_A_FOLDER = {"evaluate tables": "tables.txt"}
+NO_FILES_WRITTEN = {
+    *("probe", "models", "models import", "batch status", "batch retry", "batch run"),
+    *(f"evaluate {name}" for name in ("pictures", "pasted", "direction", "camera", "speed")),
+}
+"""What writes nothing where the user says; batches write many files, see tests/library/test_lost.py."""
+
+
+def commands(group, name=""):
+    for word in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), word)
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{name}{word} ")
+        if not isinstance(command, click.Group) or command.invoke_without_command:
+            yield f"{name}{word}", command
+
+
+COMMANDS = dict(commands(cli))
+
+
+def readers(name):
+    words = WRITERS[name][0]
+    named = [p.name for p in COMMANDS[name].params if isinstance(p.type, ReadFile) and f"{{{p.name}}}" in words]
+    return [*named, *(["start"] if name == "train" else [])]
+
+
+def test_all_commands_are_known():
+    assert set(COMMANDS) == set(WRITERS) | NO_FILES_WRITTEN
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_parameter_that_names_a_file_says_whether_it_is_read_or_written(name):
+    for parameter in COMMANDS[name].params:
+        words = f"{parameter.metavar or ''} {getattr(parameter, 'help', None) or ''}"
+        names_files = isinstance(parameter.type, click.Path) or any(w in words for w in ("FILE", "FOLDER"))
+        if names_files and parameter.name not in BATCH:
+            assert isinstance(parameter.type, (ReadFile, WrittenFile)), parameter.name
+        if isinstance(parameter.type, ReadFile) and name in WRITERS:
+            assert f"{{{parameter.name}}}" in WRITERS[name][0], parameter.name
+
+
+BATCH = {"out", "manifest", "soundmaps", "name"}
+"""What a batch writes, and looks after by itself."""
+
+
+@pytest.mark.parametrize("how", ["the same name", "symbolic link", "hard link", "another spelling"])
+@pytest.mark.parametrize(("name", "reader"), [(n, r) for n in WRITERS for r in readers(n)])
+def test_what_is_read_is_never_replaced_not_even_when_asked(run, tmp_path, name, reader, how):
+    words, ending = WRITERS[name]
+    files = {p: tmp_path / f"{p}.file" for p in (*readers(name), "work")}
+    output = tmp_path / f"output{ending}"
+    if name in TAKES_A_FOLDER:
+        output.mkdir()
+        written = output / TAKES_A_FOLDER[name]
+    else:
+        written = output
+    if how == "the same name":
+        files[reader] = written
+    for parameter, file in files.items():
+        if parameter != "work":
+            file.write_bytes(f"content of {parameter}".encode())
+    if how == "symbolic link":
+        written.symlink_to(files[reader])
+    elif how == "hard link":
+        os.link(files[reader], written)
+    elif how == "another spelling":
+        (tmp_path / "there").symlink_to(tmp_path, target_is_directory=True)
+        shutil.move(files[reader], written)
+        files[reader] = tmp_path / "there" / written.relative_to(tmp_path)
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    done = run(*name.split(), *(word.format(**files, output=output) for word in words.split()), "-y")
+    assert done.returncode == 5, done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "is an input, which is never replaced" in done.stderr
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_nothing_else_is_replaced_unasked(run, tmp_path, name):
+    words, ending = WRITERS[name]
+    files = {p: tmp_path / f"{p}.file" for p in (*readers(name), "work")}
+    for parameter, file in files.items():
+        if parameter != "work":
+            file.write_bytes(b"content")
+    output = tmp_path / f"output{ending}"
+    if name in TAKES_A_FOLDER:
+        output.mkdir()
+        (output / TAKES_A_FOLDER[name]).write_bytes(b"mine")
+    else:
+        output.write_bytes(b"mine")
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    done = run(*name.split(), *(word.format(**files, output=output) for word in words.split()))
+    assert (done.returncode, "-y replaces it" in done.stderr) == (5, True), done.stderr
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+
+
+def test_files_within_an_input_folder_are_inputs(run, tmp_path):
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "a.png").write_bytes(b"a picture")
+    done = run("evaluate", "boxes", "set", "-o", "set/a.png", "-y")
+    assert (done.returncode, "is a file of the input folder" in done.stderr) == (5, True)
+    assert (tmp_path / "set" / "a.png").read_bytes() == b"a picture"
+
+
+def test_a_file_behind_a_url_is_a_file(run, film):
+    before = film.read_bytes()
+    done = run("pan", f"file://{film}", "-o", film, "-y", model=True)
+    assert (done.returncode, "is an input" in done.stderr) == (5, True)
+    assert film.read_bytes() == before
+
+
+def test_two_outputs_are_not_one_file(tmp_path):
+    for one, other in (("a.csv", "a.csv"), ("a.csv", "A.CSV"), ("é.csv", "e\u0301.csv")):
+        with pytest.raises(OutputError, match="is the same file as"):
+            outputs.check_files([tmp_path / one, tmp_path / other])
+
+
+def test_a_folder_with_other_files_is_not_worked_in(run, tmp_path):
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "log.jsonl").write_text("mine")
+    (tmp_path / "set.csv").write_text("picture,sound\n")
+    words = ("train", "set.csv", "-o", "out.safetensors", "--work", "work")
+    done = run(*words)
+    assert (done.returncode, "the folder holds other files" in done.stderr) == (5, True)
+    assert run(*words, "-y").returncode == 7
+    assert (tmp_path / "work" / "log.jsonl").read_text() == "mine"
+
+
+def test_plan_keeps_pins_and_replaces_only_when_asked(run, film, tmp_path):
+    run("analyse", film, "-o", "a.soundmap.npz", "-q", model=True)
+    assert run("plan", "a.soundmap.npz").returncode == 0
+    before = (tmp_path / "a.path.json").read_bytes()
+    done = run("plan", "a.soundmap.npz", "--keep", "pins", "--fov", "50")
+    assert (done.returncode, "-y replaces" in done.stderr) == (5, True)
+    assert (tmp_path / "a.path.json").read_bytes() == before
+    assert run("plan", "a.soundmap.npz", "--keep", "pins", "--fov", "50", "-y").returncode == 0
+    assert (tmp_path / "a.path.json").read_bytes() != before
+
+
+@pytest.fixture(params=["renamed by the kernel", "linked", "without links"])
+def file_system(request, monkeypatch):
+    """How a file gets a name that must be new, on file systems of three kinds."""
+
+    def no_links(*_, **__):
+        raise PermissionError(1, "Operation not permitted")
+
+    if request.param != "renamed by the kernel":
+        monkeypatch.setattr(outputs, "_renamed_by_kernel", lambda *_: False)
+    if request.param == "without links":
+        monkeypatch.setattr(os, "link", no_links)
+
+
+@pytest.mark.parametrize("appeared", ["file", "link", "dangling link", "folder"])
+def test_what_appears_meanwhile_is_kept(file_system, tmp_path, appeared):
+    target, other = tmp_path / "a.csv", tmp_path / "other.csv"
+    if appeared != "dangling link":
+        other.write_text("theirs")
+    appear = {
+        "file": lambda: target.write_text("theirs"),
+        "link": lambda: target.symlink_to(other),
+        "dangling link": lambda: target.symlink_to(other),
+        "folder": target.mkdir,
+    }[appeared]
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(written_whole(target, "w", overwrite=False)).write("ours")
+        appear()
+        with pytest.raises(OutputError, match="has appeared meanwhile and is kept"):
+            stack.close()
+    assert not other.exists() or other.read_text() == "theirs"
+    assert target.is_symlink() or target.is_dir() or target.read_text() == "theirs"
+    assert not [p for p in tmp_path.iterdir() if "partial" in p.name]
+
+
+def test_a_new_name_is_given(file_system, tmp_path):
+    with written_whole(tmp_path / "a.csv", "w", overwrite=False) as file:
+        file.write("ours")
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"a.csv": "ours"}
+
+
+def test_a_film_that_appears_while_one_is_written_is_kept(film, tmp_path):
+    path = pano_sound.CameraPath(64, 64, np.array([[0.0, 0, 0, 0, 90]]))
+    target = tmp_path / "out.mp4"
+    with pytest.raises(OutputError, match="has appeared meanwhile"):
+        pano_sound.render(film, path, target, progress=lambda *_: target.write_bytes(b"theirs"))
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {"out.mp4": b"theirs"}
+
+
+def test_partial_names_cannot_be_foreseen_and_no_link_is_followed(tmp_path, monkeypatch):
+    alike = [tmp_path / f"{'x' * 240}{i}.mp4" for i in range(50)]
+    made = {new_partial(path) for path in alike} | {new_partial(alike[0]) for _ in range(50)}
+    assert len(made) == 100
+    assert all(len(os.fsencode(p.name)) < 256 and p.name.startswith(".") for p in made)
+    new_partial(tmp_path / ("é" * 127)).unlink()
+    monkeypatch.setattr(outputs.secrets, "token_hex", lambda _: "known")
+    victim = tmp_path / "victim"
+    victim.write_text("theirs")
+    (tmp_path / ".a.csv.partial-known").symlink_to(victim)
+    (tmp_path / ".b.csv.partial-known").symlink_to(tmp_path / "nowhere")
+    for name in ("a.csv", "b.csv"):
+        with pytest.raises(OutputError), written_whole(tmp_path / name, "w") as file:
+            file.write("ours")
+    assert victim.read_text() == "theirs"
+    assert not (tmp_path / "nowhere").exists()
+    assert (tmp_path / ".a.csv.partial-known").is_symlink()
+
+
+def test_putting_in_place_may_replace_when_asked(tmp_path):
+    target = tmp_path / "a.csv"
+    target.write_text("theirs")
+    partial = new_partial(target)
+    partial.write_text("ours")
+    put_in_place(partial, target, overwrite=True)
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"a.csv": "ours"}
