@@ -61,6 +61,8 @@ def _rows(info: MediaInfo, files: int) -> list[tuple[str, str]]:
         rows.append(("duration", f"{info.duration:.2f} s{part}"))
         rows.append(("360°", _sphere(info)))
     rows.append(("sound", _sound(info, info.audio) if info.audio else "none: the view would hold"))
+    if info.audio and info.audio.assumed:
+        rows.append(("assumed", info.audio.assumed))
     rows.append(("can be panned", f"no: {info.problem}" if info.problem else "yes"))
     return rows
 

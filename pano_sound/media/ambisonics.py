@@ -36,9 +36,14 @@ class Ambisonics:
     fuma: bool = False
 
     @property
+    def count(self) -> int:
+        """How many channels it has; a track may have more, which are no part of it."""
+        return (self.order + 1) ** 2 + len(self.head_locked)
+
+    @property
     def box(self) -> bytes:
-        """The content of the SA3D box that says all this (of SN3D)."""
-        count = (self.order + 1) ** 2 + len(self.head_locked)
+        """The content of the SA3D box that says all this (of SN3D), of a track that has no other channels."""
+        count = self.count
         others = tuple(c for c in range(count) if c not in self.channels + self.head_locked)
         given = self.channels + others + self.head_locked
         if self.head_locked:
@@ -74,8 +79,9 @@ def ambisonics_of(
     layout: str,
     channels: int,
     said: str | None = None,
-) -> Ambisonics | None:
-    """What kind of ambisonics a sound track is; None for plain channels.
+) -> tuple[Ambisonics | None, str | None]:
+    """What kind of ambisonics a sound track is, None for plain channels; and what is assumed of a tag that does not
+    fit the track or is of a kind that is not known, for a film-maker, or None.
 
     Args:
         moov: the content of the index of an mp4 or mov file; None for others.
@@ -87,22 +93,33 @@ def ambisonics_of(
         UnsupportedInputError: the user says ambisonics of a track with fewer than four channels.
     """
     if said == "none":
-        return None
+        return None, None
     if said is not None:
         if channels < 4:
             what = f"the sound has {channels} channel{'s' if channels > 1 else ''}, first-order ambisonics have four"
             raise UnsupportedInputError(what, path, "leave `ambisonics` out, or choose another `audio_track`")
         fuma = said == "fuma"
-        return Ambisonics(math.isqrt(channels) - 1, (0, 2, 3, 1) if fuma else (0, 1, 2, 3), fuma=fuma)
+        return Ambisonics(math.isqrt(channels) - 1, (0, 2, 3, 1) if fuma else (0, 1, 2, 3), fuma=fuma), None
     if layout.startswith("ambisonic "):
         field = math.isqrt(channels) ** 2
-        return Ambisonics(math.isqrt(channels) - 1, (0, 1, 2, 3), (field, field + 1) if "stereo" in layout else ())
+        head_locked = (field, field + 1) if "stereo" in layout else ()
+        return Ambisonics(math.isqrt(channels) - 1, (0, 1, 2, 3), head_locked), None
     box = None if moov is None else _sa3d(moov, stream_id)
-    return None if box is None else _understood(box, channels)
+    if box is None:
+        return None, None
+    found = _understood(box, channels)
+    if found is None:
+        what = f"the sound's ambisonics tag (SA3D) is of a kind that is not known, or damaged: its {channels} channels"
+        return None, f"{what} are taken for plain ones; if they are ambisonics, say `ambisonics='ambix'` or fuma"
+    if found.count == channels:
+        return found, None
+    return found, (
+        f"the sound has {channels} channels, {found.count} of them ambisonics by its tag: the others are left out"
+    )
 
 
 def _understood(box: bytes, channels: int) -> Ambisonics | None:
-    """An SA3D box's content, if it is of a kind that is known and of this many channels."""
+    """An SA3D box's content, if it is of a kind that is known, of a track of at least as many channels."""
     try:
         version, kind, order, ordering, norm, count = struct.unpack_from(">BBIBBI", box)
         given = struct.unpack_from(f">{min(count, channels)}I", box, 12)
@@ -110,12 +127,14 @@ def _understood(box: bytes, channels: int) -> Ambisonics | None:
         return None
     stereo = 2 if kind == 0x80 else 0
     known = version == 0 and kind in (0, 0x80) and ordering == 0 and norm == 0 and 1 <= order <= 10
-    if not known or count != channels or channels != (order + 1) ** 2 + stereo or sorted(given) != [*range(channels)]:
+    if not known or count != len(given) or count != (order + 1) ** 2 + stereo or len({*given}) != count:
+        return None
+    if max(given) >= (count if stereo else channels):
         return None
     # The standard's examples disagree: without head-locked sound the map says in which stored channel each component
     # is (0, 2, 3, 1 for W, X, Y, Z), with it what each stored channel is.
-    places = tuple(given.index(component) for component in range(channels)) if stereo else given
-    return Ambisonics(order, places[:4], places[channels - stereo :])
+    places = tuple(given.index(component) for component in range(count)) if stereo else given
+    return Ambisonics(order, places[:4], places[count - stereo :])
 
 
 def _sa3d(moov: bytes, stream_id: int) -> bytes | None:

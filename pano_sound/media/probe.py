@@ -18,7 +18,8 @@ from .cameras import looks_like_two_fisheyes, raw_format
 from .colour import UNSTATED, Colour, colour_of
 from .footage import Footage, open_bytes, size_of
 from .inputs import Source, fraction, log, open_source
-from .tags import Spherical, read_tags
+from .matroska import VideoTrack, video_tracks
+from .tags import ContainerTags, Spherical, read_tags, tags_in_index, tags_in_matroska
 from .unwrap import Unwrapping, unwrapping
 
 _SMALLEST_WIDTH = 64
@@ -29,6 +30,11 @@ _CANNOT = {
     "rectilinear": "the picture is tagged as ordinary flat video",
     "fisheye": "the picture is fisheye, straight from the lens",
     "mesh": "the picture has a projection of its own (a mesh, as some VR180 cameras and YouTube use)",
+}
+_UNKNOWN = "the tags name a projection that is unknown"
+_MIXED_EYES = {
+    "interleaved": "the two eyes are interleaved",
+    "anaglyph": "the two eyes are mixed by colour (anaglyph)",
 }
 _EXPORT = "export it as a 360° video (equirectangular, 2:1) with the camera's software"
 _STEADY = 0.001
@@ -69,6 +75,7 @@ class AudioInfo:
     layout: FFmpeg's name for what its channels are.
     start, end: presentation times in seconds, as far as the file's header says; end 0: it does not.
     ambisonic: where in them a sound field is; None for plain channels.
+    assumed: what is assumed of tags that say too little; None: nothing.
     """
 
     codec: str
@@ -80,6 +87,7 @@ class AudioInfo:
     track: int
     tracks: int
     ambisonic: Ambisonics | None
+    assumed: str | None = None
 
 
 @dataclass(frozen=True)
@@ -147,17 +155,19 @@ class MediaInfo:
         if self.video.colour.unreadable is not None:
             what = f"its colours are stored as {self.video.colour.unreadable}, which cannot be converted"
             return f"{what}: encode it with BT.709 or BT.2020 (non-constant luminance) first"
-        if self.spherical.stereo == "other":
-            return "the two eyes are interleaved: export one eye, or top-bottom or left-right stereo"
-        projection = self.spherical.projection
-        if projection is not None:
-            if projection in _CAN_BE_UNWRAPPED:
-                width, height = self.eye
-                if width and width * height <= self.footage.max_pixels:
-                    return None
-                return f"the picture is {size}, and its tags would make a sphere of {width}x{height} of it"
-            return f"{_CANNOT.get(projection, 'the projection of the picture is unknown')}: {_EXPORT}"
-        return self._untagged_problem(size)
+        projection, stereo = self.spherical.projection, self.spherical.stereo
+        if projection is not None and projection not in _CAN_BE_UNWRAPPED:
+            return f"{_CANNOT.get(projection, _UNKNOWN)}: {_EXPORT}"
+        if stereo in _MIXED_EYES:
+            return f"{_MIXED_EYES[stereo]}: export one eye, or top-bottom or left-right stereo"
+        if stereo == "unknown":
+            return "the tags name a stereo layout that is unknown: say `stereo='mono'` (or top-bottom, left-right)"
+        if projection is None:
+            return self._untagged_problem(size)
+        width, height = self.eye
+        if width and width * height <= self.footage.max_pixels:
+            return None
+        return f"the picture is {size}, and its tags would make a sphere of {width}x{height} of it"
 
     def _untagged_problem(self, size: str) -> str | None:
         assert self.video is not None
@@ -201,9 +211,11 @@ def _is_about(shape: float, expected: float) -> bool:
 
 
 def require_pannable(info: MediaInfo) -> None:
-    """Raises UnsupportedInputError, with the reason, unless the file can be panned."""
+    """Raises UnsupportedInputError, with the reason, unless the file can be panned; says what is assumed of it."""
     if info.problem is not None:
         raise UnsupportedInputError(info.problem, info.path)
+    if info.audio is not None and info.audio.assumed is not None:
+        log.warning("%s: %s", info.path, info.audio.assumed)
 
 
 Path = str | os.PathLike[str]
@@ -245,19 +257,24 @@ def _one_file(footage: Footage, settings: InputSettings) -> MediaInfo:
     with open_source(footage) as source:
         if source.video is None and source.audio is None:
             raise InputError("holds neither pictures nor sound", source.path)
-        moov = None
-        if "mp4" in source.container.format.name:
-            with open_bytes(source.path) as file:
+        moov, tracks = None, []
+        with open_bytes(source.path) as file:
+            if "mp4" in source.container.format.name:
                 moov = read_index(file)
+            elif "matroska" in source.container.format.name:
+                tracks = video_tracks(file)
         video, spherical, start = None, Spherical(), 0.0
         raw = raw_format(source.path)
         duration = _seconds(source.container.duration, Fraction(1, 1_000_000))
         if source.video is not None:
             frame = _first_picture(source, settings)
-            spherical = read_tags(frame, moov, source.video.id).with_options(settings.projection, settings.stereo)
+            tags = _container_tags(source, moov, tracks)
+            spherical = read_tags(frame, tags).with_options(settings.projection, settings.stereo)
             video = _video_info(source.video, frame)
             start = float(frame.pts * video.time_base)
             duration = _duration(source, source.video, start)
+            if raw is None and not spherical.stitched:
+                raw = f"the tags say that the lens pictures are not stitched yet: {_EXPORT}"
             if raw is None and spherical.projection is None and looks_like_two_fisheyes(frame):
                 raw = f"the picture shows two round lens pictures, not stitched yet: {_EXPORT}"
         audio = None if source.audio is None else _audio_info(source, moov, settings.ambisonics)
@@ -274,6 +291,17 @@ def _one_file(footage: Footage, settings: InputSettings) -> MediaInfo:
             raw=raw,
             footage=footage,
         )
+
+
+def _container_tags(source: Source, moov: bytes | None, tracks: list[VideoTrack]) -> ContainerTags:
+    assert source.video is not None
+    if moov is not None:
+        return tags_in_index(moov, source.video.id)
+    # Covers come behind the tracks.
+    number = sum(stream.index < source.video.index for stream in source.container.streams.video)
+    if number < len(tracks):
+        return tags_in_matroska(tracks[number], source.video.metadata, source.container.metadata)
+    return ContainerTags()
 
 
 def _first_picture(source: Source, settings: InputSettings) -> Any:
@@ -366,7 +394,7 @@ def _audio_info(source: Source, moov: bytes | None, ambisonics: str | None) -> A
     stream: Any = source.audio
     context = stream.codec_context
     layout, channels = context.layout.name, context.layout.nb_channels
-    kind = ambisonics_of(source.path, moov, stream.id, layout, channels, ambisonics)
+    kind, assumed = ambisonics_of(source.path, moov, stream.id, layout, channels, ambisonics)
     track = source.tracks.index(stream) + 1
     start = float(source.begin(stream))
     length = _duration(source, stream, start)
@@ -380,6 +408,7 @@ def _audio_info(source: Source, moov: bytes | None, ambisonics: str | None) -> A
         track=track,
         tracks=len(source.tracks),
         ambisonic=kind,
+        assumed=assumed,
     )
 
 

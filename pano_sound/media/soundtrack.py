@@ -99,7 +99,10 @@ class Soundtrack:
     def _prepare(self, sound: Any, muxer: str, spherical: bool, may_copy: bool) -> Packets:
         context = sound.codec_context
         field = self._field
-        plays = context.layout.name in _PLAYABLE if field is None else spherical and not field.fuma
+        if field is None:
+            plays = context.layout.name in _PLAYABLE
+        else:
+            plays = spherical and not field.fuma and field.count == context.layout.nb_channels
         described = len(context.extradata or b"") >= _DESCRIPTION_BYTES.get(context.name, 0)
         one_file = len(self._source.footage.paths) == 1
         taken = muxer == "matroska" or context.name in _COPIED[muxer] | (_COPIED_FIELDS[muxer] if field else set())

@@ -1,20 +1,23 @@
 """What a film's tags say of its projection: Spherical Video V1 (XML), V2 (boxes), Matroska's and the stream's own.
 
-V2 and Matroska come decoded from FFmpeg. Of V1 FFmpeg keeps no cropped area, and no mesh of V2, so mp4's index is
-looked at here as well. V1's initial view says where a player looks first, not how the sphere lies, and is left alone.
-https://github.com/google/spatial-media (spherical-video-rfc, spherical-video-v2-rfc)
+V2 and Matroska come decoded from FFmpeg, but where it meets a value that it does not know, it says nothing; and of V1
+it keeps no cropped area. So the container's own words are looked at here as well, and what they say goes before what
+the stream says. V1's initial view says where a player looks first, not how the sphere lies, and is left alone.
+https://github.com/google/spatial-media (spherical-video-rfc, spherical-video-v2-rfc), RFC 9559 (StereoMode)
 """
 
 from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from av.sidedata.sidedata import Type
 
 from .boxes import children, descend, track_id
+from .matroska import VideoTrack
 
 PROJECTIONS = (
     "equirectangular",
@@ -27,11 +30,29 @@ PROJECTIONS = (
 )
 """Names of FFmpeg's AVSphericalProjection values, in their order. A tile is a part of the sphere."""
 
-STEREO_LAYOUTS = ("mono", "left-right", "top-bottom")
-"""Names of FFmpeg's first AVStereo3DType values, in their order."""
+_V1_STEREO = {"mono": "mono", "left-right": "left-right", "right-left": "left-right", "top-bottom": "top-bottom"}
+_ST3D = ("mono", "top-bottom", "left-right", "unknown", "left-right")
+"""By value of the box: 3 is a layout that a mesh gives, 4 is right-left."""
+_STEREO3D = ("mono", "left-right", "top-bottom", *["interleaved"] * 5)
+"""By FFmpeg's AVStereo3DType: pictures by turns, checkerboards, lines and columns are interleaved."""
+_STEREO_MODE = (
+    "mono",
+    "left-right",
+    "top-bottom",
+    "top-bottom",
+    *["interleaved"] * 6,
+    "anaglyph",
+    "left-right",
+    "anaglyph",
+    "interleaved",
+    "interleaved",
+)
+"""By Matroska's StereoMode. Which eye comes first does not matter: each is a whole film."""
 
 V1_UUID = bytes.fromhex("ffcc8263f8554a938814587a02521fdd")
 _PICTURE_ENTRY_FIELDS = 78
+_UNTOLD = {0: "rectilinear", 3: "mesh"}
+"""Values of Matroska's ProjectionType that FFmpeg passes over."""
 _HALF = (0.25, 0.0, 0.25, 0.0)
 _WHOLE = (0.0, 0.0, 0.0, 0.0)
 
@@ -41,12 +62,14 @@ class Spherical:
     """What is known of a film's projection.
 
     projection: one of PROJECTIONS, 'eac', 'mesh', 'unknown', or None when the file has no tag.
-    stereo: 'mono', 'top-bottom' or 'left-right'; 'other' for layouts that interleave the eyes.
+    stereo: 'mono', 'top-bottom' or 'left-right', whichever eye comes first; 'interleaved' and 'anaglyph', in which
+        the eyes are mixed; 'unknown' for what no standard names.
     tag: where this was read: 'v2' (also Matroska's), 'v1', 'stereo3d', joined by '+'; 'option' for what the user
         said; '' for untagged.
     missing: shares of the whole sphere's width and height that the picture lacks: left, top, right, bottom.
     pose: how the stored sphere is turned in the world: yaw, pitch, roll, degrees.
     padding: pixels round each face of a cubemap that are not part of it.
+    stitched: False where the tags say that the lens pictures are not made into one sphere yet.
     """
 
     projection: str | None = None
@@ -55,42 +78,63 @@ class Spherical:
     missing: tuple[float, float, float, float] = _WHOLE
     pose: tuple[float, float, float] = (0.0, 0.0, 0.0)
     padding: int = 0
+    stitched: bool = True
 
     def with_options(self, projection: str | None, stereo: str | None) -> Spherical:
         """The same where the user said nothing, and what the user said elsewhere."""
-        changed = self
+        changed = self if projection is None else replace(self, stitched=True)
         if projection is not None and projection != self.projection:
             missing = _HALF if projection == "half-equirectangular" else _WHOLE
             changed = Spherical(projection, self.stereo, "option", missing)
         return changed if stereo is None else replace(changed, stereo=stereo)
 
 
-def read_tags(frame: Any, moov: bytes | None, stream_id: int) -> Spherical:
+@dataclass(frozen=True)
+class ContainerTags:
+    """What a container itself says of one of its video tracks.
+
+    xml: Spherical Video V1; '' without.
+    has_v2: whether it has boxes or elements of V2's kind.
+    projection: V2's, where FFmpeg passes over it: 'rectilinear', 'mesh' or 'unknown'.
+    stereo: as in Spherical; None: not said.
+    """
+
+    xml: str = ""
+    has_v2: bool = False
+    projection: str = "unknown"
+    stereo: str | None = None
+
+
+def read_tags(frame: Any, container: ContainerTags) -> Spherical:
     """The tags of a film.
 
     Args:
         frame: its first decoded PyAV VideoFrame.
-        moov: the content of the index of an mp4 or mov file; None for others.
-        stream_id: the number of the video track in it.
+        container: what the container says of the track.
     """
-    xml, has_v2, mesh = _in_index(moov, stream_id)
     found, tags = Spherical(), []
+    stereo = container.stereo
     mapping, layout = frame.side_data.get(Type.SPHERICAL), frame.side_data.get(Type.STEREO3D)
-    if mapping is not None and (has_v2 or not xml):
+    if mapping is not None and (container.has_v2 or not container.xml):
         found = _of_mapping(bytes(mapping))
         tags.append("v2")
-    elif mesh:
-        found = Spherical("mesh")
+    elif container.has_v2:
+        found = Spherical(container.projection)
         tags.append("v2")
-    elif xml:
-        found = _of_xml(xml)
+    elif container.xml:
+        found, said = _of_xml(container.xml)
+        stereo = stereo or said
         tags.append("v1")
-    stereo = found.stereo
     if layout is not None:
         (value,) = struct.unpack_from("=i", bytes(layout))
-        stereo = STEREO_LAYOUTS[value] if 0 <= value < len(STEREO_LAYOUTS) else "other"
+        stereo = stereo or _named(_STEREO3D, value)
+    if layout is not None or container.stereo is not None:
         tags.append("stereo3d")
-    return replace(found, stereo=stereo, tag="+".join(tags))
+    return replace(found, stereo=stereo or "mono", tag="+".join(tags))
+
+
+def _named(names: tuple[str, ...], value: int) -> str:
+    return names[value] if 0 <= value < len(names) else "unknown"
 
 
 def _of_mapping(data: bytes) -> Spherical:
@@ -113,18 +157,18 @@ def _of_mapping(data: bytes) -> Spherical:
     )
 
 
-def _of_xml(xml: str) -> Spherical:
-    """Spherical Video V1. Elements and attributes are both in use."""
+def _of_xml(xml: str) -> tuple[Spherical, str | None]:
+    """What Spherical Video V1 says, and its stereo layout, or None. Elements and attributes are both in use."""
     # Values stop at any bracket or quote: were they allowed to run on, files could make this take hours.
     pairs = re.findall(r"(?<!/)GSpherical:(\w+)\s*(?:>|=\s*[\"'])([^<>\"']*)[<\"']", xml)
     found = {name: value.strip() for name, value in pairs}
     if found.get("Spherical", "").lower() != "true":
-        return Spherical()
+        return Spherical(), None
     projection = found.get("ProjectionType", "equirectangular").lower()
-    spherical = Spherical(
-        projection if projection in PROJECTIONS else "unknown",
-        {"left-right": "left-right", "top-bottom": "top-bottom"}.get(found.get("StereoMode", ""), "mono"),
-    )
+    mode = found.get("StereoMode", "").lower()
+    stereo = _V1_STEREO.get(mode, "unknown") if mode else None
+    stitched = found.get("Stitched", "true").lower() != "false"
+    spherical = Spherical(projection if projection in PROJECTIONS else "unknown", stitched=stitched)
     names = (
         ("CroppedAreaLeftPixels", "CroppedAreaImageWidthPixels", "FullPanoWidthPixels"),
         ("CroppedAreaTopPixels", "CroppedAreaImageHeightPixels", "FullPanoHeightPixels"),
@@ -133,26 +177,52 @@ def _of_xml(xml: str) -> Spherical:
     for three in names:
         numbers = [found.get(name, "") for name in three]
         if not all(n.isdecimal() and len(n) < 10 for n in numbers):
-            return spherical
+            return spherical, stereo
         before, length, whole = map(int, numbers)
         if not (length > 0 and before + length <= whole):
-            return spherical
+            return spherical, stereo
         shares.append((before / whole, 1 - (before + length) / whole))
     (left, right), (top, bottom) = shares
-    return replace(spherical, missing=(left, top, right, bottom))
+    return replace(spherical, missing=(left, top, right, bottom)), stereo
 
 
-def _in_index(moov: bytes | None, stream_id: int) -> tuple[str, bool, bool]:
-    """(V1's XML or '', whether there are V2 boxes, whether they tell of a mesh) of one track."""
+def tags_in_index(moov: bytes, stream_id: int) -> ContainerTags:
+    """What the index of an mp4 or mov file says of one track; nothing where it is damaged."""
     try:
-        for kind, trak in children(moov or b""):
+        whole = _v1_in(moov)
+        for kind, trak in children(moov):
             if kind != b"trak" or track_id(trak) != stream_id:
                 continue
-            xml = next((c[16:] for k, c in children(trak) if k == b"uuid" and c[:16] == V1_UUID), b"")
             entries = descend(trak, b"mdia", b"minf", b"stbl", b"stsd")[8:]
-            v2 = [descend(entry[_PICTURE_ENTRY_FIELDS:], b"sv3d") for _, entry in children(entries)]
-            mesh = any(descend(c, b"proj", b"mshp") for c in v2)
-            return xml.decode("utf-8", "replace"), any(v2), mesh
+            boxes = [box for _, entry in children(entries) for box in children(entry[_PICTURE_ENTRY_FIELDS:])]
+            v2 = [content for kind, content in boxes if kind == b"sv3d"]
+            modes = [content[4] if len(content) > 4 else -1 for kind, content in boxes if kind == b"st3d"]
+            return ContainerTags(
+                xml=(_v1_in(trak) or whole).decode("utf-8", "replace"),
+                has_v2=bool(v2),
+                projection="mesh" if any(descend(content, b"proj", b"mshp") for content in v2) else "unknown",
+                stereo=_named(_ST3D, modes[0]) if modes else None,
+            )
     except (ValueError, struct.error):
         pass
-    return "", False, False
+    return ContainerTags()
+
+
+def _v1_in(data: bytes) -> bytes:
+    return next((c[16:] for k, c in children(data) if k == b"uuid" and c[:16] == V1_UUID), b"")
+
+
+def tags_in_matroska(track: VideoTrack, *metadata: Mapping[str, str]) -> ContainerTags:
+    """What a Matroska file says of one track.
+
+    Args:
+        metadata: the track's, then the file's, as FFmpeg gives them.
+    """
+    xml = (text for given in metadata for name, text in given.items() if name.upper() == "SPHERICAL-VIDEO")
+    return ContainerTags(
+        xml=next(xml, ""),
+        has_v2=track.projection is not None,
+        projection=_UNTOLD.get(track.projection or 0, "unknown"),
+        # 0 is what a file without the element says, too.
+        stereo=_named(_STEREO_MODE, track.stereo_mode) if track.stereo_mode else None,
+    )

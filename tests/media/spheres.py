@@ -117,12 +117,17 @@ def tag_v2(
     insert(path, "moov/trak/mdia/minf/stbl/stsd/avc1", box(b"st3d", full, bytes([stereo])) + sv3d)
 
 
-def tag_v1(path: Path, **values: object) -> None:
+def v1_xml(**values: object) -> str:
     """Spherical Video V1 with these values, e.g. ProjectionType."""
     given = {"Spherical": "true", "Stitched": "true", "ProjectionType": "equirectangular", **values}
     lines = "".join(f"<GSpherical:{k}>{v}</GSpherical:{k}>" for k, v in given.items())
-    xml = (
+    return (
         '<?xml version="1.0"?><rdf:SphericalVideo xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" '
         f'xmlns:GSpherical="http://ns.google.com/videos/1.0/spherical/">{lines}</rdf:SphericalVideo>'
     )
-    insert(path, "moov/trak", box(b"uuid", bytes.fromhex("ffcc8263f8554a938814587a02521fdd"), xml.encode()))
+
+
+def tag_v1(path: Path, **values: object) -> None:
+    """`v1_xml`, in an mp4 or mov file."""
+    xml = v1_xml(**values).encode()
+    insert(path, "moov/trak", box(b"uuid", bytes.fromhex("ffcc8263f8554a938814587a02521fdd"), xml))

@@ -10,7 +10,7 @@ from test_writer import rewrite
 
 from pano_sound.errors import InputError, UnsupportedInputError
 from pano_sound.media.ambisonics import Ambisonics
-from pano_sound.media.probe import probe
+from pano_sound.media.probe import probe, require_pannable
 from pano_sound.media.sound import SoundReader
 from pano_sound.media.spherical import tag_mp4
 
@@ -129,12 +129,47 @@ def test_fuma_is_another_order_and_a_softer_w(tmp_path):
         sa3d(channels=(0, 1, 2, 2)),
         sa3d(channels=(0, 1, 2, 4)),
         sa3d(count=1 << 31),
+        sa3d(count=5),
     ],
 )
-def test_boxes_that_say_something_else_are_not_believed(tmp_path, box):
+def test_boxes_that_say_something_else_are_not_believed_and_a_line_says_so(tmp_path, box, caplog):
     path = film_with(tmp_path / "a.mp4", sound_codec="aac")
     tag_mp4(path, box)
-    assert probe(path).audio.ambisonic is None
+    info = probe(path)
+    assert info.audio.ambisonic is None
+    require_pannable(info)
+    assert "are taken for plain ones" in caplog.text
+    assert probe(path, ambisonics="none").audio.assumed is None
+
+
+@pytest.mark.parametrize(
+    ("order", "layout", "channels"),
+    [
+        ("WYZXLR", "5.1", (0, 1, 2, 3)),
+        ("WXYZLR", "5.1", (0, 2, 3, 1)),
+        ("LRWYZX", "5.1", (2, 3, 4, 5)),
+        ("LWYZX", "5.0", (1, 2, 3, 4)),
+        ("WYZXLRLR", "7.1", (0, 1, 2, 3)),
+    ],
+)
+def test_a_map_of_four_in_a_wider_track_names_the_sound_field(tmp_path, order, layout, channels, caplog):
+    """Not 5.1: the sound field is heard, and the channels beside it are left out."""
+    path = film_with(tmp_path / "a.mp4", order, layout, "flac")
+    tag_mp4(path, sa3d(channels=channels))
+    info = probe(path)
+    assert info.audio.ambisonic == Ambisonics(1, channels)
+    require_pannable(info)
+    assert f"{len(order)} channels, 4 of them ambisonics by its tag" in caplog.text
+    heard = loudness(path)
+    assert heard["W"] == pytest.approx(-14, abs=0.2)
+    assert max(heard[name] for name in "YZXLR") < -70
+    rewrite(path, tmp_path / "b.mp4")
+    sides = stereo(tmp_path / "b.mp4")
+    assert sides["W"] == pytest.approx((0.1, 0.1), abs=0.01)
+    assert sides["Y"] == pytest.approx((0.1, 0.1), abs=0.01)
+    assert max(sides["X"] + sides["Z"] + sides["L"] + sides["R"]) < 1e-3
+    whole_sphere = rewrite(path, tmp_path / "c.mp4", spherical=True)
+    assert (whole_sphere.audio.channels, whole_sphere.audio.ambisonic) == (4, Ambisonics(1, (0, 1, 2, 3)))
 
 
 @pytest.mark.parametrize(("channels", "order"), [(9, 2), (16, 3)])
