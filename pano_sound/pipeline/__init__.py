@@ -1,0 +1,11 @@
+"""The three steps, and the three in a row: analyse, plan, render; pan. And overlay, the look into analyse.
+
+Options are those of pano_sound.settings, by name: `pan("in.mp4", "out.mp4", fov=80, crf=20)`.
+"""
+
+from .analyse import analyse
+from .film import pannable
+from .pan import pan, plan
+from .render import overlay, render, render_segment
+
+__all__ = ["analyse", "overlay", "pan", "pannable", "plan", "render", "render_segment"]

@@ -1,0 +1,60 @@
+"""What the three steps share: films that can be panned, options sorted by step, and the progress callback."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from typing import Any
+
+from ..media.probe import MediaInfo, probe, require_pannable
+from ..settings import InputSettings, Settings
+
+log = logging.getLogger("pano_sound")
+
+Path = str | os.PathLike[str]
+Film = Path | Sequence[Path]
+"""A file or URL, or several that follow one another as one film."""
+Progress = Callable[[str, float, float], None]
+"""Called as progress(stage, done, total) with seconds of film; it may raise to stop the work."""
+
+OTHER_FILM = 1.0
+"""Seconds by which a film's end may differ from what a sound map or path was made for."""
+
+
+def pannable(src: Film, reading: InputSettings) -> MediaInfo:
+    """What a film is. Raises InputError; UnsupportedInputError when it is not one that can be panned."""
+    info = probe(src, **vars(reading))
+    require_pannable(info)
+    if info.audio and info.audio.channels == 4 and not info.audio.ambisonic and reading.ambisonics is None:
+        what = "four channels without an ambisonics tag are taken as plain sound (see --ambisonics)"
+        log.warning("%s: %s", info.path, what)
+    return info
+
+
+def check_belongs(source: dict[str, Any], info: MediaInfo, what: str) -> None:
+    """Warn when a file was made for a film of another length than this one, or one that ends within the part read."""
+    end = source.get("end")
+    beyond = info.origin + info.start + info.duration - end if isinstance(end, (int, float)) else 0.0
+    is_part = info.footage.start is not None or info.footage.end is not None
+    if beyond > OTHER_FILM or (beyond < -OTHER_FILM and not is_part):
+        log.warning("%s: the %s was made for a film that ends at %.1f s, not this one", info.path, what, end)
+
+
+def files(src: Film) -> Sequence[Path]:
+    """The files that a film consists of."""
+    return [src] if isinstance(src, (str, os.PathLike)) else src
+
+
+def sorted_options(options: dict[str, Any], *kinds: type[Settings]) -> list[Any]:
+    """Options sorted into the settings that know them. Raises TypeError for one that none knows."""
+    known = {f.name: kind for kind in kinds for f in fields(kind)}
+    for name in options:
+        if name not in known:
+            raise TypeError(f"unknown option {name!r}; there are: {', '.join(known)}")
+    return [kind(**{n: v for n, v in options.items() if known[n] is kind}) for kind in kinds]
+
+
+def no_progress(stage: str, done: float, total: float) -> None:
+    pass

@@ -1,0 +1,41 @@
+"""A sound map in, camera path out; and the three steps in a row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..camera.planner import plan as plan_path
+from ..camera_path import CameraPath
+from ..constraints import Mask, Pin
+from ..media.outputs import check_output
+from ..settings import AnalyseSettings, InputSettings, PlanSettings, RenderSettings
+from ..soundmap import SoundMap
+from .analyse import analyse_film
+from .film import Film, Path, Progress, files, no_progress, pannable, sorted_options
+from .render import render_path
+
+
+def plan(soundmap: SoundMap, *, pins: Sequence[Pin] = (), masks: Sequence[Mask] = (), **options: Any) -> CameraPath:
+    """Where to look while the film of `soundmap` plays, and what a person wishes of it. Options: PlanSettings.
+
+    Raises ValueError or TypeError for options, and ValueError for pins that overlap.
+    """
+    (settings,) = sorted_options(options, PlanSettings)
+    return plan_path(soundmap, settings, pins, masks)
+
+
+def pan(
+    src: Film, dst: Path, *, overwrite: bool = False, progress: Progress | None = None, **options: Any
+) -> CameraPath:
+    """Write `dst`: an ordinary video of `src` that looks where the sound comes from; returns the path taken.
+
+    Options: InputSettings, AnalyseSettings, PlanSettings and RenderSettings. Raises what `analyse` and `render` raise.
+    """
+    kinds = (InputSettings, AnalyseSettings, PlanSettings, RenderSettings)
+    reading, analysing, planning, rendering = sorted_options(options, *kinds)
+    check_output(dst, [*files(src), analysing.model], overwrite, codec=rendering.codec)
+    info = pannable(src, reading)
+    path = plan_path(analyse_film(info, analysing, progress or no_progress), planning)
+    render_path(info, path, dst, rendering, overwrite, progress or no_progress)
+    return path

@@ -1,0 +1,149 @@
+"""Footage and a camera path in, video out; and the overlay, the 360° film with its sound map drawn over it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import chain
+from typing import Any
+
+from ..camera_path import CameraPath
+from ..encoders import bits_per_second
+from ..media.colour import Colour
+from ..media.outputs import check_output
+from ..media.probe import MediaInfo
+from ..media.reader import Picture, VideoReader
+from ..media.segments import Segment, part
+from ..media.writer import VideoWriter
+from ..settings import InputSettings, RenderSettings
+from ..soundmap import SoundMap
+from ..sphere.view import Planes, View, render_planes
+from ..visualize.overlay import Overlay
+from .film import Film, Path, Progress, check_belongs, files, no_progress, pannable, sorted_options
+
+log = logging.getLogger("pano_sound")
+
+
+def render(
+    src: Film,
+    path: CameraPath,
+    dst: Path,
+    *,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    **options: Any,
+) -> None:
+    """Write `dst`: `src` seen along `path`, from the original pixels, with its sound.
+
+    Options: InputSettings and RenderSettings.
+
+    Raises InputError, UnsupportedInputError, OutputError; ValueError or TypeError for options.
+    """
+    reading, settings = sorted_options(options, InputSettings, RenderSettings)
+    check_output(dst, files(src), overwrite, codec=settings.codec)
+    info = pannable(src, reading)
+    check_belongs(path.source, info, "camera path")
+    render_path(info, path, dst, settings, overwrite, progress or no_progress)
+
+
+def overlay(
+    src: Film,
+    soundmap: SoundMap,
+    dst: Path,
+    *,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    **options: Any,
+) -> None:
+    """Write `dst`: the 360° video `src` with its saliency drawn over it, sound kept, tagged as 360°.
+
+    Options: InputSettings and RenderSettings. Raises what `render` raises.
+    """
+    reading, settings = sorted_options(options, InputSettings, RenderSettings)
+    check_output(dst, files(src), overwrite, spherical=True, codec=settings.codec)
+    info = pannable(src, reading)
+    check_belongs(soundmap.source, info, "sound map")
+    width, height = (side // 2 * 2 for side in info.eye)
+    draw = Overlay(replace(soundmap, times=soundmap.times - info.origin), width, height)
+    _write(info, dst, (width, height), draw, settings, overwrite, progress or no_progress, "overlay", spherical=True)
+
+
+def render_segment(
+    info: MediaInfo, segment: Segment, path: CameraPath, dst: Path, settings: RenderSettings, progress: Progress
+) -> None:
+    """Write `dst`: the pictures of a segment of a film seen along `path`, without sound, for `media.joining.join`.
+
+    Raises what `render` raises; NoPictureError when there is none in it.
+    """
+    assert info.video is not None
+    begin, end = (None if ticks is None else ticks * info.video.time_base for ticks in (segment.begin, segment.end))
+    render_path(part(info, begin, end), path, dst, settings, True, progress, of=info)
+
+
+def render_path(
+    info: MediaInfo,
+    path: CameraPath,
+    dst: Path,
+    settings: RenderSettings,
+    overwrite: bool,
+    progress: Progress,
+    of: MediaInfo | None = None,
+) -> None:
+    def look(picture: Picture) -> Planes:
+        yaw, pitch, roll, hfov = path.at(picture.t + info.origin)
+        view = View(path.width, path.height, hfov)
+        return render_planes(picture.planes, view, yaw, pitch, roll, picture.bit_depth)
+
+    fastest = float(path.speed().max(initial=0.0))
+    log.info("%s: %dx%d, %d samples, up to %.0f°/s", info.path, path.width, path.height, len(path.samples), fastest)
+    _write(info, dst, (path.width, path.height), look, settings, overwrite, progress, "render", of=of)
+
+
+def _write(
+    info: MediaInfo,
+    dst: Path,
+    size: tuple[int, int],
+    draw: Callable[[Picture], Planes],
+    settings: RenderSettings,
+    overwrite: bool,
+    progress: Progress,
+    stage: str,
+    spherical: bool = False,
+    of: MediaInfo | None = None,
+) -> None:
+    """Encode what `draw` makes of each picture, at that picture's own time and in its colours.
+
+    `of`: the film of which this is a segment, encoded like all the others, and without sound.
+    """
+    assert info.video is not None
+    with VideoReader(info.path, info) as reader:
+        pictures = reader.pictures()
+        first = next(pictures)
+        colour = _first_colour(of) if of else first.colour
+        with VideoWriter(
+            dst,
+            width=size[0],
+            height=size[1],
+            time_base=first.time_base,
+            fps=info.video.fps,
+            source=None if of else info,
+            bit_depth=first.bit_depth,
+            colour=colour,
+            sound_from=info.footage if info.audio and not of else None,
+            codec=settings.codec,
+            crf=settings.crf,
+            bitrate=None if settings.bitrate is None else bits_per_second(settings.bitrate),
+            preset=settings.encoder_preset,
+            overwrite=overwrite,
+            spherical=spherical,
+        ) as writer:
+            for picture in chain([first], pictures):
+                writer.write(replace(picture, planes=draw(picture)))
+                progress(stage, min(picture.t - info.start, info.duration), info.duration)
+    progress(stage, info.duration, info.duration)
+
+
+def _first_colour(info: MediaInfo) -> Colour:
+    with VideoReader(info.path, info) as reader:
+        return next(reader.pictures()).colour
