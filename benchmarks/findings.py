@@ -107,13 +107,13 @@ class PaperOnLite0(PaperLocalizer):
 def network(mechanism: int, seed: int) -> PaperOnLite0:
     """Trunk and sound net as published, and new FC layers."""
     torch.manual_seed(seed)
-    trunk, listener = {"name": "lite0", "stride": 32}, {"name": "soundnet"}
-    model = PaperOnLite0(trunk, listener, hidden=1000, embedding=320, mechanism=mechanism)
+    trunk, sound_encoder = {"name": "lite0", "stride": 32}, {"name": "soundnet"}
+    model = PaperOnLite0(trunk, sound_encoder, hidden=1000, embedding=320, mechanism=mechanism)
     model.trunk.load_state_dict(lite0(32).state_dict())
-    model.listener.load_state_dict(imported("soundnet"))
+    model.sound_encoder.load_state_dict(imported("soundnet"))
     channels_last(model.trunk)
     model.trunk.requires_grad_(False)
-    model.listener.requires_grad_(False)
+    model.sound_encoder.requires_grad_(False)
     return model.eval()
 
 

@@ -162,11 +162,11 @@ def _listen(
     """What is heard between two presentation times (s), and so long around them as windows reach and features depend
     on; and the presentation time of its first sample."""
     start, rate = Fraction(info.start).limit_denominator(10**9), model.sound_rate
-    before, after = (Fraction(samples, rate) + Fraction(window) + _AROUND for samples in model.listener.field)
+    before, after = (Fraction(samples, rate) + Fraction(window) + _AROUND for samples in model.sound_encoder.field)
     from_start = Fraction(0)
     if begin is not None:
         # Whole steps, so that features are those of the whole film.
-        step = Fraction(model.listener.hop, rate)
+        step = Fraction(model.sound_encoder.hop, rate)
         from_start = max(0, math.floor((begin - before - start) / step)) * step
     heard_from = start + from_start
     read = part(info, heard_from if from_start else None, None if end is None else end + after)

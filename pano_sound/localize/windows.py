@@ -35,10 +35,10 @@ class SoundFeatures:
     def __init__(self, model: Localizer) -> None:
         self.model = model
         self.step = model.sound_step
-        self._listener = model.listener
-        self._cell = self._listener.hop
-        self._lead = self._cell // 2 - self._listener.middle
-        self._before = -(-self._listener.field[0] // self._cell)  # features that the start of a block spoils
+        self._sound_encoder = model.sound_encoder
+        self._cell = self._sound_encoder.hop
+        self._lead = self._cell // 2 - self._sound_encoder.middle
+        self._before = -(-self._sound_encoder.field[0] // self._cell)  # features that the start of a block spoils
         self._chunk = round(_BLOCK / self.step)
         self._wave = np.zeros(0, np.float32)  # samples still needed
         self._base = 0  # the feature that starts at self._wave[0]
@@ -54,7 +54,7 @@ class SoundFeatures:
         self._measure(samples)
         self._wave = np.concatenate([self._wave, samples])
         while True:
-            needed = (self._done - self._base + self._chunk - 1) * self._cell + self._listener.field[1]
+            needed = (self._done - self._base + self._chunk - 1) * self._cell + self._sound_encoder.field[1]
             if len(self._wave) < needed:
                 return
             self._compute(self._wave[:needed], self._chunk)
@@ -68,7 +68,7 @@ class SoundFeatures:
         """Compute what the last samples still owe. A track without samples becomes one silent feature."""
         if self._finished:
             return
-        total = self._base + self._listener.count(len(self._wave))
+        total = self._base + self._sound_encoder.count(len(self._wave))
         if total > self._done:
             self._compute(self._wave, total - self._done)
         self._finished = True
@@ -83,7 +83,7 @@ class SoundFeatures:
         energy[:heard] = self._energy[:heard]
         energy[-1] += self._energy[heard:].sum()
         sizes = np.maximum(np.diff(edges), 1)
-        self.times = np.arange(count) * self.step + self._listener.middle / self._listener.rate
+        self.times = np.arange(count) * self.step + self._sound_encoder.middle / self._sound_encoder.rate
         self.levels = _decibels(energy / sizes).astype(np.float32)
         weights = np.where(self.levels > SILENCE, 1.0, _FAINT)
         self._weight_sums = _prefix(weights)
@@ -93,9 +93,9 @@ class SoundFeatures:
     def pooled(self, times: ArrayLike, window: float) -> NDArray[np.float32]:
         """Mean feature over the window (s) centred on each time (s from the first sample): (n,) -> float32 (n, F).
 
-        A window holds the features whose middle is inside, by the listener's `margin` at least. Windows are cut at the
-        ends of the track and always hold at least the nearest feature. Steps below `SILENCE` carry no weight unless
-        the whole window is that quiet.
+        A window holds the features whose middle is inside, by the sound encoder's `margin` at least. Windows are cut
+        at the ends of the track and always hold at least the nearest feature. Steps below `SILENCE` carry no weight
+        unless the whole window is that quiet.
         """
         first, last = self._window(times, window)
         weight = self._weight_sums[last] - self._weight_sums[first]
@@ -113,7 +113,7 @@ class SoundFeatures:
             raise RuntimeError("finish() has not been called")
         middle = np.atleast_1d(np.asarray(times, np.float64))
         nearest = np.clip(np.rint((middle - self.times[0]) / self.step).astype(int), 0, len(self.times) - 1)
-        half = max(0.0, window / 2 - self._listener.margin)
+        half = max(0.0, window / 2 - self._sound_encoder.margin)
         first = np.searchsorted(self.times, middle - half, "left")
         last = np.searchsorted(self.times, middle + half, "right")
         return np.minimum(first, nearest), np.maximum(last, nearest + 1)

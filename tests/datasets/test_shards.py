@@ -69,7 +69,7 @@ def test_shards_from_a_server(folder: Path) -> None:
         assert len(list(Shards([f"{url}/set-{{000..001}}.tar"]))) == 16
         left = Shards([f"{url}/set-000.tar", f"{url}/gone.tar"])
         assert len(list(left)) == 8
-        assert left.faults.count == 1
+        assert left.bad_files.count == 1
         server.shutdown()
 
 
@@ -96,7 +96,7 @@ def test_bad_members_and_cut_shards_are_left_out(folder: Path, caplog: pytest.Lo
     keys = [e.key for e in shards]
     assert keys[0] == "b"
     assert keys[-8:] == [f"{i:03}" for i in range(8, 16)]
-    assert shards.faults.count == 5  # of the odd ones a, c and d; the cut shard, and the example in its cut
+    assert shards.bad_files.count == 5  # of the odd ones a, c and d; the cut shard, and the example in its cut
     assert "a is left out" in caplog.text
     assert "cut.tar is left out" in caplog.text
 

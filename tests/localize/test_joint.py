@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pano_sound.localize.nets.joint_encoder import LOUDNESS, JointListener, levelled
+from pano_sound.localize.nets.joint_encoder import LOUDNESS, JointEncoder, levelled
 from pano_sound.localize.nets.network import Localizer
 from pano_sound.localize.windows import SoundFeatures
 from pano_sound.research.train.pretrained import resampled
@@ -19,45 +19,45 @@ PARTS = [
 
 
 @pytest.fixture
-def listener() -> JointListener:
+def sound_encoder() -> JointEncoder:
     torch.manual_seed(0)
-    return JointListener(PARTS).eval()
+    return JointEncoder(PARTS).eval()
 
 
 @pytest.mark.parametrize("samples", [1, 400, 5119, 5120, 5121, 16_000, 100_000])
-def test_one_vector_of_all_each_step(listener: JointListener, samples: int) -> None:
+def test_one_vector_of_all_each_step(sound_encoder: JointEncoder, samples: int) -> None:
     with torch.inference_mode():
-        features = listener(0.1 * torch.randn(samples))
-    assert features.shape == (listener.count(samples), 48)
+        features = sound_encoder(0.1 * torch.randn(samples))
+    assert features.shape == (sound_encoder.count(samples), 48)
     assert torch.isfinite(features).all()
 
 
-def test_all_look_at_the_same_moment(listener: JointListener) -> None:
+def test_all_look_at_the_same_moment(sound_encoder: JointEncoder) -> None:
     """A click moves the vectors around it in all parts, the same ones."""
-    silence = 0.05 * torch.randn(1, 30 * listener.hop)
+    silence = 0.05 * torch.randn(1, 30 * sound_encoder.hop)
     clicked = silence.clone()
-    at = 15 * listener.hop + 200
+    at = 15 * sound_encoder.hop + 200
     clicked[0, at - 100 : at + 100] += 0.5
     with torch.inference_mode():
-        change = (listener.from_waves(clicked) - listener.from_waves(silence)).abs()[0]
+        change = (sound_encoder.from_waves(clicked) - sound_encoder.from_waves(silence)).abs()[0]
     steps = torch.arange(30.0)
     for part in change.split(16, dim=1):
         weight = part.mean(1) * ((steps - 15).abs() <= 3)
         assert float((weight * steps).sum() / weight.sum()) == pytest.approx(15.0, abs=0.5)
 
 
-def test_what_a_vector_depends_on(listener: JointListener) -> None:
-    before, after = listener.field
-    waves = 0.1 * torch.randn(1, 40 * listener.hop)
-    at = 20 * listener.hop
+def test_what_a_vector_depends_on(sound_encoder: JointEncoder) -> None:
+    before, after = sound_encoder.field
+    waves = 0.1 * torch.randn(1, 40 * sound_encoder.hop)
+    at = 20 * sound_encoder.hop
     outside = waves.clone()
     outside[:, : at - before] = 0.1 * torch.randn(at - before)
     outside[:, at + after :] = 0.1 * torch.randn(waves.shape[1] - at - after)
     with torch.inference_mode():
-        torch.testing.assert_close(listener.from_waves(waves)[0, 20], listener.from_waves(outside)[0, 20])
+        torch.testing.assert_close(sound_encoder.from_waves(waves)[0, 20], sound_encoder.from_waves(outside)[0, 20])
 
 
-def test_blocks_are_as_good_as_the_whole(listener: JointListener) -> None:
+def test_blocks_are_as_good_as_the_whole(sound_encoder: JointEncoder) -> None:
     torch.manual_seed(0)
     model = Localizer({"name": "tiny"}, {"name": "joint", "parts": PARTS}, 8, 8).eval()
     wave = (0.1 * np.random.default_rng(0).standard_normal(80 * 16_000)).astype(np.float32)

@@ -37,8 +37,8 @@ def test_fully_connected_layers(real: PaperLocalizer) -> None:
             (x.in_features, x.out_features) if isinstance(x, nn.Linear) else type(x).__name__ for x in layers.children()
         ]
 
-    assert sizes(real.hear) == ["ReLU", (1000, 1000), "ReLU", (1000, 512)]
-    assert sizes(real.see) == ["ReLU", (512, 512), "ReLU", (512, 1000)]
+    assert sizes(real.audio_head) == ["ReLU", (1000, 1000), "ReLU", (1000, 512)]
+    assert sizes(real.code_head) == ["ReLU", (512, 512), "ReLU", (512, 1000)]
     assert real.temperature == 1.0
     assert (real.sound_rate, real.grid_stride) == (22_050, 16)
 
@@ -64,13 +64,13 @@ def test_equations_by_hand(tiny: PaperLocalizer) -> None:
     generator = torch.Generator().manual_seed(1)
     v = torch.randn(2, 16, 3, 4, generator=generator) * 7
     f_s = torch.randn(2, 24, generator=generator)
-    first, second = (x for x in tiny.hear if isinstance(x, nn.Linear))
+    first, second = (x for x in tiny.audio_head if isinstance(x, nn.Linear))
     h = second(first(f_s.clamp(min=0)).clamp(min=0))
     torch.testing.assert_close(tiny.sound_embedding(f_s), h / h.norm(dim=1, keepdim=True))
     raw = tiny.respond(v, tiny.sound_embedding(f_s))
     for n, r, c in ((0, 0, 0), (1, 2, 3)):
         torch.testing.assert_close(raw[n, r, c], F.cosine_similarity(v[n, :, r, c], h[n], dim=0))
-    third, fourth = (x for x in tiny.see if isinstance(x, nn.Linear))
+    third, fourth = (x for x in tiny.code_head if isinstance(x, nn.Linear))
     for mechanism, used in ((1, raw), (2, raw.clamp(min=0))):
         model = PaperLocalizer(**PAPER_TINY, mechanism=mechanism).eval()
         model.load_state_dict(tiny.state_dict())

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from pano_sound.errors import ModelError, OutputError
 from pano_sound.localize.nets import files, weights
@@ -29,6 +29,35 @@ def test_there_and_back(saved: Path) -> None:
     for name, value in original.state_dict().items():
         torch.testing.assert_close(loaded.state_dict()[name].float(), value.float(), rtol=1e-3, atol=1e-4)
     assert [path.name for path in saved.parent.iterdir()] == ["small.safetensors"]
+
+
+def test_files_with_the_names_of_former_versions_load(saved: Path) -> None:
+    former = {"sound_encoder": "listener", "audio_head": "hear", "visual_head": "look"}
+    state = load_file(saved)
+    config = json.loads(weights.read_metadata(saved)["config"])
+    del config["tags"]
+    config["listener"] = config.pop("sound_encoder")
+    renamed = {".".join([former.get(k.split(".")[0], k.split(".")[0]), *k.split(".")[1:]]): v for k, v in state.items()}
+    assert set(renamed).isdisjoint(k for k in state if k.split(".")[0] in former)
+    old = saved.with_name("old.safetensors")
+    save_file(renamed, old, {"format": weights.FORMAT, "config": json.dumps(config)})
+    model = weights.load(old)
+    torch.testing.assert_close(model.visual_head.weight, state["visual_head.weight"].float())
+    torch.testing.assert_close(model.audio_head[1].weight, state["audio_head.1.weight"].float())
+
+
+def test_tag_scores(saved: Path) -> None:
+    torch.manual_seed(0)
+    model = Localizer(**TINY, tags=["Speech", "Train"]).eval()
+    with torch.no_grad():
+        assert model.tag_head is not None
+        model.tag_head.weight.zero_()
+        model.tag_head.bias.copy_(torch.tensor([0.0, -100.0]))
+    weights.save(model, saved, {"name": "small"})
+    loaded, pooled = weights.load(saved), torch.randn(3, 16)
+    assert loaded.tags == ["Speech", "Train"]
+    torch.testing.assert_close(loaded.tag_scores(pooled), torch.tensor([[0.5, 0.0]]).expand(3, 2))
+    assert Localizer(**TINY).tag_scores(pooled).shape == (3, 0)
 
 
 def test_what_was_there_is_kept_when_the_new_cannot_be_written(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:

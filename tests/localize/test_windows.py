@@ -13,7 +13,7 @@ from pano_sound.localize.windows import SoundFeatures
 def model(request: pytest.FixtureRequest) -> Localizer:
     torch.manual_seed(0)
     model = Localizer(**TINY) if request.param == "mel" else PaperLocalizer(**PAPER_TINY)
-    for norm in model.eval().listener.modules():  # statistics as after training, so that features are of size one
+    for norm in model.eval().sound_encoder.modules():  # statistics as after training, so that features are of size one
         if isinstance(norm, torch.nn.BatchNorm2d | torch.nn.BatchNorm1d):
             norm.train()
             norm.momentum = None
@@ -44,7 +44,7 @@ def test_streaming_equals_the_whole_track(model: Localizer) -> None:
     cuts = np.sort(np.random.default_rng(1).integers(0, len(wave), 40))
     for features in (heard(model, wave), heard(model, wave, *cuts)):
         assert features.features.dtype == np.float16
-        assert features.features.shape == whole.shape == (len(features.times), model.listener.features)
+        assert features.features.shape == whole.shape == (len(features.times), model.sound_encoder.features)
         np.testing.assert_allclose(features.features, whole, rtol=2e-3, atol=2e-3)
     assert whole.std() > 0.05
 
@@ -59,7 +59,7 @@ def test_pooling_equals_brute_force(model: Localizer, window: float) -> None:
     between = (features.times[1:] + features.times[:-1]) / 2 * model.sound_rate
     edges = np.rint([0, *between, len(wave)]).astype(int)
     for t, got, decibels in zip(times, pooled, level, strict=True):
-        inside = np.abs(features.times - t) <= window / 2 - model.listener.margin
+        inside = np.abs(features.times - t) <= window / 2 - model.sound_encoder.margin
         if not inside.any():
             inside[np.abs(features.times - t).argmin()] = True
         np.testing.assert_allclose(got, features.features[inside].astype(np.float64).mean(0), atol=1e-6)
@@ -73,10 +73,10 @@ def test_twenty_seconds_hold_about_the_papers_four_vectors() -> None:
     model = PaperLocalizer(**PAPER_TINY).eval()
     features = heard(model, noise(model, 120.0))
     middles = np.linspace(20, 100, 50)
-    held = [(np.abs(features.times - t) <= 10 - model.listener.margin).sum() for t in middles]
+    held = [(np.abs(features.times - t) <= 10 - model.sound_encoder.margin).sum() for t in middles]
     assert set(held) == {3, 4}
     for t, count in zip(middles, held, strict=True):
-        first = np.searchsorted(features.times, t - 10 + model.listener.margin)
+        first = np.searchsorted(features.times, t - 10 + model.sound_encoder.margin)
         expected = features.features[first : first + count].astype(np.float64).mean(0)
         np.testing.assert_allclose(features.pooled([t], 20.0)[0], expected, atol=1e-6)
 
@@ -96,7 +96,7 @@ def test_silence_carries_no_weight_beside_sound(model: Localizer) -> None:
     assert 0 < sounding.sum() < len(sounding)
     expected = features.features[sounding].astype(np.float64).mean(0)
     np.testing.assert_allclose(features.pooled([20.0], 100.0)[0], expected, atol=1e-3)
-    silent = np.abs(features.times - 31.0) <= 7.0 - model.listener.margin
+    silent = np.abs(features.times - 31.0) <= 7.0 - model.sound_encoder.margin
     expected = features.features[silent].astype(np.float64).mean(0)
     np.testing.assert_allclose(features.pooled([31.0], 14.0)[0], expected, atol=1e-5)
 

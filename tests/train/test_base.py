@@ -8,20 +8,20 @@ import pytest
 import torch
 
 from pano_sound.errors import DataFileError
-from pano_sound.localize.nets.joint_encoder import JointListener
+from pano_sound.localize.nets.joint_encoder import JointEncoder
 from pano_sound.localize.nets.network import TINY, Localizer
 from pano_sound.research.datasets.labelled import Item
 from pano_sound.research.train.base import Head, Recipe, _claim, fit, train
 from pano_sound.research.train.distil import ASKED, CROP, Crops, Pupil
-from pano_sound.research.train.lessons import Lessons, SoundBank, box_cells
 from pano_sound.research.train.log import Log
+from pano_sound.research.train.sampling import Sampler, SoundBank, box_cells
 from pano_sound.research.train.scenes import Pasted
 
 LABELS = ("bell", "dog", "horn", "drum", "cat", "saw", "flute", "bird")
 
 
 @pytest.fixture
-def lessons(tmp_path: Path) -> Lessons:
+def sampler(tmp_path: Path) -> Sampler:
     """Eight labels, each with its own direction in feature space, for sounds, pictures and scenes."""
     rng = np.random.default_rng(0)
     sounds = [Item(Path("x"), label, "train") for label in (*LABELS, "rain") for _ in range(4)]
@@ -42,14 +42,14 @@ def lessons(tmp_path: Path) -> Lessons:
         label = LABELS[k % len(LABELS)]
         scenes[k, 10:16, 20:28] = seen[label]
         objects.append([Pasted(label, 640.0, 320.0, 896.0, 512.0)])
-    return Lessons(bank, pictures, maps, (scenes, objects), {label: [label] for label in LABELS})
+    return Sampler(bank, pictures, maps, (scenes, objects), {label: [label] for label in LABELS})
 
 
-def test_a_few_steps_lower_the_loss(lessons: Lessons, tmp_path: Path) -> None:
+def test_a_few_steps_lower_the_loss(sampler: Sampler, tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = Localizer(**TINY)
     model.trunk.requires_grad_(False)
-    model.listener.requires_grad_(False)
+    model.sound_encoder.requires_grad_(False)
     head = Head(model)
     recipe = Recipe(steps=45, scenes_per_step=4, rate=1e-2, mosaic=4)
 
@@ -57,28 +57,28 @@ def test_a_few_steps_lower_the_loss(lessons: Lessons, tmp_path: Path) -> None:
         head.eval()
         rng = np.random.default_rng(99)
         with torch.no_grad():
-            return float(head.loss(lessons.pairs(rng, 2), lessons.scene_batch(rng, 4), recipe, rng)[0])
+            return float(head.loss(sampler.pairs(rng, 2), sampler.scene_batch(rng, 4), recipe, rng)[0])
 
     before = loss()
-    fit(head, lessons, recipe, tmp_path, Log(tmp_path / "log.jsonl"))
+    fit(head, sampler, recipe, tmp_path, Log(tmp_path / "log.jsonl"))
     assert loss() < 0.8 * before
     assert (tmp_path / "log.jsonl").read_text().count("\n") == 4
 
     again = Head(Localizer(**TINY))
     again.model.trunk.requires_grad_(False)
-    again.model.listener.requires_grad_(False)
-    fit(again, lessons, recipe, tmp_path, Log(tmp_path / "log.jsonl"))  # nothing is left to do but to read it
-    torch.testing.assert_close(again.model.look.weight, head.model.look.weight)
+    again.model.sound_encoder.requires_grad_(False)
+    fit(again, sampler, recipe, tmp_path, Log(tmp_path / "log.jsonl"))  # nothing is left to do but to read it
+    torch.testing.assert_close(again.model.visual_head.weight, head.model.visual_head.weight)
 
 
-def test_batches_say_what_belongs_together(lessons: Lessons) -> None:
-    batch = lessons.pairs(np.random.default_rng(0), silent=3)
+def test_batches_say_what_belongs_together(sampler: Sampler) -> None:
+    batch = sampler.pairs(np.random.default_rng(0), silent=3)
     sounds, pictures = batch["match"].shape
     assert (sounds, pictures) == (len(LABELS) + 1, len(LABELS) + 3)
     assert torch.equal(batch["match"][:8, :8], torch.eye(8, dtype=torch.bool))
     assert not batch["match"][8:].any()
     assert not batch["match"][:, 8:].any()
-    scene = lessons.scene_batch(np.random.default_rng(0), 6, each=2)
+    scene = sampler.scene_batch(np.random.default_rng(0), 6, each=2)
     assert scene["maps"].shape == (6, 16, 15, 30)  # every second row and column
     assert scene["targets"].shape == (12, 450)
     assert scene["scene"].tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
@@ -96,7 +96,7 @@ def test_box_cells() -> None:
 def test_distillation_learns() -> None:
     torch.manual_seed(0)
     waves = 0.1 * torch.randn(6, CROP)
-    student = JointListener(
+    student = JointEncoder(
         [
             {"name": "mel", "widths": [4, 8, 8, 8, 16], "strides": [2, 2, 2, 2]},
             {"name": "wave", "widths": [4, 4, 4, 8, 8]},

@@ -53,7 +53,7 @@ def examples(count: int = 16, boxed: int = 8) -> list[Example]:
 def telling(model: Localizer) -> Localizer:
     """The model with random frozen nets through which differences come: no biases, and gains that keep their size."""
     torch.manual_seed(0)
-    for module in [*model.trunk.modules(), *model.listener.modules()]:
+    for module in [*model.trunk.modules(), *model.sound_encoder.modules()]:
         if isinstance(module, (torch.nn.Conv1d, torch.nn.Conv2d)):
             torch.nn.init.kaiming_normal_(module.weight)
             if module.bias is not None:
@@ -63,7 +63,7 @@ def telling(model: Localizer) -> Localizer:
         wave, picture = (examples(1)[0].sound(model.sound_rate), examples(1)[0].picture())
         with torch.no_grad():  # f_s and v about 2 units long, so that distances leave the softmax room to learn
             f_s = model.sound_features(torch.from_numpy(wave)).mean(0)
-            model.listener.convolutions[-1].weight.mul_(2 / f_s.norm())
+            model.sound_encoder.convolutions[-1].weight.mul_(2 / f_s.norm())
             v = model.trunk(torch.from_numpy(picture).permute(2, 0, 1)[None].float())
             model.trunk.features[-1].weight.mul_(2 / v.norm(dim=1).mean())
     return model
@@ -169,7 +169,7 @@ def test_training_lowers_the_loss_and_writes_weights(tiny: str, tmp_path: Path, 
     loaded = weights.load(tmp_path / "out.safetensors")
     assert isinstance(loaded, PaperLocalizer)
     assert loaded.mechanism == mechanism
-    torch.testing.assert_close(loaded.hear[1].weight, model.hear[1].weight, atol=1e-3, rtol=1e-2)
+    torch.testing.assert_close(loaded.audio_head[1].weight, model.audio_head[1].weight, atol=1e-3, rtol=1e-2)
     about = json.loads(weights.read_metadata(tmp_path / "out.safetensors")["recipe"])
     counted = {"unsupervised": (0, 16), "supervised": (8, 0), "semi": (8, 8)}[mode]
     assert (about["mode"], about["labelled"], about["unlabelled"]) == (mode, *counted)
@@ -198,10 +198,10 @@ def test_base_learns_its_heads_on_its_frozen_nets(tmp_path: Path) -> None:
     chosen = Recipe(mode="semi", start=str(tmp_path / "base.safetensors"), steps=20, batch=8, rate=1e-2)
     before, _ = start(chosen.start, 1, 0, heads=True)
     model = train(examples(), tmp_path / "out.safetensors", tmp_path / "work", chosen)
-    for part in ("trunk", "listener"):
+    for part in ("trunk", "sound_encoder"):
         for name, value in getattr(before, part).state_dict().items():
             torch.testing.assert_close(getattr(model, part).state_dict()[name], value)
-    assert (model.look.weight - before.look.weight).abs().max() > 0.01
+    assert (model.visual_head.weight - before.visual_head.weight).abs().max() > 0.01
     assert type(model) is Localizer
 
 
@@ -255,7 +255,7 @@ def test_a_loss_that_is_no_number_ends_training(tiny: str, tmp_path: Path) -> No
 def test_training_whole_changes_trunk_and_sound_net(tiny: str, tmp_path: Path) -> None:
     before, _ = start(tiny, 1, 0)
     model = train(examples(), tmp_path / "a.safetensors", tmp_path / "a", recipe(tiny, steps=3, whole=True))
-    for name in ("trunk.features.0.weight", "listener.convolutions.0.weight"):
+    for name in ("trunk.features.0.weight", "sound_encoder.convolutions.0.weight"):
         assert (model.state_dict()[name] - before.state_dict()[name]).abs().max() > 1e-4
 
 
@@ -361,11 +361,11 @@ def test_two_processes_learn_what_one_learns(tiny: str, tmp_path: Path) -> None:
         "t.train(t.examples(), folder / 'two.safetensors', folder / 'two', chosen)\n",
     )
     state = torch.load(tmp_path / "two" / "checkpoint.pt", weights_only=True)["module"]
-    learnt = [name for name in state if name.startswith(("model.hear", "model.see"))]
+    learnt = [name for name in state if name.startswith(("model.audio_head", "model.code_head"))]
     assert len(learnt) == 8
     for name in learnt:
         torch.testing.assert_close(state[name], alone.state_dict()[name.removeprefix("model.")])
-    assert (alone.hear[1].weight - start(tiny, 1, 0)[0].hear[1].weight).abs().max() > 0.01
+    assert (alone.audio_head[1].weight - start(tiny, 1, 0)[0].audio_head[1].weight).abs().max() > 0.01
     assert len((tmp_path / "two" / "log.jsonl").read_text().splitlines()) == 2
 
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .sound_encoder import RATE, Listener, MelListener
+from .sound_encoder import RATE, MelEncoder, SoundEncoder
 
 # (kernel, stride, padding, max-pooling after it) of SoundNet's conv1 to conv5 at 16 kHz instead of 22,050 Hz: the
 # first kernel resampled, the first pooling 5 instead of 8, so that the last layers step every 0.32 s as the mel net.
@@ -33,7 +33,7 @@ def levelled(waves: Tensor) -> Tensor:
     return waves * (LOUDNESS / (loudness[:, 0, : waves.shape[-1]] + QUIET))
 
 
-class WaveListener(Listener):
+class WaveEncoder(SoundEncoder):
     """SoundNet's conv1 to conv5, BatchNorm folded in, over a wave at 16 kHz: a vector each 0.32 s.
 
     Args:
@@ -77,14 +77,14 @@ class WaveListener(Listener):
         return x[..., :wanted].transpose(1, 2)
 
 
-PARTS: dict[str, type[Listener]] = {"mel": MelListener, "wave": WaveListener}
+PARTS: dict[str, type[SoundEncoder]] = {"mel": MelEncoder, "wave": WaveEncoder}
 
 
-class JointListener(Listener):
+class JointEncoder(SoundEncoder):
     """Several sound nets at once, one vector of all of them each 0.32 s.
 
     Args:
-        parts: of each net its name, 'mel' or 'wave', and the options of `MelListener` or `WaveListener`.
+        parts: of each net its name, 'mel' or 'wave', and the options of `MelEncoder` or `WaveEncoder`.
     """
 
     rate = RATE
@@ -106,9 +106,9 @@ class JointListener(Listener):
     def count(self, samples: int) -> int:
         return self._net(0).count(samples)
 
-    def _net(self, i: int) -> Listener:
+    def _net(self, i: int) -> SoundEncoder:
         net = self.parts[i]
-        assert isinstance(net, Listener)
+        assert isinstance(net, SoundEncoder)
         return net
 
     def from_waves(self, waves: Tensor) -> Tensor:

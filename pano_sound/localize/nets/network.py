@@ -15,15 +15,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .attention import attended, mechanism1, mechanism2, response
-from .joint_encoder import JointListener
-from .sound_encoder import Listener, MelListener
+from .joint_encoder import JointEncoder
+from .sound_encoder import MelEncoder, SoundEncoder
 from .soundnet import SoundNet
 from .trunks import EfficientNetLite0, TinyTrunk, Trunk
 from .vgg import VGG16
 
 BASE: dict[str, Any] = {
     "trunk": {"name": "lite0"},
-    "listener": {
+    "sound_encoder": {
         "name": "joint",
         "parts": [
             {
@@ -43,7 +43,7 @@ BASE: dict[str, Any] = {
 
 TINY: dict[str, Any] = {
     "trunk": {"name": "tiny", "stride": 16},
-    "listener": {"widths": [4, 8, 8, 8, 16], "strides": [2, 2, 2, 2]},
+    "sound_encoder": {"widths": [4, 8, 8, 8, 16], "strides": [2, 2, 2, 2]},
     "hidden": 16,
     "embedding": 16,
 }
@@ -51,7 +51,7 @@ TINY: dict[str, Any] = {
 
 
 TRUNKS: dict[str, type[Trunk]] = {"lite0": EfficientNetLite0, "vgg16": VGG16, "tiny": TinyTrunk}
-LISTENERS: dict[str, type[Listener]] = {"joint": JointListener, "mel": MelListener, "soundnet": SoundNet}
+SOUND_ENCODERS: dict[str, type[SoundEncoder]] = {"joint": JointEncoder, "mel": MelEncoder, "soundnet": SoundNet}
 
 
 def make_trunk(name: str, **options: Any) -> Trunk:
@@ -59,9 +59,9 @@ def make_trunk(name: str, **options: Any) -> Trunk:
     return _make(TRUNKS, "trunk", name)(**options)
 
 
-def make_listener(name: str = "mel", **options: Any) -> Listener:
+def make_sound_encoder(name: str = "mel", **options: Any) -> SoundEncoder:
     """The sound net of that name. Raises ValueError for another name, or options that do not fit."""
-    return _make(LISTENERS, "listener", name)(**options)
+    return _make(SOUND_ENCODERS, "sound encoder", name)(**options)
 
 
 class Localizer(nn.Module):
@@ -69,13 +69,14 @@ class Localizer(nn.Module):
 
     Args:
         trunk: options of `make_trunk`: name, stride and others.
-        listener: options of `make_listener`: name ('mel' if none is given) and others.
+        sound_encoder: options of `make_sound_encoder`: name ('mel' if none is given) and others.
         hidden: width of the layer between pooled sound features and embedding.
         embedding: D, the number of dimensions of the common space.
         presence: steepness and middle of the logistic curve over a map's highest response (`SoundMap.confidence`);
             the default is what `base` learnt.
         mechanism: the attention that it was trained with, 1 or 2 (equations 2 and 3); z (equation 4) is taken with it.
         panorama: rows and columns of pixels of the equirectangular pictures it is made for; the paper has 480x960.
+        tags: names of the kinds of sound that `tag_scores` tells apart; none by default.
 
     Attributes:
         config: the arguments, JSON-able; `Localizer(**config)` builds the same architecture.
@@ -83,44 +84,49 @@ class Localizer(nn.Module):
         sound_step: seconds from one sound feature to the next.
         grid_stride: pixels from one cell of the response map to the next.
         panorama: (rows, columns) of pixels that equirectangular pictures are brought to before it sees them.
+        tags: list of the names of tags, in the order of `tag_scores`.
         precision: what the trunk computes in; float32, or bfloat16 where the processor has it (see `weights.load`).
     """
 
     def __init__(
         self,
         trunk: Mapping[str, Any],
-        listener: Mapping[str, Any],
+        sound_encoder: Mapping[str, Any],
         hidden: int = 1024,
         embedding: int = 512,
         presence: Sequence[float] = (11.86, 0.256),
         mechanism: int = 1,
         panorama: Sequence[int] = (480, 960),
+        tags: Sequence[str] = (),
     ) -> None:
         super().__init__()
         if mechanism not in (1, 2):
             raise ValueError(f"mechanism must be 1 or 2, not {mechanism}")
         self.config = {
             "trunk": dict(trunk),
-            "listener": dict(listener),
+            "sound_encoder": dict(sound_encoder),
             "hidden": hidden,
             "embedding": embedding,
             "mechanism": mechanism,
             "panorama": list(panorama),
+            "tags": list(tags),
         }
         self.set_presence(*presence)
         self.mechanism = mechanism
         self.panorama: tuple[int, int] = (int(panorama[0]), int(panorama[1]))
         self.trunk = make_trunk(**trunk)
-        self.listener = make_listener(**listener)
+        self.sound_encoder = make_sound_encoder(**sound_encoder)
+        self.tags = list(tags)
+        self.tag_head = nn.Linear(self.sound_encoder.features, len(tags)) if tags else None
         self.precision = torch.float32
         self._make_heads(hidden, embedding)
 
     def _make_heads(self, hidden: int, embedding: int) -> None:
         """The layers between the two nets and the common space."""
-        self.look = nn.Conv2d(self.trunk.channels, embedding, 1)
-        self.hear = nn.Sequential(
-            nn.BatchNorm1d(self.listener.features),
-            nn.Linear(self.listener.features, hidden),
+        self.visual_head = nn.Conv2d(self.trunk.channels, embedding, 1)
+        self.audio_head = nn.Sequential(
+            nn.BatchNorm1d(self.sound_encoder.features),
+            nn.Linear(self.sound_encoder.features, hidden),
             nn.ReLU(inplace=True),
             nn.Dropout(0.3),
             nn.Linear(hidden, embedding),
@@ -137,11 +143,11 @@ class Localizer(nn.Module):
 
     @property
     def sound_rate(self) -> int:
-        return self.listener.rate
+        return self.sound_encoder.rate
 
     @property
     def sound_step(self) -> float:
-        return self.listener.step
+        return self.sound_encoder.step
 
     @property
     def grid_stride(self) -> int:
@@ -154,7 +160,7 @@ class Localizer(nn.Module):
 
     def embed_map(self, features: Tensor) -> Tensor:
         """Trunk map (n, channels, rows, columns) -> unit vectors (n, D, rows, columns)."""
-        return F.normalize(self.look(features).float(), dim=1)
+        return F.normalize(self.visual_head(features).float(), dim=1)
 
     def visual(self, pictures: Tensor, wrap: bool) -> Tensor:
         """Visual embedding of every cell.
@@ -181,11 +187,19 @@ class Localizer(nn.Module):
 
     def sound_features(self, wave: Tensor) -> Tensor:
         """Wave (samples,), float32 mono in [-1, 1] at `sound_rate` -> features (k, F), `sound_step` s apart."""
-        return self.listener(wave)
+        return self.sound_encoder(wave)
 
     def sound_embedding(self, pooled: Tensor) -> Tensor:
         """Sound features pooled over a window, (n, F) -> h (n, D), unit length."""
-        return F.normalize(self.hear(pooled), dim=1)
+        return F.normalize(self.audio_head(pooled), dim=1)
+
+    def tag_scores(self, pooled: Tensor) -> Tensor:
+        """What is heard, by name: features pooled over a window, (n, F) -> scores (n, len(tags)) in [0, 1].
+
+        Each tag is scored alone, as several may sound at once; where the model has no tags, (n, 0)."""
+        if self.tag_head is None:
+            return pooled.new_zeros(len(pooled), 0)
+        return torch.sigmoid(self.tag_head(pooled))
 
     def respond(self, v: Tensor, h: Tensor) -> Tensor:
         """The raw response: cosine between v (n, D, rows, columns) and h (n, D) -> (n, rows, columns) in [-1, 1]."""
@@ -207,7 +221,7 @@ class Localizer(nn.Module):
 
     def forward(self, pictures: Tensor, waves: Tensor, wrap: bool = False) -> Tensor:
         """Pictures (n, 3, H, W) and waves (n, samples) at `sound_rate` -> raw responses (n, rows, columns)."""
-        h = self.sound_embedding(self.listener.from_waves(waves).mean(dim=1))
+        h = self.sound_embedding(self.sound_encoder.from_waves(waves).mean(dim=1))
         return self.respond(self.visual(pictures, wrap), h)
 
 

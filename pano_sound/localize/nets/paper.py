@@ -17,7 +17,7 @@ from .network import Localizer
 
 PAPER: dict[str, Any] = {
     "trunk": {"name": "vgg16", "stride": 16},
-    "listener": {"name": "soundnet"},
+    "sound_encoder": {"name": "soundnet"},
     "hidden": 1000,
     "embedding": 512,
 }
@@ -25,7 +25,7 @@ PAPER: dict[str, Any] = {
 
 PAPER_TINY: dict[str, Any] = {
     "trunk": {"name": "vgg16", "stride": 16, "widths": [4, 4, 8, 8, 16]},
-    "listener": {"name": "soundnet", "widths": [4, 4, 8, 8, 8, 16, 16, 24]},
+    "sound_encoder": {"name": "soundnet", "widths": [4, 4, 8, 8, 8, 16, 16, 24]},
     "hidden": 16,
     "embedding": 16,
 }
@@ -43,9 +43,11 @@ class PaperLocalizer(Localizer):
         self.config["kind"] = "paper"
         if embedding != self.trunk.channels:
             raise ValueError(f"the embedding must be as long as a cell of the trunk: {self.trunk.channels}")
-        heard = self.listener.features
-        self.hear = nn.Sequential(nn.ReLU(), nn.Linear(heard, hidden), nn.ReLU(), nn.Linear(hidden, embedding))
-        self.see = nn.Sequential(nn.ReLU(), nn.Linear(embedding, embedding), nn.ReLU(), nn.Linear(embedding, heard))
+        heard = self.sound_encoder.features
+        self.audio_head = nn.Sequential(nn.ReLU(), nn.Linear(heard, hidden), nn.ReLU(), nn.Linear(hidden, embedding))
+        self.code_head = nn.Sequential(
+            nn.ReLU(), nn.Linear(embedding, embedding), nn.ReLU(), nn.Linear(embedding, heard)
+        )
 
     @property
     def temperature(self) -> float:
@@ -64,5 +66,5 @@ class PaperLocalizer(Localizer):
 
     def visual_code(self, v: Tensor, raw: Tensor) -> Tensor:
         """f_v = two {ReLU-FC} of z: v (n, D, rows, columns), raw (n, rows, columns) of the same pairs -> (n, C)."""
-        code: Tensor = self.see(attended(v, self.attention(raw)))
+        code: Tensor = self.code_head(attended(v, self.attention(raw)))
         return code

@@ -35,7 +35,7 @@ def mel_magnitudes(wave: Tensor, bank: Tensor) -> Tensor:
     return torch.fft.rfft(wave.unfold(-1, WINDOW, HOP) * window, FFT).abs() @ bank
 
 
-class Listener(nn.Module):
+class SoundEncoder(nn.Module):
     """What every sound net has: a wave of any length -> one feature vector each `hop` samples.
 
     Attributes:
@@ -95,7 +95,7 @@ class Separable(nn.Module):
         return F.relu(out + x if self.residual else out)
 
 
-class MelListener(Listener):
+class MelEncoder(SoundEncoder):
     """Log-mel bands -> MobileNet-like convolutions -> one vector each 0.32 s, each from about 2 s of sound.
 
     Args:

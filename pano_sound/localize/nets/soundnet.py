@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .sound_encoder import Listener
+from .sound_encoder import SoundEncoder
 
 # (kernel, stride, padding, max-pooling after it: kernel = stride, cells dropped at the end) of conv1 to conv8. The last
 # cell of conv7 sees padding, and was never learnt: of the 20 s that the net was trained on, conv8 uses all cells but
@@ -36,7 +36,7 @@ LOUDNESS = 256.0
 """The net was trained on waves in [-256, 256]."""
 
 
-class SoundNet(Listener):
+class SoundNet(SoundEncoder):
     """Raw wave -> conv1 … conv8 -> one vector each 2.97 s, each from 14.5 s of sound.
 
     conv1 to conv7 are followed by BatchNorm and ReLU, conv8 by nothing. A wave too short for one vector (less than

@@ -28,6 +28,8 @@ from .trunks import channels_last
 
 FORMAT = "pano-sound.model/1"
 _KINDS = {"base": Localizer, "paper": PaperLocalizer}
+_RENAMED = {"listener": "sound_encoder", "hear": "audio_head", "look": "visual_head", "see": "code_head"}
+"""What parts of a model, and options of its architecture, were called in earlier files."""
 
 
 def build(config: Mapping[str, Any]) -> Localizer:
@@ -36,7 +38,7 @@ def build(config: Mapping[str, Any]) -> Localizer:
     Raises:
         TypeError, ValueError: the options do not fit; KeyError: no such kind.
     """
-    options = dict(config)
+    options = {_RENAMED.get(name, name): value for name, value in config.items()}
     return _KINDS[options.pop("kind", "base")](**options)
 
 
@@ -56,7 +58,7 @@ def load(model: str | os.PathLike[str] = "base", device: str | torch.device | No
     try:
         network = build(json.loads(metadata["config"]))
         state = load_file(path, device="cpu")
-        network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+        network.load_state_dict({_today(k): v.float() if v.is_floating_point() else v for k, v in state.items()})
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:120]
         raise ModelError(f"the weights do not fit this version of pano-sound: {reason}", path=path) from error
@@ -66,6 +68,12 @@ def load(model: str | os.PathLike[str] = "base", device: str | torch.device | No
     if torch.device(device or "cpu").type == "cpu" and has_bfloat16():
         network.precision = torch.bfloat16
     return network
+
+
+def _today(key: str) -> str:
+    """The key of a state dict by today's names."""
+    part, dot, rest = key.partition(".")
+    return _RENAMED.get(part, part) + dot + rest
 
 
 def save(model: Localizer, path: str | os.PathLike[str], metadata: dict[str, str], overwrite: bool = True) -> None:

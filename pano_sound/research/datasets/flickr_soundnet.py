@@ -15,8 +15,8 @@ from functools import partial
 from pathlib import Path
 
 from ...errors import DataFileError
+from .bad_files import BadFileCounter
 from .examples import Box, Example, read_picture, read_sound
-from .faults import Faults
 
 SIDE = 256
 """Pixels; what the boxes are drawn on."""
@@ -82,7 +82,7 @@ def read(path: Path) -> list[Example]:
         if (path / name).is_file():
             test |= {line.split(",")[0].split(".")[0].strip() for line in (path / name).read_text().splitlines()}
     names = sorted(sounds.keys() & pictures.keys())
-    faults = Faults(path, len(names))
+    bad_files = BadFileCounter(path, len(names))
     examples = []
     for name in names:
         annotation = path / "Annotations" / f"{name}.xml"
@@ -92,7 +92,7 @@ def read(path: Path) -> list[Example]:
             try:
                 boxes, ambient = read_annotation(annotation)
             except DataFileError as error:
-                faults.bad(str(annotation), error)
+                bad_files.bad(str(annotation), error)
                 continue
         look, listen = partial(read_picture, pictures[name]), partial(read_sound, sounds[name])
         split = "test" if name in test else "train"

@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import DataFileError, InputError, PanoSoundError
+from .bad_files import BadFileCounter
 from .examples import Example, read_sound
-from .faults import Faults
 
 PICTURES = ("jpg", "jpeg", "png")
 SOUNDS = ("wav", "flac", "mp3", "ogg")
@@ -72,7 +72,7 @@ class Shards:
             raise DataFileError(f"{len(shards)} shards are too few for {part[1]} processes", path=names[0])
         self.names, self.shards = tuple(names), shards[part[0] :: part[1]]
         self.split, self.seed, self.buffer, self.part, self.boxed = split, seed, buffer, part, boxed
-        self.faults = Faults(", ".join(names))
+        self.bad_files = BadFileCounter(", ".join(names))
 
     def __iter__(self) -> Iterator[Example]:
         """Every example once, in the order of the first round."""
@@ -95,7 +95,7 @@ class Shards:
                     yield example
             if empty:
                 wanted = f"of split {self.split!r}" + (" with boxes" if self.boxed else "")
-                raise DataFileError(f"the shards hold no pair of picture and sound {wanted}", path=self.faults.where)
+                raise DataFileError(f"the shards hold no pair of picture and sound {wanted}", path=self.bad_files.where)
             number += 1
 
     def round(self, number: int) -> Iterator[Example]:
@@ -122,12 +122,12 @@ class Shards:
                     with _open(shard) as stream:
                         yield {"url": shard, "stream": stream}
                 except (OSError, urllib.error.URLError) as error:
-                    self.faults.bad(shard, error)
+                    self.bad_files.bad(shard, error)
 
         def broken(error: Exception) -> bool:
             if isinstance(error, PanoSoundError):
                 raise error
-            self.faults.bad(current["url"], error)
+            self.bad_files.bad(current["url"], error)
             return True
 
         files = tar_file_expander(opened(), handler=broken, select_files=_is_wanted)
@@ -136,9 +136,9 @@ class Shards:
             try:
                 example = self._example(key, sample)
             except (TypeError, ValueError) as error:
-                self.faults.bad(f"{sample['__url__']}: {key}", error)
+                self.bad_files.bad(f"{sample['__url__']}: {key}", error)
                 continue
-            self.faults.good()
+            self.bad_files.good()
             if example.split == self.split and (not self.boxed or (any(example.boxes) and not example.ambient)):
                 yield example
 

@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 
 from ...errors import DataFileError
+from .bad_files import BadFileCounter
 from .examples import Box, Example, read_picture, read_sound
-from .faults import Faults
 from .labelled import read_table
 from .videos import cut
 
@@ -31,13 +31,13 @@ def read(path: Path) -> list[Example]:
     columns = set(rows[0]) if rows else set()
     if not columns & {"picture", "clip"} or ("clip" not in columns and "sound" not in columns):
         raise DataFileError("the table needs the columns picture and sound, or clip", path=path)
-    faults = Faults(path, len(rows))
+    bad_files = BadFileCounter(path, len(rows))
     groups: dict[tuple[str, str, str], list[dict[str, str]]] = {}
     for number, row in enumerate(rows, 2):
         try:
             _check(row, path.parent)
         except ValueError as error:
-            faults.bad(f"{path}, line {number}", error)
+            bad_files.bad(f"{path}, line {number}", error)
             continue
         key = (row.get("picture") or row.get("clip") or "", row.get("sound") or "", row.get("time") or "")
         groups.setdefault(key, []).append(row)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import DataFileError
+from .bad_files import BadFileCounter
 from .examples import Box, Example, read_picture, read_sound
-from .faults import Faults
 from .flickr_soundnet import PICTURES, SOUNDS, by_stem
 from .videos import VIDEOS, cut
 
@@ -39,13 +39,13 @@ def read(path: Path) -> list[Example]:
         raise DataFileError("is not a list of clips", path=listing)
     folder = listing.parent
     pictures, sounds, clips = (by_stem(folder, kinds) for kinds in (PICTURES, SOUNDS, VIDEOS))
-    faults = Faults(listing, len(entries))
+    bad_files = BadFileCounter(listing, len(entries))
     examples = []
     for number, entry in enumerate(entries):
         try:
             name, boxes, label = _entry(entry)
         except (KeyError, TypeError, ValueError) as error:
-            faults.bad(f"{listing}, entry {number}", error)
+            bad_files.bad(f"{listing}, entry {number}", error)
             continue
         if name in pictures and name in sounds:
             look, listen = partial(read_picture, pictures[name]), partial(read_sound, sounds[name])

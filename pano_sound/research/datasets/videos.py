@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from ...errors import InputError
 from ...media.excerpt import picture_at, sound_around
 from ...media.probe import probe
+from .bad_files import BadFileCounter, log
 from .examples import Example
-from .faults import Faults, log
 
 VIDEOS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mpg", ".mpeg", ".flv", ".wmv", ".ogv")
 SPLITS = ("train", "val", "test")
@@ -36,7 +36,7 @@ def read(path: Path, every: float = 10.0) -> list[Example]:
     """
     files = sorted(f for f in path.rglob("*") if f.suffix.lower() in VIDEOS) if path.is_dir() else [path]
     top = path if path.is_dir() else path.parent
-    faults = Faults(path, len(files))
+    bad_files = BadFileCounter(path, len(files))
     silent: list[str] = []
     examples = []
     for file in files:
@@ -45,7 +45,7 @@ def read(path: Path, every: float = 10.0) -> list[Example]:
         try:
             info = probe(file)
         except InputError as error:
-            faults.bad(str(file), error)
+            bad_files.bad(str(file), error)
             continue
         if info.video is None or info.audio is None:
             silent.append(file.name)

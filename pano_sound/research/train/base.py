@@ -15,7 +15,7 @@ from tqdm import tqdm
 from ... import __version__
 from ...errors import DataFileError, PanoSoundError
 from ...localize.nets import weights
-from ...localize.nets.joint_encoder import JointListener
+from ...localize.nets.joint_encoder import JointEncoder
 from ...localize.nets.network import BASE, Localizer
 from ...localize.nets.trunks import channels_last
 from ...outputs import written_whole
@@ -25,9 +25,9 @@ from ..datasets.labelled import read_items, read_pairs, useful_pictures
 from . import losses
 from .caches import WaveCache, cached_maps
 from .distil import Crops, Teacher, distil
-from .lessons import Lessons, SoundBank, make_scenes
 from .log import Log
 from .pretrained import lite0, soundnet_start
+from .sampling import Sampler, SoundBank, make_scenes
 
 
 @dataclass
@@ -81,7 +81,7 @@ class Head(nn.Module):
     def loss(
         self, batch: dict[str, Tensor], scenes: dict[str, Tensor], recipe: Recipe, rng: np.random.Generator
     ) -> tuple[Tensor, dict[str, float]]:
-        """Weighted sum of all losses for a batch of `Lessons.pairs` and one of `Lessons.scene_batch`, and its parts."""
+        """Weighted sum of all losses for a batch of `Sampler.pairs` and one of `Sampler.scene_batch`, and its parts."""
         temperature = self.model.log_temperature.exp().clamp(0.02, 0.5)
         both = self.model.sound_embedding(torch.cat([batch["sounds"], scenes["sounds"]]))
         h, h_scene = both[: len(batch["sounds"])], both[len(batch["sounds"]) :]
@@ -141,7 +141,7 @@ class Head(nn.Module):
         return losses.inside(torch.stack(joint), torch.stack(target), temperature)
 
 
-def fit(head: Head, lessons: Lessons, recipe: Recipe, folder: Path, log: Log) -> None:
+def fit(head: Head, sampler: Sampler, recipe: Recipe, folder: Path, log: Log) -> None:
     """Train everything above the frozen parts. Goes on from `folder/head.pt`; writes it every 100 steps."""
     learning = [p for p in head.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(learning, lr=recipe.rate, weight_decay=0.02)
@@ -158,8 +158,8 @@ def fit(head: Head, lessons: Lessons, recipe: Recipe, folder: Path, log: Log) ->
         for group in optimiser.param_groups:
             warm = min(1.0, (step + 1) / 60)
             group["lr"] = recipe.rate * warm * 0.5 * (1 + math.cos(math.pi * step / recipe.steps))
-        head.model.hear.train()
-        total, parts = head.loss(lessons.pairs(rng), lessons.scene_batch(rng, recipe.scenes_per_step), recipe, rng)
+        head.model.audio_head.train()
+        total, parts = head.loss(sampler.pairs(rng), sampler.scene_batch(rng, recipe.scenes_per_step), recipe, rng)
         optimiser.zero_grad(set_to_none=True)
         if not torch.isfinite(total):
             raise PanoSoundError(f"the loss is {float(total)} at step {step} of the head", hint="try a smaller rate")
@@ -199,15 +199,15 @@ def train(data: Path, out: Path, folder: Path, recipe: Recipe | None = None, ove
     labels = [item.label for item in sounds] + [None] * len(films)
     chosen = [i for i in range(len(labels)) if i >= len(sounds) or sounds[i].split == "train"]
     model = Localizer(**BASE)
-    student = JointListener(BASE["listener"]["parts"][:2])
+    student = JointEncoder(BASE["sound_encoder"]["parts"][:2])
     student.parts[1].load_state_dict(soundnet_start())
     crops = Crops(waves, chosen, labels)
     distil(student, Teacher(data), crops, folder, recipe.distil_steps, seed=recipe.seed, log=log)
-    assert isinstance(model.listener, JointListener)
+    assert isinstance(model.sound_encoder, JointEncoder)
     states = [*(part.state_dict() for part in student.parts), soundnet_start()]
-    for part, state in zip(model.listener.parts, states, strict=True):
+    for part, state in zip(model.sound_encoder.parts, states, strict=True):
         part.load_state_dict(state)
-    bank = SoundBank(model.listener, waves, sounds, folder, recipe.versions, recipe.seed)
+    bank = SoundBank(model.sound_encoder, waves, sounds, folder, recipe.versions, recipe.seed)
 
     trunk = lite0()
     channels_last(trunk)
@@ -218,9 +218,9 @@ def train(data: Path, out: Path, folder: Path, recipe: Recipe | None = None, ove
     scenes = make_scenes(data, folder, "train", recipe.scenes, trunk.body)
 
     model.trunk.requires_grad_(False)
-    model.listener.requires_grad_(False)
+    model.sound_encoder.requires_grad_(False)
     head = Head(model)
-    fit(head, Lessons(bank, pictures, maps, scenes, pairs), recipe, folder, log)
+    fit(head, Sampler(bank, pictures, maps, scenes, pairs), recipe, folder, log)
     model.set_presence(head.steepness.item(), head.middle.item())
     metadata = {"name": out.stem, "version": __version__, "recipe": json.dumps(asdict(recipe))}
     weights.save(model, out, metadata, overwrite)

@@ -19,8 +19,8 @@ from tqdm import tqdm
 from ...errors import DataFileError, InputError
 from ...localize.nets.network import Localizer
 from ...localize.windows import pooled
+from ..datasets.bad_files import BadFileCounter
 from ..datasets.examples import PICTURE_SIZE, Example, square
-from ..datasets.faults import Faults
 from ..datasets.shards import Shards
 from .caches import cached_maps
 from .objective import box_target
@@ -142,10 +142,10 @@ class Cached:
     """
 
     def __init__(self, model: Localizer, examples: Sequence[Example], folder: Path, where: str = "the set") -> None:
-        faults = Faults(where, len(examples))
+        bad_files = BadFileCounter(where, len(examples))
         name = fingerprint(model, examples)
-        sounds, deaf = self._sounds(model, examples, folder / f"sounds-{name}.npz", faults)
-        maps, blind = self._maps(model, examples, folder, f"maps-{name}", faults)
+        sounds, deaf = self._sounds(model, examples, folder / f"sounds-{name}.npz", bad_files)
+        maps, blind = self._maps(model, examples, folder, f"maps-{name}", bad_files)
         self.kept = np.array([i for i in range(len(examples)) if i not in deaf | blind])
         self.examples = [examples[i] for i in self.kept]
         self.sounds, self.maps = torch.from_numpy(sounds[self.kept]), maps
@@ -166,13 +166,13 @@ class Cached:
 
     @staticmethod
     def _sounds(
-        model: Localizer, examples: Sequence[Example], at: Path, faults: Faults
+        model: Localizer, examples: Sequence[Example], at: Path, bad_files: BadFileCounter
     ) -> tuple[NDArray[np.float32], set[int]]:
         if at.exists():
             kept = np.load(at)
             return kept["features"], set(kept["bad"].tolist())
         bad: list[int] = []
-        features = np.zeros((len(examples), model.listener.features), np.float32)
+        features = np.zeros((len(examples), model.sound_encoder.features), np.float32)
         heard: dict[int, int] = {}  # examples may share a sound
         for i, example in enumerate(tqdm(examples, "sounds", leave=False, disable=None)):
             try:
@@ -180,7 +180,7 @@ class Cached:
                 known = first < i and first not in bad
                 features[i] = features[first] if known else pooled(model, window(example, model.sound_rate)).numpy()
             except InputError as error:
-                faults.bad(example.key, error)
+                bad_files.bad(example.key, error)
                 bad.append(i)
         at.parent.mkdir(parents=True, exist_ok=True)
         part = at.with_suffix(".part.npz")
@@ -190,7 +190,7 @@ class Cached:
 
     @staticmethod
     def _maps(
-        model: Localizer, examples: Sequence[Example], folder: Path, name: str, faults: Faults
+        model: Localizer, examples: Sequence[Example], folder: Path, name: str, bad_files: BadFileCounter
     ) -> tuple[NDArray[np.float16], set[int]]:
         listing = folder / f"{name}.bad"
 
@@ -200,7 +200,7 @@ class Cached:
             except InputError as error:
                 with open(listing, "a", encoding="utf-8") as file:
                     file.write(f"{i}\n")
-                faults.bad(examples[i].key, error)
+                bad_files.bad(examples[i].key, error)
                 return np.zeros((PICTURE_SIZE, PICTURE_SIZE, 3), np.uint8)
 
         model.trunk.set_wrap(False)
@@ -264,11 +264,11 @@ class Live:
         if isinstance(examples, Shards):
             self.count = max(2, count // part[1])
             self.stream = examples.forever(skip=first * self.count)
-            self.faults = examples.faults
+            self.bad_files = examples.bad_files
         else:
             self.examples = examples
             self.drawing = Draw(examples, count, seed, part)
-            self.faults = Faults("the set", len(examples))
+            self.bad_files = BadFileCounter("the set", len(examples))
 
     def batch(self, step: int) -> Batch:
         """Raises DataFileError when nothing of a batch can be read, or all of it is of one recording."""
@@ -300,14 +300,14 @@ class Live:
         try:
             return square(example.picture())
         except InputError as error:
-            self.faults.bad(example.key, error)
+            self.bad_files.bad(example.key, error)
             return None
 
     def _listen(self, example: Example | None) -> NDArray[np.float32] | None:
         try:
             return None if example is None else window(example, self.rate)
         except InputError as error:
-            self.faults.bad(example.key if example else "", error)
+            self.bad_files.bad(example.key if example else "", error)
             return None
 
 
@@ -336,7 +336,7 @@ def fingerprint(model: Localizer, examples: Sequence[Example]) -> str:
     """A short name that changes with the files of a set and with the frozen weights."""
     files = [(example.key, _files(example.picture), _files(example.sound)) for example in examples]
     digest = hashlib.sha256(repr(files).encode())
-    for part in (model.trunk, model.listener):
+    for part in (model.trunk, model.sound_encoder):
         for tensor in part.state_dict().values():
             digest.update(tensor.detach().cpu().numpy().tobytes())
     return digest.hexdigest()[:12]

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ...errors import DataFileError, PanoSoundError
-from ...localize.nets.joint_encoder import JointListener, WaveListener
-from ...localize.nets.sound_encoder import HOP, Listener, mel_bank, mel_magnitudes
+from ...localize.nets.joint_encoder import JointEncoder, WaveEncoder
+from ...localize.nets.sound_encoder import HOP, SoundEncoder, mel_bank, mel_magnitudes
 from ...outputs import written_whole
 from . import augment
 from .caches import WaveCache
@@ -101,9 +101,9 @@ class Crops:
 
 
 class Pupil(nn.Module):
-    """The student with the three linear answers that only its lessons need."""
+    """The student with three linear heads that only its training needs."""
 
-    def __init__(self, student: Listener, embedding: int, classes: int, labels: int) -> None:
+    def __init__(self, student: SoundEncoder, embedding: int, classes: int, labels: int) -> None:
         super().__init__()
         self.student = student
         self.embedding = nn.Linear(student.features, embedding)
@@ -129,7 +129,7 @@ class Pupil(nn.Module):
 
 
 def distil(
-    student: JointListener,
+    student: JointEncoder,
     teacher: Teacher,
     crops: Crops,
     folder: Path,
@@ -138,7 +138,7 @@ def distil(
     rate: float = 2e-3,
     seed: int = 0,
     log: Log | None = None,
-) -> JointListener:
+) -> JointEncoder:
     """Train the student in place. Goes on from `folder/student.pt` when that exists; writes it every 100 steps.
 
     Args:
@@ -147,7 +147,7 @@ def distil(
     """
     torch.manual_seed(seed)
     wave = student.parts[1]
-    assert isinstance(wave, WaveListener)
+    assert isinstance(wave, WaveEncoder)
     wave.convolutions[:2].requires_grad_(False)
     waves, _ = crops.draw(256, np.random.default_rng(seed))
     e, s = teacher(waves)

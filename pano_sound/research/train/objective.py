@@ -66,7 +66,7 @@ class Objective(nn.Module):
         """As of every module, but trunk and sound net keep the statistics that they were trained with."""
         super().train(mode)
         self.model.trunk.eval()
-        self.model.listener.eval()
+        self.model.sound_encoder.eval()
         return self
 
     def forward(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -99,11 +99,11 @@ def start(name: str, mechanism: int, seed: int, heads: bool = False) -> tuple[Lo
     if name == "paper":
         model: Localizer = PaperLocalizer(**PAPER, mechanism=mechanism)
         channels_last(model.trunk)
-        origins = [_begin(model.trunk, "vgg16"), _begin(model.listener, "soundnet")]
+        origins = [_begin(model.trunk, "vgg16"), _begin(model.sound_encoder, "soundnet")]
         return model, ", ".join(origins)
     kept = weights.load(name)
     model = weights.build({**kept.config, "mechanism": mechanism})
-    parts = {"": model} if heads else {"trunk.": model.trunk, "listener.": model.listener}
+    parts = {"": model} if heads else {"trunk.": model.trunk, "sound_encoder.": model.sound_encoder}
     for prefix, part in parts.items():
         state = kept.state_dict()
         part.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
@@ -204,7 +204,7 @@ def train(
         model, origin = start(recipe.start, recipe.mechanism, recipe.seed, recipe.heads)
         model.to(processes.device)
         model.requires_grad_(True)
-        for net in (model.trunk, model.listener):
+        for net in (model.trunk, model.sound_encoder):
             net.requires_grad_(recipe.whole).eval()
         for name, parameter in model.named_parameters():
             if name == "log_temperature":  # of `base`; the paper's attention has none to learn

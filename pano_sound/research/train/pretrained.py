@@ -23,7 +23,7 @@ def fold(weights: dict[str, Tensor], conv: str, norm: str) -> tuple[Tensor, Tens
 
 
 def soundnet_start() -> dict[str, Tensor]:
-    """A state dict for `WaveListener`: SoundNet's conv1 to conv5 with their BatchNorms, conv1 made for 16 kHz.
+    """A state dict for `WaveEncoder`: SoundNet's conv1 to conv5 with their BatchNorms, conv1 made for 16 kHz.
 
     Fetches SoundNet's weights when they have not been imported yet. Raises ModelError when they cannot be had.
     """

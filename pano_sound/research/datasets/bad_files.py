@@ -13,7 +13,7 @@ SHARE = 0.1
 """More of a set than this, and more than a few, must not be bad."""
 
 
-class Faults:
+class BadFileCounter:
     """Counts what cannot be read, and names each once in a warning.
 
     Args:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from ...localize.nets.sound_encoder import Listener
+from ...localize.nets.sound_encoder import SoundEncoder
 from ...localize.nets.trunks import EfficientNetLite0
 from ..datasets.examples import PICTURE_SIZE
 from ..datasets.labelled import Item, read_items, read_pairs, read_people
@@ -49,41 +49,47 @@ class SoundBank:
     """Features of every sound, as they are and as heard from afar, and windows of them drawn at random.
 
     Args:
-        listener: the trained sound net.
+        sound_encoder: the trained sound net.
         waves, items: the sounds and what they are.
         versions: how many times to hear each training sound from afar besides the clean one.
     """
 
     def __init__(
-        self, listener: Listener, waves: WaveCache, items: Sequence[Item], folder: Path, versions: int, seed: int
+        self,
+        sound_encoder: SoundEncoder,
+        waves: WaveCache,
+        items: Sequence[Item],
+        folder: Path,
+        versions: int,
+        seed: int,
     ) -> None:
         self.items = items
         self.by_label: dict[tuple[str, str], list[int]] = {}
         for i, item in enumerate(items):
             self.by_label.setdefault((item.split, item.label), []).append(i)
-        counts = [listener.count(len(waves[i])) for i in range(len(items))]
+        counts = [sound_encoder.count(len(waves[i])) for i in range(len(items))]
         self.edges = np.concatenate([[0], np.cumsum(counts)])
         at = folder / "sound-features.npy"
         if not at.exists():
-            np.save(at, self._hear(listener, waves, versions, seed))
+            np.save(at, self._hear(sound_encoder, waves, versions, seed))
         self.features = torch.from_numpy(np.load(at))
 
     @torch.inference_mode()
-    def _hear(self, listener: Listener, waves: WaveCache, versions: int, seed: int) -> NDArray[np.float16]:
+    def _hear(self, sound_encoder: SoundEncoder, waves: WaveCache, versions: int, seed: int) -> NDArray[np.float16]:
         generator = torch.Generator().manual_seed(seed)
-        out = np.zeros((versions + 1, int(self.edges[-1]), listener.features), np.float16)
+        out = np.zeros((versions + 1, int(self.edges[-1]), sound_encoder.features), np.float16)
         behind = torch.zeros(1, 1)
         for i in tqdm(range(len(self.items)), "sound features", disable=None):
             clean = torch.from_numpy(waves[i])[None]
             rows = slice(self.edges[i], self.edges[i + 1])
-            out[0, rows] = listener.from_waves(clean)[0].half().numpy()
+            out[0, rows] = sound_encoder.from_waves(clean)[0].half().numpy()
             if self.items[i].split == "train":
                 # The training sound before this one is the background of every second version.
                 pair = torch.cat([clean, behind.repeat(1, -(-clean.shape[1] // behind.shape[1]))[:, : clean.shape[1]]])
                 for version in range(1, versions + 1):
                     mixed, _ = augment.mix(pair, generator, share=0.5, loudest=-3.0)
                     heard = augment.reverberate(augment.colour(mixed[:1], generator), generator)
-                    out[version, rows] = listener.from_waves(augment.far(heard, generator))[0].half().numpy()
+                    out[version, rows] = sound_encoder.from_waves(augment.far(heard, generator))[0].half().numpy()
                 behind = clean
         return out
 
@@ -101,7 +107,7 @@ class SoundBank:
         return self.features[version, begin : begin + length].float().mean(dim=0)
 
 
-class Lessons:
+class Sampler:
     """Batches for the head: sounds, maps of pictures of what makes them, and made scenes that hold it.
 
     Only labels that have both training sounds and training pictures are used; `AMBIENT` sounds come on top.
