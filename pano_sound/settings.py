@@ -91,6 +91,12 @@ class InputSettings(Settings):
     )
     end: str = option(None, "Leave out what is from this time of the film on.", metavar="TIME", kind=str)
     duration: str = option(None, "Read so much of the film, from --start on.", metavar="TIME", kind=str)
+    video_track: int = option(
+        None,
+        "Video track to read, counted from 1. By default the 360° one: by its tags, else by its 2:1 shape.",
+        minimum=1,
+        kind=int,
+    )
     audio_track: int = option(
         None,
         "Sound track to listen to and to keep, counted from 1. By default the film's main one.",

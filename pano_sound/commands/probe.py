@@ -72,6 +72,8 @@ def _picture(video: VideoInfo) -> str:
     if video.fps:
         words.append(f"{float(video.fps):.6g} fps" + ("" if video.steady else " on average, variable"))
     words += [video.codec, f"{video.bit_depth} bit"]
+    if video.tracks > 1:
+        words.append(f"track {video.track} of {video.tracks}")
     if video.rotation:
         words.append(f"to be turned by {-video.rotation}° clockwise")
     return ", ".join(words)

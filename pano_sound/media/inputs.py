@@ -19,6 +19,7 @@ import av
 
 from ..errors import InputError
 from . import threads
+from .containers import main_picture, main_stream, video_streams
 from .footage import Footage, check_readable, is_url, open_bytes
 
 log = logging.getLogger("pano_sound")
@@ -51,7 +52,8 @@ class _File:
     container: Any
     video: Any | None
     audio: Any | None
-    tracks: list[Any]
+    video_tracks: list[Any]
+    audio_tracks: list[Any]
     shift: Fraction
     handle: Any = None
 
@@ -67,7 +69,7 @@ class Source:
     Attributes:
         path, container: of its first file.
         video, audio: the streams of its first file that are read; None where there is none.
-        tracks: all sound tracks of its first file.
+        video_tracks, audio_tracks: all of its first file; covers are left out.
         damaged: how many packets could not be read or decoded and were skipped so far.
     """
 
@@ -76,7 +78,8 @@ class Source:
         self.footage = footage
         self.path = footage.paths[0]
         self._first = _open(self.path, footage)
-        self.container, self.tracks = self._first.container, self._first.tracks
+        self.container = self._first.container
+        self.video_tracks, self.audio_tracks = self._first.video_tracks, self._first.audio_tracks
         self.video, self.audio = self._first.video, self._first.audio
         self.damaged = 0
 
@@ -282,23 +285,38 @@ def _open(name: str, footage: Footage) -> _File:
     shift = Fraction(0)
     if container.format.name in _CLOCK_STARTS_ANYWHERE and container.start_time is not None:
         shift = Fraction(container.start_time, av.time_base)
-    pictures = [s for s in container.streams.video if not _is_cover(s) and s.codec_context is not None]
+    tracks = video_streams(container)
+    pictures = [s for s in tracks if s.codec_context is not None]
     sounds = [s for s in container.streams.audio if s.codec_context is not None]
     for s in pictures:
         s.codec_context.options = limits
         threads.limit(s.codec_context)
     for s in sounds:
         _settle_layout(s.codec_context)
-    tracks, number = list(container.streams.audio), footage.audio_track
-    if number is None:
-        sound = _pick(container, sounds)
-    elif number <= len(tracks) and tracks[number - 1] in sounds:
-        sound = tracks[number - 1]
-    else:
+    sound_tracks = list(container.streams.audio)
+    try:
+        if footage.video_track is None:
+            picture = main_picture(name, container, pictures)
+        else:
+            picture = _chosen("video", footage.video_track, tracks, pictures, name)
+        if footage.audio_track is None:
+            sound = main_stream(container, sounds)
+        else:
+            sound = _chosen("sound", footage.audio_track, sound_tracks, sounds, name)
+    except InputError:
         container.close()
-        what = "cannot be decoded" if number <= len(tracks) else "is not there"
-        raise InputError(f"sound track {number} {what}", name, f"it has {len(tracks)}, counted from 1")
-    return _File(container, _pick(container, pictures), sound, tracks, shift, handle)
+        if handle is not None:
+            handle.close()
+        raise
+    return _File(container, picture, sound, tracks, sound_tracks, shift, handle)
+
+
+def _chosen(what: str, number: int, tracks: list[Any], usable: list[Any], name: str) -> Any:
+    """The track of that number, from 1. Raises InputError where it is not there or cannot be decoded."""
+    if number <= len(tracks) and tracks[number - 1] in usable:
+        return tracks[number - 1]
+    why = "cannot be decoded" if number <= len(tracks) else "is not there"
+    raise InputError(f"{what} track {number} {why}", name, f"it has {len(tracks)}, counted from 1")
 
 
 def _settle_layout(context: Any) -> None:
@@ -315,15 +333,3 @@ def _settle_layout(context: Any) -> None:
         context.layout = name
     except ValueError:
         context.layout = f"{layout.nb_channels} channels"
-
-
-def _is_cover(stream: Any) -> bool:
-    return "attached_pic" in str(stream.disposition)
-
-
-def _pick(container: Any, streams: list[Any]) -> Any | None:
-    """The stream that FFmpeg holds for the main one if it is among `streams`, else the first."""
-    if not streams:
-        return None
-    best = container.streams.best(streams[0].type)
-    return next((s for s in streams if best is not None and s.index == best.index), streams[0])

@@ -13,13 +13,12 @@ from typing import Any
 from ..errors import InputError, UnsupportedInputError
 from ..settings import InputSettings, parse_time
 from .ambisonics import Ambisonics, ambisonics_of
-from .boxes import read_index
 from .cameras import looks_like_two_fisheyes, raw_format
 from .colour import UNSTATED, Colour, colour_of
-from .footage import Footage, open_bytes, size_of
+from .containers import read_container_index
+from .footage import Footage, size_of
 from .inputs import Source, fraction, log, open_source
-from .matroska import VideoTrack, video_tracks
-from .tags import ContainerTags, Spherical, read_tags, tags_in_index, tags_in_matroska
+from .tags import Spherical, read_tags
 from .unwrap import Unwrapping, unwrapping
 
 _SMALLEST_WIDTH = 64
@@ -42,8 +41,9 @@ _STEADY = 0.001
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """The picture track.
+    """The picture track that is used.
 
+    track: its number among the file's video tracks, from 1; `tracks`: how many there are.
     width, height: size of the stored picture in pixels, both eyes included.
     fps: average frames per second, or None when the file does not say.
     time_base: seconds per tick of the time stamps.
@@ -64,6 +64,8 @@ class VideoInfo:
     sample_aspect_ratio: Fraction | None
     steady: bool
     colour: Colour
+    track: int = 1
+    tracks: int = 1
 
 
 @dataclass(frozen=True)
@@ -238,6 +240,7 @@ def probe(source: Path | Sequence[Path], **options: Any) -> MediaInfo:
     given = [source] if isinstance(source, (str, os.PathLike)) else list(source)
     footage = Footage(
         tuple(os.fspath(path) for path in given),
+        video_track=chosen.video_track,
         audio_track=chosen.audio_track,
         max_pixels=round(chosen.max_megapixels * 1e6),
         max_damage=chosen.max_damage,
@@ -257,27 +260,22 @@ def _one_file(footage: Footage, settings: InputSettings) -> MediaInfo:
     with open_source(footage) as source:
         if source.video is None and source.audio is None:
             raise InputError("holds neither pictures nor sound", source.path)
-        moov, tracks = None, []
-        with open_bytes(source.path) as file:
-            if "mp4" in source.container.format.name:
-                moov = read_index(file)
-            elif "matroska" in source.container.format.name:
-                tracks = video_tracks(file)
+        index = read_container_index(source.path, source.container)
         video, spherical, start = None, Spherical(), 0.0
         raw = raw_format(source.path)
         duration = _seconds(source.container.duration, Fraction(1, 1_000_000))
         if source.video is not None:
             frame = _first_picture(source, settings)
-            tags = _container_tags(source, moov, tracks)
+            tags = index.tags(source.container, source.video)
             spherical = read_tags(frame, tags).with_options(settings.projection, settings.stereo)
-            video = _video_info(source.video, frame)
+            video = _video_info(source, frame)
             start = float(frame.pts * video.time_base)
             duration = _duration(source, source.video, start)
             if raw is None and not spherical.stitched:
                 raw = f"the tags say that the lens pictures are not stitched yet: {_EXPORT}"
             if raw is None and spherical.projection is None and looks_like_two_fisheyes(frame):
                 raw = f"the picture shows two round lens pictures, not stitched yet: {_EXPORT}"
-        audio = None if source.audio is None else _audio_info(source, moov, settings.ambisonics)
+        audio = None if source.audio is None else _audio_info(source, index.moov, settings.ambisonics)
         return MediaInfo(
             path=source.path,
             container=source.container.format.name,
@@ -291,17 +289,6 @@ def _one_file(footage: Footage, settings: InputSettings) -> MediaInfo:
             raw=raw,
             footage=footage,
         )
-
-
-def _container_tags(source: Source, moov: bytes | None, tracks: list[VideoTrack]) -> ContainerTags:
-    assert source.video is not None
-    if moov is not None:
-        return tags_in_index(moov, source.video.id)
-    # Covers come behind the tracks.
-    number = sum(stream.index < source.video.index for stream in source.container.streams.video)
-    if number < len(tracks):
-        return tags_in_matroska(tracks[number], source.video.metadata, source.container.metadata)
-    return ContainerTags()
 
 
 def _first_picture(source: Source, settings: InputSettings) -> Any:
@@ -369,7 +356,8 @@ def _excerpt(info: MediaInfo, start: Fraction | None, end: Fraction | None) -> M
     return replace(info, start=first, duration=duration, footage=footage)
 
 
-def _video_info(stream: Any, frame: Any) -> VideoInfo:
+def _video_info(source: Source, frame: Any) -> VideoInfo:
+    stream: Any = source.video
     context = stream.codec_context
     colour = colour_of(frame, stream)
     if colour.unreadable is not None:
@@ -387,6 +375,8 @@ def _video_info(stream: Any, frame: Any) -> VideoInfo:
         sample_aspect_ratio=fraction(stream.sample_aspect_ratio) or fraction(context.sample_aspect_ratio),
         steady=bool(average and base and abs(average / base - 1) < _STEADY),
         colour=colour,
+        track=source.video_tracks.index(stream) + 1,
+        tracks=len(source.video_tracks),
     )
 
 
@@ -395,7 +385,7 @@ def _audio_info(source: Source, moov: bytes | None, ambisonics: str | None) -> A
     context = stream.codec_context
     layout, channels = context.layout.name, context.layout.nb_channels
     kind, assumed = ambisonics_of(source.path, moov, stream.id, layout, channels, ambisonics)
-    track = source.tracks.index(stream) + 1
+    track = source.audio_tracks.index(stream) + 1
     start = float(source.begin(stream))
     length = _duration(source, stream, start)
     return AudioInfo(
@@ -406,7 +396,7 @@ def _audio_info(source: Source, moov: bytes | None, ambisonics: str | None) -> A
         start=start,
         end=start + length if length else 0.0,
         track=track,
-        tracks=len(source.tracks),
+        tracks=len(source.audio_tracks),
         ambisonic=kind,
         assumed=assumed,
     )

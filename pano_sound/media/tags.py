@@ -104,6 +104,11 @@ class ContainerTags:
     projection: str = "unknown"
     stereo: str | None = None
 
+    @property
+    def is_spherical(self) -> bool:
+        """Whether this is said to be 360° footage."""
+        return (self.has_v2 and self.projection != "rectilinear") or "Spherical" in self.xml
+
 
 def read_tags(frame: Any, container: ContainerTags) -> Spherical:
     """The tags of a film.
