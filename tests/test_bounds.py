@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import json
+import struct
+import subprocess
+import sys
 import warnings
+import zlib
+from collections.abc import Callable
+from pathlib import Path
 
+import films
 import numpy as np
 import pytest
 
 from pano_sound.camera import formats
 from pano_sound.camera_path import CameraPath
 from pano_sound.errors import DataFileError
+from pano_sound.media.probe import probe
+from pano_sound.media.reader import VideoReader
 from pano_sound.media.tags import Spherical, _of_xml
 
 MEGABYTE = 1_000_000
@@ -93,3 +102,112 @@ def test_samples_too_near_for_a_speed_are_refused(tmp_path):
     file.write_text(text)
     with pytest.raises(DataFileError, match=r"samples\[1\]: t must be greater"):
         CameraPath.load(file)
+
+
+def box(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I4s", 8 + len(content), kind) + content
+
+
+def changed(data: bytes, path: list[bytes], change: Callable[[bytes], bytes]) -> bytes:
+    """Boxes, the content of the first one at `path` changed."""
+    out, at, done = b"", 0, False
+    while at < len(data):
+        size, kind = struct.unpack_from(">I4s", data, at)
+        content = data[at + 8 : at + size]
+        if kind == path[0] and not done:
+            content, done = change(content) if len(path) == 1 else changed(content, path[1:], change), True
+        out += box(kind, content)
+        at += size
+    return out
+
+
+STBL = [b"moov", b"trak", b"mdia", b"minf", b"stbl"]
+MANY = 80_000_000
+
+
+def sized(film: bytes, count: int, duration: int = 1) -> bytes:
+    """As if the film had `count` pictures of one byte in one chunk."""
+    film = changed(film, [*STBL, b"stsz"], lambda _: struct.pack(">3I", 0, 1, count))
+    film = changed(film, [*STBL, b"stts"], lambda _: struct.pack(">4I", 0, 1, count, duration))
+    return changed(film, [*STBL, b"stsc"], lambda _: struct.pack(">5I", 0, 1, 1, count, 1))
+
+
+def edited(film: bytes) -> bytes:
+    edits = b"".join(struct.pack(">IiI", 1000, 0, 1 << 16) for _ in range(4000))
+    elst = box(b"edts", box(b"elst", struct.pack(">2I", 0, 4000) + edits))
+    return changed(sized(film, 60_000), [b"moov", b"trak"], lambda trak: elst + trak.replace(b"edts", b"skip"))
+
+
+def as_sound(film: bytes) -> bytes:
+    film = changed(film, [b"moov", b"trak", b"mdia", b"hdlr"], lambda hdlr: hdlr.replace(b"vide", b"soun"))
+    return changed(sized(film, MANY), [*STBL, b"stsc"], lambda _: struct.pack(">5I", 0, 1, 1, 2**32 - 1, 1))
+
+
+def with_other_sizes(film: bytes) -> bytes:
+    other = box(b"stsz", struct.pack(">3I", 0, 5, 10))
+    return changed(sized(film, MANY), STBL, lambda stbl: other + stbl)
+
+
+def renamed(film: bytes) -> bytes:
+    return sized(film, MANY).replace(b"moov", b"hoov")
+
+
+def compressed(film: bytes, empty: int = 100_000_000) -> bytes:
+    """The index as QuickTime compressed it, with so many bytes of nothing in it."""
+    at = film.index(b"moov") - 4
+    size = struct.unpack_from(">I", film, at)[0]
+    index = film[at : at + size]
+    index = box(b"moov", index[8:] + box(b"free", bytes(empty)))
+    packed = box(b"dcom", b"zlib") + box(b"cmvd", struct.pack(">I", len(index)) + zlib.compress(index, 1))
+    # Behind the pictures, which must not move.
+    return film[:at] + box(b"free", bytes(size - 8)) + film[at + size :] + box(b"moov", box(b"cmov", packed))
+
+
+def in_a_fragment(film: bytes) -> bytes:
+    return changed(film, [b"moof", b"traf", b"trun"], lambda trun: struct.pack(">2I", 1, MANY) + trun[8:12])
+
+
+INDEX_ATTACKS = [
+    *(lambda film: sized(film, MANY), lambda film: sized(film, 3_000_000), edited, as_sound, with_other_sizes),
+    *(renamed, compressed, in_a_fragment),
+]
+PEAK = """
+import sys
+from pano_sound.errors import InputError
+from pano_sound.media.probe import probe
+def peak():
+    return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
+probe(sys.argv[1])
+before = peak()
+for name in sys.argv[2:]:
+    try:
+        probe(name)
+        print("read:", name)
+    except InputError as error:
+        if "index" not in str(error):
+            print(error)
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="where Linux keeps a process's peak")
+def test_an_index_that_lies_takes_no_memory(tmp_path):
+    """FFmpeg alone would take gigabytes for each."""
+    film = films.make_film(tmp_path / "film.mp4", films.steady(60, 30))
+    pieces = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+    fragmented = films.make_film(tmp_path / "fragmented.mp4", films.steady(60, 30), options=pieces)
+    bad = []
+    for i, attack in enumerate(INDEX_ATTACKS):
+        bad.append(tmp_path / f"{i}.mp4")
+        bad[-1].write_bytes(attack((fragmented if attack is in_a_fragment else film).read_bytes()))
+        assert bad[-1].stat().st_size < 500_000
+    said = subprocess.run([sys.executable, "-c", PEAK, film, *bad], capture_output=True, text=True, check=True).stdout
+    assert int(said) < 50_000_000
+
+
+@pytest.mark.parametrize("empty", [0, 5_000_000])
+def test_an_honest_compressed_index_is_read(tmp_path, empty):
+    film = films.make_film(tmp_path / "film.mp4", films.steady(60, 30))
+    film.write_bytes(compressed(film.read_bytes(), empty))
+    assert probe(film).duration == 2.0
+    assert len(list(VideoReader(film).pictures())) == 60

@@ -7,6 +7,7 @@ anything else.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import os
@@ -20,7 +21,8 @@ import av
 from ..errors import InputError
 from . import threads
 from .containers import main_picture, main_stream, video_streams
-from .footage import Footage, check_readable, is_url, open_bytes
+from .footage import Footage, is_url, open_bytes
+from .sample_tables import check_sample_tables
 
 log = logging.getLogger("pano_sound")
 
@@ -261,8 +263,9 @@ def open_source(path: str | os.PathLike[str], audio_track: int | None = None) ->
 
 def _open(name: str, footage: Footage) -> _File:
     handle = open_bytes(name) if is_url(name) else None
-    if handle is None:
-        check_readable(name)
+    with open_bytes(name) if handle is None else contextlib.nullcontext(handle) as file:
+        check_sample_tables(name, file, fragments=handle is None)
+        file.seek(0)
     # Both while FFmpeg looks for what is in the file and later.
     limits = {"max_pixels": str(footage.max_pixels)}
     try:
