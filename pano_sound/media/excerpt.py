@@ -31,7 +31,7 @@ def picture_at(path: str | os.PathLike[str], t: float) -> NDArray[np.uint8]:
     name = os.fspath(path)
     start = Fraction(t) - _EARLY
     found = None
-    for footage in (Footage((name,), start=start if start > 0 else None), Footage((name,))):
+    for footage in (Footage((name,), start=start if start > 0 else None, opening=False), Footage((name,))):
         with open_source(footage) as source:
             stream = source.video
             if stream is None:

@@ -28,6 +28,7 @@ class Footage:
         start: presentation time, s, that is taken for 0, and before which nothing is read; None: all is read, with
             its own times.
         end: presentation time, s, from which on nothing is read; None: to the end.
+        opening: whether the picture that is on the screen at `start` is read, too, as if it came then.
         video_track: which picture, counted from 1; None: the 360° one.
         audio_track: which sound track, counted from 1; None: the main one.
         max_pixels: larger pictures are not decoded.
@@ -38,6 +39,7 @@ class Footage:
     begins: tuple[Fraction, ...] = (Fraction(0),)
     start: Fraction | None = None
     end: Fraction | None = None
+    opening: bool = True
     video_track: int | None = None
     audio_track: int | None = None
     max_pixels: int = 150_000_000

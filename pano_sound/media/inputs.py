@@ -42,6 +42,8 @@ _BEYOND_IN_A_ROW = 30
 _BEFORE = Fraction(1)
 """Seconds before the start from which on is decoded: codecs of sound need a few packets to settle."""
 _SEEKING_PAYS = 2
+_AT_A_CUT = Fraction(1, 1000)
+"""A picture that begins so soon (s) after a cut is the one at the cut: containers round times, and so do people."""
 
 # PyAV 19 always replaces bytes of metadata that are not UTF-8; the ones before have to be told.
 _TOLERANT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
@@ -106,7 +108,8 @@ class Source:
 
     def packets(self, stream: Any) -> Iterator[Any]:
         """A stream's packets in file order, with presentation times in its time base; those without data and those
-        that cannot be read are left out."""
+        that cannot be read are left out. Where the footage has a start, they begin one packet before the one that is
+        heard then, because decoders of most sound need that to decode it rightly."""
         base = Fraction(stream.time_base)
         for number, file, track in self._files(stream):
             own, ticks = Fraction(track.time_base), round(self._offset(number, file) / base)
@@ -116,16 +119,19 @@ class Source:
                 )
                 packet.time_base = base
                 t = packet.pts if packet.pts is not None else packet.dts
-                if t is None or self._inside(t * base, (packet.duration or 0) * own):
+                if t is None or self._inside(t * base, 2 * (packet.duration or 0) * own):
                     yield packet
 
     def frames(self, stream: Any) -> Iterator[Any]:
         """A stream's decoded frames in presentation order, with presentation times in its time base (pictures always
-        have one); packets that do not decode are skipped."""
+        have one); packets that do not decode are skipped. Where the footage has a start, the picture that is on the
+        screen then comes first, at time 0."""
         base, is_sound = Fraction(stream.time_base), stream.type == "audio"
         rate = fraction(stream.average_rate) if not is_sound else None
         step = 1 if not rate else max(1, round(1 / (rate * base)))
         last: int | None = None
+        opening = self.footage.start is not None and self.footage.opening and not is_sound
+        on_screen: Any = None
         for number, file, track in self._files(stream):
             own, ticks = Fraction(track.time_base), round(self._offset(number, file) / base)
             beyond = 0
@@ -139,6 +145,16 @@ class Source:
                 if last is None:
                     yield frame
                     continue
+                if opening and last < 0:
+                    on_screen = frame
+                    continue
+                if opening:
+                    opening = False
+                    if last * base <= _AT_A_CUT:
+                        frame.pts = last = 0
+                    elif on_screen is not None:
+                        on_screen.pts = 0
+                        yield on_screen
                 length = Fraction(frame.samples, frame.sample_rate or 1) if is_sound else Fraction(0)
                 if self._inside(last * base, length):
                     beyond = 0
@@ -147,6 +163,9 @@ class Source:
                     beyond += 1
                     if beyond > _BEYOND_IN_A_ROW:
                         break
+        if opening and on_screen is not None:
+            on_screen.pts = 0
+            yield on_screen
 
     def _inside(self, t: Fraction, length: Fraction) -> bool:
         """Whether what begins at presentation time t (s) is, in part, between the footage's start and end."""
@@ -190,7 +209,7 @@ class Source:
         first = next(found, None)
         if first is None or first.pts is None or first.pts * Fraction(track.time_base) > wanted + _BEFORE:
             # The file's index leads too far, or nowhere.
-            file.container.seek(file.container.start_time or 0)
+            file.container.seek(min(0, file.container.start_time or 0))
             found, first = read(file, track), None
         self.damaged = damaged
         if first is not None:

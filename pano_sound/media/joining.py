@@ -51,10 +51,10 @@ def join(
                 [[_ticks(p, begin, info, clock) for p in _packets(path, stream, dst)] for begin, path in parts]
             ).astype(np.int64)
             found = _decoding_times(times).tolist()
-            at = 0
+            at, latest = 0, int(np.argmax(times))
             for _, path in parts:
                 for packet in _packets(path, stream, dst):
-                    writer.copy(packet, int(times[at]), found[at])
+                    writer.copy(packet, int(times[at]), found[at], last=at == latest)
                     at += 1
 
 
@@ -68,8 +68,7 @@ def _decoding_times(shown: Any) -> Any:
     not after its presentation."""
     in_order = np.sort(shown)
     delay = int(np.max(np.arange(len(shown)) - np.searchsorted(in_order, shown)))
-    step = max(1, int(in_order[1] - in_order[0])) if len(in_order) > 1 else 1
-    before = in_order[0] - step * np.arange(delay, 0, -1)
+    before = in_order[:delay] - (in_order[delay] - in_order[0])  # as x264 has it
     return np.concatenate([before, in_order[: len(in_order) - delay]])
 
 

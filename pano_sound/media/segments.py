@@ -59,5 +59,10 @@ def part(info: MediaInfo, begin: Fraction | None, end: Fraction | None) -> Media
     if begin is None:
         new = replace(footage, end=footage.end if end is None else footage.origin + end)
         return replace(info, duration=max(0.0, stop - info.start), footage=new)
-    new = replace(footage, start=footage.origin + begin, end=footage.end if end is None else footage.origin + end)
+    new = replace(
+        footage,
+        start=footage.origin + begin,
+        end=footage.end if end is None else footage.origin + end,
+        opening=False,  # What is on the screen then belongs to the part before.
+    )
     return replace(info, start=0.0, duration=max(0.0, stop - float(begin)), footage=new)

@@ -88,6 +88,16 @@ def rechunked(pieces: Iterable[Samples], size: int) -> Iterator[Samples]:
         yield np.concatenate(waiting, axis=-1)
 
 
+def until(pieces: Iterable[Samples], count: int | None) -> Iterator[Samples]:
+    """The first `count` samples (last axis) of pieces; None: all."""
+    for piece in pieces:
+        yield piece[..., :count]
+        if count is not None:
+            count -= min(count, piece.shape[-1])
+            if not count:
+                return
+
+
 def timeline(
     source: Source,
     rate: int,

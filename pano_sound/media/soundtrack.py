@@ -18,7 +18,7 @@ import av
 from .ambisonics import FIRST_ORDER, Ambisonics
 from .inputs import log, open_source
 from .probe import AudioInfo
-from .sound import rechunked, timeline
+from .sound import rechunked, timeline, until
 
 _EVERYWHERE = {"aac", "mp3", "mp3float", "ac3", "eac3", "alac"}
 _COPIED = {"mp4": _EVERYWHERE, "mov": _EVERYWHERE | {f"pcm_{form}" for form in ("s16le", "s16be", "s24le", "s24be")}}
@@ -106,7 +106,9 @@ class Soundtrack:
         described = len(context.extradata or b"") >= _DESCRIPTION_BYTES.get(context.name, 0)
         one_file = len(self._source.footage.paths) == 1
         taken = muxer == "matroska" or context.name in _COPIED[muxer] | (_COPIED_FIELDS[muxer] if field else set())
-        if may_copy and one_file and plays and described and taken:
+        # A part begins inside a packet, and only an edit list can say so.
+        begins = self._source.footage.start is None or (context.name == "aac" and muxer != "matroska")
+        if may_copy and one_file and begins and plays and described and taken:
             try:
                 stream = self._output.add_stream_from_template(sound)
             except ValueError:
@@ -146,6 +148,8 @@ class Soundtrack:
 
     def _copied(self, sound: Any, stream: Any) -> Packets:
         last: int | None = None
+        footage = self._source.footage
+        cut = None if footage.end is None else round((footage.end - footage.origin) / Fraction(sound.time_base))
         for packet in self._source.packets(sound):
             time = packet.dts if packet.dts is not None else packet.pts
             if time is None:
@@ -157,13 +161,17 @@ class Soundtrack:
             last = time
             packet.dts = time
             packet.pts = time if packet.pts is None else packet.pts
+            if cut is not None and packet.duration:
+                packet.duration = max(1, min(packet.duration, cut - packet.pts))
             packet.stream = stream
             yield packet.dts * Fraction(sound.time_base), packet
 
     def _encoded(self, sound: Any, stream: Any, rate: int, layout: str) -> Packets:
         at = round(self._source.begin(sound) * rate)
         pieces = timeline(self._source, rate, layout, Fraction(at, rate), self._end, self._field)
-        for samples in rechunked(pieces, _AAC_FRAME):
+        footage = self._source.footage
+        left = None if footage.end is None else max(0, round((footage.end - footage.origin) * rate) - at)
+        for samples in rechunked(until(pieces, left), _AAC_FRAME):
             frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=layout)
             frame.sample_rate, frame.pts, frame.time_base = rate, at, Fraction(1, rate)
             at += samples.shape[1]

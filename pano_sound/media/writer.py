@@ -31,6 +31,13 @@ _FINEST_TIME_BASE = Fraction(1, 1_000_000)
 _SOUND_BEYOND = 10.0
 
 
+def _end_of_part(source: MediaInfo | None) -> float | None:
+    """When a part of a film ends, presentation time in s; None: it is a whole one, or nobody knows."""
+    if source is None or not source.duration or (source.footage.start is None and source.footage.end is None):
+        return None
+    return source.start + source.duration
+
+
 class VideoWriter:
     """Writes a film: a temporary file beside the final name, renamed when all is well.
 
@@ -99,6 +106,8 @@ class VideoWriter:
         self.time_base = max(time_base, _FINEST_TIME_BASE)
         self._spherical = spherical
         self._written = 0
+        self._waiting: Any = None  # The latest picture: how long it is shown is only known when the next one comes.
+        self._end = _end_of_part(source)
         self._container: Any = None
         self._soundtrack: Soundtrack | None = None
         self._colour = self._source_colour = colour or Colour()
@@ -223,15 +232,17 @@ class VideoWriter:
         """
         if self._container is None:
             raise OutputError("the file is closed already", self.path)
-        frame = self._frame(picture)
+        frame, self._waiting = self._waiting, self._frame(picture)
         self._written += 1
         try:
-            self._mux(self._stream.encode(frame))
+            self._mux(self._stream.encode(frame) if frame is not None else [])
         except (av.FFmpegError, OSError) as error:
             raise output_error(error, self.path) from None
 
-    def copy(self, packet: Any, pts: int, dts: int) -> None:
+    def copy(self, packet: Any, pts: int, dts: int, last: bool = False) -> None:
         """Write one picture that is encoded already, in order of decoding; times in ticks of `time_base`.
+
+        `last`: no picture is shown after it.
 
         Raises:
             OutputError: as `write`.
@@ -240,6 +251,8 @@ class VideoWriter:
             raise OutputError("the file is closed already", self.path)
         # Without a length, as from an encoder: the next picture ends it, and the film's rate the last one.
         packet.time_base, packet.pts, packet.dts, packet.duration = self.time_base, pts, dts, 0
+        if last:
+            self._show_until_the_end(packet)
         packet.stream = self._stream
         self._written += 1
         try:
@@ -285,7 +298,10 @@ class VideoWriter:
     def _finish(self) -> None:
         if not self._written:
             raise OutputError("no picture was written", self.path)
-        last = self._stream.encode(None) if self._encoded is None else []
+        last = self._stream.encode(self._waiting) + self._stream.encode(None) if self._encoded is None else []
+        for packet in last:
+            if packet.pts == self._waiting.pts:
+                self._show_until_the_end(packet)
         if self._written < 3:
             for packet in last:
                 packet.dts = packet.pts  # x265 makes up decoding times when it has fewer pictures than its delay.
@@ -304,6 +320,11 @@ class VideoWriter:
             except OutputError as error:
                 raise OutputError(error.message, self.path, error.hint) from None
         put_in_place(self._partial, self.path, self._overwrite)
+
+    def _show_until_the_end(self, packet: Any) -> None:
+        """Give the last picture of a part of a film its length: up to the cut, however long the others are."""
+        if self._end is not None:
+            packet.duration = max(1, round(Fraction(self._end) / self.time_base) - packet.pts)
 
     def _discard(self) -> None:
         """Close everything and leave nothing behind."""

@@ -97,7 +97,8 @@ def test_pictures_keep_their_distances_in_a_part(tmp_path):
     times = [Fraction(n * n, 400) for n in range(1, 40)]
     path = films.make_film(tmp_path / "a.mkv", times)
     read = [p.t for p in VideoReader(path, probe(path, start="0.9")).pictures()]
-    assert np.allclose(read, [float(t) - 0.9 for t in times if t >= 0.9], atol=1e-3)
+    # The one that is on the screen at 0.9 s, since 0.9025 - 1/10 or so, comes first.
+    assert np.allclose(read, [0.0, *(float(t) - 0.9 for t in times if t >= 0.9)], atol=1e-3)
 
 
 def test_a_late_part_of_a_long_film_is_found_by_seeking(tmp_path, monkeypatch):
@@ -116,7 +117,6 @@ def test_a_late_part_of_a_long_film_is_found_by_seeking(tmp_path, monkeypatch):
     ("options", "word"),
     [
         ({"start": 5}, "after the film's end"),
-        ({"start": "3.99"}, "no picture between"),
     ],
 )
 def test_parts_that_are_none(tmp_path, options, word):
