@@ -12,7 +12,7 @@ SUFFIX = ".safetensors"
 
 def folders() -> list[Path]:
     """Where named models are looked for, in order: beside the installed package's code, then the checkout's top."""
-    package = Path(__file__).resolve().parent.parent
+    package = Path(__file__).resolve().parents[2]
     return [package / "weights", package.parent / "weights"]
 
 
