@@ -1,6 +1,7 @@
 """A camera path in the files of other programs, and back.
 
-csv         t,yaw,pitch,roll,hfov in seconds and degrees; a sixth column, cut, is 1 where a sample is jumped to
+csv         t,yaw,pitch,roll,hfov in seconds and degrees, width,height of the output in pixels; where there are cuts
+            another column, cut, is 1 for samples that are jumped to
 sendcmd     commands for FFmpeg's v360, with the command line that runs them
 ae          After Effects keyframes, to paste onto a 3D layer: X, Y and Z rotation are pitch, yaw and roll, and a
             slider is the field of view
@@ -13,6 +14,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
 import re
 import shlex
 from collections.abc import Callable
@@ -25,18 +27,27 @@ from numpy.typing import NDArray
 from ..camera_path import COLUMNS, SHORTEST_STEP, CameraPath
 from ..constraints import LIMITS, number
 from ..errors import DataFileError
+from ..settings import parse_size
 from ..sphere.convention import wrap_degrees
 from ..sphere.view import View
 from .motion import SAME, SAMPLE_EVERY, thin
+
+log = logging.getLogger("pano_sound")
 
 Array = NDArray[np.float64]
 
 _MOST_ROWS = 3_000_000
 """Rows that a file with one for each frame may have: a day at 30 frames per second."""
 
+DEFAULT_SIZE = (1280, 720)
 ENDINGS = {"csv": ".csv", "sendcmd": ".cmd", "ae": ".txt", "humanedit": ".json"}
 _COMMAND = re.compile(r"\[(?:enter|expr)\] v360 (\w+) (?:'[^']*lerp\(([^,'(]+),([^,'(]+),TI\)[^']*'|([^\s,]+))(?:,|$)")
 _AE = "Adobe After Effects 8.0 Keyframe Data"
+_SIZES = {
+    "sendcmd": r"\bw=(\d{1,6}):h=(\d{1,6})\b",
+    "ae": r"Source Width\t(\d{1,6})\s{1,4}Source Height\t(\d{1,6})",
+}
+"""Where the size of the output stands: in v360's options, and as the size of the layer."""
 _AE_TRACKS = {
     "Transform\tX Rotation": 2,
     "Transform\tY Rotation": 1,
@@ -46,13 +57,13 @@ _AE_TRACKS = {
 
 
 def to_csv(path: CameraPath, fps: float) -> str:
-    """The samples as they are."""
+    """The samples as they are, and the size of the output in each row."""
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\n")
-    table.writerow([*COLUMNS, "cut"] if path.cuts else COLUMNS)
+    table.writerow([*COLUMNS, *(["cut"] if path.cuts else []), "width", "height"])
     for i, row in enumerate(path.samples.tolist()):
         values = [f"{value:.10g}" for value in np.round(row, 6) + 0.0]
-        table.writerow([*values, str(int(i in path.cuts))] if path.cuts else values)
+        table.writerow([*values, *([int(i in path.cuts)] if path.cuts else []), path.width, path.height])
     return out.getvalue()
 
 
@@ -164,11 +175,10 @@ def to_ae(path: CameraPath, fps: float) -> str:
     """A keyframe for each frame from the first sample to the last; yaw goes on past ±180°, so that it never spins."""
     rows = _frames(path, fps)
     rows[:, 1] = np.degrees(np.unwrap(np.radians(rows[:, 1])))
-    width, height = path.source.get("width", path.width), path.source.get("height", path.height)
     head = {
         "Units Per Second": f"{fps:g}",
-        "Source Width": width,
-        "Source Height": height,
+        "Source Width": path.width,
+        "Source Height": path.height,
         "Source Pixel Aspect Ratio": 1,
         "Comp Pixel Aspect Ratio": 1,
     }
@@ -267,9 +277,17 @@ READERS: dict[str, Callable[[str, str, float], tuple[Array, set[int]]]] = {
 }
 
 
-def read(file: Path, kind: str, size: tuple[int, int], fps: float) -> CameraPath:
-    """A camera path from another program's file. Raises DataFileError that says what is wrong with it."""
-    samples, cuts = READERS[kind](_text(file), str(file), fps)
+def read(file: Path, kind: str, size: tuple[int, int] | None, fps: float) -> CameraPath:
+    """A camera path from another program's file.
+
+    Args:
+        size: of the output, pixels; None: as the file says, or 1280x720, with a warning, where it does not.
+
+    Raises:
+        DataFileError: the file cannot be used; it says why.
+    """
+    text = _text(file)
+    samples, cuts = READERS[kind](text, str(file), fps)
     if not len(samples):
         raise DataFileError("has no samples", file)
     late = np.flatnonzero(np.diff(samples[:, 0]) < SHORTEST_STEP)
@@ -278,7 +296,26 @@ def read(file: Path, kind: str, size: tuple[int, int], fps: float) -> CameraPath
     needed = thin(samples)
     needed[sorted(cuts)] = True
     kept = np.flatnonzero(needed)
+    if size is None:
+        size = _size_in(text, kind)
+    if size is None:
+        size = DEFAULT_SIZE
+        log.warning("%s: does not say how large the picture is: taken for %dx%d; `size` sets another", file, *size)
     return CameraPath(*size, samples[needed], cuts=frozenset(np.searchsorted(kept, sorted(cuts)).tolist()))
+
+
+def _size_in(text: str, kind: str) -> tuple[int, int] | None:
+    """The size of the output that a file tells, pixels; None where it tells none that can be made."""
+    if kind == "csv":
+        row = next(csv.DictReader(io.StringIO(text)))
+        found = f"{row.get('width')}x{row.get('height')}"
+    else:
+        match = re.search(_SIZES[kind], text) if kind in _SIZES else None
+        found = "x".join(match.groups()) if match else ""
+    try:
+        return parse_size(found)
+    except ValueError:
+        return None
 
 
 def _text(file: Path) -> str:

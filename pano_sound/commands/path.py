@@ -77,7 +77,7 @@ def export(path: Path, kind: str, output: Path | None, overwrite: bool, fps: flo
     """Write a camera path for another program; for FFmpeg, print the command line that follows it.
 
     \b
-    csv        t,yaw,pitch,roll,hfov in seconds and degrees
+    csv        t,yaw,pitch,roll,hfov in seconds and degrees, width,height in pixels
     sendcmd    commands for FFmpeg's v360 filter
     ae         After Effects keyframes, to paste onto a 3D layer
     humanedit  Pano2Vid's HumanEdit JSON, a row for each frame
@@ -102,13 +102,15 @@ def export(path: Path, kind: str, output: Path | None, overwrite: bool, fps: flo
 @click.option("--from", "kind", type=click.Choice(KINDS), required=True, help="The format.")
 @output_option("The camera path to write.  [default: FILE's name with .path.json, in this folder]", required=False)
 @overwrite_option
-@click.option("--size", default="1280x720", show_default=True, metavar="WxH", help="Output size of the path, pixels.")
+@click.option("--size", metavar="WxH", help="Output size of the path, pixels.  [default: as FILE says, else 1280x720]")
 @fps_option
 @verbosity
-def import_(file: Path, kind: str, output: Path | None, overwrite: bool, size: str, fps: float, quiet: bool) -> None:
+def import_(
+    file: Path, kind: str, output: Path | None, overwrite: bool, size: str | None, fps: float, quiet: bool
+) -> None:
     """Make a camera path of what 'export' wrote, or another program in the same format."""
     try:
-        pixels = parse_size(size)
+        pixels = None if size is None else parse_size(size)
     except ValueError as error:
         raise click.UsageError(with_flags(str(error))) from None
     from ..camera.formats import read

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
@@ -125,7 +126,32 @@ def unescaped(text):
 
 def test_csv_is_plain():
     text = WRITERS["csv"](path_of("holds and a move"), FPS)
-    assert text.splitlines()[:2] == ["t,yaw,pitch,roll,hfov", "0,20,5,0,90"]
+    assert text.splitlines()[:2] == ["t,yaw,pitch,roll,hfov,width,height", "0,20,5,0,90,160,90"]
+
+
+SIZES = [(640, 360), (360, 640), (1000, 250), (3840, 2160)]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("cuts", [[], [2]])
+@pytest.mark.parametrize("kind", WRITERS)
+def test_the_size_travels_with_the_path(tmp_path, kind, cuts, size, caplog):
+    path = replace(path_of("holds and a move", cuts), width=size[0], height=size[1])
+    file = tmp_path / ("a" + ENDINGS[kind])
+    file.write_bytes(WRITERS[kind](path, FPS).encode())
+    back = read(file, kind, None, FPS)
+    assert (back.width, back.height) == (size if kind != "humanedit" else (1280, 720))
+    assert ("does not say how large the picture is" in caplog.text) == (kind == "humanedit")
+    other = read(file, kind, (320, 180), FPS)
+    assert (other.width, other.height) == (320, 180)
+
+
+@pytest.mark.parametrize("sides", ["", ",,", ",640,", ",0,0", ",641,360", ",a,b", ",99999999,2"])
+def test_a_size_that_cannot_be_made_is_not_taken(tmp_path, sides, caplog):
+    file = tmp_path / "a.csv"
+    file.write_text(f"{HEAD},width,height\n0,0,0,0,90{sides}\n")
+    assert read(file, "csv", None, FPS).width == 1280
+    assert "does not say how large the picture is" in caplog.text
 
 
 def test_after_effects_never_spins():

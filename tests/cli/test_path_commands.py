@@ -111,7 +111,11 @@ def test_out_and_in_again(run, soundmap, tmp_path, kind, ending):
     assert done.returncode == 0
     assert done.stdout.startswith("ffmpeg -copyts") == (kind == "sendcmd")
     assert run("path", "export", "made.path.json", "--to", kind).returncode == 5
-    done = run("path", "import", f"made.{ending}", "--from", kind, "-o", "back.path.json", "--size", "640x640")
+    done = run("path", "import", f"made.{ending}", "--from", kind, "-o", "back.path.json")
+    assert done.returncode == 0
+    back, made = (CameraPath.load(tmp_path / f"{name}.path.json") for name in ("back", "made"))
+    assert (back.width, back.height) == ((1280, 720) if kind == "humanedit" else (made.width, made.height))
+    done = run("path", "import", f"made.{ending}", "--from", kind, "-o", "back.path.json", "-y", "--size", "640x640")
     assert (done.returncode, done.stderr) == (0, "")
     back = CameraPath.load(tmp_path / "back.path.json")
     assert (back.width, back.height) == (640, 640)
