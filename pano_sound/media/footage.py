@@ -25,6 +25,7 @@ class Footage:
     Attributes:
         paths: files or URLs, in their order.
         begins: what to add to each file's own times, s, so that each goes on where the one before ends.
+        joints: where that is, s of the film, between each two files.
         start: presentation time, s, that is taken for 0, and before which nothing is read; None: all is read, with
             its own times.
         end: presentation time, s, from which on nothing is read; None: to the end.
@@ -37,6 +38,7 @@ class Footage:
 
     paths: tuple[str, ...]
     begins: tuple[Fraction, ...] = (Fraction(0),)
+    joints: tuple[Fraction, ...] = ()
     start: Fraction | None = None
     end: Fraction | None = None
     opening: bool = True
@@ -47,6 +49,12 @@ class Footage:
 
     def __fspath__(self) -> str:
         return self.paths[0]
+
+    def extent(self, number: int) -> tuple[Fraction | None, Fraction | None]:
+        """Presentation times (s) between which a file, counted from 0, is the film; None: from its first or to its
+        last moment."""
+        edges = [None, *(joint - self.origin for joint in self.joints), None]
+        return edges[number], edges[number + 1]
 
     @property
     def origin(self) -> Fraction:

@@ -75,6 +75,8 @@ class Source:
         video, audio: the streams of its first file that are read; None where there is none.
         video_tracks, audio_tracks: all of its first file; covers are left out.
         damaged: how many packets could not be read or decoded and were skipped so far.
+        stretch: what `frames` reads now: (number of the file, of packets that its edit list leaves out so far).
+            Sound of another stretch does not go on where the one before ended.
     """
 
     def __init__(self, footage: Footage) -> None:
@@ -86,6 +88,7 @@ class Source:
         self.video_tracks, self.audio_tracks = self._first.video_tracks, self._first.audio_tracks
         self.video, self.audio = self._first.video, self._first.audio
         self.damaged = 0
+        self.stretch = (0, 0)
 
     def __enter__(self) -> Source:
         return self
@@ -180,12 +183,14 @@ class Source:
 
     def _files(self, stream: Any) -> Iterator[tuple[int, _File, Any]]:
         """(number, file, its stream like `stream`) of all files between start and end."""
-        begins, end = self.footage.begins, self.footage.end
+        end = None if self.footage.end is None else self.footage.end - self.footage.origin
         for number, path in enumerate(self.footage.paths):
-            if number + 1 < len(begins) and begins[number + 1] <= self.footage.origin:
+            first, last = self.footage.extent(number)
+            if last is not None and last <= 0:
                 continue
-            if number and end is not None and begins[number] >= end:
+            if first is not None and end is not None and first >= end:
                 return
+            self.stretch = (number, 0)
             file = _open(path, self.footage) if number else self._first
             try:
                 track = stream if number == 0 else file.audio if stream.type == "audio" else file.video
@@ -239,7 +244,10 @@ class Source:
         late: int | None = None
         counts = track.codec_context.name in _ONE_PICTURE_A_PACKET and self.footage.start is None
         for packet in itertools.chain(self._demuxed(file, track), [None]):
-            missing += packet is not None and not packet.is_discard
+            if packet is not None and packet.is_discard:
+                self.stretch = (self.stretch[0], self.stretch[1] + 1)
+            else:
+                missing += packet is not None
             if first is None and packet is not None:
                 first = packet.dts
             try:

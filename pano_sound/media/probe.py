@@ -307,7 +307,7 @@ def _first_picture(source: Source, settings: InputSettings) -> Any:
 def _joined(parts: list[MediaInfo], footage: Footage) -> MediaInfo:
     """Several films as one, each beginning where the pictures of the one before end."""
     first = parts[0]
-    begins, end = [Fraction(0)], Fraction(first.start) + Fraction(first.duration)
+    begins, joints, end = [Fraction(0)], list[Fraction](), Fraction(first.start) + Fraction(first.duration)
     for before, part in itertools.pairwise(parts):
         if first.video is None or part.video is None:
             raise UnsupportedInputError("has no picture", part.path if first.video else first.path)
@@ -326,13 +326,14 @@ def _joined(parts: list[MediaInfo], footage: Footage) -> MediaInfo:
         if (first.audio is None) != (part.audio is None):
             log.warning("%s: has %s, unlike the first file", part.path, "sound" if part.audio else "no sound")
         begins.append(end - Fraction(part.start))
+        joints.append(end)
         end += Fraction(part.duration)
     return replace(
         first,
         size_bytes=sum(part.size_bytes for part in parts),
         duration=float(end) - first.start,
         raw=next((part.raw for part in parts if part.raw), None),
-        footage=replace(footage, begins=tuple(begins)),
+        footage=replace(footage, begins=tuple(begins), joints=tuple(joints)),
     )
 
 

@@ -184,7 +184,7 @@ class VideoReader:
                 if last is not None and latest is not None and pts > latest:
                     pts = last + step  # Were it believed, all pictures after it would come too early.
                 if last is not None and pts <= last:
-                    dropped += 1
+                    dropped += not source.stretch[1]  # Where an edit list joins pieces, they overlap.
                     continue
                 last = pts
                 self.corrupt_frames = source.damaged + dropped

@@ -137,9 +137,12 @@ def _placed(
 ) -> Iterator[tuple[int, Samples]]:
     """(number of the first sample counted from `begin`, samples) in file order, with holes and overlaps.
 
-    Frames that follow one another are resampled as one run, so that no time stamp's rounding is heard.
+    Frames that follow one another are resampled as one run, so that no time stamp's rounding is heard. Of each file
+    only what belongs to it is taken: codecs pad their last frame.
     """
+
     run: _Run | None = None
+    stretch = source.stretch
     track: Any = source.audio
     time_base = Fraction(track.time_base)
     for frame in source.frames(track):
@@ -148,20 +151,32 @@ def _placed(
         t = None if frame.pts is None else frame.pts * time_base
         pieces: list[tuple[int, Samples]] = []
         try:
-            if run is None or not run.goes_on_with(frame, t):
+            if run is None or source.stretch != stretch or not run.goes_on_with(frame, t):
                 if run is not None:
-                    pieces += run.finish()
+                    yield from _within(run.finish(), source.footage.extent(stretch[0]), begin, rate)
                 if t is None:
                     t = begin if run is None else run.expected
-                run = _Run(frame, t, round((t - begin) * rate), rate, layout, field)
-            pieces += run.push(frame)
+                run, stretch = _Run(frame, t, round((t - begin) * rate), rate, layout, field), source.stretch
+            pieces = run.push(frame)
         except (av.FFmpegError, ValueError):
             # A damaged frame may claim channels that nothing can mix.
             source.damaged += 1
             run = None
-        yield from pieces
+        yield from _within(pieces, source.footage.extent(stretch[0]), begin, rate)
     if run is not None:
-        yield from run.finish()
+        yield from _within(run.finish(), source.footage.extent(stretch[0]), begin, rate)
+
+
+def _within(
+    pieces: list[tuple[int, Samples]], extent: tuple[Fraction | None, Fraction | None], begin: Fraction, rate: int
+) -> Iterator[tuple[int, Samples]]:
+    """What of (number of the first sample counted from `begin`, samples) lies between two presentation times (s)."""
+    first, last = (None if t is None else round((t - begin) * rate) for t in extent)
+    for at, piece in pieces:
+        early = 0 if first is None else max(0, first - at)
+        late = piece.shape[1] if last is None else max(0, last - at)
+        if early < late:
+            yield at + early, piece[:, early:late]
 
 
 class _Run:

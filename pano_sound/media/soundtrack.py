@@ -108,7 +108,8 @@ class Soundtrack:
         taken = muxer == "matroska" or context.name in _COPIED[muxer] | (_COPIED_FIELDS[muxer] if field else set())
         # A part begins inside a packet, and only an edit list can say so.
         begins = self._source.footage.start is None or (context.name == "aac" and muxer != "matroska")
-        if may_copy and one_file and begins and plays and described and taken:
+        may_copy = may_copy and one_file and begins and not _leaves_out_from_inside(sound)
+        if may_copy and plays and described and taken:
             try:
                 stream = self._output.add_stream_from_template(sound)
             except ValueError:
@@ -150,10 +151,12 @@ class Soundtrack:
         last: int | None = None
         footage = self._source.footage
         cut = None if footage.end is None else round((footage.end - footage.origin) / Fraction(sound.time_base))
+        heard = False
         for packet in self._source.packets(sound):
             time = packet.dts if packet.dts is not None else packet.pts
-            if time is None:
-                continue
+            if time is None or (packet.is_discard and heard):
+                continue  # Those before the first that is heard, codecs need to begin with.
+            heard = not packet.is_discard
             late = self._end is not None and time * Fraction(sound.time_base) > self._end
             if packet.is_corrupt or late or (last is not None and time <= last) or not _decodes(sound, packet):
                 self._source.damaged += 1
@@ -181,6 +184,20 @@ class Soundtrack:
     def _timed(self, packets: list[Any]) -> Packets:
         for packet in packets:
             yield packet.dts * Fraction(packet.time_base), packet
+
+
+def _leaves_out_from_inside(sound: Any) -> bool:
+    """Whether a track's edit list leaves out packets between others: what is left does not decode as one."""
+    kept_before = left_out = False
+    entries = getattr(sound, "index_entries", ())  # since PyAV 17
+    for entry in entries if sound.container.format.name.startswith("mov") else ():
+        if entry.is_discard:
+            left_out = kept_before
+        elif left_out:
+            return True
+        else:
+            kept_before = True
+    return False
 
 
 def _decodes(sound: Any, packet: Any) -> bool:
