@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import av
 
@@ -37,6 +37,7 @@ _ORDER_OF_STORAGE = {"avi"}
 _REMOTE_BUFFER = 1 << 18
 _ONE_PICTURE_A_PACKET = ("h264", "hevc", "mpeg2video", "prores", "mjpeg")
 """Decoders from which a packet without a picture is a damaged one; some give up pictures without a word."""
+_SKIPPED = {"all": "DEFAULT", "reference": "NONREF", "key": "NONKEY"}
 _BEYOND_IN_A_ROW = 30
 """So many frames in a row beyond the end are no damaged time stamps, but the end."""
 _BEFORE = Fraction(1)
@@ -44,6 +45,9 @@ _BEFORE = Fraction(1)
 _SEEKING_PAYS = 2
 _AT_A_CUT = Fraction(1, 1000)
 """A picture that begins so soon (s) after a cut is the one at the cut: containers round times, and so do people."""
+
+Pictures = Literal["all", "reference", "key"]
+"""Which pictures are decoded: all, those that others are predicted from, or those that need no other one."""
 
 # PyAV 19 always replaces bytes of metadata that are not UTF-8; the ones before have to be told.
 _TOLERANT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
@@ -108,6 +112,12 @@ class Source:
         """Presentation time (s) at which a stream of the first file begins."""
         t = (stream.start_time or 0) * Fraction(stream.time_base) + self.offset
         return t if self.footage.start is None else max(t, Fraction(0))
+
+    def decode_roughly(self, stream: Any, pictures: Pictures) -> None:
+        """Before the first of a video stream's frames: leave out the loop filter, which smooths the borders of blocks,
+        and pictures that are not wanted."""
+        stream.codec_context.options = stream.codec_context.options | {"skip_loop_filter": "all"}
+        stream.codec_context.skip_frame = _SKIPPED[pictures]
 
     def packets(self, stream: Any) -> Iterator[Any]:
         """A stream's packets in file order, with presentation times in its time base; those without data and those
@@ -196,6 +206,8 @@ class Source:
                 track = stream if number == 0 else file.audio if stream.type == "audio" else file.video
                 if track is not None:
                     track.thread_type = stream.thread_type
+                    track.codec_context.options = stream.codec_context.options
+                    track.codec_context.skip_frame = stream.codec_context.skip_frame
                     yield number, file, track
             finally:
                 if number:
@@ -243,6 +255,7 @@ class Source:
         first: int | None = None
         late: int | None = None
         counts = track.codec_context.name in _ONE_PICTURE_A_PACKET and self.footage.start is None
+        counts = counts and track.codec_context.skip_frame == _SKIPPED["all"]
         for packet in itertools.chain(self._demuxed(file, track), [None]):
             if packet is not None and packet.is_discard:
                 self.stretch = (self.stretch[0], self.stretch[1] + 1)

@@ -19,7 +19,7 @@ from ..errors import InputError
 from .colour import BT601_PAL, BT709, FULL, LIMITED, Colour, colour_of, matrix_of, to_sdr
 from .cuts import CutFinder
 from .deinterlace import deinterlaced
-from .inputs import log, open_source
+from .inputs import Pictures, log, open_source
 from .probe import MediaInfo, probe
 from .unwrap import FilterChain, coverage
 
@@ -65,8 +65,23 @@ class VideoReader:
             did not move on in time.
     """
 
-    def __init__(self, path: str | os.PathLike[str], info: MediaInfo | None = None) -> None:
-        """Raises InputError when the file cannot be read or has no pictures."""
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        info: MediaInfo | None = None,
+        *,
+        for_analysis: bool = False,
+        only: Pictures = "all",
+    ) -> None:
+        """
+        Args:
+            for_analysis: decode faster, not quite exactly: H.264 and its kin without their loop filter.
+            only: with `for_analysis`, which pictures come out: "all"; "reference", those that others are predicted
+                from; "key", those that need no other one. Codecs that cannot tell give all of them.
+
+        Raises:
+            InputError: the file cannot be read or has no pictures.
+        """
         self.path = os.fspath(path)
         self.info = probe(path) if info is None else info
         if self.info.video is None:
@@ -75,6 +90,7 @@ class VideoReader:
         self.corrupt_frames = 0
         self._running: Iterator[Any] | None = None
         self._how = self.info.unwrapping
+        self._rough = only if for_analysis else None
 
     def __enter__(self) -> VideoReader:
         return self
@@ -178,6 +194,8 @@ class VideoReader:
             if stream is None:
                 raise InputError("the file has no picture", self.path)
             stream.thread_type = "AUTO"
+            if self._rough is not None:
+                source.decode_roughly(stream, self._rough)
             for frame in deinterlaced(source.frames(stream)):
                 read += 1
                 pts = frame.pts

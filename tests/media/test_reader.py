@@ -182,3 +182,23 @@ def test_av_is_not_imported_by_the_package():
     code = "import sys, pano_sound, pano_sound.media; sys.exit('av' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
     assert av.__name__ == "av"
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+@pytest.mark.parametrize(
+    ("only", "expected"),
+    [("all", range(26)), ("reference", [*range(0, 13, 2), *range(13, 26, 2)]), ("key", [0, 13])],
+    ids=["all", "reference", "key"],
+)
+def test_analysis_decodes_only_the_pictures_it_asks_for_at_their_times(tmp_path, codec, only, expected):
+    # Two groups of 13, in which every second picture is predicted from its neighbours and referred to by none.
+    params = "keyint=13:min-keyint=13:scenecut=0:bframes=1:b-adapt=0:open-gop=0"
+    encoder = {codec.removeprefix("lib") + "-params": params}
+    path = films.make_film(tmp_path / "a.mp4", films.steady(26), codec=codec, encoder=encoder)
+    with VideoReader(path, for_analysis=True, only=only) as reader:
+        pictures = list(reader.pictures())
+    times = [round(p.t * 30) for p in pictures]
+    assert times == list(expected)
+    levels = np.array(films.grey_levels(26))[times] * 219 / 255 + 16
+    assert np.abs([p.planes[0].mean() for p in pictures] - levels).max() < 3
+    assert reader.corrupt_frames == 0
