@@ -10,13 +10,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from .errors import PanoSoundError
-
+TYPE_CHECKING = False  # Ctrl-C while `typing` is imported would end in a traceback.
 if TYPE_CHECKING:
+    from typing import Any
+
     from .camera_path import CameraPath
     from .constraints import Mask, Pin
+    from .errors import PanoSoundError
     from .pipeline import analyse, overlay, pan, plan, render
     from .soundmap import SoundMap
 
@@ -38,6 +38,7 @@ __all__ = [
 _HOMES = {
     "CameraPath": "camera_path",
     "Mask": "constraints",
+    "PanoSoundError": "errors",
     "Pin": "constraints",
     "SoundMap": "soundmap",
 }

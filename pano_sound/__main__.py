@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+from types import FrameType
 
 
 def main() -> None:
     """Entry point."""
-    try:
-        from .commands import main as run
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+        signal.signal(signal.SIGINT, _leave)
+    if not sys.warnoptions:
+        import warnings
 
-        run()
-    except KeyboardInterrupt:
-        print("pano-sound: interrupted", file=sys.stderr)
-        sys.exit(130)
+        warnings.simplefilter("ignore")  # Those of libraries are for programmers.
+    from .commands import main as run
+
+    run()
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """Ctrl-C before anything has begun; an exception here would end in an import of somebody's."""
+    try:
+        os.write(2, b"pano-sound: interrupted\n")
+    finally:
+        os._exit(130)
 
 
 if __name__ == "__main__":

@@ -166,8 +166,8 @@ def put_in_place(partial: FilePath, path: FilePath, overwrite: bool = False) -> 
     _partials.discard(Path(partial))
 
 
-def output_error(error: BaseException, path: FilePath) -> OutputError:
-    """What went wrong while `path` was written, from an error of the system or of FFmpeg."""
+def output_error(error: BaseException, path: FilePath | None) -> OutputError:
+    """What went wrong while `path` (None: nobody knows what) was written, from an error of the system or of FFmpeg."""
     number = getattr(error, "errno", None)
     if number in NO_ROOM:
         return OutputError("there is no room left on the disk", path, "nothing was written")

@@ -4,7 +4,6 @@ command runs, so that `--help` answers at once."""
 from __future__ import annotations
 
 import importlib
-import io
 import logging
 import os
 import sys
@@ -16,6 +15,7 @@ from ..errors import EXIT_CODES, OutputError, PanoSoundError, printable
 from ..outputs import NO_ROOM, output_error, remove_partials
 from ..settings import with_flags
 from .stopping import heed_signals, ignore_signals, raise_if_asked
+from .streams import flush, open_standard_streams, say, stopped_printing
 
 COMMANDS = ("pan", "batch", "analyse", "plan", "path", "render", "overlay", "probe", "models", "train", "evaluate")
 
@@ -52,11 +52,9 @@ def cli() -> None:
 
 def main() -> None:
     """Runs the command line and exits with a code of EXIT_CODES; never shows a traceback, nor leaves half a file."""
-    heed_signals()
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # File names need not be text, nor a terminal know all of it.
-        sys.stdout.reconfigure(errors="backslashreplace")
     try:
+        heed_signals()
+        open_standard_streams()
         code = _run()
     except (KeyboardInterrupt, click.Abort):
         _complain("interrupted")
@@ -70,7 +68,7 @@ def main() -> None:
 def _run() -> int:
     try:
         result = cli(standalone_mode=False)
-        sys.stdout.flush()
+        flush()
         return result if isinstance(result, int) else 0
     except click.Abort:
         raise
@@ -94,16 +92,23 @@ def _say_what_is_wrong(error: Exception) -> int:
         _complain("error: out of memory")
         return 1
     if isinstance(error, OSError):
-        if error.filename is None and error.errno in NO_ROOM:
-            # Nor shall the interpreter try once more to print it.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        _complain(f"error: {output_error(error, error.filename or 'standard output')}")
-        return OutputError.exit_code
+        return _say_what_the_system_refused(error)
     logging.getLogger("pano_sound").debug("unexpected error", exc_info=error)
     first_line = (str(error).splitlines() or [""])[0]
     _complain(f"error: unexpected {type(error).__name__}: {first_line} (-vv shows where; please report it)")
     return 1
 
 
+def _say_what_the_system_refused(error: OSError) -> int:
+    """As `_say_what_is_wrong`."""
+    path = "standard output" if error.filename is None and stopped_printing(error) else error.filename
+    if path is None and error.errno not in NO_ROOM:
+        logging.getLogger("pano_sound").debug("unexpected error", exc_info=error)
+        _complain(f"error: {(error.strerror or str(error)).lower()} (-vv shows where)")
+        return 1
+    _complain(f"error: {output_error(error, path)}")
+    return OutputError.exit_code
+
+
 def _complain(line: str) -> None:
-    print(f"pano-sound: {printable(with_flags(line))}", file=sys.stderr)
+    say(f"pano-sound: {printable(with_flags(line))}")

@@ -16,6 +16,7 @@ import click
 from ..errors import printable
 from ..settings import Settings, option_name, with_flags
 from .files import ReadFile, ReadModel, WrittenFile
+from .streams import say
 
 F = Callable[..., Any]
 
@@ -96,12 +97,7 @@ class _Stderr(logging.Handler):
         line = f"pano-sound: {record.levelname.lower()}: {printable(with_flags(record.getMessage()))}"
         if record.exc_info:
             line += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip()
-        if "tqdm" in sys.modules:
-            from tqdm import tqdm
-
-            tqdm.write(line, file=sys.stderr)
-        else:
-            print(line, file=sys.stderr)
+        say(line)
 
 
 class Progress:
@@ -136,7 +132,7 @@ class Progress:
 def wrote(output: Path, quiet: bool) -> None:
     """Say on a terminal that the work is done."""
     if not quiet and sys.stderr.isatty():
-        print(f"wrote {printable(str(output))}", file=sys.stderr)
+        say(f"wrote {printable(str(output))}")
 
 
 def source_argument(function: F) -> F:

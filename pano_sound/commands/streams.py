@@ -1,0 +1,64 @@
+"""Standard output and standard error, whatever whoever started the program made of them: closed, full, a terminal."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+
+import click
+import click.utils
+
+
+def open_standard_streams() -> None:
+    """Have streams that were closed lead nowhere, and any text go to the others.
+
+    Else the next file that is opened, perhaps a film, would take the closed one's number, and with it what FFmpeg and
+    encoders write to standard error.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # It gets the lowest number that is free: this one.
+        if getattr(sys, name) is None:
+            nowhere = open(os.devnull, "w" if number else "r", encoding="utf-8")  # noqa: SIM115
+            setattr(sys, name, nowhere)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # File names need not be text, nor a terminal know all of it.
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def say(line: str) -> None:
+    """Write a line to standard error, above a progress bar if there is one. Where that cannot be, it is not said: no
+    film fails because of it."""
+    try:
+        if "tqdm" in sys.modules:
+            from tqdm import tqdm
+
+            tqdm.write(line, file=sys.stderr)
+        else:
+            print(line, file=sys.stderr)
+    except OSError:
+        _to_nowhere(2)
+
+
+def stopped_printing(error: OSError) -> bool:
+    """Whether an error came from printing to standard output. If so, that is given up: nor shall the interpreter try
+    once more."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None or trace.tb_frame.f_code.co_filename not in (click.utils.__file__, __file__):
+        return False
+    _to_nowhere(1)
+    return True
+
+
+def flush() -> None:
+    """Have all that was printed written. Raises OSError."""
+    sys.stdout.flush()
+
+
+def _to_nowhere(number: int) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), number)
