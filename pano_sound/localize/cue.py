@@ -1,0 +1,111 @@
+"""A cue: one kind of evidence of where the sound comes from. Each cue has a module; `fusion` adds them up.
+
+A cue is fed a film in order, the sound first: `hear` with all blocks of sound, `heard` at their end; then `see` with
+each picture, `cut` where a shot ends, `seen` at their end. Then `evidence` gives its maps. What it keeps in between is
+bounded by `context`, not by the length of the film.
+
+Evidence is a log-likelihood ratio over the sphere: by how many nats the cue prefers a direction to a uniform sphere.
+The mean over the sphere of its exponential is 1. A cue that knows nothing gives zeros.
+"""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..sphere.geometry import cell_areas
+
+GRID = (30, 60)
+"""Rows and columns of evidence: cells of 6 degrees, row 0 at the top of the sphere."""
+
+Maps = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The pictures that a cue asks for: the whole sphere, equirectangular.
+
+    Args:
+        width, height: pixels.
+        grey: uint8 (height, width) of luma; else uint8 (height, width, 3) of RGB.
+        rate: at least so many a second, evenly spaced, where the film has them; 0: those at analysed times only.
+    """
+
+    width: int
+    height: int
+    grey: bool = False
+    rate: float = 0.0
+
+
+@dataclass(frozen=True)
+class Sound:
+    """The sound that a cue asks for.
+
+    Args:
+        rate: samples per second.
+        channels: 'mono', float32 (samples,); or 'field', float32 (4, samples), first-order ambisonics in ACN order
+            and SN3D normalization (W, Y, Z, X). A cue that asks for a field is left out of films that have none.
+    """
+
+    rate: int
+    channels: str = "mono"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What one cue says of a film.
+
+    Args:
+        maps: (n, rows, columns) float32, log-likelihood ratios in nats, one for each analysed time.
+        nothing: (n,) float32, log-odds that nothing in the picture makes the sound; zeros where it cannot tell.
+    """
+
+    maps: Maps
+    nothing: NDArray[np.float32]
+
+
+class Cue(ABC):  # noqa: B024 - a cue without sound need not hear, one without pictures need not see.
+    """The base of all cues.
+
+    Attributes:
+        names: what its evidence is called in a sound map; one name or several.
+        pictures, sound: what it asks for; None: nothing.
+        context: seconds before and after a time on which the evidence for it may depend.
+    """
+
+    names: ClassVar[tuple[str, ...]]
+    pictures: Pictures | None = None
+    sound: Sound | None = None
+    context: float = 0.0
+
+    def hear(self, block: NDArray[np.float32]) -> None:
+        """The next block of sound, as `sound` says; the first sample belongs to time 0 of what is analysed."""
+
+    def heard(self, seconds: float) -> None:
+        """All sound was heard; what is analysed is so long."""
+
+    def see(self, t: float, picture: NDArray[np.uint8], analysed: bool) -> None:
+        """The next picture, at `t` seconds; `analysed`: evidence is asked for at this time."""
+
+    def cut(self, t: float) -> None:
+        """A shot ends at `t` seconds and another begins. May be told some pictures late."""
+
+    def seen(self) -> None:
+        """All pictures were seen."""
+
+    def evidence(self, times: Sequence[float]) -> dict[str, Evidence]:
+        """What it says at the analysed times, by name. Called once, at the end."""
+        raise NotImplementedError
+
+
+def normalized(maps: NDArray[np.floating]) -> Maps:
+    """Maps of any height (n, rows, columns) as log-likelihood ratios: the mean over the sphere of exp is 1."""
+    areas = cell_areas(*maps.shape[1:])
+    peak = maps.max(axis=(1, 2), keepdims=True)
+    mean = (np.exp(maps - peak) * areas).sum(axis=(1, 2), keepdims=True) / areas.sum()
+    return (maps - peak - np.log(mean)).astype(np.float32)
