@@ -69,7 +69,7 @@ class Evidence:
     nothing: NDArray[np.float32]
 
 
-class Cue(ABC):  # noqa: B024 - a cue without sound need not hear, one without pictures need not see.
+class Cue(ABC):
     """The base of all cues.
 
     Attributes:
