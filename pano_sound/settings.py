@@ -105,9 +105,9 @@ class InputSettings(Settings):
     )
     ambisonics: str = option(
         None,
-        "What the sound's first four channels are: 'ambix' (W, Y, Z, X), 'fuma' (W, X, Y, Z) or 'none' (plain "
-        "channels). By default as the film's tags say.",
-        choices=("ambix", "fuma", "none"),
+        "What the sound's first four channels are: 'ambix' (W, Y, Z, X), 'n3d' (the same order, other levels), 'fuma' "
+        "(W, X, Y, Z) or 'none' (plain channels). By default as the film's tags say.",
+        choices=("ambix", "fuma", "n3d", "none"),
         kind=str,
     )
     max_damage: float = option(

@@ -1,8 +1,8 @@
 """A cue: one kind of evidence of where the sound comes from. Each cue has a module; `fusion` adds them up.
 
-A cue is fed a film in order, the sound first: `hear` with all blocks of sound, `heard` at their end; then `see` with
-each picture, `cut` where a shot ends, `seen` at their end. Then `evidence` gives its maps. What it keeps in between is
-bounded by `context`, not by the length of the film.
+A cue is fed a film in order, the sound first: `begin`, `hear` with each block, `heard`; then `see` with each picture,
+`cut` where a shot ends, `ask` at each analysed time, `seen` at the end. Then `evidence` gives its maps. Times are
+presentation times in seconds. What it keeps in between is bounded by `context`, not by the length of the film.
 
 Evidence is a log-likelihood ratio over the sphere: by how many nats the cue prefers a direction to a uniform sphere.
 The mean over the sphere of its exponential is 1. A cue that knows nothing gives zeros.
@@ -10,7 +10,6 @@ The mean over the sphere of its exponential is 1. A cue that knows nothing gives
 
 from __future__ import annotations
 
-from abc import ABC
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -33,7 +32,7 @@ class Pictures:
     Args:
         width, height: pixels.
         grey: uint8 (height, width) of luma; else uint8 (height, width, 3) of RGB.
-        rate: at least so many a second, evenly spaced, where the film has them; 0: those at analysed times only.
+        rate: at least so many a second, evenly spaced, where the film has them; 0: those at analysed times.
     """
 
     width: int
@@ -50,10 +49,12 @@ class Sound:
         rate: samples per second.
         channels: 'mono', float32 (samples,); or 'field', float32 (4, samples), first-order ambisonics in ACN order
             and SN3D normalization (W, Y, Z, X). A cue that asks for a field is left out of films that have none.
+        hop: the first sample is a multiple of so many samples after the film's start.
     """
 
     rate: int
     channels: str = "mono"
+    hop: int = 1600
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Evidence:
     nothing: NDArray[np.float32]
 
 
-class Cue(ABC):
+class Cue:
     """The base of all cues.
 
     Attributes:
@@ -83,23 +84,29 @@ class Cue(ABC):
     sound: Sound | None = None
     context: float = 0.0
 
+    def begin(self, t: float) -> None:
+        """The first sample of sound is at `t` seconds."""
+
     def hear(self, block: NDArray[np.float32]) -> None:
-        """The next block of sound, as `sound` says; the first sample belongs to time 0 of what is analysed."""
+        """The next block of sound, as `sound` says."""
 
-    def heard(self, seconds: float) -> None:
-        """All sound was heard; what is analysed is so long."""
+    def heard(self) -> None:
+        """All sound was heard."""
 
-    def see(self, t: float, picture: NDArray[np.uint8], analysed: bool) -> None:
-        """The next picture, at `t` seconds; `analysed`: evidence is asked for at this time."""
+    def see(self, t: float, picture: NDArray[np.uint8]) -> None:
+        """The next picture, as `pictures` says, at `t` seconds."""
 
     def cut(self, t: float) -> None:
-        """A shot ends at `t` seconds and another begins. May be told some pictures late."""
+        """A shot ends at `t` seconds and another begins. Is told some pictures late."""
+
+    def ask(self, t: float) -> None:
+        """Evidence will be asked for at `t` seconds, the time of a picture; all pictures up to it were seen."""
 
     def seen(self) -> None:
         """All pictures were seen."""
 
     def evidence(self, times: Sequence[float]) -> dict[str, Evidence]:
-        """What it says at the analysed times, by name. Called once, at the end."""
+        """What it says at the times that it was asked for, by name. Called once, at the end."""
         raise NotImplementedError
 
 

@@ -13,11 +13,16 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..errors import UnsupportedInputError
 from .boxes import children, descend, track_id
 
 _SOUND_ENTRY_FIELDS = {0: 28, 1: 44, 2: 64}
-_FUMA_W = math.sqrt(2)
+_GAINS = {"sn3d": (1.0, 1.0, 1.0, 1.0), "n3d": (1.0, *3 * (3**-0.5,)), "fuma": (2**0.5, 1.0, 1.0, 1.0)}
+"""What makes SN3D of W, Y, Z, X."""
+_ORDERS = {"ambix": (0, 1, 2, 3), "n3d": (0, 1, 2, 3), "fuma": (0, 2, 3, 1)}
 
 
 @dataclass(frozen=True)
@@ -27,13 +32,13 @@ class Ambisonics:
     order: of the whole track; what is above the first order is not used.
     channels: the stored channels, from 0, of W, Y, Z, X.
     head_locked: the stored channels of left and right that do not turn with the picture; or none.
-    fuma: W is 3 dB lower than in SN3D, as in FuMa.
+    norm: 'sn3d'; 'n3d', whose Y, Z and X are louder by 4.8 dB; 'fuma', whose W is softer by 3 dB.
     """
 
     order: int
     channels: tuple[int, ...]
     head_locked: tuple[int, ...] = ()
-    fuma: bool = False
+    norm: str = "sn3d"
 
     @property
     def count(self) -> int:
@@ -51,21 +56,23 @@ class Ambisonics:
         kind = 0x80 if self.head_locked else 0
         return struct.pack(f">BBIBBI{count}I", 0, kind, self.order, 0, 0, count, *given)
 
-    def mix(self, layout: str) -> str:
-        """What FFmpeg's filter `pan` is to make of the track.
+    def matrix(self, layout: str, count: int) -> NDArray[np.float32]:
+        """What turns the track's channels, of which there are `count`, into others: (others, count).
 
         Args:
             layout: 'mono': W; 'stereo': what two cardioid microphones hear that look left and right, (W + Y) / 2 and
                 (W - Y) / 2 in SN3D, with head-locked sound added; '4.0': W, Y, Z, X in SN3D.
         """
-        w, y, z, x = (f"c{channel}" for channel in self.channels)
-        gain = _FUMA_W if self.fuma else 1.0
+        first = np.zeros((4, count), np.float32)
+        first[range(4), self.channels] = _GAINS[self.norm]
         if layout == "mono":
-            return f"mono|c0={gain}*{w}"
+            return first[:1]
         if layout == "4.0":
-            return f"4.0|c0={gain}*{w}|c1={y}|c2={z}|c3={x}"
-        left, right = (f"+c{channel}" for channel in self.head_locked) if self.head_locked else ("", "")
-        return f"stereo|c0={gain / 2}*{w}+0.5*{y}{left}|c1={gain / 2}*{w}-0.5*{y}{right}"
+            return first
+        sides = np.stack([first[0] + first[1], first[0] - first[1]]) / 2
+        for side, channel in enumerate(self.head_locked):
+            sides[side, channel] = 1
+        return sides.astype(np.float32)
 
 
 FIRST_ORDER = Ambisonics(1, (0, 1, 2, 3))
@@ -87,7 +94,7 @@ def ambisonics_of(
         moov: the content of the index of an mp4 or mov file; None for others.
         stream_id: the track's number in the file.
         layout, channels: FFmpeg's name for its channels, and how many.
-        said: what the user says: 'ambix', 'fuma', 'none'; None: as tagged.
+        said: what the user says: 'ambix', 'fuma', 'n3d', 'none'; None: as tagged.
 
     Raises:
         UnsupportedInputError: the user says ambisonics of a track with fewer than four channels.
@@ -98,8 +105,8 @@ def ambisonics_of(
         if channels < 4:
             what = f"the sound has {channels} channel{'s' if channels > 1 else ''}, first-order ambisonics have four"
             raise UnsupportedInputError(what, path, "leave `ambisonics` out, or choose another `audio_track`")
-        fuma = said == "fuma"
-        return Ambisonics(math.isqrt(channels) - 1, (0, 2, 3, 1) if fuma else (0, 1, 2, 3), fuma=fuma), None
+        norm = "sn3d" if said == "ambix" else said
+        return Ambisonics(math.isqrt(channels) - 1, _ORDERS[said], norm=norm), None
     if layout.startswith("ambisonic "):
         field = math.isqrt(channels) ** 2
         head_locked = (field, field + 1) if "stereo" in layout else ()
@@ -110,7 +117,7 @@ def ambisonics_of(
     found = _understood(box, channels)
     if found is None:
         what = f"the sound's ambisonics tag (SA3D) is of a kind that is not known, or damaged: its {channels} channels"
-        return None, f"{what} are taken for plain ones; if they are ambisonics, say `ambisonics='ambix'` or fuma"
+        return None, f"{what} are taken for plain ones; if they are ambisonics, say `ambisonics='ambix'`, fuma or n3d"
     if found.count == channels:
         return found, None
     return found, (

@@ -37,10 +37,18 @@ class SoundReader:
         damaged_packets: how many packets were skipped because they were damaged, in the latest `blocks`.
     """
 
-    def __init__(self, path: str | os.PathLike[str], rate: int, info: MediaInfo | None = None) -> None:
-        """Args: rate: samples per second to read at. Raises InputError when the file cannot be read."""
+    def __init__(
+        self, path: str | os.PathLike[str], rate: int, info: MediaInfo | None = None, channels: str = "mono"
+    ) -> None:
+        """
+        Args:
+            rate: samples per second to read at.
+            channels: 'mono', or 'field': W, Y, Z, X of ambisonics.
+
+        Raises InputError when the file cannot be read.
+        """
         self.path = os.fspath(path)
-        self.rate = rate
+        self.rate, self.channels = rate, channels
         self.info = probe(path) if info is None else info
         self.present = self.info.audio is not None
         self.damaged_packets = 0
@@ -56,7 +64,7 @@ class SoundReader:
                 have fewer.
 
         Yields:
-            float32 (samples,) in [-1, 1].
+            float32 (samples,) in [-1, 1]; of a field (4, samples).
         """
         size = max(1, round(seconds * self.rate))
         if self.info.audio is None:
@@ -64,8 +72,9 @@ class SoundReader:
         with open_source(self.info.footage) as source:
             begin = Fraction(self.info.start).limit_denominator(10**9)
             end = begin + Fraction(self.info.duration) if self.info.video and self.info.duration else None
-            mono = (piece[0] for piece in timeline(source, self.rate, "mono", begin, end, self.info.audio.ambisonic))
-            yield from rechunked(mono, size)
+            layout = "mono" if self.channels == "mono" else "4.0"
+            pieces = timeline(source, self.rate, layout, begin, end, self.info.audio.ambisonic)
+            yield from rechunked((piece[0] if layout == "mono" else piece for piece in pieces), size)
             self.damaged_packets = source.damaged
         if self.damaged_packets:
             log.warning("%s: %d damaged packets of sound were skipped", self.path, self.damaged_packets)
@@ -190,12 +199,15 @@ class _Run:
         given = {"sample_rate": frame.sample_rate, "format": frame.format.name, "layout": frame.layout.name}
         source = self.graph.add_abuffer(time_base=Fraction(1, frame.sample_rate), **given)
         # To integers, because only then swresample mixes down without going beyond full scale.
-        ready = self.graph.add("aformat", f"sample_fmts=s32p:sample_rates={rate}:channel_layouts={layout}")
-        mix = field.mix(layout) if field else _mean_of_unknown(frame.layout, layout)
-        if mix is None:
+        wanted = f"sample_fmts={'s32' if field else 's32p'}:sample_rates={rate}"
+        ready = self.graph.add("aformat", wanted if field else f"{wanted}:channel_layouts={layout}")
+        self.count = frame.layout.nb_channels
+        self.matrix = field.matrix(layout, self.count) if field else None
+        mean = None if field else _mean_of_unknown(frame.layout, layout)
+        if mean is None:
             source.link_to(ready)
         else:
-            pan = self.graph.add("pan", mix)
+            pan = self.graph.add("pan", mean)
             source.link_to(pan)
             pan.link_to(ready)
         ready.link_to(self.graph.add("abuffersink"))
@@ -221,6 +233,8 @@ class _Run:
             except (av.error.BlockingIOError, av.error.EOFError):
                 return pieces
             samples = (out.to_ndarray() * np.float64(2.0**-31)).astype(np.float32)
+            if self.matrix is not None:
+                samples = np.clip(self.matrix @ samples.reshape(-1, self.count).T, -1, 1)
             pieces.append((self.at, samples))
             self.at += samples.shape[1]
 

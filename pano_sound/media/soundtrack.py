@@ -102,7 +102,7 @@ class Soundtrack:
         if field is None:
             plays = context.layout.name in _PLAYABLE
         else:
-            plays = spherical and not field.fuma and field.count == context.layout.nb_channels
+            plays = spherical and field.norm == "sn3d" and field.count == context.layout.nb_channels
         described = len(context.extradata or b"") >= _DESCRIPTION_BYTES.get(context.name, 0)
         one_file = len(self._source.footage.paths) == 1
         taken = muxer == "matroska" or context.name in _COPIED[muxer] | (_COPIED_FIELDS[muxer] if field else set())

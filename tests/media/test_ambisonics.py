@@ -34,6 +34,14 @@ def loudness(path, ambisonics=None):
     return {name: 20 * np.log10(spectrum[hz] + 1e-9) for name, hz in PITCHES.items()}
 
 
+def read_field(path, ambisonics=None):
+    """RMS (dB) of each pitch (W, Y, Z, X) in each channel of the field, (4, 4)."""
+    reader = SoundReader(path, 16000, probe(path, ambisonics=ambisonics), "field")
+    heard = np.concatenate(list(reader.blocks(0.7)), axis=1)[:, :16000]
+    spectrum = np.abs(np.fft.rfft(heard)) / heard.shape[1] * 2
+    return 20 * np.log10(spectrum[:, [PITCHES[name] for name in "WYZX"]] + 1e-9)
+
+
 def stereo(path):
     """The spectra of left and right."""
     with av.open(str(path)) as film:
@@ -115,6 +123,22 @@ def test_fuma_is_another_order_and_a_softer_w(tmp_path):
     assert loudness(tmp_path / "b.mp4")["W"] == pytest.approx(-11, abs=0.3)
 
 
+@pytest.mark.parametrize("layout", ["4.0", "quad"])
+@pytest.mark.parametrize(
+    ("said", "order", "gains"),
+    [
+        ("ambix", "WYZX", (0, 0, 0, 0)),
+        ("n3d", "WYZX", (0, -4.77, -4.77, -4.77)),
+        ("fuma", "WXYZ", (3.01, 0, 0, 0)),
+    ],
+)
+def test_every_field_is_read_as_wyzx_in_sn3d(tmp_path, layout, said, order, gains):
+    """Whatever FFmpeg takes the channels for."""
+    found = read_field(film_with(tmp_path / "a.mkv", order, layout), said)
+    assert np.diag(found) == pytest.approx(-13.98 + np.array(gains), abs=0.2)
+    assert found[~np.eye(4, dtype=bool)].max() < -70
+
+
 @pytest.mark.parametrize(
     "box",
     [
@@ -180,6 +204,8 @@ def test_of_higher_orders_the_first_is_used(tmp_path, channels, order):
     assert info.audio.ambisonic.order == order
     heard = np.concatenate(list(SoundReader(path, 16000, info).blocks(1)))
     assert np.abs(heard).max() == pytest.approx(0.5, abs=0.01)
+    heard = np.concatenate(list(SoundReader(path, 16000, info, "field").blocks(1)), axis=1)
+    assert np.abs(heard).max(axis=1) == pytest.approx([0.5, 0, 0, 0], abs=0.01)
 
 
 def wav(path, sound, rate=48000):
