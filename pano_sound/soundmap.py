@@ -1,72 +1,87 @@
-"""SoundMap: where a film sounds, and how surely, over time; and its file, `*.soundmap.npz`.
+"""SoundMap: where a film sounds, and how probable that is, over time; and its file, `*.soundmap.npz`.
 
 The file is a NumPy archive without pickled objects:
 
-    format      "pano-sound.soundmap/1"
+    format      "pano-sound.soundmap/2"
     times       (n,) float64, presentation times in seconds
-    response    (n, h, w) float16, cosine between the sound and each cell of the equirectangular picture, -1..1
+    posterior   (n, rows, columns) float16, probability that the dominant sound comes from that cell
+    elsewhere   (n,) float32, probability that nothing in the picture makes it; with the posterior 1 at each time
     level_db    (n,) float32, level of the sound in the window, dBFS (-120 = digital silence)
     cuts        (m,) float64, presentation times in seconds at which the picture cuts to another shot; may be missing
-    about       JSON text: source (path, size, duration ...), settings, temperature, presence
+    cues/NAME   (n, rows, columns) float16, one cue's log-likelihood ratios, in nats; any number of them, or none
+    about       JSON text: source (path, size, duration ...), settings
+
+Files of "pano-sound.soundmap/1", which held one network's responses, are still read.
 """
 
 from __future__ import annotations
 
+import io
 import json
+import math
 import os
+import tokenize
 import zipfile
 import zlib
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from .errors import DataFileError
 from .outputs import written_whole
+from .sphere.geometry import cell_areas
 
-FORMAT = "pano-sound.soundmap/1"
+FORMAT = "pano-sound.soundmap/2"
+BEFORE = "pano-sound.soundmap/1"
 SILENCE_DB = -60.0
 CHUNK = 256
 """Maps computed at once: a long film's need not be in memory as float32 all together."""
-PEAK = 0.03
-"""Temperature of the smooth maximum over a map's cells from which presence is told: nearly the highest response."""
 
 # What NumPy, zip and JSON raise on files that are not what they should be.
 _DAMAGE = (
     *(ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, RuntimeError, MemoryError),
-    *(zipfile.BadZipFile, zlib.error),
+    *(zipfile.BadZipFile, zlib.error, tokenize.TokenError, SyntaxError),
 )
 _LONGEST = 36e6
 """Seconds, 10,000 hours: what no film of any length that is read can be beyond."""
-_MOST_BYTES = 1 << 32
-"""A day of film, looked at twice a second, takes 3 GB; few bytes can unpack to many more."""
+_MOST_BYTES = 1 << 31
+"""Ten hours of film with three cues, looked at twice a second, take 1.1 GB; few bytes can unpack to many more."""
+_MOST_PACKED = 1000
+"""Times that deflate can make a file smaller: what claims more is made to fill memory."""
+_MOST_CELLS = 1 << 20
+"""Cells of one map; ours have 1,800."""
+_OFF = 0.02
+"""By how much probabilities may miss 1 in all, after they were rounded to float16."""
 
 
 @dataclass(frozen=True)
 class SoundMap:
-    """Raw responses of the localizer over a film.
+    """Where a film sounds, as a calibrated posterior over the sphere.
 
     Args:
         times: (n,) float64, presentation times in seconds, growing.
-        response: (n, h, w) float16, cosine of sound and picture cell, -1..1; row 0 is the top of the sphere.
+        posterior: (n, rows, columns) float16, probability that the dominant sound comes from that cell; row 0 is the
+            top of the sphere.
+        elsewhere: (n,) float32, probability that nothing in the picture makes the sound. 1 in silence.
         level_db: (n,) float32, level of the sound in each window, dBFS.
-        temperature: what cosines are divided by before the softmax (learnt), > 0.
-        presence: (steepness, middle) of the learnt curve from a map's highest response to how likely it is that
-            anything in the picture makes the sound.
         source: what was analysed: path (its name), size_bytes, width, height, end (presentation time, s).
         settings: the AnalyseSettings used, as JSON-able dict.
         cuts: (m,) float64, presentation times at which the picture cuts to another shot, growing.
+        cues: of each cue its log-likelihood ratios in nats, (n, rows, columns) float16; may be empty.
     """
 
     times: NDArray[np.float64]
-    response: NDArray[np.float16]
+    posterior: NDArray[np.float16]
+    elsewhere: NDArray[np.float32]
     level_db: NDArray[np.float32]
-    temperature: float
-    presence: tuple[float, float]
     source: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     cuts: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    cues: Mapping[str, NDArray[np.float16]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.times)
@@ -74,81 +89,47 @@ class SoundMap:
     @property
     def grid(self) -> tuple[int, int]:
         """(rows, columns) of the map."""
-        return self.response.shape[1], self.response.shape[2]
+        return self.posterior.shape[1], self.posterior.shape[2]
 
-    def saliency(self, mechanism: int = 2, part: slice = slice(None)) -> NDArray[np.float32]:
-        """Attention of the paper over the cells: (n, h, w) float32, each map sums to 1.
+    def present(self) -> NDArray[np.float32]:
+        """Probability that something in the picture makes the sound: (n,) float32."""
+        return (1.0 - self.elsewhere).astype(np.float32)
 
-        Mechanism 1 is the softmax of the response (eq. 2), mechanism 2 that of its positive part (eq. 3).
-        `part` selects times, so that a long film need not be in memory as a whole.
+    def saliency(self, part: slice = slice(None)) -> NDArray[np.float32]:
+        """Probability per area, relative to a uniform sphere: (n, rows, columns) float32, for drawing.
+
+        1 where a direction is as probable as chance would have it if something surely sounded.
         """
-        a = self.response[part].astype(np.float32)
-        if mechanism == 2:
-            a = np.maximum(a, 0)
-        a -= a.max(axis=(1, 2), keepdims=True)
-        a /= self.temperature
-        np.exp(a, out=a)
-        a /= a.sum(axis=(1, 2), keepdims=True)
-        return a
-
-    def confidence(self) -> NDArray[np.float32]:
-        """How surely something in the picture makes this sound: (n,) float32, 0..1; 0 in silence.
-
-        In training, where as many pictures with as without the sounding thing were shown, this was the
-        probability of "with". It tells them apart only so well (see the model's card).
-        """
-        steepness, middle = self.presence
-        highest = np.empty(len(self), np.float32)
-        for begin in range(0, len(self), CHUNK):
-            part = slice(begin, begin + CHUNK)
-            cells = self.response[part].reshape(len(highest[part]), -1).astype(np.float32)
-            best = cells.max(axis=1)
-            cells -= best[:, None]
-            cells /= PEAK
-            highest[part] = best + PEAK * np.log(np.exp(cells, out=cells).mean(axis=1))
-        sure = 1.0 / (1.0 + np.exp(-steepness * (highest - middle)))
-        return np.where(self.level_db > SILENCE_DB, sure, 0.0).astype(np.float32)
+        return np.asarray(self.posterior[part].astype(np.float32) / cell_areas(*self.grid).astype(np.float32))
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = True) -> None:
-        """Write the file. Raises OutputError, also where it exists and `overwrite` is False."""
-        about = {
-            "source": self.source,
-            "settings": self.settings,
-            "temperature": self.temperature,
-            "presence": list(self.presence),
-        }
+        """Write the file, beside its final name first. Raises OutputError."""
+        about = {"source": self.source, "settings": self.settings}
         with written_whole(path, overwrite=overwrite) as file:
             np.savez_compressed(
                 file,
                 format=np.array(FORMAT),
                 times=self.times,
-                response=self.response,
+                posterior=self.posterior,
+                elsewhere=self.elsewhere,
                 level_db=self.level_db,
                 cuts=self.cuts,
                 about=np.array(json.dumps(about)),
+                **{f"cues/{name}": maps for name, maps in self.cues.items()},  # type: ignore[arg-type]
             )
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> SoundMap:
         """Read a file that `save` wrote. Raises DataFileError when it is missing, damaged or of another format."""
         try:
+            _check_sizes(path)
             with np.load(path, allow_pickle=False) as archive:
-                if sum(part.file_size for part in archive.zip.infolist()) > _MOST_BYTES:
-                    raise DataFileError("unpacks to more than 4 GB", path, "analyse again, with a larger --every")
                 found = str(archive["format"])
-                if found != FORMAT:
+                if found not in (FORMAT, BEFORE):
                     raise DataFileError(f"format is {found!r}, this version reads {FORMAT!r}", path, "analyse again")
                 about = json.loads(str(archive["about"]))
-                soundmap = cls(
-                    times=archive["times"],
-                    response=archive["response"],
-                    level_db=archive["level_db"],
-                    temperature=float(about["temperature"]),
-                    presence=(float(about["presence"][0]), float(about["presence"][1])),
-                    source=about["source"],
-                    settings=about["settings"],
-                    cuts=archive["cuts"] if "cuts" in archive else np.empty(0),
-                )
+                make = cls._from_archive if found == FORMAT else cls._from_responses
+                soundmap = make(archive, about)
                 soundmap._check(path)
         except FileNotFoundError:
             raise DataFileError("no such sound map", path) from None
@@ -156,21 +137,92 @@ class SoundMap:
             raise DataFileError("not a sound map, or damaged", path, "analyse again") from error
         return soundmap
 
+    @classmethod
+    def _from_archive(cls, archive: Any, about: dict[str, Any]) -> SoundMap:
+        return cls(
+            times=archive["times"],
+            posterior=archive["posterior"],
+            elsewhere=archive["elsewhere"],
+            level_db=archive["level_db"],
+            source=about["source"],
+            settings=about["settings"],
+            cuts=archive["cuts"] if "cuts" in archive else np.empty(0),
+            cues={name.removeprefix("cues/"): archive[name] for name in archive.files if name.startswith("cues/")},
+        )
+
+    @classmethod
+    def _from_responses(cls, archive: Any, about: dict[str, Any]) -> SoundMap:
+        """From a file of the first format: the network's attention, where its presence says that something sounds."""
+        responses, level = archive["response"], archive["level_db"]
+        temperature = float(about["temperature"])
+        steepness, middle = (float(number) for number in about["presence"])
+        if not (temperature > 0 and responses.ndim == 3):
+            raise ValueError("not responses")
+        areas = cell_areas(*responses.shape[1:]).astype(np.float32)
+        posterior = np.empty(responses.shape, np.float16)
+        elsewhere = np.empty(len(responses), np.float32)
+        for begin in range(0, len(responses), CHUNK):
+            part = slice(begin, begin + CHUNK)
+            cells = responses[part].astype(np.float32)
+            best = cells.max(axis=(1, 2))
+            # The curve was learnt on a smooth maximum of this temperature.
+            highest = best + 0.03 * np.log(np.exp((cells - best[:, None, None]) / 0.03).mean(axis=(1, 2)))
+            present = 1.0 / (1.0 + np.exp(-steepness * (highest - middle)))
+            present = np.where(level[part] > SILENCE_DB, present, 0.0).astype(np.float32)
+            attention = np.exp((np.maximum(cells, 0) - np.maximum(best, 0)[:, None, None]) / temperature) * areas
+            attention /= attention.sum(axis=(1, 2), keepdims=True)
+            posterior[part], elsewhere[part] = attention * present[:, None, None], 1.0 - present
+        return cls(
+            times=archive["times"],
+            posterior=posterior,
+            elsewhere=elsewhere,
+            level_db=level,
+            source=about["source"],
+            settings=about["settings"],
+            cuts=archive["cuts"] if "cuts" in archive else np.empty(0),
+        )
+
     def _check(self, path: str | os.PathLike[str]) -> None:
         """Raises DataFileError, naming `path`, when the parts do not fit each other."""
-        arrays = (self.times, self.response, self.level_db, self.cuts)
+        arrays = (self.times, self.posterior, self.elsewhere, self.level_db, self.cuts, *self.cues.values())
         if any(array.dtype.kind != "f" or not array.ndim for array in arrays):
             raise DataFileError("its numbers are of another type", path, "analyse again")
         n = len(self.times)
         growing = self.times.shape == (n,) and n > 0 and bool(np.all(np.diff(self.times) > 0))
         shots = self.cuts.ndim == 1 and bool(np.all(np.diff(self.cuts) > 0))
-        same_length = self.response.ndim == 3 and self.level_db.shape == (n,) and len(self.response) == n
-        numbers = np.array([self.temperature, *self.presence])
-        finite = all(bool(np.isfinite(array).all()) for array in (*arrays, numbers)) and self.temperature > 0
+        same_length = (
+            self.posterior.ndim == 3
+            and len(self.posterior) == n
+            and self.level_db.shape == self.elsewhere.shape == (n,)
+            and all(maps.shape == self.posterior.shape for maps in self.cues.values())
+        )
+        finite = all(bool(np.isfinite(array).all()) for array in arrays)
         long = n > 0 and bool(np.abs(self.times[[0, -1]]).max() > _LONGEST)
         known = isinstance(self.source, dict) and isinstance(self.settings, dict) and _is_source(self.source)
-        if not (growing and shots and same_length and finite and known and self.response.size) or long:
+        if not (growing and shots and same_length and finite and known and self.posterior.size) or long:
             raise DataFileError("its parts do not fit each other", path, "analyse again")
+        total = self.posterior.sum(axis=(1, 2), dtype=np.float32) + self.elsewhere
+        if self.posterior.min() < 0 or self.elsewhere.min() < 0 or np.abs(total - 1).max() > _OFF:
+            raise DataFileError("its probabilities do not add up to 1", path, "analyse again")
+
+
+def _check_sizes(path: str | os.PathLike[str]) -> None:
+    """Raises ValueError unless each array of an archive is as large as its header says, and not too large in all."""
+    packed, total = os.path.getsize(path), 0
+    with zipfile.ZipFile(path) as archive:
+        for part in archive.infolist():
+            with archive.open(part) as file:
+                # A header has its length in its first bytes, and ours are short.
+                head = io.BytesIO(file.read(4096))
+            version = npy.read_magic(head)
+            read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+            shape, _, kind = read(head, max_header_size=4096)
+            size = math.prod(shape) * kind.itemsize
+            total += size
+            if kind.hasobject or size > part.file_size or math.prod(shape[1:3] if len(shape) == 3 else ()) > _MOST_CELLS:
+                raise ValueError("larger than it is")
+    if total > _MOST_BYTES or total > _MOST_PACKED * packed + (1 << 26):
+        raise DataFileError("unpacks to more than it should", path, "analyse again, with a larger --every")
 
 
 def _is_source(source: dict[str, Any]) -> bool:

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .colour import BT601_PAL, BT709, FULL, LIMITED, Colour, colour_of, matrix_of, to_sdr
-from .cuts import CutFinder
+from .colour import BT709, FULL, LIMITED, Colour, colour_of
 from .deinterlace import deinterlaced
 from .inputs import Pictures, log, open_source
 from .probe import MediaInfo, probe
+from .shrink import Shrink, StoredPicture
 from .unwrap import FilterChain, coverage
 
 Plane = NDArray[np.uint8] | NDArray[np.uint16]
@@ -117,22 +117,22 @@ class VideoReader:
         for frame, pts, colour in self._frames():
             yield self._picture(frame, pts, colour, unwrap)
 
-    def analysis_pictures(
-        self,
-        every: float,
-        width: int = 960,
-        height: int = 480,
-        cuts: CutFinder | None = None,
-        first: Fraction | None = None,
-    ) -> Iterator[tuple[float, NDArray[np.uint8]]]:
-        """Small pictures for analysis; those of HDR films as SDR shows them.
+    def stored(self) -> Iterator[StoredPicture]:
+        """Every picture as the decoder gave it, to be brought to small sizes where that is asked for.
+
+        Raises InputError as `pictures`.
+        """
+        shrink = Shrink(self.info)
+        for frame, pts, colour in self._frames():
+            yield StoredPicture(pts * self.video.time_base, frame, colour, shrink)
+
+    def analysis_pictures(self, every: float, width: int, height: int) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+        """Small pictures, some time apart; those of HDR films as SDR shows them.
 
         Args:
             every: seconds between pictures: taken is the first at or after each multiple of `every` from the
                 first picture. 0: all of them.
             width, height: size in pixels that the sphere is scaled to.
-            cuts: is shown every picture of the film, those between too.
-            first: presentation time (s) from which multiples of `every` count; None: that of the first picture.
 
         Yields:
             (presentation time in seconds, uint8 RGB (height, width, 3)).
@@ -141,34 +141,13 @@ class VideoReader:
             InputError: as `pictures`.
         """
         step = Fraction(every).limit_denominator(1_000_000)
-        unwrap = FilterChain(self._how.filters)
-        taken: int | None = None
-        for frame, pts, colour in self._frames():
-            t = pts * self.video.time_base
-            if cuts is not None:
-                cuts.add(float(t), frame)
+        first: Fraction | None = None
+        for picture in self.stored():
             if first is None:
-                first = t
-            if step > 0:
-                number = (t - first) // step
-                if taken is not None and number <= taken:
-                    continue
-                taken = number
-            if self._how.filters and (frame.width, frame.height) != (self.video.width, self.video.height):
-                frame = frame.reformat(width=self.video.width, height=self.video.height)
-            matrix = matrix_of(colour, self._how.height)
-            small = unwrap(frame).reformat(
-                width=width,
-                height=height,
-                format="rgb24",
-                src_colorspace=None if frame.format.is_rgb else matrix,
-                # It has no part in RGB, but where nothing differs PyAV 16 leaves the source's matrix and range out.
-                dst_colorspace=None if frame.format.is_rgb else BT601_PAL if matrix == BT709 else BT709,
-                src_color_range=colour.range or None,
-                dst_color_range=FULL,
-            )
-            rgb = _view(small.planes[0], height, width * 3, np.uint8).reshape(height, width, 3)
-            yield float(t), to_sdr(rgb, colour)
+                first = next_at = picture.t
+            if picture.t >= next_at:
+                next_at = first + ((picture.t - first) // step + 1) * step if step else picture.t
+                yield float(picture.t), picture.rgb(width, height)
 
     def coverage(self, rows: int, columns: int) -> NDArray[np.bool_] | None:
         """Which cells of a grid over the sphere hold any picture, (rows, columns); None where all of them do."""

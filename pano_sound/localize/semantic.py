@@ -1,0 +1,124 @@
+"""What it looks like: the paper's network as a cue.
+
+The network's response, the cosine between a sound and each place of a picture, divided by the temperature that it
+learnt, is a log-likelihood ratio up to a constant; the highest response tells how likely the sound's source is seen
+at all. Both come with the network's weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+
+from .cue import GRID, Cue, Evidence, Maps, Pictures, Sound, normalized
+from .nets.attention import mechanism1, mechanism2
+from .nets.network import Localizer
+from .windows import SoundFeatures
+
+SMOOTHING = 3.0
+"""Seconds over which responses are averaged: single pictures and sounds are noisier than the film."""
+_BLUR = 2.0
+"""Cells by which they are blurred."""
+_PEAK = 0.03
+"""Temperature of the smooth maximum over a map's cells from which presence is told."""
+_LOOK_EVERY = 1.0
+"""Seconds between pictures that the network looks at; the sound is compared with the latest of them."""
+
+
+class SemanticCue(Cue):
+    """The responses of a trained network.
+
+    Args:
+        model: the network, ready to use.
+        window: seconds of sound, centred on a picture, that are compared with it.
+        every: seconds between analysed times; 0: each picture, each of which is then looked at.
+    """
+
+    names = ("semantic",)
+
+    def __init__(self, model: Localizer, window: float, every: float) -> None:
+        self._model, self._window = model, window
+        rows, columns = model.panorama
+        rate = 0.0 if every == 0 or every >= _LOOK_EVERY else 1.0 / _LOOK_EVERY
+        self.pictures = Pictures(columns, rows, rate=rate)
+        self.sound = Sound(model.sound_rate, hop=model.sound_encoder.hop)
+        before, after = (samples / model.sound_rate for samples in model.sound_encoder.field)
+        self.context = max(before, after) + window + SMOOTHING
+        self._features = SoundFeatures(model)
+        self._device = next(model.parameters()).device
+        self._start = 0.0
+        self._visual: torch.Tensor | None = None
+        self._responses: list[NDArray[np.float16]] = []
+        self._shots: list[float] = []
+
+    def begin(self, t: float) -> None:
+        self._start = t
+
+    def hear(self, block: NDArray[np.float32]) -> None:
+        self._features.add(block)
+
+    def heard(self) -> None:
+        self._features.finish()
+
+    def see(self, t: float, picture: NDArray[np.uint8]) -> None:
+        with torch.inference_mode():
+            rgb = torch.tensor(picture, device=self._device)
+            self._visual = self._model.visual(rgb.permute(2, 0, 1)[None], wrap=True)
+
+    def cut(self, t: float) -> None:
+        self._shots.append(t)
+
+    def ask(self, t: float) -> None:
+        assert self._visual is not None  # The first picture is looked at.
+        pooled = torch.from_numpy(self._features.pooled([t - self._start], self._window)).to(self._device)
+        with torch.inference_mode():
+            response = self._model.respond(self._visual, self._model.sound_embedding(pooled))[0]
+        self._responses.append(response.cpu().numpy().astype(np.float16))
+
+    def evidence(self, times: Sequence[float]) -> dict[str, Evidence]:
+        maps = self.responses()
+        if not len(maps):
+            return {"semantic": Evidence(maps, np.zeros(0, np.float32))}
+        steady = _averaged(maps, np.asarray(times), self._shots)
+        steady = gaussian_filter1d(gaussian_filter1d(steady, _BLUR, axis=1, mode="nearest"), _BLUR, axis=2, mode="wrap")
+        return {"semantic": Evidence(normalized(steady / self._model.temperature), self._absence(maps))}
+
+    def responses(self) -> Maps:
+        """The raw responses, cosines, in cells of GRID, (n, rows, columns)."""
+        if not self._responses:
+            return np.zeros((0, *GRID), np.float32)
+        maps = np.stack(self._responses).astype(np.float32)
+        if maps.shape[1:] == GRID:
+            return maps
+        return np.stack([cv2.resize(one, GRID[::-1], interpolation=cv2.INTER_AREA) for one in maps])
+
+    def attention(self, mechanism: int) -> Maps:
+        """The paper's attention (equations 1 to 3): (n, rows, columns), each map sums to 1."""
+        attend = mechanism1 if mechanism == 1 else mechanism2
+        return attend(torch.from_numpy(self.responses()), self._model.temperature).numpy()
+
+    def presence(self) -> NDArray[np.float32]:
+        """How likely something in the picture makes the sound, as the network alone would tell: (n,), 0..1."""
+        return 1.0 / (1.0 + np.exp(self._absence(self.responses())))
+
+    def _absence(self, maps: Maps) -> NDArray[np.float32]:
+        """Log-odds that nothing in the picture makes the sound, from the highest response of each map, (n,)."""
+        steepness, middle = self._model.presence
+        cells = maps.reshape(len(maps), -1)
+        best = cells.max(axis=1)
+        highest = best + _PEAK * np.log(np.exp((cells - best[:, None]) / _PEAK).mean(axis=1))
+        return (-steepness * (highest - middle)).astype(np.float32)
+
+
+def _averaged(maps: Maps, times: NDArray[np.float64], cuts: Sequence[float]) -> Maps:
+    """Means over SMOOTHING seconds around each time, within its shot."""
+    bounds = np.concatenate([[-np.inf], np.asarray(cuts), [np.inf]])
+    shot = np.searchsorted(bounds, times, side="right")
+    first = np.searchsorted(times, np.maximum(times - SMOOTHING / 2, bounds[shot - 1]), side="left")
+    last = np.searchsorted(times, np.minimum(times + SMOOTHING / 2, bounds[shot]), side="right")
+    return np.stack([maps[a:b].mean(axis=0) for a, b in zip(first, np.maximum(last, first + 1), strict=True)])

@@ -1,0 +1,229 @@
+"""What moves, and what moves when it sounds: two cues from small grey pictures and the onsets of the sound.
+
+The paper sees single pictures and names temporal cues as what is missing (section 6). Two are taken here, per cell:
+
+    motion      how much the picture changes, over a few seconds, relative to the whole sphere
+    synchrony   how well growth of that change goes with onsets of the sound, over some ten seconds
+
+The rotation of a moving camera is undone first, and both count less the more it had to be undone.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+
+from .cue import GRID, Cue, Evidence, Maps, Pictures, Sound, normalized
+from .onsets import RATE, STEP, Onsets
+from .rotation import Derotation
+
+WIDTH, HEIGHT = 2 * GRID[1], 2 * GRID[0]
+PICTURES_A_SECOND = 15.0
+MOTION_STEP = 0.2
+"""Seconds between the pictures that motion is seen between: slow things, too, move in that time."""
+MOTION_WINDOW = 3.0
+SYNCHRONY_WINDOW = 20.0
+LAG = 0.2
+"""Seconds by which motion may come before or after its sound."""
+_CHANGE_CAP = 30.0
+"""Grey levels: a flash or an edge counts no more than this."""
+_STILL = 0.75
+"""Median change, in grey levels, below which nobody asks whether the camera turned."""
+_SHAKE = 6.0
+"""Degrees a second of camera rotation at which both cues count half."""
+_SETTLE = 10.0
+"""Seconds of film from which synchrony counts fully; in shorter windows correlation by chance is higher."""
+_REFRESH = 1.0
+"""Seconds by which the window of synchrony moves on before it is computed again."""
+_LATE = 1.0
+"""Seconds after which a cut has been told."""
+_MARGIN = 0.2
+"""Seconds after a cut in which growth still depends on the shot before."""
+
+
+class TemporalCue(Cue):
+    """Motion, and its synchrony with the sound."""
+
+    names = ("motion", "synchrony")
+    pictures = Pictures(WIDTH, HEIGHT, grey=True, rate=PICTURES_A_SECOND)
+    sound = Sound(RATE)
+    context = SYNCHRONY_WINDOW / 2 + _LATE
+
+    def __init__(self) -> None:
+        self._heard = Onsets()
+        self._start = 0.0
+        self._quick, self._slow = _Change(), _Change()
+        self._growth, self._change = _Recent(), _Recent()
+        self._activity: deque[tuple[float, NDArray[np.float32], float]] = deque(maxlen=3)
+        self._asked: deque[float] = deque()
+        self._shots: list[float] = []
+        self._now = 0.0
+        self._maps: dict[str, list[Maps]] = {name: [] for name in self.names}
+        self._latest: tuple[tuple[float, float], Maps] | None = None
+
+    def begin(self, t: float) -> None:
+        self._start = t
+
+    def hear(self, block: NDArray[np.float32]) -> None:
+        self._heard.add(block)
+
+    def heard(self) -> None:
+        strength = self._heard.strength()
+        self._onsets = gaussian_filter1d(strength, 0.027 / STEP) - gaussian_filter1d(strength, 1.0 / STEP)
+
+    def see(self, t: float, picture: NDArray[np.uint8]) -> None:
+        grey = picture.astype(np.float32)
+        if not self._shots:
+            self._shots.append(t)
+        self._now = t
+        quick = self._quick.since_last(t, grey)
+        if quick is not None:
+            self._grow(t, *quick)
+        if t - self._slow.latest >= MOTION_STEP - 1e-3:
+            slow = self._slow.since_last(t, grey)
+            if slow is not None:
+                self._change.add(t, slow[0] * _LEVEL, slow[1])
+        while self._asked and self._ready(self._asked[0]):
+            self._answer(self._asked.popleft())
+        for recent in (self._growth, self._change):
+            recent.forget(min([t, *list(self._asked)[:1]]) - SYNCHRONY_WINDOW)
+
+    def cut(self, t: float) -> None:
+        self._shots.append(t)
+
+    def ask(self, t: float) -> None:
+        self._asked.append(t)
+
+    def seen(self) -> None:
+        while self._asked:
+            self._answer(self._asked.popleft())
+
+    def evidence(self, times: Sequence[float]) -> dict[str, Evidence]:
+        nothing = np.zeros(len(times), np.float32)
+        return {
+            name: Evidence(np.array(maps, np.float32).reshape(-1, *GRID), nothing) for name, maps in self._maps.items()
+        }
+
+    def _grow(self, t: float, change: NDArray[np.float32], speed: float) -> None:
+        """Growth of a cell's log change, smoothed over three pictures, one picture late."""
+        self._activity.append((t, np.log(_blurred(change) + 0.3), speed))
+        if len(self._activity) == 3:
+            (t0, before, _), (t1, _, speed), (t2, after, _) = self._activity
+            self._growth.add(t1, np.maximum(after - before, 0) / max(t2 - t0, 1e-3), speed)
+
+    def _shot(self, t: float) -> tuple[float, float]:
+        """Where the shot at `t` begins and ends, or how far it is seen."""
+        i = max(int(np.searchsorted(self._shots, t, side="right")) - 1, 0)
+        return self._shots[i], self._shots[i + 1] if i + 1 < len(self._shots) else self._now
+
+    def _ready(self, t: float) -> bool:
+        """Whether all is seen that the evidence at `t` depends on."""
+        begin, end = self._shot(t)
+        return end < self._now or self._now >= max(t, begin + SYNCHRONY_WINDOW / 2) + SYNCHRONY_WINDOW / 2 + _LATE
+
+    def _answer(self, t: float) -> None:
+        shot = self._shot(t)
+        self._maps["motion"].append(self._motion(t, *shot))
+        begin, end = _window(t, SYNCHRONY_WINDOW, shot[0] + _MARGIN, shot[1])
+        if self._latest is None or self._latest[0][0] < shot[0] or abs(begin - self._latest[0][0]) >= _REFRESH:
+            self._latest = (begin, end), self._synchrony(begin, end)
+        self._maps["synchrony"].append(self._latest[1])
+
+    def _motion(self, t: float, begin: float, end: float) -> Maps:
+        _, change, speed = self._change.between(*_window(t, MOTION_WINDOW, begin + MOTION_STEP, end))
+        if not len(change):
+            return np.zeros(GRID, np.float32)
+        moving = _blurred(change.mean(axis=0))
+        share = np.log(moving / max(float(moving.mean()), 1e-6) + 0.1)
+        return normalized((share * _trust(speed))[None])[0]
+
+    def _synchrony(self, begin: float, end: float) -> Maps:
+        times, growth, speed = self._growth.between(begin, end)
+        if len(times) < 2 * PICTURES_A_SECOND:
+            return np.zeros(GRID, np.float32)
+        growth = growth.reshape(len(times), -1)
+        growth = growth - growth.mean(axis=0)
+        growth /= np.sqrt(np.einsum("ij,ij->j", growth, growth) / len(times)) + 1e-2
+        step = float(np.median(np.diff(times)))
+        reach = round(LAG / step)
+        clock = self._start + np.arange(len(self._onsets)) * STEP
+        onsets = np.stack([np.interp(times + lag * step, clock, self._onsets) for lag in range(-reach, reach + 1)])
+        onsets -= onsets.mean(axis=1, keepdims=True)
+        onsets /= onsets.std(axis=1, keepdims=True) + 1e-9
+        correlation = (onsets.astype(np.float32) @ growth / len(times)).max(axis=0).reshape(GRID)
+        length = min(1.0, (times[-1] - times[0]) / _SETTLE)
+        return np.asarray(_blurred(correlation) * (np.sqrt(length) * _trust(speed)), np.float32)
+
+
+class _Change:
+    """How much each cell changed since the picture before."""
+
+    def __init__(self) -> None:
+        self._derotation = Derotation(HEIGHT, WIDTH)
+        self._before: NDArray[np.float32] | None = None
+        self.latest = -np.inf
+
+    def since_last(self, t: float, grey: NDArray[np.float32]) -> tuple[NDArray[np.float32], float] | None:
+        """Mean change of each cell, GRID, in grey levels, and by how many degrees a second the camera turned."""
+        before, self._before = self._before, grey
+        seconds, self.latest = t - self.latest, t
+        if before is None:
+            return None
+        change, speed = grey - before, 0.0
+        if np.median(np.abs(change)) > _STILL:
+            rotation, upright = self._derotation.fit(before, grey)
+            change = upright - before
+            speed = float(np.degrees(np.linalg.norm(rotation))) / max(seconds, 1e-3)
+        change = np.minimum(np.abs(change - np.median(change[::2, ::2])), _CHANGE_CAP)
+        return change.reshape(GRID[0], HEIGHT // GRID[0], GRID[1], WIDTH // GRID[1]).mean(axis=(1, 3)), speed
+
+
+class _Recent:
+    """Maps of the latest seconds, with their times and the camera's speed."""
+
+    def __init__(self) -> None:
+        self._rows: deque[tuple[float, NDArray[np.float32], float]] = deque()
+
+    def add(self, t: float, values: NDArray[np.float32], speed: float) -> None:
+        self._rows.append((t, values, speed))
+
+    def forget(self, before: float) -> None:
+        while self._rows and self._rows[0][0] < before:
+            self._rows.popleft()
+
+    def between(self, begin: float, end: float) -> tuple[NDArray[np.float64], NDArray[np.float32], float]:
+        """Times (n,), maps (n, rows, columns) and the mean speed."""
+        rows = [row for row in self._rows if begin <= row[0] <= end]
+        times = np.array([row[0] for row in rows])
+        maps = np.array([row[1] for row in rows], np.float32).reshape(-1, *GRID)
+        return times, maps, float(np.mean([row[2] for row in rows])) if rows else 0.0
+
+
+def _window(t: float, seconds: float, begin: float, end: float) -> tuple[float, float]:
+    """The window of so many seconds around `t`, moved or cut to lie between `begin` and `end`."""
+    seconds = min(seconds, max(end - begin, 0.0))
+    start = float(np.clip(t - seconds / 2, begin, max(end - seconds, begin)))
+    return start, start + seconds
+
+
+def _trust(speed: float) -> float:
+    """How much a cue counts while the camera turns at so many degrees a second."""
+    return 1.0 / (1.0 + speed / _SHAKE)
+
+
+def _blur_matrix(cells: int, wrap: bool) -> NDArray[np.float32]:
+    identity = np.eye(cells, dtype=np.float32)
+    return np.asarray(gaussian_filter1d(identity, 1.0, axis=0, mode="wrap" if wrap else "nearest"))
+
+
+_DOWN, _ACROSS = _blur_matrix(GRID[0], wrap=False), _blur_matrix(GRID[1], wrap=True)
+_LEVEL = np.cos(np.radians(90.0 - (np.arange(GRID[0]) + 0.5) * 180.0 / GRID[0]))[:, None].astype(np.float32)
+
+
+def _blurred(maps: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A map GRID blurred by a cell, round the seam."""
+    return np.asarray(_DOWN @ maps @ _ACROSS.T)

@@ -1,0 +1,207 @@
+"""One pass over a film's sound and one over its pictures, each of which feeds all cues that are there."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..localize.cue import Cue, Pictures, Sound
+from ..localize.level import RATE as LEVEL_RATE
+from ..localize.level import Level
+from ..media.cuts import CutFinder
+from ..media.probe import MediaInfo
+from ..media.reader import NoPictureError, VideoReader
+from ..media.segments import WHOLE, Segment, part
+from ..media.shrink import StoredPicture
+from ..media.sound import SoundReader
+from .film import Progress
+
+SOUND_BLOCK = 20.0
+_AROUND = 1.0
+"""Seconds that are read on either side of a segment at least: for cuts at its ends."""
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """What of a film is analysed: the whole of it, or a segment.
+
+    Args:
+        info: the film.
+        segment: in ticks of its pictures' clock.
+    """
+
+    info: MediaInfo
+    segment: Segment = WHOLE
+
+    @property
+    def base(self) -> Fraction:
+        assert self.info.video is not None
+        return self.info.video.time_base
+
+    def bounds(self, around: float) -> tuple[Fraction | None, Fraction | None]:
+        """Begin and end in presentation time (s), and so many seconds around; None: the film's own."""
+        # Even, as the ends of segments are.
+        ticks = 2 * math.ceil(Fraction(around) / self.base / 2)
+        begin, end = self.segment.begin, self.segment.end
+        return (
+            None if begin is None else (begin - ticks) * self.base,
+            None if end is None else (end + ticks) * self.base,
+        )
+
+
+def listen(stretch: Stretch, cues: Sequence[Cue], progress: Progress) -> Level:
+    """Feed the cues their sound. Returns how loud the film is, by presentation time."""
+    level = Level()
+    readings: dict[Sound, list[Cue | Level]] = {Sound(LEVEL_RATE): [level]}
+    for cue in cues:
+        if cue.sound is not None:
+            readings.setdefault(cue.sound, []).append(cue)
+    for done, (sound, listeners) in enumerate(readings.items()):
+        _listen_once(stretch, sound, listeners, lambda stage, t, of, done=done: progress(stage, (done * of + t) / len(readings), of))
+    return level
+
+
+def _listen_once(stretch: Stretch, sound: Sound, listeners: Sequence[Cue | Level], progress: Progress) -> None:
+    info, rate = stretch.info, sound.rate
+    context = max(listener.context for listener in listeners) + _AROUND
+    begin, end = stretch.bounds(context)
+    start = Fraction(info.start).limit_denominator(10**9)
+    # Whole steps from the film's start, so that what is computed in steps is the same in the film and in a segment.
+    hop = Fraction(sound.hop, rate)
+    skipped = Fraction(0) if begin is None else max(0, math.floor((begin - start) / hop)) * hop
+    read = part(info, start + skipped if skipped else None, end)
+    for listener in listeners:
+        listener.begin(float(start + skipped))
+    heard = 0.0
+    for block in SoundReader(info.path, rate, read, sound.channels).blocks(SOUND_BLOCK):
+        progress("listen", min(heard, read.duration), read.duration)
+        for listener in listeners:
+            listener.hear(block)
+        heard += block.shape[-1] / rate
+    # Past the end of its sound a film is silent, not as loud as it was last.
+    shape = () if sound.channels == "mono" else (4,)
+    for t in np.arange(heard, read.duration, SOUND_BLOCK):
+        silence = np.zeros((*shape, round(min(SOUND_BLOCK, read.duration - t) * rate)), np.float32)
+        for listener in listeners:
+            listener.hear(silence)
+    for listener in listeners:
+        listener.heard()
+    progress("listen", read.duration, read.duration)
+
+
+@dataclass
+class Watched:
+    """What the pass over the pictures found: the analysed times and the cuts, presentation times in seconds."""
+
+    times: list[float] = field(default_factory=list)
+    cuts: list[float] = field(default_factory=list)
+
+
+def watch(stretch: Stretch, cues: Sequence[Cue], every: float, progress: Progress) -> Watched:
+    """Feed the cues their pictures, from one decode, and ask for their evidence `every` so many seconds.
+
+    Raises InputError: not one picture can be decoded, or more are damaged than may be.
+    """
+    info, segment = stretch.info, stretch.segment
+    around = max([_AROUND, *(cue.context for cue in cues if cue.pictures is not None)])
+    begin, end = stretch.bounds(around)
+    seen = part(info, begin, end)
+    # What to add to the times of what is read to get those of the film.
+    later = begin or Fraction(0)
+    start = round(info.start / stretch.base) * stretch.base
+    inside = stretch.bounds(0.0)
+    feeds = [_Feed(cue, cue.pictures, start, every, inside, info.video.fps if info.video else None) for cue in cues if cue.pictures]
+    analysed = Clock(every, start)
+    cuts, told = CutFinder(), 0
+    found = Watched()
+    with VideoReader(info.path, seen) as reader:
+        pictures: Iterator[StoredPicture] = reader.stored()
+        for picture in pictures if segment == WHOLE else _if_any(pictures):
+            t = picture.t + later
+            cuts.add(float(t), picture.frame)
+            for cut in cuts.cuts[told:]:
+                for feed in feeds:
+                    feed.cue.cut(cut)
+            told = len(cuts.cuts)
+            shared: dict[Pictures, NDArray[np.uint8]] = {}
+            for feed in feeds:
+                feed.see(t, picture, shared)
+            if analysed.strikes(t) and segment.holds(round(t / stretch.base)):
+                found.times.append(float(t))
+                for cue in cues:
+                    cue.ask(float(t))
+            progress("look", float(picture.t) - seen.start, seen.duration)
+    cuts.finish()
+    for cue in cues:
+        for cut in cuts.cuts[told:]:
+            cue.cut(cut)
+        cue.seen()
+    progress("look", seen.duration, seen.duration)
+    found.cuts = [t for t in cuts.cuts if segment.holds(math.floor(t / stretch.base))]
+    return found
+
+
+class Clock:
+    """Strikes at the first picture at or after each multiple of `every` seconds from `start`; 0: at each picture."""
+
+    def __init__(self, every: float, start: Fraction) -> None:
+        self._step = Fraction(every).limit_denominator(1_000_000)
+        self._start = start
+        self._latest: int | None = None
+
+    def strikes(self, t: Fraction) -> bool:
+        if not self._step:
+            return True
+        number = (t - self._start) // self._step
+        if self._latest is not None and number <= self._latest:
+            return False
+        self._latest = number
+        return True
+
+
+class _Feed:
+    """The pictures that one cue gets: as many as it asks for, evenly spaced, near what is analysed."""
+
+    def __init__(
+        self,
+        cue: Cue,
+        wanted: Pictures,
+        start: Fraction,
+        every: float,
+        inside: tuple[Fraction | None, Fraction | None],
+        fps: Fraction | None,
+    ) -> None:
+        self.cue, self._wanted = cue, wanted
+        context = Fraction(cue.context)
+        self._begin = None if inside[0] is None else inside[0] - context
+        self._end = None if inside[1] is None else inside[1] + context
+        self._fps, self._start = fps, start
+        self._each = max(1, math.floor(fps / Fraction(wanted.rate) + Fraction(1, 50))) if fps and wanted.rate > 1 else 1
+        step = every if not wanted.rate else 1.0 / wanted.rate if wanted.rate <= 1 else 0.0
+        self._clock = Clock(step, start)
+
+    def see(self, t: Fraction, picture: StoredPicture, shared: dict[Pictures, NDArray[np.uint8]]) -> None:
+        if (self._begin is not None and t < self._begin) or (self._end is not None and t >= self._end):
+            return
+        # Of many pictures a second each n-th, counted from the film's start: evenly spaced, in segments too.
+        if self._each > 1 and self._fps and round((t - self._start) * self._fps) % self._each:
+            return
+        if not self._clock.strikes(t):
+            return
+        wanted = self._wanted
+        if wanted not in shared:
+            make = picture.grey if wanted.grey else picture.rgb
+            shared[wanted] = make(wanted.width, wanted.height)
+        self.cue.see(float(t), shared[wanted])
+
+
+def _if_any(pictures: Iterator[StoredPicture]) -> Iterator[StoredPicture]:
+    """A segment may lie where a film of variable rate has no pictures."""
+    with contextlib.suppress(NoPictureError):
+        yield from pictures
