@@ -130,6 +130,9 @@ class InputSettings(Settings):
             raise ValueError("nothing is left between `start` and `end`")
 
 
+CUES = ("semantic", "temporal")
+
+
 @dataclass(frozen=True)
 class AnalyseSettings(Settings):
     """How the film is listened to and looked at (footage -> sound map)."""
@@ -153,9 +156,31 @@ class AnalyseSettings(Settings):
         minimum=0.5,
         maximum=60.0,
     )
-    device: str = option(
-        "cpu", "What the network runs on: 'cpu', or 'cuda', a graphics card of NVIDIA.", choices=("cpu", "cuda")
+    cues: str = option(
+        "semantic,temporal",
+        "What is listened and looked for, comma-separated: 'semantic' (what looks like what is heard: the paper's "
+        "network), 'temporal' (what moves, and what moves with the sound).",
+        metavar="NAME,NAME",
     )
+    attention: int = option(
+        None,
+        "The paper's way: no fusion of cues, but the network's attention alone, by its mechanism 1 (softmax) or 2 "
+        "(ReLU, then softmax).",
+        choices=(1, 2),
+        kind=int,
+    )
+    device: str = option("cpu", "What the network runs on: 'cpu', or 'cuda', an NVIDIA GPU.", choices=("cpu", "cuda"))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        unknown = [name for name in self.cue_names if name not in CUES]
+        if unknown or not self.cue_names:
+            raise ValueError(f"--cues must be some of {', '.join(CUES)}, not {self.cues!r}")
+
+    @property
+    def cue_names(self) -> tuple[str, ...]:
+        """The cues that are asked for."""
+        return tuple(name.strip() for name in self.cues.split(",") if name.strip())
 
 
 # How a camera moves that holds, follows and switches.
@@ -247,7 +272,6 @@ class PlanSettings(Settings):
         choices=("glimpse", "mean", "centroid"),
         kind=str,
     )
-    mechanism: int = option(2, "The paper's attention: 1 (softmax) or 2 (ReLU, then softmax).", choices=(1, 2))
     aspect: str = option(
         None,
         "Shape of the output, in the size that the source's detail fills; by default 16:9.",

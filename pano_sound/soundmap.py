@@ -24,7 +24,7 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -184,7 +184,8 @@ class SoundMap:
 
     def _check(self, path: str | os.PathLike[str]) -> None:
         """Raises DataFileError, naming `path`, when the parts do not fit each other."""
-        arrays = (self.times, self.posterior, self.elsewhere, self.level_db, self.cuts, *self.cues.values())
+        arrays: list[NDArray[Any]] = [self.times, self.posterior, self.elsewhere, self.level_db, self.cuts]
+        arrays += self.cues.values()
         if any(array.dtype.kind != "f" or not array.ndim for array in arrays):
             raise DataFileError("its numbers are of another type", path, "analyse again")
         n = len(self.times)
@@ -219,7 +220,8 @@ def _check_sizes(path: str | os.PathLike[str]) -> None:
             shape, _, kind = read(head, max_header_size=4096)
             size = math.prod(shape) * kind.itemsize
             total += size
-            if kind.hasobject or size > part.file_size or math.prod(shape[1:3] if len(shape) == 3 else ()) > _MOST_CELLS:
+            cells = math.prod(shape[1:]) if len(shape) == 3 else 0
+            if kind.hasobject or size > part.file_size or cells > _MOST_CELLS:
                 raise ValueError("larger than it is")
     if total > _MOST_BYTES or total > _MOST_PACKED * packed + (1 << 26):
         raise DataFileError("unpacks to more than it should", path, "analyse again, with a larger --every")

@@ -49,13 +49,13 @@ def command(
     wrote(output, quiet)
     if as_json:
         rows = []
-        for i, (t, sure) in enumerate(zip(soundmap.times, soundmap.confidence(), strict=True)):
+        for i, (t, sure) in enumerate(zip(soundmap.times, soundmap.present(), strict=True)):
             look, _ = mean_direction(soundmap.saliency(part=slice(i, i + 1)))
             found = {
                 "t": t,
                 "yaw": look[0, 0],
                 "pitch": look[0, 1],
-                "confidence": sure,
+                "present": sure,
                 "level_db": soundmap.level_db[i],
             }
             rows.append({name: round(float(value), 3) for name, value in found.items()})

@@ -153,8 +153,8 @@ def core_seconds(width: int, height: int, fps: float, duration: float, options: 
 @lru_cache
 def _frame(source_width: int, planning: tuple[tuple[str, Any], ...]) -> tuple[int, int]:
     """The size that a camera path through such a film would have."""
-    nothing = np.zeros((2, 2, 4), np.float16), np.full(2, -120.0, np.float32)
-    soundmap = SoundMap(np.array([0.0, 1.0]), *nothing, 1.0, (1.0, 0.0), {"width": source_width, "end": 1.0})
+    nothing = np.zeros((2, 2, 4), np.float16), np.ones(2, np.float32), np.full(2, -120.0, np.float32)
+    soundmap = SoundMap(np.array([0.0, 1.0]), *nothing, {"width": source_width, "end": 1.0})
     path = plan(soundmap, PlanSettings(**dict(planning)))
     return path.width, path.height
 

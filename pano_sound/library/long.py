@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..camera_path import CameraPath
-from ..localize.analysis import joined, sound_map
 from ..media.joining import join
 from ..media.probe import MediaInfo
 from ..media.reader import NoPictureError
 from ..media.segments import Segment
 from ..pipeline import render_segment
+from ..pipeline.analyse import analyse_segment, joined
 from ..settings import AnalyseSettings, RenderSettings
 from ..soundmap import SoundMap
 from .storage import SEGMENTS, Bucket, Store, digest
@@ -43,7 +43,7 @@ class LongFilm:
         name = self._heard(number)
         if self._out.stamp(name) is not None:
             return
-        found = sound_map(self._info, settings, self._of_all(number, progress), self._segments[number])
+        found = analyse_segment(self._info, settings, self._of_all(number, progress), self._segments[number])
         if len(found):
             made = self._scratch / os.path.basename(name)
             found.save(made)
@@ -51,7 +51,7 @@ class LongFilm:
         else:
             self._out.write(name, b"")
 
-    def sound_map(self, settings: AnalyseSettings, progress: Progress) -> SoundMap:
+    def analyse_segment(self, settings: AnalyseSettings, progress: Progress) -> SoundMap:
         """That of the film; segments that have none yet are heard."""
         parts = []
         for number in range(len(self._segments)):

@@ -18,13 +18,13 @@ import torch
 
 from ..camera_path import CameraPath
 from ..errors import DataFileError, InputError, OutputError, PanoSoundError, UnsupportedInputError
-from ..localize.analysis import remark, sound_map
 from ..media import threads
 from ..media.footage import is_url
 from ..media.probe import probe
 from ..media.reader import VideoReader
 from ..media.segments import segments
 from ..pipeline import pannable, plan, render
+from ..pipeline.analyse import analyse_segment, warn_if_uncertain
 from ..settings import AnalyseSettings, InputSettings, PlanSettings, RenderSettings, Settings
 from ..soundmap import FORMAT as SOUNDMAP_FORMAT
 from ..soundmap import SoundMap
@@ -156,7 +156,7 @@ def hear_segment(job: Job, scratch: Path, number: int) -> list[str]:
 def draw_segment(job: Job, scratch: Path, number: int) -> list[str]:
     """Have the pictures of a long film's segment kept; returns warnings. Raises what `pipeline.pan` does."""
     with _segment(job, scratch) as (film, long, warnings):
-        path = plan(film.sound_map(_silent), **_options(job.settings, PlanSettings))
+        path = plan(film.analyse_segment(_silent), **_options(job.settings, PlanSettings))
         long.draw(number, path, film.options(RenderSettings), _silent)
     return warnings
 
@@ -211,8 +211,8 @@ class _Film:
         settings = self._settings
         with _heard_warnings() as warnings, _own_names(self._names):
             with _timed(took, "analyse"):
-                soundmap = self.sound_map(progress)
-            remark(self._info, soundmap)
+                soundmap = self.analyse_segment(progress)
+            warn_if_uncertain(self._info, soundmap)
             with _timed(took, "plan"):
                 path = plan(soundmap, **_options(settings, PlanSettings))
             video = self._scratch / f"result{self._ending}"
@@ -239,15 +239,15 @@ class _Film:
                 )
         return Result(video, path_file, made)
 
-    def sound_map(self, progress: Progress) -> SoundMap:
+    def analyse_segment(self, progress: Progress) -> SoundMap:
         """The film's sound map: as it was heard before, or heard now and kept."""
         found = self.kept()
         if found is None:
             listening = self.options(AnalyseSettings)
             if self.long:
-                found = self.long.sound_map(listening, progress)
+                found = self.long.analyse_segment(listening, progress)
             else:
-                found = sound_map(self._info, listening, progress)
+                found = analyse_segment(self._info, listening, progress)
             made = self._scratch / "new.soundmap.npz"
             found.save(made)
             self._soundmaps.put(made, self._kept_as(), overwrite=True)

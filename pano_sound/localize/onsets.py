@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,9 +27,7 @@ class Onsets:
     def __init__(self) -> None:
         edges = np.geomspace(_LOWEST, _HIGHEST, _BANDS + 1)
         frequencies = np.fft.rfftfreq(_WINDOW, 1 / RATE)
-        self._bands = [
-            np.flatnonzero((frequencies >= a) & (frequencies < b)) for a, b in zip(edges, edges[1:], strict=False)
-        ]
+        self._bands = [np.flatnonzero((frequencies >= a) & (frequencies < b)) for a, b in pairwise(edges)]
         self._window = np.hanning(_WINDOW).astype(np.float32)
         # So that value i is of the sound around i * STEP seconds.
         self._waiting = np.zeros(_WINDOW // 2, np.float32)

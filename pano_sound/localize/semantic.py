@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
+from ..sphere.geometry import cell_areas
 from .cue import GRID, Cue, Evidence, Maps, Pictures, Sound, normalized
 from .nets.attention import mechanism1, mechanism2
 from .nets.network import Localizer
@@ -24,7 +25,7 @@ SMOOTHING = 3.0
 """Seconds over which responses are averaged: single pictures and sounds are noisier than the film."""
 _BLUR = 2.0
 """Cells by which they are blurred."""
-_PEAK = 0.03
+PEAK = 0.03
 """Temperature of the smooth maximum over a map's cells from which presence is told."""
 _LOOK_EVERY = 1.0
 """Seconds between pictures that the network looks at; the sound is compared with the latest of them."""
@@ -102,16 +103,30 @@ class SemanticCue(Cue):
         attend = mechanism1 if mechanism == 1 else mechanism2
         return attend(torch.from_numpy(self.responses()), self._model.temperature).numpy()
 
+    def attention_posterior(
+        self, mechanism: int, covered: NDArray[np.bool_] | None
+    ) -> tuple[Maps, NDArray[np.float32]]:
+        """The paper's way: its attention, where this network's presence says that something sounds at all.
+
+        Returns:
+            The probability of each cell (n, rows, columns), and of `elsewhere` (n,): together 1.
+        """
+        areas = cell_areas(*GRID).astype(np.float32)
+        mass = self.attention(mechanism) * (areas if covered is None else np.where(covered, areas, 0.0))
+        present = self.presence()
+        mass *= (present / np.maximum(mass.sum(axis=(1, 2)), 1e-30))[:, None, None]
+        return mass, 1.0 - present
+
     def presence(self) -> NDArray[np.float32]:
         """How likely something in the picture makes the sound, as the network alone would tell: (n,), 0..1."""
-        return 1.0 / (1.0 + np.exp(self._absence(self.responses())))
+        return np.asarray(1.0 / (1.0 + np.exp(self._absence(self.responses()))), np.float32)
 
     def _absence(self, maps: Maps) -> NDArray[np.float32]:
         """Log-odds that nothing in the picture makes the sound, from the highest response of each map, (n,)."""
         steepness, middle = self._model.presence
         cells = maps.reshape(len(maps), -1)
         best = cells.max(axis=1)
-        highest = best + _PEAK * np.log(np.exp((cells - best[:, None]) / _PEAK).mean(axis=1))
+        highest = best + PEAK * np.log(np.exp((cells - best[:, None]) / PEAK).mean(axis=1))
         return (-steepness * (highest - middle)).astype(np.float32)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .colour import BT709, FULL, LIMITED, Colour, colour_of
+from .colour import BT709, FULL, LIMITED, Colour, colour_of, matrix_of
 from .deinterlace import deinterlaced
 from .inputs import Pictures, log, open_source
 from .probe import MediaInfo, probe

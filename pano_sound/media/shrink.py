@@ -87,14 +87,14 @@ class StoredPicture:
 def _luma(frame: Any, width: int, height: int) -> NDArray[np.uint8]:
     """The first plane of a frame, scaled."""
     plane, component = frame.planes[0], frame.format.components[0]
-    packed = frame.format.is_rgb or len(frame.planes) == 1 and len(frame.format.components) > 1
+    packed = frame.format.is_rgb or (len(frame.planes) == 1 and len(frame.format.components) > 1)
     if packed or plane.line_size <= 0 or component.bits > 16:
         grey = frame.reformat(format="gray")
         return _luma(grey, width, height)
     kind = np.uint8 if component.bits <= 8 else np.uint16
     rows = np.frombuffer(plane, kind).reshape(plane.height, -1)[:, : plane.width]
     skip = max(1, plane.height // (height * _ROWS_EACH))
-    small = cv2.resize(rows[skip // 2 :: skip], (width, height), interpolation=cv2.INTER_AREA)
+    small: Any = cv2.resize(np.asarray(rows[skip // 2 :: skip]), (width, height), interpolation=cv2.INTER_AREA)
     # Semi-planar formats such as p010 keep their bits at the top.
     shift = 0 if kind == np.uint8 else (8 if frame.format.name.startswith("p0") else component.bits - 8)
     return np.asarray(small >> shift, np.uint8)

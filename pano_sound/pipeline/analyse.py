@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import logging
+import os
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
+from ..errors import ModelError
+from ..localize import fusion
+from ..localize.cue import GRID, Cue, Evidence
+from ..localize.semantic import SemanticCue
+from ..localize.temporal import TemporalCue
+from ..media.cuts import APART
 from ..media.probe import MediaInfo
+from ..media.reader import VideoReader
+from ..media.segments import WHOLE, Segment
 from ..settings import AnalyseSettings, InputSettings
-from ..soundmap import SoundMap
+from ..soundmap import SILENCE_DB, SoundMap
 from .film import Film, Progress, no_progress, pannable, sorted_options
+from .passes import Stretch, listen, watch
+
+log = logging.getLogger("pano_sound")
+
+_RARELY = 0.1
+"""Share of its sounding time below which a film's user is told that hardly anything was found."""
 
 
 def analyse(src: Film, *, progress: Progress | None = None, **options: Any) -> SoundMap:
@@ -16,13 +35,113 @@ def analyse(src: Film, *, progress: Progress | None = None, **options: Any) -> S
     Raises InputError, UnsupportedInputError, ModelError; ValueError or TypeError for options.
     """
     reading, settings = sorted_options(options, InputSettings, AnalyseSettings)
-    info = pannable(src, reading)
-    return analyse_film(info, settings, progress or no_progress)
+    return analyse_film(pannable(src, reading), settings, progress or no_progress)
 
 
 def analyse_film(info: MediaInfo, settings: AnalyseSettings, progress: Progress) -> SoundMap:
-    from ..localize.analysis import remark, sound_map
-
-    soundmap = sound_map(info, settings, progress)
-    remark(info, soundmap)
+    """The same for a film that was probed; warns where its user should not expect much."""
+    soundmap = analyse_segment(info, settings, progress)
+    warn_if_uncertain(info, soundmap)
     return soundmap
+
+
+def analyse_segment(
+    info: MediaInfo, settings: AnalyseSettings, progress: Progress, segment: Segment = WHOLE
+) -> SoundMap:
+    """Where a film sounds, at those of its pictures that are in the segment: equal to that part of the whole film's
+    sound map, but for rounding in what is heard.
+
+    `progress` is called with the stage, 'listen' or 'look', and seconds done and in all.
+
+    Raises:
+        InputError: not one picture can be decoded, or more are damaged than may be.
+        ModelError: the model is not there, or damaged; there is no such device.
+    """
+    cues = make_cues(info, settings)
+    stretch = Stretch(info, segment)
+    level = listen(stretch, cues, progress)
+    watched = watch(stretch, cues, settings.every, progress)
+    evidence = {name: one for cue in cues for name, one in cue.evidence(watched.times).items()}
+    levels = level.at(watched.times, settings.window)
+    posterior, elsewhere = _posterior(info, settings, cues, evidence)
+    silent = levels <= SILENCE_DB
+    posterior[silent], elsewhere[silent] = 0.0, 1.0
+    width, height = info.eye
+    return SoundMap(
+        times=np.array(watched.times) + info.origin,
+        posterior=posterior.astype(np.float16),
+        elsewhere=elsewhere,
+        level_db=levels,
+        source={
+            "path": os.path.basename(info.path),
+            "size_bytes": info.size_bytes,
+            "width": width,
+            "height": height,
+            "end": info.origin + info.start + info.duration,
+            **({"covers": list(info.covers)} if info.covers else {}),
+        },
+        settings=settings.to_json(),
+        cuts=np.array(watched.cuts, np.float64) + info.origin,
+        cues={name: one.maps.astype(np.float16) for name, one in evidence.items()},
+    )
+
+
+def make_cues(info: MediaInfo, settings: AnalyseSettings) -> list[Cue]:
+    """The cues that a film is analysed with. Raises ModelError when the network cannot be had."""
+    cues: list[Cue] = []
+    if settings.attention or "semantic" in settings.cue_names:
+        cues.append(_network(info, settings))
+    if not settings.attention and "temporal" in settings.cue_names:
+        cues.append(TemporalCue())
+    return cues
+
+
+def _network(info: MediaInfo, settings: AnalyseSettings) -> SemanticCue:
+    import torch
+
+    from ..localize.nets.weights import load
+
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        hint = "leave `device` out, or install a PyTorch build that fits the GPU"
+        raise ModelError("PyTorch finds no NVIDIA GPU here", hint=hint)
+    model = load(settings.model, settings.device)
+    log.info("%s: listening at %d Hz with model %s", info.path, model.sound_rate, settings.model)
+    return SemanticCue(model, settings.window, settings.every)
+
+
+def _posterior(
+    info: MediaInfo, settings: AnalyseSettings, cues: list[Cue], evidence: dict[str, Evidence]
+) -> tuple[np.ndarray, np.ndarray]:
+    with VideoReader(info.path, info) as reader:
+        covered = reader.coverage(*GRID)
+    network = cues[0] if cues else None
+    if settings.attention and isinstance(network, SemanticCue):
+        return network.attention_posterior(settings.attention, covered)
+    return fusion.learnt().posterior(evidence, covered)
+
+
+def joined(parts: list[SoundMap]) -> SoundMap:
+    """One sound map from those of a film's segments, in their order."""
+    cuts: list[float] = []
+    for t in np.concatenate([each.cuts for each in parts]):
+        if not cuts or t - cuts[-1] >= APART:
+            cuts.append(float(t))
+    return replace(
+        parts[0],
+        times=np.concatenate([each.times for each in parts]),
+        posterior=np.concatenate([each.posterior for each in parts]),
+        elsewhere=np.concatenate([each.elsewhere for each in parts]),
+        level_db=np.concatenate([each.level_db for each in parts]),
+        cuts=np.array(cuts),
+        cues={name: np.concatenate([each.cues[name] for each in parts]) for name in parts[0].cues},
+    )
+
+
+def warn_if_uncertain(info: MediaInfo, soundmap: SoundMap) -> None:
+    """Warn where a film's user should not expect much."""
+    heard = soundmap.level_db > SILENCE_DB
+    if not heard.any():
+        what = "is silent" if info.audio else "has no sound"
+        log.warning("%s %s: the view holds", info.path, what)
+    elif (soundmap.present()[heard] > 0.5).mean() < _RARELY:
+        log.warning("%s: hardly anything in the picture seems to make its sound: the view mostly holds", info.path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -63,7 +63,11 @@ def listen(stretch: Stretch, cues: Sequence[Cue], progress: Progress) -> Level:
         if cue.sound is not None:
             readings.setdefault(cue.sound, []).append(cue)
     for done, (sound, listeners) in enumerate(readings.items()):
-        _listen_once(stretch, sound, listeners, lambda stage, t, of, done=done: progress(stage, (done * of + t) / len(readings), of))
+
+        def share(stage: str, t: float, of: float, done: int = done) -> None:
+            progress(stage, (done * of + t) / len(readings), of)
+
+        _listen_once(stretch, sound, listeners, share)
     return level
 
 
@@ -116,7 +120,8 @@ def watch(stretch: Stretch, cues: Sequence[Cue], every: float, progress: Progres
     later = begin or Fraction(0)
     start = round(info.start / stretch.base) * stretch.base
     inside = stretch.bounds(0.0)
-    feeds = [_Feed(cue, cue.pictures, start, every, inside, info.video.fps if info.video else None) for cue in cues if cue.pictures]
+    fps = info.video.fps if info.video else None
+    feeds = [_Feed(cue, cue.pictures, start, every, inside, fps) for cue in cues if cue.pictures]
     analysed = Clock(every, start)
     cuts, told = CutFinder(), 0
     found = Watched()

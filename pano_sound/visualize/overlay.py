@@ -24,7 +24,7 @@ class Overlay:
         """`width`, `height`: size of the pictures' luma, even."""
         self.soundmap = soundmap
         self.size = (width, height)
-        self.sure = soundmap.confidence()
+        self.sure = soundmap.present()
 
     def heat(self, t: float) -> NDArray[np.float32]:
         """Heat at presentation time `t` in seconds on the map's grid, (rows, columns) float32, 0..1."""

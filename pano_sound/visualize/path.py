@@ -112,7 +112,7 @@ def _saliency(upper: Axes, lower: Axes, soundmap: SoundMap) -> None:
     """The highest saliency of each column and of each row over time, as sure as the map is."""
     saliency = soundmap.saliency()
     saliency /= np.maximum(saliency.max(axis=(1, 2), keepdims=True), 1e-30)
-    saliency *= soundmap.confidence()[:, None, None]
+    saliency *= soundmap.present()[:, None, None]
     step = np.append(np.diff(soundmap.times), 0.1 if len(soundmap) < 2 else np.diff(soundmap.times)[-1])
     edges = np.append(soundmap.times - step / 2, soundmap.times[-1] + step[-1] / 2)
     rows, columns = soundmap.grid

@@ -18,8 +18,8 @@ from ...localize.nets import weights
 from ...localize.nets.joint_encoder import JointEncoder
 from ...localize.nets.network import BASE, Localizer
 from ...localize.nets.trunks import channels_last
+from ...localize.semantic import PEAK
 from ...outputs import written_whole
-from ...soundmap import PEAK
 from ..datasets.examples import PICTURE_SIZE, read_picture
 from ..datasets.labelled import read_items, read_pairs, useful_pictures
 from . import losses
