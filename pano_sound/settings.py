@@ -189,10 +189,8 @@ _DEFAULT: dict[str, Any] = {
     "fov": 90.0,
     "centring": 0.5,
     "step": 0.5,
-    "sure": 0.4,
     "tilt": 60.0,
     "min_hold": 2.0,
-    "hysteresis": 0.5,
     "switch_cost": 0.6,
     "move_cost": 0.006,
     "dead_zone": 0.33,
@@ -209,10 +207,8 @@ _DEFAULT: dict[str, Any] = {
 PRESETS: dict[str, dict[str, Any]] = {
     "calm": {
         **_DEFAULT,
-        "sure": 0.5,
         "tilt": 50.0,
         "min_hold": 4.0,
-        "hysteresis": 0.6,
         "switch_cost": 1.5,
         "move_cost": 0.012,
         "dead_zone": 0.5,
@@ -225,9 +221,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "default": _DEFAULT,
     "lively": {
         **_DEFAULT,
-        "sure": 0.3,
         "min_hold": 1.5,
-        "hysteresis": 0.35,
         "switch_cost": 0.3,
         "move_cost": 0.003,
         "dead_zone": 0.2,
@@ -303,34 +297,20 @@ class PlanSettings(Settings):
         kind=float,
     )
     step: float = option(None, "Seconds between decisions (paper: of a clip).", minimum=0.1, maximum=30.0, kind=float)
-    sure: float = option(
-        None,
-        "The camera holds while the sound map is less confident than this, 0..1.",
-        minimum=0.0,
-        maximum=1.0,
-        kind=float,
-    )
     tilt: float = option(None, "Steepest look up or down, degrees.", minimum=0.0, maximum=90.0, kind=float)
     min_hold: float = option(
         None, "Seconds that a source is shown at least before another one is.", minimum=0.0, maximum=60.0, kind=float
     )
-    hysteresis: float = option(
-        None,
-        "How much less than the best view another one may show and still be as good, 0..1: higher is calmer.",
-        minimum=0.0,
-        maximum=0.95,
-        kind=float,
-    )
     switch_cost: float = option(
         None,
-        "Price of moving to another source, in seconds of sounding source in view: higher is calmer.",
+        "Price of moving to another source, in expected seconds of source in view: higher is calmer.",
         minimum=0.0,
         maximum=60.0,
         kind=float,
     )
     move_cost: float = option(
         None,
-        "Price of turning by one degree, in seconds of sounding source in view: higher is calmer.",
+        "Price of turning by one degree, in expected seconds of source in view: higher is calmer.",
         minimum=0.0,
         maximum=1.0,
         kind=float,

@@ -1,11 +1,11 @@
-"""What the camera goes by: the directions it may take, what each of them would show, and where in it the sound is.
+"""The directions that the camera may take, what a view in each of them would hold, and where in it the source is.
 
 Three signals turn a sound map into that:
 
-    glimpse     saliency inside each view. Right for one source and for several: it never prefers the gap between
-                two. Views that show the same mass are told apart by centring only.
+    glimpse     probability inside each view. Right for one source and for several: it never prefers the gap between
+                two. Views that hold the same probability are told apart by centring only.
     mean        vector mean on the sphere. Exact for one source, also at the seam and near the poles. Of several it
-                points between them; its length, which weighs the map's confidence, is small then: the camera holds.
+                points between them; its length, which weighs the map's probability, is small then: the camera holds.
     centroid    mean of pixel positions, weighted by saliency (Senocak et al., section 6). Good for one source near
                 the middle of the picture. A source at the seam is drawn to the middle (180° becomes 0°), so is any
                 by a floor of saliency, and several become the place between them.
@@ -40,18 +40,17 @@ def even_directions(every: float, steepest: float) -> NDArray[np.float64]:
     return np.array(looks)
 
 
-def pool(saliency: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Maps (n, rows, columns) -> the same in no more than COARSE cells, by means of whole blocks."""
-    n, rows, columns = saliency.shape
+def pool(posterior: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Maps (n, rows, columns) -> the same in no more than COARSE cells, by sums of whole blocks."""
+    n, rows, columns = posterior.shape
     down, across = max(rows // COARSE[0], 1), max(columns // COARSE[1], 1)
     if rows % down or columns % across or down * across == 1:
-        return saliency
-    # Sums of every so many-th row and column: several times as fast as a mean over axes of blocks.
+        return posterior
+    # Sums of every so many-th row and column: several times as fast as a sum over axes of blocks.
     blocks = np.zeros((n, rows // down, columns // across), np.float32)
     for i in range(down):
         for k in range(across):
-            blocks += saliency[:, i::down, k::across]
-    blocks /= down * across
+            blocks += posterior[:, i::down, k::across]
     return blocks
 
 
@@ -78,16 +77,6 @@ def glimpse_weights(
             worth *= 1.0 - centring * np.minimum(off_centre, 1.0)
         weights[i] = worth.reshape(high // 3, 3, wide // 3, 3).mean(axis=(1, 3)).ravel()
     return weights
-
-
-def glimpse_mass(saliency: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Saliency inside each glimpse: maps (n, rows, columns) and weights (m, cells) -> (n, m) float32, 0..1.
-
-    Each cell counts by the area of sphere it covers.
-    """
-    areas = cell_areas(*saliency.shape[1:]).ravel()
-    mass = saliency.reshape(len(saliency), -1) * areas.astype(np.float32)
-    return mass / np.maximum(mass.sum(axis=1, keepdims=True), 1e-30) @ weights.T
 
 
 def mean_direction(saliency: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -122,12 +111,12 @@ def as_points(looks: NDArray[np.float64], grid: tuple[int, int]) -> NDArray[np.f
 
 
 def refine(
-    saliency: NDArray[np.float32], weights: NDArray[np.float32], cells: NDArray[np.float64]
+    posterior: NDArray[np.float32], weights: NDArray[np.float32], cells: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Where in its glimpse each map's saliency is: one step of mean shift on the sphere, from coarse look to fine.
+    """Where in its glimpse each map's probability is: one step of mean shift on the sphere, from coarse look to fine.
 
     Args:
-        saliency: (n, rows, columns) float32.
+        posterior: (n, rows, columns) float32, probability of each cell.
         weights: (n, rows * columns), of each map's glimpse.
         cells: (rows * columns, 3), unit vectors.
 
@@ -135,11 +124,12 @@ def refine(
         Unit vectors (n, 3), and how wide that is: root mean square of its distance from there, (n,) degrees.
         Of a map that is empty inside its glimpse the vector is x forward and the width 0.
     """
-    seen = saliency.reshape(len(saliency), -1) * weights
+    areas = cell_areas(*posterior.shape[1:]).ravel().astype(np.float32)
+    seen = posterior.reshape(len(posterior), -1) / areas * weights
     # A quarter of its peak is taken off: the floor of a glimpse lies evenly around the look and would hold it there.
     # From half its peak on all counts the same: of two like sources now one is the stronger and now the other.
     seen = np.clip(seen / np.maximum(seen.max(axis=1, keepdims=True), 1e-30), 0.25, 0.5) - 0.25
-    seen *= cell_areas(*saliency.shape[1:]).ravel().astype(np.float32)
+    seen *= areas
     mean, length = vector_mean(cells, seen)
     spread = np.degrees(np.sqrt(np.maximum(2.0 * (1.0 - length), 0.0)))
     return mean, np.where(seen.any(axis=1), spread, 0.0)

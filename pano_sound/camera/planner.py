@@ -8,18 +8,17 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..camera_path import CameraPath
 from ..constraints import Mask, Pin, in_order
 from ..settings import PlanSettings, parse_size
 from ..soundmap import SoundMap
 from ..sphere.convention import angles, directions, turned
-from ..sphere.geometry import angle_between
 from ..sphere.view import View
-from . import autocam, glimpses, motion, shots
+from . import autocam, expected, motion, shots
+from .autocam import Samples
 from .coverage import kept_inside
-from .timeline import Evidence, gather
+from .timeline import Timeline, resample
 
 log = logging.getLogger("pano_sound")
 
@@ -27,7 +26,6 @@ SHORT_SIDES = (360, 540, 720, 1080, 1440, 2160)
 _MAY_LACK = 0.05
 _PORTRAIT_HEIGHT = 1080
 """Pixels; phones show portrait films full screen, and smaller ones look soft there."""
-Samples = tuple[NDArray[np.float64], frozenset[int]]
 
 
 def plan(
@@ -50,9 +48,10 @@ def plan_paths(
     """Up to `count` paths through a film, the best first, each of the others away from those before it.
 
     Each shot of the footage is planned as a whole and cut to. Every `step` seconds each direction of a grid has a
-    worth: how much of what surely sounds its view would hold. Dynamic programming finds which source is shown when;
-    where in its view it is, the map tells; the camera then takes the calmest line along it, and moves to the next
-    within limits of speed, acceleration and jerk. What is not sure is worth nothing, and the camera holds.
+    worth: the expected time with the source in its view. Dynamic programming finds which source is shown when, where
+    moving has a price; where in its view it is, the map tells; the camera then takes the calmest line along it,
+    and moves to the next within limits of speed, acceleration and jerk. Where one still view can be expected to hold
+    the source for longer than all that, the camera takes that and does not turn.
 
     With the `paper` preset: AUTOCAM (Su et al. 2016, section 3), whose moves are limited to max_speed * step degrees
     per axis from clip to clip, and whose key points, in the middle of each clip, are joined linearly.
@@ -70,9 +69,9 @@ def plan_paths(
     if chosen.preset == "paper":
         if pins:
             raise ValueError("pins have no part in --preset paper")
-        found = _autocam(soundmap, chosen, view, count, masks, start, end)
+        found = autocam.plan(soundmap, chosen, view, count, masks, start, end)
     else:
-        found = _ours(soundmap, chosen, view, count, pins, masks, start, end)
+        found = _by_shots(soundmap, chosen, view, count, pins, masks, start, end)
     return [
         CameraPath(
             view.width,
@@ -119,7 +118,7 @@ def _frame(chosen: PlanSettings, source_width: int) -> View:
     return View(width, height, shape.hfov)
 
 
-def _ours(
+def _by_shots(
     soundmap: SoundMap,
     chosen: PlanSettings,
     view: View,
@@ -129,7 +128,7 @@ def _ours(
     start: float,
     end: float,
 ) -> list[Samples]:
-    """Shot by shot: holds, what they follow, and the moves between them."""
+    """Shot by shot: holds, what they follow, and the moves between them; or one still view, where none is better."""
     cuts = [float(t) for t in soundmap.cuts if start < t < end]
     bounds = [start, *cuts, end]
     edges, first = [np.array([start])], [0]
@@ -137,21 +136,27 @@ def _ours(
         steps = max(1, round((b - a) / chosen.step))
         edges.append(a + (b - a) * np.arange(1, steps + 1) / steps)
         first.append(first[-1] + steps)
-    evidence = gather(soundmap, chosen, np.concatenate(edges), masks)
-    level_pins = _levelled(pins, evidence)
-    lens = shots.Lens.of(evidence, view, chosen, level_pins)
-    worth, shown = shots.scores(lens, evidence, masks)
+    timeline = resample(soundmap, chosen, np.concatenate(edges), masks)
+    level_pins = _levelled(pins, timeline)
+    context = shots.PlanContext.of(timeline, view, chosen, level_pins)
+    worth, shown = shots.scores(context, timeline, masks)
+    stills = expected.StillViews(timeline, view, chosen)
     found: list[Samples] = []
     for _ in range(count):
         pieces, cut_to, n = [], set(), 0
         seen = np.empty((len(worth), 3))
         for a, b in pairwise(first):
-            part = evidence.part(a, b)
-            parts = shots.holds(lens, part, worth[a:b], shown[a:b])
-            times, path, hfov, jumps = shots.compose(lens, part, parts)
-            middles = (part.edges[1:] + part.edges[:-1]) / 2
-            seen[a:b] = directions(*path[np.clip(np.searchsorted(times, middles), 0, len(times) - 1)].T)
-            yaw, pitch, roll = turned(path[:, 0], path[:, 1], evidence.level)
+            part = timeline.part(a, b)
+            parts = shots.holds(context, part, worth[a:b], shown[a:b])
+            times, path, hfov, jumps = shots.compose(context, part, parts)
+            at = np.clip(np.searchsorted(times, part.middles), 0, len(times) - 1)
+            if not (found or pins or masks or part.home.any()):
+                look, seconds = stills.best(part)
+                if expected.of_path(part, view, path[at], hfov[at]) < seconds:
+                    path, hfov = np.repeat(look[None], len(times), axis=0), np.full(len(times), view.hfov)
+                    jumps = np.zeros(len(times), bool)
+            seen[a:b] = directions(*path[at].T)
+            yaw, pitch, roll = turned(path[:, 0], path[:, 1], timeline.level)
             samples = np.stack([times, yaw, pitch, roll, hfov], axis=1)
             jumps[0] = a > 0
             needed = motion.thin(samples) | jumps
@@ -161,41 +166,14 @@ def _ours(
             n += len(kept)
         found.append((np.concatenate(pieces), frozenset(cut_to)))
         if len(found) < count:
-            worth = shots.without(lens, worth, seen)
+            worth = shots.without(context, worth, seen)
     return found
 
 
-def _levelled(pins: Sequence[Pin], evidence: Evidence) -> list[Pin]:
+def _levelled(pins: Sequence[Pin], timeline: Timeline) -> list[Pin]:
     """Pins of the picture's coordinates in level ones."""
     found = []
     for pin in pins:
-        yaw, pitch = angles(directions(pin.yaw, pin.pitch) @ evidence.level)
+        yaw, pitch = angles(directions(pin.yaw, pin.pitch) @ timeline.level)
         found.append(replace(pin, yaw=float(yaw), pitch=float(pitch)))
-    return found
-
-
-def _autocam(
-    soundmap: SoundMap, chosen: PlanSettings, view: View, count: int, masks: Sequence[Mask], start: float, end: float
-) -> list[Samples]:
-    """AUTOCAM's directions, clips, limits and interpolation."""
-    step = chosen.step
-    edges: NDArray[np.float64] = start + step * np.arange(max(1, round((end - start) / step)) + 1, dtype=np.float64)
-    looks = glimpses.autocam_directions()
-    costs = autocam.per_axis_limit(looks, chosen.max_speed * step)
-    if np.isinf(costs).sum() == costs.size - len(looks):
-        at_most = f"{chosen.max_speed:g} degrees per second"
-        log.warning("in %g s at %s the camera reaches no other direction: it holds", step, at_most)
-    evidence = gather(soundmap, chosen, edges, masks)
-    worth = evidence.shown(evidence.weights(looks, view, chosen.centring)) * evidence.sure[:, None]
-    key_times = edges[:-1] + step / 2
-    times = np.arange(start, end + motion.SAMPLE_EVERY, motion.SAMPLE_EVERY)
-    found: list[Samples] = []
-    for _ in range(count):
-        sequence = autocam.best_sequence(worth, costs)
-        path = motion.linear(key_times, looks[sequence], times)
-        yaw, pitch, roll = turned(path[:, 0], path[:, 1], evidence.level)
-        samples = np.stack([times, yaw, pitch, roll, np.full_like(times, view.hfov)], axis=1)
-        found.append((samples[motion.thin(samples)], frozenset()))
-        apart = angle_between(directions(*looks.T)[None], directions(*looks[sequence].T)[:, None])
-        worth = (worth * np.minimum(apart / view.hfov, 1.0)).astype(np.float32)
     return found

@@ -17,17 +17,19 @@ from ..sphere.convention import angles, directions
 from ..sphere.geometry import angle_between
 from ..sphere.view import View
 from . import glimpses, motion
-from .autocam import FOLLOWED, Moves, best_shots, move_costs
-from .timeline import Evidence
+from .shot_search import FOLLOWED, Moves, best_shots, move_costs
+from .timeline import Timeline
 
 log = logging.getLogger("pano_sound")
 
 GRID = 20.0
 """Degrees between the looks that are decided between. Where in its view a source is, is found afterwards."""
 REFUSED = 1e4
-"""Seconds of sounding source that a look costs which a person does not want. Finite: somewhere it must look."""
+"""Expected seconds of source in view that a look costs which a person does not want. Finite: somewhere it must look."""
 HOME_WORTH = 0.3
-"""What looking to the front is worth in a long silence, as a share of a sure sound in view."""
+"""What looking to the front is worth in a long silence, as a share of a certain source in view."""
+SOUNDS = 0.25
+"""Probability that something in the picture sounds from which the camera is not free to leave early."""
 SETTLE = 1.0
 """Seconds over which the place of a source is averaged: maps of 6° cells jump to and fro between two of them."""
 TO_AND_FRO = 2.0
@@ -76,7 +78,7 @@ class Hold:
 
 
 @dataclass(frozen=True)
-class Lens:
+class PlanContext:
     """The view that is planned for, and the looks that it may take."""
 
     view: View
@@ -88,7 +90,7 @@ class Lens:
     pins: tuple[Pin, ...] = ()
 
     @classmethod
-    def of(cls, evidence: Evidence, view: View, settings: PlanSettings, pins: Sequence[Pin]) -> Lens:
+    def of(cls, timeline: Timeline, view: View, settings: PlanSettings, pins: Sequence[Pin]) -> PlanContext:
         """The looks of a grid, and those of `pins` (in level coordinates) behind them."""
         grid = glimpses.even_directions(GRID, settings.tilt)
         looks = np.concatenate([grid, np.array([(pin.yaw, pin.pitch) for pin in pins]).reshape(-1, 2)])
@@ -107,54 +109,59 @@ class Lens:
         np.fill_diagonal(nearby, 0.0)
         follow = max(1.05 * GRID, settings.max_speed * settings.step / 2)
         moves = move_costs(way, nearby, lock, settings.move_cost, settings.switch_cost, follow)
-        weights = evidence.weights(looks, view, settings.centring)
+        weights = timeline.weights(looks, view, settings.centring)
         return cls(view, looks, weights, moves, ease, settings, tuple(pins))
 
 
-def scores(lens: Lens, evidence: Evidence, masks: Sequence[Mask]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Worth of each look in each step, in seconds of sure sound in view, and how much of it each shows, (t, n)."""
-    shown = evidence.shown(lens.weights) * (evidence.sure > 0)[:, None]
-    enough = np.minimum(shown / (1.0 - lens.settings.hysteresis), 1.0)
-    worth = enough * (np.diff(evidence.edges) * evidence.sure)[:, None].astype(np.float32)
-    middles = (evidence.edges[1:] + evidence.edges[:-1]) / 2
-    count = len(lens.looks) - len(lens.pins)
-    in_picture = directions(*lens.looks[:count].T) @ evidence.level.T
+def scores(
+    context: PlanContext, timeline: Timeline, masks: Sequence[Mask]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What each look is worth in each step: the expected seconds with the source in view, more in its middle, (t, n);
+    and how much of what the best look holds it holds, (t, n), 0..1."""
+    held = timeline.held(context.weights)
+    worth = held * np.diff(timeline.edges)[:, None].astype(np.float32)
+    shown = held / np.maximum(held.max(axis=1, keepdims=True), 1e-9)
+    middles = timeline.middles
+    count = len(context.looks) - len(context.pins)
+    in_picture = directions(*context.looks[:count].T) @ timeline.level.T
     for mask in masks:
         worth[np.ix_(np.flatnonzero(mask.at(middles)), np.flatnonzero(mask.covers(in_picture)))] -= REFUSED
-    worth[evidence.home, 0] += HOME_WORTH * float(np.diff(evidence.edges)[0])
+    worth[timeline.home, 0] += HOME_WORTH * float(np.diff(timeline.edges)[0])
     # Before and after its time a pin may be waited at, but is not worth going to.
     worth[:, count:] = 0.0
-    for i, pin in enumerate(lens.pins):
-        during = (evidence.edges[1:] > pin.start) & (evidence.edges[:-1] < max(pin.end, pin.start + 1e-6))
+    for i, pin in enumerate(context.pins):
+        during = (timeline.edges[1:] > pin.start) & (timeline.edges[:-1] < max(pin.end, pin.start + 1e-6))
         worth[during] = -REFUSED
         worth[during, count + i] = 0.0
     return worth, shown
 
 
-def holds(lens: Lens, evidence: Evidence, worth: NDArray[np.float32], shown: NDArray[np.float32]) -> list[Hold]:
+def holds(
+    context: PlanContext, timeline: Timeline, worth: NDArray[np.float32], shown: NDArray[np.float32]
+) -> list[Hold]:
     """The stretches of a shot, one after the other, and in each the line that the camera takes."""
-    looks, switched = best_shots(worth, shown, lens.moves)
-    at_home = evidence.home & (looks == 0)
+    looks, switched = best_shots(worth, shown, context.moves)
+    at_home = timeline.home & (looks == 0)
     switched[1:] |= at_home[1:] & ~at_home[:-1]  # From where a source was last within the look to the look itself.
     bounds = [0, *np.flatnonzero(switched).tolist(), len(looks)]
     found = []
     for a, b in pairwise(bounds):
-        number = looks[a] - (len(lens.looks) - len(lens.pins))
-        part, near = evidence.part(a, b), lens.moves.neighbours[:, looks[a:b]].T
+        number = looks[a] - (len(context.looks) - len(context.pins))
+        part, near = timeline.part(a, b), context.moves.neighbours[:, looks[a:b]].T
         # Of the looks around the one that is good enough the one that shows most.
         best = np.take_along_axis(shown[a:b], near, axis=1).argmax(axis=1)
         there = near[np.arange(b - a), best]
         seen = shown[np.arange(a, b), there] >= FOLLOWED
         if number >= 0:
-            pin = lens.pins[number]
-            hfov = lens.view.hfov if pin.hfov is None else pin.hfov
+            pin = context.pins[number]
+            hfov = context.view.hfov if pin.hfov is None else pin.hfov
             found.append(Hold(part.edges[0], part.edges[-1], np.array([[pin.yaw, pin.pitch]]), np.array([hfov]), pin))
         else:
-            found.append(_follow(lens, part, there, seen))
-    return _with_time_for_pins(lens, found)
+            found.append(_follow(context, part, there, seen))
+    return _with_time_for_pins(context, found)
 
 
-def _with_time_for_pins(lens: Lens, parts: list[Hold]) -> list[Hold]:
+def _with_time_for_pins(context: PlanContext, parts: list[Hold]) -> list[Hold]:
     """Holds without those before or between pins for which there is no time."""
     found: list[Hold] = []
     run: list[Hold] = []
@@ -164,10 +171,11 @@ def _with_time_for_pins(lens: Lens, parts: list[Hold]) -> list[Hold]:
             continue
         stops = [*found[-1:], *run, part]
         needed = sum(
-            motion.glide_seconds(_way(a, b, b.begin), lens.settings.max_speed, lens.ease) for a, b in pairwise(stops)
+            motion.glide_seconds(_way(a, b, b.begin), context.settings.max_speed, context.ease)
+            for a, b in pairwise(stops)
         )
         begin = found[-1].pin.end if found and found[-1].pin else (run[0].begin if run else part.begin)
-        if needed + lens.settings.min_hold <= part.pin.start - begin:
+        if needed + context.settings.min_hold <= part.pin.start - begin:
             found += run
         found.append(part)
         run = []
@@ -189,39 +197,39 @@ def _way(old: Hold, new: Hold, when: float) -> float:
     return float(np.hypot((there[:, 0] - here[:, 0]) * level, there[:, 1] - here[:, 1]).max())
 
 
-def _follow(lens: Lens, evidence: Evidence, looks: NDArray[np.intp], seen: NDArray[np.bool_]) -> Hold:
+def _follow(context: PlanContext, timeline: Timeline, looks: NDArray[np.intp], seen: NDArray[np.bool_]) -> Hold:
     """The calmest line along what sounds within the looks that were decided on, where it is `seen` in them, (t,)."""
-    chosen, step = lens.settings, float(evidence.edges[1] - evidence.edges[0])
-    where, width = glimpses.refine(evidence.maps, lens.weights[looks], evidence.cells().reshape(-1, 3))
+    chosen, step = context.settings, float(timeline.edges[1] - timeline.edges[0])
+    where, width = glimpses.refine(timeline.maps, context.weights[looks], timeline.cells().reshape(-1, 3))
     sure = seen & (width > 0)
-    begin, end = evidence.edges[0], evidence.edges[-1]
+    begin, end = timeline.edges[0], timeline.edges[-1]
     times = np.arange(0.0, max(end - begin, motion.SAMPLE_EVERY / 2), motion.SAMPLE_EVERY)
     if not sure.any():
-        still = np.repeat(lens.looks[looks[:1]], len(times), axis=0)
-        return Hold(begin, end, still, np.full(len(times), lens.view.hfov))
+        still = np.repeat(context.looks[looks[:1]], len(times), axis=0)
+        return Hold(begin, end, still, np.full(len(times), context.view.hfov))
     known = np.flatnonzero(sure)
     latest = known[np.clip(np.searchsorted(known, np.arange(len(sure)), side="right") - 1, 0, None)]
     yaw, pitch = angles(where[latest])
     place = np.stack([np.degrees(np.unwrap(np.radians(yaw))), pitch], axis=1)
     reach = round(min(chosen.min_hold, TO_AND_FRO) / step)
     yaw, pitch = motion.smooth(motion.middle(place, reach), SETTLE, step).T
-    tilt = np.sign(pitch) * np.maximum(np.abs(pitch) - LEVEL * lens.view.vfov, 0.0)
+    tilt = np.sign(pitch) * np.maximum(np.abs(pitch) - LEVEL * context.view.vfov, 0.0)
     zone = chosen.dead_zone / 2
     line = np.stack(
         [
-            motion.steady(yaw, zone * lens.view.hfov / np.maximum(np.cos(np.radians(pitch)), 0.2)),
-            motion.steady(np.clip(tilt, -chosen.tilt, chosen.tilt), np.full(len(tilt), zone * lens.view.vfov)),
+            motion.steady(yaw, zone * context.view.hfov / np.maximum(np.cos(np.radians(pitch)), 0.2)),
+            motion.steady(np.clip(tilt, -chosen.tilt, chosen.tilt), np.full(len(tilt), zone * context.view.vfov)),
         ],
         axis=1,
     )
     middles = (np.arange(len(line)) + 0.5) * step
     track = np.stack([np.interp(times, middles, axis) for axis in line.T], axis=1)
-    track = motion.smooth(motion.slew(track, FOLLOWING * chosen.max_speed), lens.ease)
+    track = motion.smooth(motion.slew(track, FOLLOWING * chosen.max_speed), context.ease)
     if not chosen.zoom_speed:
-        return Hold(begin, end, track, np.full(len(times), lens.view.hfov))
+        return Hold(begin, end, track, np.full(len(times), context.view.hfov))
     off = angle_between(where, directions(*line.T))[latest]
     # Off the middle, it has to fit into the shorter side.
-    wide = max(lens.view.width / lens.view.height, 1.0)
+    wide = max(context.view.width / context.view.height, 1.0)
     asked = np.maximum(ROOM * width[latest], 2.2 * wide * (off + width[latest]))
     asked = maximum_filter1d(asked, 2 * round(2 * TO_AND_FRO / step) + 1, mode="nearest")
     asked = np.clip(motion.smooth(asked, 2 * SETTLE, step), chosen.min_fov, chosen.max_fov)
@@ -230,7 +238,7 @@ def _follow(lens: Lens, evidence: Evidence, looks: NDArray[np.intp], seen: NDArr
 
 
 @dataclass(frozen=True)
-class Turn:
+class Move:
     """A move from one hold to the next: from `begin`, seconds, in `seconds`; 0 is a cut."""
 
     begin: float
@@ -241,48 +249,48 @@ class Turn:
         return self.begin + self.seconds
 
 
-def turns(lens: Lens, evidence: Evidence, parts: Sequence[Hold]) -> list[Turn]:
+def moves_between(context: PlanContext, timeline: Timeline, parts: Sequence[Hold]) -> list[Move]:
     """When the camera moves from each hold to the next.
 
     A move has its middle `look_ahead` seconds before the next source starts, and ends when that starts if nothing
     sounds before; but it begins `min_hold` after the one before at the earliest, if that is not later than needed.
     """
-    chosen, found, free = lens.settings, [], -np.inf
+    chosen, found, free = context.settings, [], -np.inf
     for old, new in pairwise(parts):
         start = new.begin
         way = _way(old, new, start)
         if chosen.cut_over is not None and way > chosen.cut_over:
-            found.append(Turn(start, 0.0))
+            found.append(Move(start, 0.0))
             free = start + chosen.min_hold
             continue
         # While it glides, it goes on following what it leaves and what it comes to.
         speed = chosen.max_speed - max(old.speed(), new.speed())
-        seconds = motion.glide_seconds(way, speed, lens.ease)
-        before = (evidence.edges[1:] > start - seconds) & (evidence.edges[1:] <= start + 1e-6)
-        ahead = seconds / 2 if not evidence.sure[before].any() else min(chosen.look_ahead, seconds / 2)
+        seconds = motion.glide_seconds(way, speed, context.ease)
+        before = (timeline.edges[1:] > start - seconds) & (timeline.edges[1:] <= start + 1e-6)
+        ahead = seconds / 2 if not (timeline.present[before] > SOUNDS).any() else min(chosen.look_ahead, seconds / 2)
         begin = max(start - seconds / 2 - ahead, min(free, start - seconds / 2))
-        if evidence.home[min(int(np.searchsorted(evidence.edges, start)), len(evidence.home) - 1)]:
+        if timeline.home[min(int(np.searchsorted(timeline.edges, start)), len(timeline.home) - 1)]:
             begin = start
         if new.pin is not None:
             begin = min(begin, new.pin.start - seconds)
         if old.pin is not None:
             begin = max(begin, old.pin.end)
-        earliest = found[-1].end if found else evidence.edges[0]
+        earliest = found[-1].end if found else timeline.edges[0]
         begin = max(begin, earliest)
         if new.pin is not None and begin + seconds > new.pin.start + 1e-6:
             seconds = max(new.pin.start - begin, 0.0)
             log.warning("the pin at %g s is near the one before: the camera turns faster than it should", new.pin.start)
-        found.append(Turn(begin, seconds))
+        found.append(Move(begin, seconds))
         free = begin + seconds + chosen.min_hold
     return found
 
 
 def compose(
-    lens: Lens, evidence: Evidence, parts: Sequence[Hold]
+    context: PlanContext, timeline: Timeline, parts: Sequence[Hold]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
     """Holds and the moves between them: times (n,), yaw and pitch (n, 2), fields of view (n,), whether cut to (n,)."""
-    start, end = evidence.edges[0], evidence.edges[-1]
-    moves = turns(lens, evidence, parts)
+    start, end = timeline.edges[0], timeline.edges[-1]
+    moves = moves_between(context, timeline, parts)
     cuts = np.array([turn.begin for turn in moves if turn.seconds == 0.0])
     times = np.arange(start, end, motion.SAMPLE_EVERY)
     if len(cuts):
@@ -293,7 +301,7 @@ def compose(
     for turn, (old, new), (begin, following) in zip(moves, pairwise(parts), pairwise(begins), strict=True):
         moving = slice(begin, min(int(np.searchsorted(times, turn.end)), following))
         after = slice(moving.stop, following)
-        share = motion.glide(times[moving] - turn.begin, turn.seconds, min(lens.ease, turn.seconds / 2))
+        share = motion.glide(times[moving] - turn.begin, turn.seconds, min(context.ease, turn.seconds / 2))
         # Pan and tilt together: the great circle between two high places would go over the zenith.
         here, there = old.at(times[moving]), _towards(old, new, times[moving], turn.begin + turn.seconds / 2)
         path[moving] = here + share[:, None] * (there - here)
@@ -302,16 +310,16 @@ def compose(
         hfov[moving.start : half.start] = old.hfov_at(times[moving.start : half.start])
         hfov[half] = new.hfov_at(times[half])
     if np.ptp(hfov) > 0:
-        speed = lens.settings.zoom_speed or lens.settings.max_speed
-        hfov = motion.smooth(motion.slew(hfov[:, None], speed)[:, 0], 2 * lens.ease)
+        speed = context.settings.zoom_speed or context.settings.max_speed
+        hfov = motion.smooth(motion.slew(hfov[:, None], speed)[:, 0], 2 * context.ease)
     return times, path, hfov, np.isin(times, cuts)
 
 
-def without(lens: Lens, worth: NDArray[np.float32], chosen: NDArray[np.float64]) -> NDArray[np.float32]:
+def without(context: PlanContext, worth: NDArray[np.float32], chosen: NDArray[np.float64]) -> NDArray[np.float32]:
     """The worth of looks less what is seen of them along another path, unit vectors (t, 3) at the steps.
 
     So the next best path goes elsewhere where there is something else (the diversity of Su and Grauman 2017).
     """
-    apart = angle_between(directions(*lens.looks.T)[None], chosen[:, None])
-    overlap = np.maximum(1.0 - apart / lens.view.hfov, 0.0)
+    apart = angle_between(directions(*context.looks.T)[None], chosen[:, None])
+    overlap = np.maximum(1.0 - apart / context.view.hfov, 0.0)
     return np.where(worth > 0, worth * (1.0 - overlap), worth).astype(np.float32)

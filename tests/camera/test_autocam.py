@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pano_sound.camera.autocam import FOLLOWED, Moves, best_sequence, best_shots, move_costs, per_axis_limit
+from pano_sound.camera.autocam import best_sequence, per_axis_limit
+from pano_sound.camera.shot_search import FOLLOWED, Moves, best_shots, move_costs
 from pano_sound.camera.glimpses import autocam_directions
 
 

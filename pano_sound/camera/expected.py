@@ -1,0 +1,56 @@
+"""How long a view can be expected to hold the source: of a path, and of the best view that never turns."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..settings import PlanSettings
+from ..sphere.view import View
+from . import glimpses
+from .timeline import Timeline
+
+_FINE = 6.0
+"""Degrees between the still views that are compared."""
+_GIVEN = 0.01
+"""Share of its expected time that a still view gives up to have the source nearer to its middle."""
+
+
+def of_path(timeline: Timeline, view: View, looks: NDArray[np.float64], hfov: NDArray[np.float64]) -> float:
+    """Expected seconds with the source in view.
+
+    Args:
+        looks: (t, 2) level yaw and pitch in degrees at the middle of each step.
+        hfov: (t,) degrees.
+    """
+    cells = timeline.cells().reshape(-1, 3)
+    seconds = np.diff(timeline.edges)
+    total = 0.0
+    inside, latest = np.zeros(len(cells), bool), None
+    for i, ((yaw, pitch), width) in enumerate(zip(looks, hfov, strict=True)):
+        if latest != (yaw, pitch, width):
+            latest = (yaw, pitch, width)
+            inside = View(view.width, view.height, float(width)).contains(cells, float(yaw), float(pitch))
+        total += float(timeline.maps[i].ravel() @ inside) * seconds[i]
+    return total
+
+
+class StillViews:
+    """All views that a camera which never turns might have."""
+
+    def __init__(self, timeline: Timeline, view: View, settings: PlanSettings) -> None:
+        self.looks = glimpses.even_directions(_FINE, settings.tilt)
+        cells = timeline.cells().reshape(-1, 3)
+        self._inside = np.stack([view.contains(cells, yaw, pitch) for yaw, pitch in self.looks]).astype(np.float32)
+        corner = np.cos(np.arctan(np.hypot(view.width, view.height) / 2 / view.focal))
+        forward = glimpses.directions(*self.looks.T)
+        # From 1 in the middle to 0 in the corners: tells apart views that hold the same.
+        self._middle = self._inside * np.clip((cells @ forward.T).T - corner, 0, None).astype(np.float32) / (1 - corner)
+
+    def best(self, timeline: Timeline) -> tuple[NDArray[np.float64], float]:
+        """The best look (yaw, pitch) through a shot, and its expected seconds with the source in view."""
+        sums = (timeline.maps * np.diff(timeline.edges)[:, None, None].astype(np.float32)).sum(axis=0).ravel()
+        held = self._inside @ sums
+        good = np.flatnonzero(held >= held.max() * (1 - _GIVEN))
+        chosen = good[(self._middle[good] @ sums).argmax()]
+        return self.looks[chosen], float(held[chosen])

@@ -1,0 +1,116 @@
+"""The best sequence of looks through a shot, when following is cheap and changing the source has a price.
+
+Found for the shot as a whole by Viterbi's algorithm.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FOLLOWED = 0.25
+"""A look that shows less of what sounds, as a share of what the best look shows, does not follow it."""
+
+
+@dataclass(frozen=True)
+class Moves:
+    """What changing the look may cost. Costs are in the unit of the scores; `n` looks, `m` neighbours of each.
+
+    Args:
+        switch_cost: (n, n) float32, [to, from]: of a move to another source.
+        lock: (n, n) int, [to, from]: steps after such a move in which no other may begin.
+        neighbours: (m, n) int: looks that can be reached from each in one step by following; the first is itself.
+        follow_cost: (m, n) float32: of following to that neighbour.
+    """
+
+    switch_cost: NDArray[np.float32]
+    lock: NDArray[np.intp]
+    neighbours: NDArray[np.intp]
+    follow_cost: NDArray[np.float32]
+
+
+def move_costs(
+    way: NDArray[np.float64],
+    nearby: NDArray[np.float64],
+    lock: NDArray[np.intp],
+    price: float,
+    switch: float,
+    follow: float,
+) -> Moves:
+    """Costs of `price` per degree, and of `switch` more for changing the source.
+
+    Args:
+        way: (n, n), degrees of great circle between looks.
+        nearby: (n, n), the same, infinite where nothing can be followed; what is up to `follow` apart are neighbours.
+        lock: (n, n), as in Moves.
+    """
+    order = np.argsort(nearby, axis=0, kind="stable")
+    near = np.sort(nearby, axis=0) <= follow + 1e-6
+    count = int(near.sum(axis=0).max())
+    neighbours = np.where(near[:count], order[:count], np.arange(len(way)))
+    follow_cost = price * np.take_along_axis(way, neighbours, axis=0)
+    return Moves((switch + price * way).astype(np.float32), lock, neighbours, follow_cost.astype(np.float32))
+
+
+def best_shots(
+    scores: NDArray[np.float32], shown: NDArray[np.float32], moves: Moves
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """The best looks over time: held, following what they show, and switched to another source where that pays.
+
+    Globally optimal for `scores`. After a switch no other may come for as long as `moves.lock` says. Of equals the
+    lowest first look is taken, and what changes does so as late as possible.
+
+    Args:
+        scores: (t, n) float32, worth of each look in each step.
+        shown: (t, n) float32, 0..1: how much of what surely sounds each look shows.
+
+    Returns:
+        looks (t,) and whether each was switched to, (t,): False where it is held or followed to.
+    """
+    steps, n = scores.shape
+    locks = int(moves.lock.max()) + 1
+    # values[t, s, r]: the best from step t on, looking to s, when no switch may come for r steps more.
+    values = np.empty((steps, n, locks), np.float32)
+    values[-1] = scores[-1][:, None]
+    after_switch = np.arange(n)[:, None] * locks + moves.lock
+
+    # What a look does not show before and after a step cannot be followed onto it.
+    closed = np.where(np.minimum(shown[:-1], shown[1:]) < FOLLOWED, np.inf, 0.0).astype(np.float32)
+
+    def follow_cost(t: int) -> NDArray[np.float32]:
+        """Of following from step t - 1 to t, (m, n)."""
+        cost = moves.follow_cost + closed[t - 1].take(moves.neighbours)
+        cost[0] = 0.0
+        return cost
+
+    # This loop is what planning costs: buffers spare copies, and "clip" a check of indices that are right.
+    follow = np.empty((*moves.neighbours.shape, locks), np.float32)
+    switch = np.empty((n, n), np.float32)
+    for t in range(steps - 2, -1, -1):
+        to_come, value = values[t + 1], values[t]
+        np.take(to_come, moves.neighbours, axis=0, out=follow, mode="clip")
+        np.subtract(follow, follow_cost(t + 1)[:, :, None], out=follow)
+        np.take(to_come.ravel(), after_switch, out=switch, mode="clip")
+        np.subtract(switch, moves.switch_cost, out=switch)
+        best = np.maximum.reduce(follow, axis=0)
+        value[:, 1:] = best[:, :-1]
+        np.maximum(best[:, 0], np.maximum.reduce(switch, axis=0), out=value[:, 0])
+        value += scores[t][:, None]
+        value -= value[:, 0].max()  # Only differences matter; this keeps float32 exact over long films.
+
+    looks, switched = np.empty(steps, np.intp), np.zeros(steps, bool)
+    looks[0], lock = values[0, :, 0].argmax(), 0
+    for t in range(steps - 1):
+        here, to_come = looks[t], values[t + 1]
+        left = max(lock - 1, 0)
+        stays = to_come[moves.neighbours[:, here], left] - follow_cost(t + 1)[:, here]
+        k = int(stays.argmax())
+        looks[t + 1] = moves.neighbours[k, here]
+        goes = to_come.ravel()[after_switch[:, here]] - moves.switch_cost[:, here]
+        if lock == 0 and goes.max() > stays[k]:
+            looks[t + 1], switched[t + 1] = goes.argmax(), True
+            left = int(moves.lock[looks[t + 1], here])
+        lock = left
+    return looks, switched
