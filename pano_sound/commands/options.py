@@ -54,8 +54,8 @@ def _click_option(name: str, default: Any, about: Any) -> Callable[[F], F]:
     if about["choices"]:
         value_type = click.Choice([str(choice) for choice in about["choices"]])
         if about["kind"] is int:
-            default = str(default)
-            callback = lambda ctx, param, value: int(value)  # noqa: E731
+            default = None if default is None else str(default)
+            callback = lambda ctx, param, value: None if value is None else int(value)  # noqa: E731
     elif about["reads"]:
         value_type = ReadModel()
     elif about["minimum"] is not None or about["maximum"] is not None:
