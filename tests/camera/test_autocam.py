@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pano_sound.camera.autocam import best_sequence, per_axis_limit
-from pano_sound.camera.shot_search import FOLLOWED, Moves, best_shots, move_costs
 from pano_sound.camera.glimpses import autocam_directions
+from pano_sound.camera.shot_search import FOLLOWED, Moves, best_shots, move_costs
 
 
 @given(st.integers(0, 10_000), st.integers(1, 5), st.integers(1, 4))
