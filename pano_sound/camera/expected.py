@@ -12,7 +12,7 @@ from .timeline import Timeline
 
 _FINE = 6.0
 """Degrees between the still views that are compared."""
-_GIVEN = 0.01
+_GIVEN = 0.1
 """Share of its expected time that a still view gives up to have the source nearer to its middle."""
 
 
