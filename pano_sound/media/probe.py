@@ -13,7 +13,7 @@ from typing import Any
 from ..errors import InputError, UnsupportedInputError
 from ..settings import InputSettings, parse_time
 from .ambisonics import Ambisonics, ambisonics_of
-from .cameras import looks_like_two_fisheyes, raw_format
+from .cameras import looks_like_two_fisheyes, raw_format, raw_tracks
 from .colour import UNSTATED, Colour, colour_of
 from .containers import read_container_index
 from .footage import Footage, size_of
@@ -262,7 +262,7 @@ def _one_file(footage: Footage, settings: InputSettings) -> MediaInfo:
             raise InputError("holds neither pictures nor sound", source.path)
         index = read_container_index(source.path, source.container)
         video, spherical, start = None, Spherical(), 0.0
-        raw = raw_format(source.path)
+        raw = raw_format(source.path) if settings.projection is None else None
         duration = _seconds(source.container.duration, Fraction(1, 1_000_000))
         if source.video is not None:
             frame = _first_picture(source, settings)
@@ -273,6 +273,8 @@ def _one_file(footage: Footage, settings: InputSettings) -> MediaInfo:
             duration = _duration(source, source.video, start)
             if raw is None and not spherical.stitched:
                 raw = f"the tags say that the lens pictures are not stitched yet: {_EXPORT}"
+            if raw is None and spherical.projection is None:
+                raw = raw_tracks([(s.codec_context.width, s.codec_context.height) for s in source.video_tracks])
             if raw is None and spherical.projection is None and looks_like_two_fisheyes(frame):
                 raw = f"the picture shows two round lens pictures, not stitched yet: {_EXPORT}"
         audio = None if source.audio is None else _audio_info(source, index.moov, settings.ambisonics)

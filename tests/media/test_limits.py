@@ -10,10 +10,8 @@ import av
 import films
 import numpy as np
 import pytest
-import spheres
 
 from pano_sound.errors import InputError
-from pano_sound.media.cameras import looks_like_two_fisheyes
 from pano_sound.media.probe import probe
 from pano_sound.media.reader import VideoReader
 
@@ -111,52 +109,3 @@ def test_in_long_films_damage_stops_the_work_early(tmp_path):
     with pytest.raises(InputError, match="damaged frames"):
         read.extend(VideoReader(path).pictures())
     assert len(read) <= 11
-
-
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("GS010042.360", ["GoPro", "GoPro Player"]),
-        ("VID_20240101_00_001.insv", ["Insta360", "Insta360 Studio"]),
-        ("CAM_0001.OSV", ["DJI", "DJI Studio"]),
-    ],
-)
-def test_raw_camera_files_are_recognised(tmp_path, name, words):
-    film = films.make_film(tmp_path / "a.mp4").rename(tmp_path / name)
-    assert all(word in probe(film).problem for word in words)
-
-
-def fisheyes(level=150, background=0):
-    """Two lens pictures side by side, (256, 512, 3)."""
-    y, x = np.mgrid[:256, :256]
-    lens = np.where(np.hypot(x - 127.5, y - 127.5) < 126, level + 40 * np.sin(x / 9), background)
-    return np.repeat(np.hstack([lens, lens])[..., None], 3, axis=2).astype(np.uint8)
-
-
-def frame_of(rgb):
-    return av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
-
-
-@pytest.mark.parametrize("level", [60, 110, 200])
-def test_two_lens_pictures_are_recognised(level):
-    assert looks_like_two_fisheyes(frame_of(fisheyes(level)))
-
-
-def test_a_film_of_two_lens_pictures_is_refused(tmp_path):
-    path = tmp_path / "a.mp4"
-    with av.open(str(path), "w") as out:
-        stream = out.add_stream("libx264", rate=10)
-        stream.width, stream.height, stream.pix_fmt = 512, 256, "yuv420p"
-        out.mux(stream.encode(frame_of(fisheyes()).reformat(format="yuv420p")))
-        out.mux(stream.encode(None))
-    assert "two round lens pictures" in probe(path).problem
-    assert probe(path, projection="equirectangular").problem is None
-
-
-def test_stitched_spheres_are_no_lens_pictures():
-    sphere = spheres.colours(spheres.sphere(512, 256))
-    night = sphere // 8
-    capped = sphere.copy()
-    capped[:60] = capped[200:] = 0
-    for rgb in (sphere, night, capped, np.zeros_like(sphere), np.full_like(sphere, 255)):
-        assert not looks_like_two_fisheyes(frame_of(rgb))
