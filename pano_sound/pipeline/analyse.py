@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 import os
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import ModelError
 from ..localize import fusion
-from ..localize.cue import GRID, Cue, Evidence
-from ..localize.semantic import SemanticCue
+from ..localize.cue import GRID, Cue
 from ..localize.temporal import TemporalCue
 from ..media.cuts import APART
 from ..media.probe import MediaInfo
@@ -22,6 +21,9 @@ from ..settings import AnalyseSettings, InputSettings
 from ..soundmap import SILENCE_DB, SoundMap
 from .film import Film, Progress, no_progress, pannable, sorted_options
 from .passes import Stretch, listen, watch
+
+if TYPE_CHECKING:
+    from ..localize.semantic import SemanticCue
 
 log = logging.getLogger("pano_sound")
 
@@ -57,13 +59,21 @@ def analyse_segment(
         InputError: not one picture can be decoded, or more are damaged than may be.
         ModelError: the model is not there, or damaged; there is no such device.
     """
-    cues = make_cues(info, settings)
+    network = _network(info, settings) if settings.attention or "semantic" in settings.cue_names else None
+    cues: list[Cue] = [] if network is None else [network]
+    if "temporal" in settings.cue_names and not settings.attention:
+        cues.append(TemporalCue())
     stretch = Stretch(info, segment)
     level = listen(stretch, cues, progress)
     watched = watch(stretch, cues, settings.every, progress)
     evidence = {name: one for cue in cues for name, one in cue.evidence(watched.times).items()}
     levels = level.at(watched.times, settings.window)
-    posterior, elsewhere = _posterior(info, settings, cues, evidence)
+    with VideoReader(info.path, info) as reader:
+        covered = reader.coverage(*GRID)
+    if network is not None and settings.attention:
+        posterior, elsewhere = network.attention_posterior(settings.attention, covered)
+    else:
+        posterior, elsewhere = fusion.learnt().posterior(evidence, covered)
     silent = levels <= SILENCE_DB
     posterior[silent], elsewhere[silent] = 0.0, 1.0
     width, height = info.eye
@@ -86,20 +96,12 @@ def analyse_segment(
     )
 
 
-def make_cues(info: MediaInfo, settings: AnalyseSettings) -> list[Cue]:
-    """The cues that a film is analysed with. Raises ModelError when the network cannot be had."""
-    cues: list[Cue] = []
-    if settings.attention or "semantic" in settings.cue_names:
-        cues.append(_network(info, settings))
-    if not settings.attention and "temporal" in settings.cue_names:
-        cues.append(TemporalCue())
-    return cues
-
-
 def _network(info: MediaInfo, settings: AnalyseSettings) -> SemanticCue:
+    # Imported late: torch takes seconds, and rendering does without it.
     import torch
 
     from ..localize.nets.weights import load
+    from ..localize.semantic import SemanticCue
 
     if settings.device == "cuda" and not torch.cuda.is_available():
         hint = "leave `device` out, or install a PyTorch build that fits the GPU"
@@ -107,17 +109,6 @@ def _network(info: MediaInfo, settings: AnalyseSettings) -> SemanticCue:
     model = load(settings.model, settings.device)
     log.info("%s: listening at %d Hz with model %s", info.path, model.sound_rate, settings.model)
     return SemanticCue(model, settings.window, settings.every)
-
-
-def _posterior(
-    info: MediaInfo, settings: AnalyseSettings, cues: list[Cue], evidence: dict[str, Evidence]
-) -> tuple[np.ndarray, np.ndarray]:
-    with VideoReader(info.path, info) as reader:
-        covered = reader.coverage(*GRID)
-    network = cues[0] if cues else None
-    if settings.attention and isinstance(network, SemanticCue):
-        return network.attention_posterior(settings.attention, covered)
-    return fusion.learnt().posterior(evidence, covered)
 
 
 def joined(parts: list[SoundMap]) -> SoundMap:
