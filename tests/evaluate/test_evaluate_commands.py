@@ -32,8 +32,8 @@ def test_text_and_json(evaluate, name) -> None:
 def test_pasted(evaluate, made_set, tmp_path) -> None:
     data = shutil.copytree(made_set, tmp_path / "set")
     (data / "stills").mkdir()
-    for number in range(4):
-        cv2.imwrite(str(data / "stills" / f"{number}.jpg"), np.full((48, 96, 3), 60 * number, np.uint8))
+    for number in range(6):
+        cv2.imwrite(str(data / "stills" / f"{number}.jpg"), np.full((48, 96, 3), 40 * number, np.uint8))
     done = evaluate("pasted", data, "--draws", 3)
     assert (done.code, done.err) == (0, "")
     assert json.loads(evaluate("pasted", data, "--draws", 3, "--json").out)["right"]["of"] == 3

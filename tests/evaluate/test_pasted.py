@@ -45,8 +45,8 @@ def test_peaks_are_counted_where_they_are(made_set, tmp_path, monkeypatch) -> No
     data = tmp_path / "set"
     shutil.copytree(made_set, data)
     (data / "stills").mkdir()
-    for k in range(4):
-        cv2.imwrite(str(data / "stills" / f"{k}.jpg"), np.zeros((96, 192, 3), np.uint8))
+    for k in range(6):  # those that are called 4 and 5 are of the split val
+        cv2.imwrite(str(data / "stills" / f"{k}.jpg"), np.full((96, 192, 3), 0 if k >= 4 else 255, np.uint8))
     for path in data.glob("*-val-*.png"):
         cv2.imwrite(str(path), np.full((48, 64, 3), 255 if path.name.startswith("dog") else 0, np.uint8))
     model = Localizer(**TINY).eval()

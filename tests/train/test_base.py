@@ -14,7 +14,7 @@ from pano_sound.research.datasets.labelled import Item
 from pano_sound.research.train.base import Head, Recipe, _claim, fit, train
 from pano_sound.research.train.distil import ASKED, CROP, Crops, Pupil
 from pano_sound.research.train.log import Log
-from pano_sound.research.train.sampling import Sampler, SoundBank, box_cells
+from pano_sound.research.train.sampling import Sampler, SoundBank, box_cells, with_knowledge
 from pano_sound.research.train.scenes import Pasted
 
 LABELS = ("bell", "dog", "horn", "drum", "cat", "saw", "flute", "bird")
@@ -28,13 +28,9 @@ def sampler(tmp_path: Path) -> Sampler:
     pictures = [Item(Path("x"), label, "train", (0.1, 0.1, 0.9, 0.9)) for label in (*LABELS, "cup") for _ in range(4)]
     heard = {label: rng.normal(size=16) for label in (*LABELS, "rain")}
     seen = {label: rng.uniform(0, 3, 16) for label in (*LABELS, "cup")}
-    bank = SoundBank.__new__(SoundBank)
-    bank.items, bank.edges = sounds, np.arange(len(sounds) + 1) * 5
-    bank.by_label = {}
-    for i, item in enumerate(sounds):
-        bank.by_label.setdefault(("train", item.label), []).append(i)
-    rows = [heard[item.label] + rng.normal(0, 0.3, 16) for item in sounds for _ in range(5)]
-    bank.features = torch.tensor(np.array(rows)[None], dtype=torch.float32)
+    rows = [[heard[item.label] + rng.normal(0, 0.3, 16) for _ in range(5)] for item in sounds]
+    features = torch.tensor(np.array(rows)[None], dtype=torch.float32)
+    bank = SoundBank([item.label for item in sounds], features, np.full((1, len(sounds)), 5))
     maps = np.stack([np.tile(seen[item.label], (10, 10, 1)) for item in pictures]).astype(np.float16)
     scenes = rng.uniform(0, 0.3, (10, 30, 60, 16)).astype(np.float16)
     objects = []
@@ -86,6 +82,35 @@ def test_batches_say_what_belongs_together(sampler: Sampler) -> None:
     assert ((scene["targets"] > 0.5).sum(1) == 12).all()
 
 
+def test_films_come_with_their_own_sound_and_what_is_heard_in_them() -> None:
+    pairs, groups = with_knowledge(
+        {"dog_barking": ["dog"], "bell": ["bell"]},
+        ["dog_barking", "clip:park", "clip:park", "clip:sea"],
+        [["dog"], [], ["dog", "person"], []],
+    )
+    assert groups == {"~dog": [0, 2], "~person": [2]}
+    assert pairs == {
+        "dog_barking": ["dog", "clip:park"],
+        "bell": ["bell"],
+        "~dog": ["dog", "clip:park"],
+        "~person": ["person", "clip:park"],
+        "clip:park": ["clip:park"],
+        "clip:sea": ["clip:sea"],
+    }
+    features = torch.arange(4.0)[None, :, None, None].expand(1, 4, 5, 16)
+    bank = SoundBank(["dog_barking", "clip:park", "clip:park", "clip:sea"], features, np.full((1, 4), 5), groups)
+    pictures = [Item(Path("x"), label, "train") for label in ("dog", "clip:park", "clip:sea", "cup")]
+    scenes = np.zeros((1, 30, 60, 16), np.float16), [[Pasted("person", 0.0, 320.0, 96.0, 512.0)]]
+    sampler = Sampler(bank, pictures, np.zeros((4, 10, 10, 16), np.float16), scenes, pairs, names_per_step=6)
+    assert set(sampler.names) == {"dog_barking", "~dog", "~person", "clip:park", "clip:sea"}
+    batch = sampler.pairs(np.random.default_rng(0), silent=1)
+    assert batch["match"].shape == (5, 6)
+    assert batch["match"][:5, :5].diagonal().all()
+    assert not batch["match"][:, 5].any()
+    asked = sampler.scene_batch(np.random.default_rng(0), 1)  # a person, whom only the scene shows
+    assert (asked["sounds"] == 2).all()
+
+
 def test_box_cells() -> None:
     assert (box_cells(None, 10, 10) == 1).all()
     half = box_cells((0.0, 0.0, 0.5, 1.0), 10, 10)
@@ -131,8 +156,6 @@ def test_crops_hold_the_sounds_and_their_labels() -> None:
 
 
 def test_a_work_folder_belongs_to_one_training(tmp_path: Path) -> None:
-    for name, header in (("sounds", "file,label,split"), ("pictures", "file,label,split"), ("pairs", "sound,picture")):
-        (tmp_path / f"{name}.csv").write_text(header + "\n")
     work = tmp_path / "work"
     _claim(work, {"data": str(tmp_path), **asdict(Recipe())})
     with pytest.raises(DataFileError, match="another training"):

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from pano_sound.research.datasets.labelled import Item
-from pano_sound.research.train.scenes import HEIGHT, WIDTH, Crowds, Pasted, SceneMaker, cells
+from pano_sound.research.datasets.labelled import Item, Photograph
+from pano_sound.research.train.scenes import HEIGHT, SMALLEST_BOXED, WIDTH, Crowds, Pasted, SceneMaker, as_scene, cells
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +46,27 @@ def test_things_are_where_the_labels_say(maker: SceneMaker) -> None:
             inside[max(0, int(thing.y0) - 4) : int(thing.y1) + 5, columns] = True
         assert grey[~inside].max() < 60
     assert crossing > 0
+
+
+def test_photographs_and_films_are_pasted_whole(maker: SceneMaker) -> None:
+    item = next(iter(maker.by_label.values()))[0]
+    photograph = Photograph(item.path, (("dog", (0.5, 0.5, 1.0, 1.0)), ("cup", (0.0, 0.0, 0.01, 0.01))))
+    frame = Item(item.path, "clip:park", "train")
+    both = SceneMaker([], [item], [item.label], seed=5, photographs=[photograph], frames=[frame])
+    both.stills = maker.stills
+    found = set()
+    for i in range(6):
+        for thing in both.make(i).objects:
+            found.add(thing.label)
+            assert thing.x1 - thing.x0 >= SMALLEST_BOXED  # so the cup is not asked for
+    assert found == {"dog", item.label, "clip:park"}
+
+
+def test_a_boxed_panorama_is_a_scene(maker: SceneMaker) -> None:
+    item = next(iter(maker.by_label.values()))[0]
+    scene = as_scene(Photograph(item.path, (("person", (0.25, 0.5, 0.5, 0.75)),)))
+    assert scene.picture.shape == (HEIGHT, WIDTH, 3)
+    assert scene.objects == (Pasted("person", 480.0, 480.0, 960.0, 720.0),)
 
 
 def test_cells_of_a_thing_across_the_seam() -> None:

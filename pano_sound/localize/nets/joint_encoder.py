@@ -111,7 +111,13 @@ class JointEncoder(SoundEncoder):
         assert isinstance(net, SoundEncoder)
         return net
 
+    def padded(self, waves: Tensor, i: int) -> Tensor:
+        """Waves as part number i takes them, so that its vectors agree in time with those of the other parts."""
+        return F.pad(waves, (self.leads[i], self.hop)) if self.leads[i] else waves
+
+    def of_part(self, i: int, waves: Tensor) -> Tensor:
+        """What part number i says: waves (n, samples) -> (n, count(samples), features of that part)."""
+        return self._net(i).from_waves(self.padded(waves, i))[:, : self.count(waves.shape[-1])]
+
     def from_waves(self, waves: Tensor) -> Tensor:
-        wanted = self.count(waves.shape[-1])
-        padded = [F.pad(waves, (lead, self.hop)) if lead else waves for lead in self.leads]
-        return torch.cat([self._net(i).from_waves(wave)[:, :wanted] for i, wave in enumerate(padded)], dim=2)
+        return torch.cat([self.of_part(i, waves) for i in range(len(self.parts))], dim=2)

@@ -126,10 +126,11 @@ class MelEncoder(SoundEncoder):
         frames = max(1, (samples - WINDOW) // HOP + 1)
         return -(-frames // self.stride)
 
-    def from_mels(self, magnitudes: Tensor) -> Tensor:
-        """Mel magnitudes (n, frames, BANDS) -> vectors (n, ceil(frames / stride), features)."""
-        x = (torch.log(magnitudes + FLOOR)[:, None] + 2.0) / 3.0
-        return self.blocks(self.stem(x)).mean(dim=3).transpose(1, 2)
+    def lower(self, waves: Tensor, count: int) -> Tensor:
+        """What the stem and the first `count` blocks make of waves (n, samples): (n, channels, frames, bands)."""
+        x = (torch.log(mel_magnitudes(waves, self.bank) + FLOOR)[:, None] + 2.0) / 3.0
+        out: Tensor = self.blocks[:count](self.stem(x))
+        return out
 
     def from_waves(self, waves: Tensor) -> Tensor:
-        return self.from_mels(mel_magnitudes(waves, self.bank))
+        return self.lower(waves, len(self.blocks)).mean(dim=3).transpose(1, 2)

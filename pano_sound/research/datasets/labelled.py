@@ -7,6 +7,7 @@ box_by) and `pairs.csv` (sound, picture: labels that belong together).
 from __future__ import annotations
 
 import csv
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -71,6 +72,53 @@ def read_pairs(data: Path) -> dict[str, list[str]]:
     return pairs
 
 
+@dataclass(frozen=True)
+class Photograph:
+    """A picture of several things, each with its label and box (x0, y0, x1, y1 as shares of width and height)."""
+
+    path: Path
+    things: tuple[tuple[str, Box], ...]
+
+
+def read_photographs(table: Path, split: str | None = None, least: float = 0.0) -> list[Photograph]:
+    """The pictures beside a table of boxes (file, label, x0, y0, x1, y1; perhaps split and score).
+
+    Args:
+        table: boxes.csv or auto_boxes.csv; where there is none, the answer is empty.
+        split: rows of this split only.
+        least: boxes that a detector gave a lower score are left out.
+
+    Raises:
+        DataFileError: the table lacks a column, or has a box that is no four numbers.
+    """
+    if not table.exists():
+        return []
+    things: dict[str, list[tuple[str, Box]]] = {}
+    for number, row in enumerate(read_table(table, ("file", "label", "x0", "y0", "x1", "y1")), 2):
+        try:
+            x0, y0, x1, y1 = (float(row[name]) for name in ("x0", "y0", "x1", "y1"))
+            sure = float(row.get("score") or 1.0) >= least
+        except ValueError as error:
+            raise DataFileError(f"line {number}: the box is no four numbers", path=table) from error
+        if sure and (split is None or row.get("split") == split):
+            things.setdefault(row["file"], []).append((row["label"].replace(" ", "_"), (x0, y0, x1, y1)))
+    return [Photograph(table.parent / name, tuple(boxes)) for name, boxes in things.items()]
+
+
+def read_stills(data: Path, split: str) -> list[Path]:
+    """The panoramas of `stills/` that belong to a split; by their names, a fifth of them is kept for 'val'."""
+    stills = sorted((data / "stills").glob("*.jpg"))
+    return [still for still in stills if (zlib.crc32(still.name.encode()) % 10 < 2) == (split == "val")]
+
+
+def read_clips(data: Path, split: str) -> list[Path]:
+    """The films of `clips/` that belong to a split; none where the data have no clips."""
+    table = data / "clips" / "clips.csv"
+    if not table.exists():
+        return []
+    return [table.parent / row["file"] for row in read_table(table, ("file", "split")) if row["split"] == split]
+
+
 def read_people(data: Path) -> list[Item]:
     """Whole people, which `pictures.csv` hardly has: the boxes drawn by people around COCO's persons in `boxed/`.
 
@@ -87,14 +135,16 @@ def read_people(data: Path) -> list[Item]:
     return items
 
 
-def useful_pictures(items: Sequence[Item], pairs: dict[str, list[str]], others: int = 15) -> list[Item]:
-    """The pictures whose label has a sound, and up to `others` of each other label (things that are silent)."""
+def useful_pictures(
+    items: Sequence[Item], pairs: dict[str, list[str]], most: int = 10_000, others: int = 15
+) -> list[Item]:
+    """Up to `most` pictures of each label that has a sound, and `others` of each other label (what is silent)."""
     heard = {picture for pictures in pairs.values() for picture in pictures}
     counts: dict[str, int] = {}
     chosen = []
     for item in items:
         counts[item.label] = counts.get(item.label, 0) + 1
-        if item.label in heard or counts[item.label] <= others:
+        if counts[item.label] <= (most if item.label in heard else others):
             chosen.append(item)
     return chosen
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ...errors import DataFileError
 from ...localize.nets.network import Localizer
 from ..datasets.examples import read_picture, read_sound
-from ..datasets.labelled import read_pairs
+from ..datasets.labelled import read_pairs, read_stills
 from .embed import embed, progress
 from .localization import draw_four, matching
 from .metrics import Share, as_json
@@ -67,9 +67,9 @@ def pasted_pictures(model: Localizer, data: Path, draws: int = 500, seed: int = 
     Raises:
         DataFileError: DATA/stills has no panoramas.
     """
-    stills = sorted((data / "stills").glob("*.jpg"))[3::4]  # the others are for training
+    stills = read_stills(data, "val")
     if not stills:
-        raise DataFileError("there are no panoramas (at least four .jpg)", path=data / "stills")
+        raise DataFileError("there are no panoramas (.jpg) of the split val", path=data / "stills")
     rows, columns = model.panorama
     panoramas = [read_picture(path, (columns, rows)) for path in stills]
     sounds, pictures = matching(data, split)

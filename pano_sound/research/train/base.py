@@ -1,9 +1,14 @@
-"""Training of `base`, from the data folder to the weights file: distil, cache, then learn to match and to point."""
+"""Training of `base`, from the data folder to the weights file.
+
+Distil the sound encoder from one tagger, refine it by another, keep what the frozen parts compute of sounds, pictures
+and made scenes, then learn to match and to point.
+"""
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,7 +18,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ... import __version__
-from ...errors import DataFileError, PanoSoundError
+from ...errors import DataFileError, ModelError, PanoSoundError
 from ...localize.nets import weights
 from ...localize.nets.joint_encoder import JointEncoder
 from ...localize.nets.network import BASE, Localizer
@@ -21,24 +26,54 @@ from ...localize.nets.trunks import channels_last
 from ...localize.semantic import PEAK
 from ...outputs import written_whole
 from ..datasets.examples import PICTURE_SIZE, read_picture
-from ..datasets.labelled import read_items, read_pairs, useful_pictures
+from ..datasets.labelled import Item, read_items, read_pairs, useful_pictures
 from . import losses
 from .caches import WaveCache, cached_maps
 from .distil import Crops, Teacher, distil
+from .knowledge import Knowledge
 from .log import Log
 from .pretrained import lite0, soundnet_start
-from .sampling import Sampler, SoundBank, make_scenes
+from .refine import Tagger, lower, refine
+from .sampling import (
+    CLIP,
+    Sampler,
+    SoundBank,
+    clip_frames,
+    make_scenes,
+    pieces_of,
+    training_sounds,
+    with_knowledge,
+)
 
 
 @dataclass
 class Recipe:
-    """Everything that decides how training goes."""
+    """Everything that decides how training goes.
+
+    Attributes:
+        start: weights of the same architecture to go on from; empty: distil the encoder and begin the heads anew.
+        distil_steps, refine_steps, steps: of the first teacher, the second one, and the heads.
+        refine_rate: of the encoder's upper layers; 0: they stay, and only the tags are learnt.
+        sounds, pictures: how many of a label at most.
+        frames: pictures of each film of `clips/`.
+        scenes, real_scenes: made panoramas, and real ones that a detector boxed.
+        names_per_step, scenes_per_step: labels, and scenes, in a batch for the heads.
+        versions: how many times each sound is heard from afar, beside as it is.
+    """
 
     seed: int = 0
+    start: str = ""
     distil_steps: int = 7000
+    refine_steps: int = 3000
+    refine_rate: float = 1e-3
+    sounds: int = 200
+    pictures: int = 200
+    frames: int = 6
     scenes: int = 1200
+    real_scenes: int = 120
     steps: int = 1200
     rate: float = 1.5e-3
+    names_per_step: int = 72
     scenes_per_step: int = 16
     mosaic: int = 6
     versions: int = 1
@@ -50,7 +85,12 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Raises ValueError for what no training can follow."""
-        for name, least in (("distil_steps", 1), ("steps", 1), ("scenes", 1), ("mosaic", 2)):
+        least_of = {"mosaic": 2, "names_per_step": 6, "real_scenes": 0}
+        for name in (
+            *("distil_steps", "refine_steps", "steps", "sounds", "pictures", "frames", "scenes"),
+            *least_of,
+        ):
+            least = least_of.get(name, 1)
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {least} or more, not {getattr(self, name)}")
         for name in ("seed", "versions"):
@@ -58,6 +98,8 @@ class Recipe:
                 raise ValueError(f"{name} is 0 or more, not {getattr(self, name)}")
         if not 1 <= self.scenes_per_step <= self.scenes:
             raise ValueError(f"scenes_per_step is between 1 and scenes, not {self.scenes_per_step}")
+        if self.refine_rate < 0:
+            raise ValueError(f"refine_rate is 0 or more, not {self.refine_rate}")
         if not self.rate > 0:
             raise ValueError(f"rate is more than 0, not {self.rate}")
 
@@ -179,7 +221,7 @@ def train(data: Path, out: Path, folder: Path, recipe: Recipe | None = None, ove
 
     Args:
         data: folder with sounds.csv, pictures.csv, pairs.csv (see `datasets/labelled.py`), stills/, teachers/, and
-            perhaps clips/.
+            perhaps clips/ and coco/.
         out: the weights file to write.
         folder: caches and checkpoints; a second run with the same folder goes on where the first one was.
         recipe: what decides how training goes; None is the default, with which `base` was made.
@@ -192,39 +234,91 @@ def train(data: Path, out: Path, folder: Path, recipe: Recipe | None = None, ove
     _claim(folder, {"data": str(data.resolve()), **asdict(recipe)})
     log = Log(folder / "log.jsonl")
     torch.manual_seed(recipe.seed)
-    sounds, pairs = read_items(data, "sounds"), read_pairs(data)
-    pictures = useful_pictures(read_items(data, "pictures"), pairs)
-    films = sorted((data / "clips").glob("*.mp4"))  # whose sounds nobody has labelled: the teacher has
-    waves = WaveCache(folder, "waves", [item.path for item in sounds] + films)
-    labels = [item.label for item in sounds] + [None] * len(films)
-    chosen = [i for i in range(len(labels)) if i >= len(sounds) or sounds[i].split == "train"]
-    model = Localizer(**BASE)
+    tagger, pairs = Tagger(data), read_pairs(data)
+    model = Localizer(**{**BASE, "tags": tagger.names})
+    sounds = training_sounds(data, recipe.sounds, recipe.seed)
+    waves = WaveCache(folder, "waves", [item.path for item in sounds])
+    if recipe.start:
+        start_from(model, Path(recipe.start))
+    else:
+        _begin(model, data, waves, sounds, folder, recipe, log)
+    model.requires_grad_(True).eval()
+    bank, pairs = learn_sounds(model, tagger, waves, sounds, pairs, folder, recipe, log)
+
+    frames = clip_frames(data, folder, recipe.frames)
+    pictures = useful_pictures(read_items(data, "pictures"), pairs, recipe.pictures)
+    pictures = [item for item in pictures if item.split == "train"] + frames
+    channels_last(model.trunk)
+    size = (PICTURE_SIZE, PICTURE_SIZE)
+    maps = cached_maps(
+        folder, "pictures", len(pictures), lambda i: read_picture(pictures[i].path, size), model.trunk.body
+    )
+    model.trunk.set_wrap(True)
+    sounding = [label for seen in pairs.values() for label in seen if not label.startswith(CLIP)]
+    scenes = make_scenes(data, folder, frames, sounding, recipe.scenes, recipe.real_scenes, model.trunk.body)
+
+    for part in (model.trunk, model.sound_encoder, model.tag_head):
+        assert part is not None
+        part.requires_grad_(False)
+    head = Head(model)
+    fit(head, Sampler(bank, pictures, maps, scenes, pairs, recipe.names_per_step), recipe, folder, log)
+    model.set_presence(head.steepness.item(), head.middle.item())
+    metadata = {"name": out.stem, "version": __version__, "recipe": json.dumps(asdict(recipe))}
+    weights.save(model, out, metadata, overwrite)
+    return model
+
+
+def learn_sounds(
+    model: Localizer,
+    tagger: Tagger,
+    waves: WaveCache,
+    sounds: Sequence[Item],
+    pairs: dict[str, list[str]],
+    folder: Path,
+    recipe: Recipe,
+    log: Log,
+) -> tuple[SoundBank, dict[str, list[str]]]:
+    """Refine the sound encoder in place -> its features of all pieces of sound; the pairs, with the tagger's word."""
+    pieces = pieces_of(sounds, waves, recipe.seed)
+    assert isinstance(model.sound_encoder, JointEncoder)
+    known = lower(model.sound_encoder, tagger, waves, pieces, folder, recipe.versions, recipe.seed)
+    features = refine(
+        model, tagger, known, pieces, folder, recipe.refine_steps, recipe.refine_rate, seed=recipe.seed, log=log
+    )
+    with torch.inference_mode():
+        means = [
+            torch.from_numpy(t[:n]).float().mean(0) for t, n in zip(known.taught[0], known.lengths[0], strict=True)
+        ]
+        tags = tagger.scores(torch.stack(means)).numpy()
+    labels = [piece.label for piece in pieces]
+    pairs, groups = with_knowledge(pairs, labels, Knowledge(tagger.names).of(tags))
+    return SoundBank(labels, features, known.lengths, groups), pairs
+
+
+def start_from(model: Localizer, path: Path) -> None:
+    """Take over all weights of the file at `path` but its tags. Raises ModelError when they do not fit."""
+    start = weights.load(path)
+    theirs = {k: v for k, v in start.state_dict().items() if not k.startswith("tag_head.")}
+    ours = model.state_dict()
+    if any(k not in theirs or theirs[k].shape != v.shape for k, v in ours.items() if not k.startswith("tag_head.")):
+        raise ModelError("the weights to start from are of another architecture", path=path)
+    model.load_state_dict({**ours, **theirs})
+
+
+def _begin(
+    model: Localizer, data: Path, waves: WaveCache, sounds: Sequence[Item], folder: Path, recipe: Recipe, log: Log
+) -> None:
+    """The public weights of the trunk, and a sound encoder distilled from the first teacher."""
     student = JointEncoder(BASE["sound_encoder"]["parts"][:2])
     student.parts[1].load_state_dict(soundnet_start())
-    crops = Crops(waves, chosen, labels)
+    labels = [None if item.label.startswith(CLIP) else item.label for item in sounds]
+    crops = Crops(waves, range(len(sounds)), labels)
     distil(student, Teacher(data), crops, folder, recipe.distil_steps, seed=recipe.seed, log=log)
     assert isinstance(model.sound_encoder, JointEncoder)
     states = [*(part.state_dict() for part in student.parts), soundnet_start()]
     for part, state in zip(model.sound_encoder.parts, states, strict=True):
         part.load_state_dict(state)
-    bank = SoundBank(model.sound_encoder, waves, sounds, folder, recipe.versions, recipe.seed)
-
-    trunk = lite0()
-    channels_last(trunk)
-    model.trunk.load_state_dict(trunk.state_dict())
-    size = (PICTURE_SIZE, PICTURE_SIZE)
-    maps = cached_maps(folder, "pictures", len(pictures), lambda i: read_picture(pictures[i].path, size), trunk.body)
-    trunk.set_wrap(True)
-    scenes = make_scenes(data, folder, "train", recipe.scenes, trunk.body)
-
-    model.trunk.requires_grad_(False)
-    model.sound_encoder.requires_grad_(False)
-    head = Head(model)
-    fit(head, Sampler(bank, pictures, maps, scenes, pairs), recipe, folder, log)
-    model.set_presence(head.steepness.item(), head.middle.item())
-    metadata = {"name": out.stem, "version": __version__, "recipe": json.dumps(asdict(recipe))}
-    weights.save(model, out, metadata, overwrite)
-    return model
+    model.trunk.load_state_dict(lite0().state_dict())
 
 
 def _claim(folder: Path, training: dict[str, object]) -> None:

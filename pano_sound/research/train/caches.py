@@ -14,6 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ...localize.nets.sound_encoder import RATE
+from ...localize.nets.weights import has_bfloat16
 from ...outputs import written_whole
 from ..datasets.examples import read_sound
 
@@ -65,7 +66,7 @@ def cached_maps(
     with ThreadPoolExecutor(2) as pool, tqdm(total=count, initial=done, desc=name, disable=None) as bar:
         for first, pictures in _ahead(pool, picture, range(done, count), batch):
             x = torch.from_numpy(pictures).permute(0, 3, 1, 2)  # channels last in memory
-            with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+            with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16()):
                 maps = trunk(x.float()).permute(0, 2, 3, 1).float().numpy().astype(np.float16)
             if store is None:
                 store = np.lib.format.open_memmap(at, mode="w+", dtype=np.float16, shape=(count, *maps.shape[1:]))

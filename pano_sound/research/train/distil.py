@@ -22,6 +22,7 @@ from tqdm import tqdm
 from ...errors import DataFileError, PanoSoundError
 from ...localize.nets.joint_encoder import JointEncoder, WaveEncoder
 from ...localize.nets.sound_encoder import HOP, SoundEncoder, mel_bank, mel_magnitudes
+from ...localize.nets.weights import has_bfloat16
 from ...outputs import written_whole
 from . import augment
 from .caches import WaveCache
@@ -58,7 +59,7 @@ class Teacher(nn.Module):
         mels = torch.log(mel_magnitudes(waves, self.bank) + 0.001)
         first = [STRIDE * step - PATCH // 2 for step in ASKED]
         patches = torch.stack([mels[:, at : at + PATCH] for at in first], dim=1).flatten(0, 1)[:, None]
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16()):
             scores, embeddings = self.net(patches)
         shape = (len(waves), len(ASKED), -1)
         return embeddings.float().view(shape), scores.float().view(shape)

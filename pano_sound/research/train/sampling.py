@@ -5,106 +5,162 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
-from ...localize.nets.sound_encoder import SoundEncoder
 from ...localize.nets.trunks import EfficientNetLite0
+from ...media.excerpt import picture_at
+from ...media.probe import probe
 from ..datasets.examples import PICTURE_SIZE
-from ..datasets.labelled import Item, read_items, read_pairs, read_people
-from . import augment
+from ..datasets.labelled import Item, read_clips, read_items, read_people, read_photographs, read_stills
 from .caches import WaveCache
-from .scenes import Crowds, Pasted, SceneMaker, cells, scene_maps
+from .knowledge import PREFIX
+from .refine import SAMPLES, Piece
+from .scenes import Crowds, Pasted, Scene, SceneMaker, as_scene, cells, scene_maps
 
 AMBIENT = ("air_conditioner", "fire", "rain", "sea_waves")
 """Sounds that come from nowhere in the picture: always negatives."""
 
+CLIP = "clip:"
+"""Begins the label of a film with its own sound: `clip:NAME`."""
+
 STRIDE = EfficientNetLite0.stride
 
 
-def scene_sources(data: Path, split: str) -> tuple[list[Path], list[Item]]:
-    """Panoramas and pictures for made scenes; every fourth panorama and the `val` pictures are kept for split 'val'."""
-    stills = sorted((data / "stills").glob("*.jpg"))
-    stills = [still for i, still in enumerate(stills) if (i % 4 == 3) == (split == "val")]
-    pictures = [item for item in read_items(data, "pictures") if item.split == split]
-    return stills, pictures + (2 * read_people(data) if split == "train" else [])
-
-
 def make_scenes(
-    data: Path, folder: Path, split: str, count: int, trunk: Callable[[Tensor], Tensor]
+    data: Path,
+    folder: Path,
+    frames: Sequence[Item],
+    sounding: Sequence[str],
+    count: int,
+    real: int,
+    trunk: Callable[[Tensor], Tensor],
 ) -> tuple[NDArray[np.float16], list[list[Pasted]]]:
-    """Maps and objects of made scenes, every third of them a crowd."""
-    stills, pictures = scene_sources(data, split)
-    heard = [label for labels in read_pairs(data).values() for label in labels]
-    seed = 0 if split == "train" else 1
-    few = SceneMaker(stills, pictures, heard, {"person": 0.15}, seed)
-    crowds = Crowds(stills, pictures, seed)
-    return scene_maps(folder, f"scenes-{split}", lambda i: (crowds if i % 3 == 2 else few).make(i), count, trunk)
+    """Maps and objects of `real` panoramas as a detector boxed them, then of `count` made scenes, every third a crowd.
+
+    Args:
+        frames: pictures of films, pasted as they are; sounding: labels of pictures that have sounds.
+    """
+    stills = read_stills(data, "train")
+    pictures = [item for item in read_items(data, "pictures") if item.split == "train"] + 2 * read_people(data)
+    photographs = read_photographs(data / "coco" / "boxes.csv", "train")
+    boxed = read_photographs(data / "stills" / "auto_boxes.csv", least=0.4)
+    boxed = [p for p in boxed if p.path in stills and any(label in sounding for label, _ in p.things)][:real]
+    few = SceneMaker(stills, pictures, sounding, {"person": 0.15}, 0, photographs, frames)
+    crowds = Crowds(stills, pictures, 0)
+
+    def scene(i: int) -> Scene:
+        if i < len(boxed):
+            return as_scene(boxed[i])
+        return (crowds if i % 3 == 2 else few).make(i - len(boxed))
+
+    return scene_maps(folder, "scenes", scene, len(boxed) + count, trunk)
+
+
+def clip_frames(data: Path, folder: Path, each: int) -> list[Item]:
+    """`each` pictures of every film of `clips/`, kept as files, each film a label of its own."""
+    items = []
+    (folder / "frames").mkdir(parents=True, exist_ok=True)
+    for path in read_clips(data, "train"):
+        files = [folder / "frames" / f"{path.stem}-{k}.jpg" for k in range(each)]
+        if not files[-1].exists():
+            info = probe(path)
+            for k, file in enumerate(files):
+                at = float(info.start) + float(info.duration) * (k + 0.5) / each
+                cv2.imwrite(str(file), picture_at(path, at)[..., ::-1])
+        items += [Item(file, CLIP + path.stem, "train") for file in files]
+    return items
+
+
+def with_knowledge(
+    pairs: dict[str, list[str]], labels: Sequence[str], things: Sequence[Sequence[str]]
+) -> tuple[dict[str, list[str]], dict[str, list[int]]]:
+    """Pairs and groups of sounds, more of both by what a tagger heard (see `knowledge.py`).
+
+    Args:
+        pairs: sound label -> labels of pictures.
+        labels, things: of each piece of sound its label, and the things that it surely comes from.
+
+    Returns:
+        the pairs, with a group of sounds for each thing (`~person`) and each film; group -> its pieces. What a film
+        shows belongs to its own sound, and to all that comes from the things that are heard in it.
+    """
+    groups: dict[str, list[int]] = {}
+    shown: dict[str, set[str]] = {}
+    for i, (label, found) in enumerate(zip(labels, things, strict=True)):
+        for thing in found:
+            groups.setdefault(PREFIX + thing, []).append(i)
+        if label.startswith(CLIP):
+            shown.setdefault(label, set()).update(found)
+    out = {sound: list(pictures) for sound, pictures in pairs.items()}
+    out |= {group: [group.removeprefix(PREFIX)] for group in groups}
+    for sound, pictures in out.items():
+        out[sound] = pictures + [clip for clip, found in sorted(shown.items()) if found & set(pictures)]
+    out |= {clip: [clip] for clip in shown}
+    return out, groups
+
+
+def training_sounds(data: Path, most: int, seed: int) -> list[Item]:
+    """At most `most` sounds of each label, drawn at random, and the films of `clips/`, each a label of its own."""
+    by_label: dict[str, list[Item]] = {}
+    for item in read_items(data, "sounds"):
+        if item.split == "train":
+            by_label.setdefault(item.label, []).append(item)
+    rng = np.random.default_rng((seed, 7))
+    chosen = []
+    for label in sorted(by_label):
+        here = by_label[label]
+        chosen += [here[int(i)] for i in rng.permutation(len(here))[:most]]
+    return chosen + [Item(path, CLIP + path.stem, "train") for path in read_clips(data, "train")]
+
+
+def pieces_of(sounds: Sequence[Item], waves: WaveCache, seed: int) -> list[Piece]:
+    """A piece of each sound, at random, and of films one after the other."""
+    rng = np.random.default_rng((seed, 8))
+    pieces = []
+    for i, item in enumerate(sounds):
+        spare = max(0, len(waves[i]) - SAMPLES)
+        starts = (
+            range(0, spare + SAMPLES // 2, SAMPLES) if item.label.startswith(CLIP) else [int(rng.integers(spare + 1))]
+        )
+        pieces += [Piece(i, first, item.label) for first in starts]
+    return pieces
 
 
 class SoundBank:
-    """Features of every sound, as they are and as heard from afar, and windows of them drawn at random.
+    """Features of pieces of sounds, as they are and as heard from afar, and windows of them drawn at random.
 
     Args:
-        sound_encoder: the trained sound net.
-        waves, items: the sounds and what they are.
-        versions: how many times to hear each training sound from afar besides the clean one.
+        labels: what each piece is.
+        features: (versions, n, STEPS, F), the first version as it is.
+        lengths: (versions, n) how many steps hold sound.
+        groups: other names for some of the pieces.
     """
 
     def __init__(
         self,
-        sound_encoder: SoundEncoder,
-        waves: WaveCache,
-        items: Sequence[Item],
-        folder: Path,
-        versions: int,
-        seed: int,
+        labels: Sequence[str],
+        features: Tensor,
+        lengths: NDArray[np.int64],
+        groups: dict[str, list[int]] | None = None,
     ) -> None:
-        self.items = items
-        self.by_label: dict[tuple[str, str], list[int]] = {}
-        for i, item in enumerate(items):
-            self.by_label.setdefault((item.split, item.label), []).append(i)
-        counts = [sound_encoder.count(len(waves[i])) for i in range(len(items))]
-        self.edges = np.concatenate([[0], np.cumsum(counts)])
-        at = folder / "sound-features.npy"
-        if not at.exists():
-            np.save(at, self._hear(sound_encoder, waves, versions, seed))
-        self.features = torch.from_numpy(np.load(at))
-
-    @torch.inference_mode()
-    def _hear(self, sound_encoder: SoundEncoder, waves: WaveCache, versions: int, seed: int) -> NDArray[np.float16]:
-        generator = torch.Generator().manual_seed(seed)
-        out = np.zeros((versions + 1, int(self.edges[-1]), sound_encoder.features), np.float16)
-        behind = torch.zeros(1, 1)
-        for i in tqdm(range(len(self.items)), "sound features", disable=None):
-            clean = torch.from_numpy(waves[i])[None]
-            rows = slice(self.edges[i], self.edges[i + 1])
-            out[0, rows] = sound_encoder.from_waves(clean)[0].half().numpy()
-            if self.items[i].split == "train":
-                # The training sound before this one is the background of every second version.
-                pair = torch.cat([clean, behind.repeat(1, -(-clean.shape[1] // behind.shape[1]))[:, : clean.shape[1]]])
-                for version in range(1, versions + 1):
-                    mixed, _ = augment.mix(pair, generator, share=0.5, loudest=-3.0)
-                    heard = augment.reverberate(augment.colour(mixed[:1], generator), generator)
-                    out[version, rows] = sound_encoder.from_waves(augment.far(heard, generator))[0].half().numpy()
-                behind = clean
-        return out
-
-    def whole(self, i: int) -> Tensor:
-        """Mean feature of clean sound number i, (F,)."""
-        return self.features[0, self.edges[i] : self.edges[i + 1]].float().mean(dim=0)
+        self.features, self.lengths = features, lengths
+        self.by_label: dict[str, list[int]] = {}
+        for i, label in enumerate(labels):
+            self.by_label.setdefault(label, []).append(i)
+        self.by_label |= groups or {}
 
     def draw(self, label: str, rng: np.random.Generator) -> Tensor:
-        """Mean feature of a random training sound of that label, over a random window, perhaps disturbed: (F,)."""
-        i = int(rng.choice(self.by_label["train", label]))
-        first, last = int(self.edges[i]), int(self.edges[i + 1])
-        length = int(rng.integers(min(3, last - first), last - first + 1))
-        begin = int(rng.integers(first, last - length + 1))
-        version = int(rng.integers(self.features.shape[0]))
-        return self.features[version, begin : begin + length].float().mean(dim=0)
+        """Mean feature of a random sound of that label, over a random window, perhaps disturbed: (F,)."""
+        i = int(rng.choice(self.by_label[label]))
+        version = int(rng.integers(len(self.features)))
+        last = int(self.lengths[version, i])
+        length = int(rng.integers(min(3, last), last + 1))
+        begin = int(rng.integers(last - length + 1))
+        return self.features[version, i, begin : begin + length].float().mean(dim=0)
 
 
 class Sampler:
@@ -120,6 +176,7 @@ class Sampler:
         maps: NDArray[np.float16],
         scenes: tuple[NDArray[np.float16], list[list[Pasted]]],
         pairs: dict[str, list[str]],
+        names_per_step: int = 1000,
     ) -> None:
         self.sounds, self.pictures, self.maps = sounds, pictures, maps
         self.scenes, self.objects = scenes
@@ -130,28 +187,35 @@ class Sampler:
         self.sounds_of: dict[str, list[str]] = {}
         for sound, seen in pairs.items():
             for label in seen:
-                if ("train", sound) in sounds.by_label and label in self.of_label:
+                if sound in sounds.by_label:
                     self.sounds_of.setdefault(label, []).append(sound)
         self.seen_with: dict[str, list[str]] = {}
         for label, names in self.sounds_of.items():
-            for name in names:
+            for name in names if label in self.of_label else ():
                 self.seen_with.setdefault(name, []).append(label)
         self.names = sorted(self.seen_with)
         self.silent = sorted(set(self.of_label) - set(self.sounds_of))
-        self.ambient = [label for label in AMBIENT if ("train", label) in sounds.by_label]
+        self.ambient = [label for label in AMBIENT if label in sounds.by_label]
+        self.names_per_step = names_per_step
         self.rows, self.columns = maps.shape[1:3]
         self.targets = np.stack([box_cells(item.box, self.rows, self.columns) for item in pictures])
         self.usable = [k for k, things in enumerate(self.objects) if any(o.label in self.sounds_of for o in things)]
 
     def pairs(self, rng: np.random.Generator, silent: int = 8) -> dict[str, Tensor]:
-        """One sound of each label and a picture of it, then ambient sounds without a picture, pictures without a sound.
+        """A sound and a picture of each of some labels, ambient sounds without a picture, pictures without a sound.
+
+        A third of the labels are films, with a picture of their own.
 
         Returns:
             sounds (s, F); maps (p, channels, rows, columns); targets (p, cells); boxed bool (p,); match bool (s, p).
         """
-        names = [self.names[k] for k in rng.permutation(len(self.names))]
+        films = [name for name in self.names if name.startswith(CLIP)]
+        others = [name for name in self.names if not name.startswith(CLIP)]
+        share = min(len(films), self.names_per_step // 3)
+        names = [films[k] for k in rng.permutation(len(films))[:share]]
+        names += [others[k] for k in rng.permutation(len(others))[: self.names_per_step - share]]
         vectors = [self.sounds.draw(name, rng) for name in names + self.ambient]
-        shown = [str(rng.choice(self.seen_with[name])) for name in names]
+        shown = [self._picture_of(name, rng) for name in names]
         shown += [str(rng.choice(self.silent)) for _ in range(silent)]
         chosen = [int(rng.choice(self.of_label[label])) for label in shown]
         match = np.zeros((len(vectors), len(shown)), bool)
@@ -171,6 +235,15 @@ class Sampler:
             "match": torch.from_numpy(match),
         }
 
+    def _picture_of(self, name: str, rng: np.random.Generator) -> str:
+        """A label whose pictures show what sounds so: of a film, its own; else as often a photograph as a film."""
+        if name in self.of_label and name.startswith(CLIP):
+            return name
+        labels = self.seen_with[name]
+        films = [label for label in labels if label.startswith(CLIP)]
+        photographs = [label for label in labels if not label.startswith(CLIP)]
+        return str(rng.choice(films if not photographs or (films and rng.random() < 0.5) else photographs))
+
     def scene_batch(self, rng: np.random.Generator, count: int, each: int = 3) -> dict[str, Tensor]:
         """Scenes and, for each of them, the sounds of `each` things in it (one thing may be asked for twice).
 
@@ -186,7 +259,8 @@ class Sampler:
         top, left = (int(first) for first in rng.integers(2, size=2))
         for k in np.repeat(chosen, each):
             things = [o for o in self.objects[k] if o.label in self.sounds_of]
-            name = str(rng.choice(self.sounds_of[things[int(rng.integers(len(things)))].label]))
+            label = things[int(rng.integers(len(things)))].label
+            name = label if label.startswith(CLIP) and rng.random() < 0.6 else str(rng.choice(self.sounds_of[label]))
             names.append(name)
             right = [cells(o, rows, columns, STRIDE) for o in things if name in self.sounds_of[o.label]]
             targets.append(np.max(right, axis=0)[top::2, left::2].ravel())

@@ -19,13 +19,14 @@ from torch import Tensor
 
 from ...localize.nets.network import BASE
 from ..datasets.examples import Box, read_picture
-from ..datasets.labelled import Item
+from ..datasets.labelled import Item, Photograph
 from .caches import cached_maps
 
 HEIGHT, WIDTH = BASE["panorama"]
 MANY = 24  # things that are pasted into a crowd, as far as there is room
 SMALLEST, LARGEST = 64, 720  # pixels that a thing is high, and wide at least: 12 to 135°
 LARGEST_IN_CROWD = 400
+SMALLEST_BOXED = 24  # pixels; of a photograph of many things, smaller ones are not asked for
 APART = 16  # pixels between two things
 Pixels = NDArray[np.uint8]
 _read = lru_cache(4096)(read_picture)  # about 1 GB
@@ -59,6 +60,8 @@ class SceneMaker:
         sounding: labels that have sounds; the first object of a scene is one of these.
         often: labels drawn more often than others, with their chance.
         seed: of everything random.
+        photographs: pictures of several things; two in five scenes hold one.
+        frames: pictures of films, pasted whole; two in five things are one.
 
     Attributes:
         largest: the height of a thing at most, in pixels.
@@ -73,6 +76,8 @@ class SceneMaker:
         sounding: Sequence[str],
         often: dict[str, float] | None = None,
         seed: int = 0,
+        photographs: Sequence[Photograph] = (),
+        frames: Sequence[Item] = (),
     ) -> None:
         self.stills = [read_picture(path, (WIDTH, HEIGHT)) for path in stills]
         self.by_label: dict[str, list[Item]] = {}
@@ -82,6 +87,10 @@ class SceneMaker:
         self.others = sorted(set(self.by_label) - set(self.sounding))
         self.often = often or {}
         self.seed = seed
+        self.photographs = list(photographs)
+        self.films = sorted({item.label for item in frames})
+        for item in frames:
+            self.by_label.setdefault(item.label, []).append(item)
 
     def make(self, i: int) -> Scene:
         """Scene number i."""
@@ -93,10 +102,14 @@ class SceneMaker:
         if rng.random() < 0.3:
             canvas = cv2.GaussianBlur(canvas, (0, 0), rng.uniform(1.0, 4.0))
         objects: list[Pasted] = []
+        taken: list[Pasted] = []
+        if self.photographs and rng.random() < 0.4:
+            objects += self._photograph(rng, canvas, taken)
         for label in self._labels(rng):
-            placed = self._place(rng, label, objects)
+            placed = self._place(rng, label, taken)
             if placed is not None:
                 objects.append(placed[0])
+                taken.append(placed[0])
                 _paste(canvas, *placed)
         if rng.random() < 0.3:
             canvas = cv2.GaussianBlur(canvas, (0, 0), rng.uniform(0.8, 2.0))
@@ -113,6 +126,8 @@ class SceneMaker:
                 if 0 <= left < chance:
                     label = favourite
                 left -= chance
+            if not label and self.films and rng.random() < 0.4:
+                label = str(rng.choice(self.films))
             if not label:
                 pool = self.others if k and self.others and rng.random() < 0.2 else self.sounding
                 label = str(rng.choice(pool))
@@ -125,7 +140,7 @@ class SceneMaker:
     ) -> tuple[Pasted, NDArray[np.float32], NDArray[np.float32]] | None:
         """An object where none is yet, its pixels and its opacity; None when the scene is full."""
         item = self.by_label[label][int(rng.integers(len(self.by_label[label])))]
-        whole = rng.random() < 0.3  # the picture as it is, with straight edges
+        whole = label in self.films or rng.random() < 0.3  # the picture as it is, with straight edges
         picture = _read(item.path)
         patch = picture if whole else cut_out(picture, item.box, rng)
         for _ in range(10):
@@ -146,6 +161,26 @@ class SceneMaker:
             return Pasted(label, x, y, x + size[0], y + size[1]), pixels.astype(np.float32) * gain, alpha
         return None
 
+    def _photograph(self, rng: np.random.Generator, canvas: NDArray, taken: list[Pasted]) -> list[Pasted]:
+        """Paste one of the photographs; the things in it that can still be seen."""
+        chosen = self.photographs[int(rng.integers(len(self.photographs)))]
+        picture = _read(chosen.path)
+        height = int(np.exp(rng.uniform(np.log(240), np.log(600))))
+        width = round(height * picture.shape[1] / picture.shape[0])
+        spot = self._spot(rng, width, height, taken)
+        if spot is None:
+            return []
+        x, y = spot
+        pixels = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
+        frame = Pasted("", x, y, x + width, y + height)
+        taken.append(frame)
+        _paste(canvas, frame, pixels, np.ones((height, width, 1), np.float32))
+        placed = [
+            Pasted(label, x + x0 * width, y + y0 * height, x + x1 * width, y + y1 * height)
+            for label, (x0, y0, x1, y1) in chosen.things
+        ]
+        return [thing for thing in placed if min(thing.x1 - thing.x0, thing.y1 - thing.y0) >= SMALLEST_BOXED]
+
     def _spot(
         self, rng: np.random.Generator, width: int, height: int, objects: Sequence[Pasted]
     ) -> tuple[float, float] | None:
@@ -155,6 +190,14 @@ class SceneMaker:
         if any(x < o.x1 + APART and o.x0 < x + width + APART for o in objects):
             return None
         return float(int(x)), float(int(y))
+
+
+def as_scene(still: Photograph) -> Scene:
+    """A boxed panorama as a scene, the things as they are in it."""
+    things = [
+        Pasted(label, x0 * WIDTH, y0 * HEIGHT, x1 * WIDTH, y1 * HEIGHT) for label, (x0, y0, x1, y1) in still.things
+    ]
+    return Scene(read_picture(still.path, (WIDTH, HEIGHT)), tuple(things))
 
 
 class Crowds(SceneMaker):

@@ -1,0 +1,287 @@
+"""The sound encoder's second teacher: a tagger of AudioSet's 527 kinds of sound, and the names it gives.
+
+The first layers of the encoder have learnt enough (`distil.py`); what they compute of a piece of every sound, as it is
+and as heard from afar in a mixture, is kept, and only the layers above learn. So thousands of steps cost minutes.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from ...errors import DataFileError, PanoSoundError
+from ...localize.nets.joint_encoder import JointEncoder
+from ...localize.nets.network import Localizer
+from ...localize.nets.sound_encoder import RATE, MelEncoder
+from ...outputs import written_whole
+from . import augment
+from .caches import WaveCache
+from .log import Log
+
+STEPS = 16  # features of a piece
+SAMPLES = STEPS * 5120  # 5.12 s
+KEPT_BLOCKS = 4  # of the mel encoder that do not learn
+
+
+@dataclass(frozen=True)
+class Piece:
+    """So much of one sound as is learnt from at once: from sample `first` of sound number `sound` on."""
+
+    sound: int
+    first: int
+    label: str
+
+
+class Tagger:
+    """The teacher, DATA/teachers/mn04.py. Raises DataFileError when it is not there."""
+
+    def __init__(self, data: Path) -> None:
+        path = data / "teachers" / "mn04.py"
+        spec = importlib.util.spec_from_file_location("pano_sound_tagger", path)
+        if spec is None or spec.loader is None or not path.exists():
+            raise DataFileError("the tagger is missing", path=path)
+        self.module: ModuleType = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(self.module)
+        self.net = self.module.MN04().eval()
+        self.names: list[str] = list(self.module.NAMES)
+
+    def columns(self, waves: Tensor) -> Tensor:
+        """Waves (n, SAMPLES) at RATE -> its features of each 0.32 s, (n, STEPS, E)."""
+        found: Tensor = self.net.features(self.module.log_mel(doubled(waves)))
+        return found.mean(dim=2).transpose(1, 2)[:, :STEPS]
+
+    def scores(self, pooled: Tensor) -> Tensor:
+        """Features pooled over a window, (n, E) -> scores of its tags (n, len(names)) in [0, 1]."""
+        net = self.net
+        hidden = F.hardswish(F.linear(pooled, net.fc1__w, net.fc1__b))
+        return torch.sigmoid(F.linear(hidden, net.fc2__w, net.fc2__b))
+
+
+def doubled(waves: Tensor) -> Tensor:
+    """Waves (n, samples) at twice their rate, (n, 2 * samples)."""
+    at = torch.arange(-31, 32) / 2
+    kernel = torch.sinc(at) * torch.hann_window(65, periodic=False)[1:-1]
+    sparse = torch.stack([waves, torch.zeros_like(waves)], dim=2).flatten(1)
+    return F.conv1d(sparse[:, None], kernel[None, None], padding=31)[:, 0]
+
+
+@dataclass
+class Lower:
+    """What does not change while the encoder is refined, float16, for each version (0: as it is) and piece.
+
+    Attributes:
+        low: (versions, n, frames, channels * bands) the mel encoder after KEPT_BLOCKS.
+        rest: (versions, n, STEPS, F') the other parts of the encoder.
+        taught: (versions, n, STEPS, E) the tagger's features; of mixtures, too, but not of what is far.
+        lengths: (versions, n) how many steps hold sound.
+    """
+
+    low: NDArray[np.float16]
+    rest: NDArray[np.float16]
+    taught: NDArray[np.float16]
+    lengths: NDArray[np.int64]
+
+
+def cut(wave: NDArray[np.float32], piece: Piece, looped: bool) -> NDArray[np.float32]:
+    """The samples of a piece, what is missing at its end silent or the piece over again: (SAMPLES,)."""
+    part = wave[piece.first : piece.first + SAMPLES]
+    if looped and len(part):
+        part = np.tile(part, -(-SAMPLES // len(part)))[:SAMPLES]
+    return np.pad(part, (0, SAMPLES - len(part)))
+
+
+def lower(
+    encoder: JointEncoder,
+    tagger: Tagger,
+    waves: WaveCache,
+    pieces: Sequence[Piece],
+    folder: Path,
+    versions: int,
+    seed: int,
+    batch: int = 16,
+) -> Lower:
+    """Compute `Lower` once; a second run reads it."""
+    at = folder / "lower.npz"
+    if not at.exists():
+        low, rest, taught = [], [], []
+        lengths = np.full((versions + 1, len(pieces)), STEPS)
+        for version in range(versions + 1):
+            generator = torch.Generator().manual_seed(seed * 1_000 + version)
+            for first in tqdm(range(0, len(pieces), batch), f"sound features {version}", disable=None):
+                here = pieces[first : first + batch]
+                parts = [cut(waves[piece.sound], piece, looped=version > 0) for piece in here]
+                clean = torch.from_numpy(np.stack(parts))
+                heard = clean
+                if version:
+                    clean, _ = augment.mix(augment.respeed(clean, generator, share=0.3), generator, share=0.4)
+                    clean = augment.colour(clean, generator)
+                    heard = augment.far(augment.reverberate(clean, generator), generator)
+                else:
+                    for k, piece in enumerate(here):
+                        samples = len(waves[piece.sound]) - piece.first
+                        lengths[0, first + k] = min(STEPS, max(1, math.ceil(samples / 5120)))
+                with torch.inference_mode():
+                    x, y = _low_and_rest(encoder, heard)
+                    low.append(x.half().numpy())
+                    rest.append(y.half().numpy())
+                    level = augment.level(clean, -20.0) if version else clean
+                    taught.append(tagger.columns(level).half().numpy())
+        shape = (versions + 1, len(pieces))
+        arrays = [np.concatenate(a).reshape(*shape, *a[0].shape[1:]) for a in (low, rest, taught)]
+        with written_whole(at) as file:
+            np.savez(file, low=arrays[0], rest=arrays[1], taught=arrays[2], lengths=lengths)
+    kept = np.load(at)
+    return Lower(kept["low"], kept["rest"], kept["taught"], kept["lengths"])
+
+
+class Upper(nn.Module):
+    """The layers that learn: the last blocks of the mel encoder, and linear heads above all features."""
+
+    def __init__(self, model: Localizer, bands: int, embedding: int, labels: int) -> None:
+        super().__init__()
+        self.bands = bands
+        self.blocks = _mel(model).blocks[KEPT_BLOCKS:]
+        features = model.sound_encoder.features
+        assert model.tag_head is not None
+        self.tags = model.tag_head
+        self.embedding, self.labels = nn.Linear(features, embedding), nn.Linear(features, labels)
+
+    def features(self, low: Tensor, rest: Tensor) -> Tensor:
+        """low (n, frames, channels * bands), rest (n, STEPS, F') -> features of the encoder (n, STEPS, F)."""
+        x = low.unflatten(2, (-1, self.bands)).permute(0, 2, 1, 3).contiguous(memory_format=torch.channels_last)
+        mel = self.blocks(x).mean(dim=3).transpose(1, 2)[:, :STEPS]
+        return torch.cat([mel, rest], dim=2)
+
+
+def refine(
+    model: Localizer,
+    tagger: Tagger,
+    known: Lower,
+    pieces: Sequence[Piece],
+    folder: Path,
+    steps: int,
+    rate: float = 1e-3,
+    batch: int = 32,
+    seed: int = 0,
+    log: Log | None = None,
+) -> Tensor:
+    """Teach the encoder's upper layers and `model.tag_head` in place; goes on from `folder/refined.pt`.
+
+    Args:
+        rate: of the upper layers; 0: they stay as they are.
+
+    Returns:
+        the features of all pieces by the refined encoder, float16 (versions, n, STEPS, F).
+    """
+    names = sorted({piece.label for piece in pieces})
+    number = {name: i for i, name in enumerate(names)}
+    labels = np.array([number[piece.label] for piece in pieces])
+    counts = np.bincount(labels)
+    chance = 1 / np.sqrt(counts[labels])
+    chance /= chance.sum()
+    torch.manual_seed(seed)
+    upper = Upper(model, _bands(model), known.taught.shape[3], len(names))
+    sample = torch.from_numpy(known.taught[0, :: max(1, len(pieces) // 400)]).float().mean(dim=1)
+    mean, spread = sample.mean(0), sample.std(0) + 0.05
+    fresh = [*upper.tags.parameters(), *upper.embedding.parameters(), *upper.labels.parameters()]
+    groups = [{"params": fresh, "rate": 2e-3}]
+    if rate:
+        groups.append({"params": list(upper.blocks.parameters()), "rate": rate})
+    optimiser = torch.optim.AdamW(groups, weight_decay=0.02)
+    at, start = folder / "refined.pt", 0
+    if at.exists():
+        saved = torch.load(at, weights_only=True)
+        upper.load_state_dict(saved["upper"])
+        optimiser.load_state_dict(saved["optimiser"])
+        start = int(saved["step"])
+    if log is not None:
+        log.rewind(start, stage="refine")
+    upper.blocks.requires_grad_(rate > 0).train(rate > 0)
+    for step in tqdm(range(start, steps), "refine", initial=start, total=steps, disable=None):
+        rng = np.random.default_rng((seed, step))
+        for group in optimiser.param_groups:
+            schedule = min(1.0, (step + 1) / 40) * 0.5 * (1 + math.cos(math.pi * step / steps))
+            group["lr"] = group["rate"] * schedule
+        chosen = rng.choice(len(pieces), batch, p=chance)
+        versions = rng.integers(known.low.shape[0], size=batch)
+        features = upper.features(*(torch.from_numpy(a[versions, chosen]).float() for a in (known.low, known.rest)))
+        window = _windows(known.lengths[versions, chosen], rng)
+        pooled = torch.einsum("nsf,ns->nf", features, window)
+        wanted = torch.einsum("nsf,ns->nf", torch.from_numpy(known.taught[versions, chosen]).float(), window)
+        with torch.no_grad():
+            tags = tagger.scores(wanted)
+        parts = {
+            "embedding": (upper.embedding(pooled) - (wanted - mean) / spread).square().mean(),
+            "tags": F.binary_cross_entropy_with_logits(upper.tags(pooled), tags, reduction="none").sum(1).mean(),
+            "labels": F.cross_entropy(upper.labels(pooled), torch.from_numpy(labels[chosen]), label_smoothing=0.1),
+        }
+        loss = parts["embedding"] + 0.1 * parts["tags"] + 0.2 * parts["labels"]
+        if not torch.isfinite(loss):
+            raise PanoSoundError(f"the loss is {float(loss)} at step {step} of the refinement")
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(upper.parameters(), 5.0)
+        optimiser.step()
+        if log is not None and (step % 20 == 0 or step == steps - 1):
+            log.write(stage="refine", step=step, **{name: float(part.detach()) for name, part in parts.items()})
+        if (step + 1) % 100 == 0 or step == steps - 1:
+            state = {"upper": upper.state_dict(), "optimiser": optimiser.state_dict(), "step": step + 1}
+            with written_whole(at) as file:
+                torch.save(state, file)
+    upper.eval()
+    with torch.inference_mode():
+        return torch.stack(
+            [
+                torch.cat(
+                    [
+                        upper.features(*(torch.from_numpy(a[v, i : i + 64]).float() for a in (known.low, known.rest)))
+                        for i in range(0, len(pieces), 64)
+                    ]
+                ).half()
+                for v in range(known.low.shape[0])
+            ]
+        )
+
+
+def _windows(lengths: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
+    """Weights of a mean over a random window of at least three steps, where there are so many: (n, STEPS)."""
+    out = torch.zeros(len(lengths), STEPS)
+    for k, length in enumerate(lengths.tolist()):
+        size = int(rng.integers(min(3, length), length + 1))
+        begin = int(rng.integers(0, length - size + 1))
+        out[k, begin : begin + size] = 1 / size
+    return out
+
+
+def _mel(model: Localizer) -> MelEncoder:
+    assert isinstance(model.sound_encoder, JointEncoder)
+    mel = model.sound_encoder.parts[0]
+    assert isinstance(mel, MelEncoder)
+    return mel
+
+
+def _bands(model: Localizer) -> int:
+    """Bands of frequency that are left after KEPT_BLOCKS."""
+    mel = _mel(model)
+    with torch.no_grad():
+        return int(mel.lower(torch.zeros(1, RATE), KEPT_BLOCKS).shape[3])
+
+
+def _low_and_rest(encoder: JointEncoder, waves: Tensor) -> tuple[Tensor, Tensor]:
+    """Waves (n, SAMPLES) -> the mel part after KEPT_BLOCKS (n, frames, channels * bands), the others' features."""
+    mel = encoder.parts[0]
+    assert isinstance(mel, MelEncoder)
+    low = mel.lower(encoder.padded(waves, 0), KEPT_BLOCKS).permute(0, 2, 1, 3).flatten(2)
+    rest = [encoder.of_part(i, waves) for i in range(1, len(encoder.parts))]
+    return low, torch.cat(rest, dim=2)
