@@ -11,7 +11,7 @@ from pano_sound.errors import DataFileError
 from pano_sound.localize.nets.joint_encoder import JointEncoder
 from pano_sound.localize.nets.network import TINY, Localizer
 from pano_sound.research.datasets.labelled import Item
-from pano_sound.research.train.base import Head, Recipe, _claim, fit, train
+from pano_sound.research.train.base import Head, Recipe, _claim, embedded_maps, fit, train
 from pano_sound.research.train.distil import ASKED, CROP, Crops, Pupil
 from pano_sound.research.train.log import Log
 from pano_sound.research.train.sampling import Sampler, SoundBank, box_cells, with_knowledge
@@ -65,6 +65,15 @@ def test_a_few_steps_lower_the_loss(sampler: Sampler, tmp_path: Path) -> None:
     again.model.sound_encoder.requires_grad_(False)
     fit(again, sampler, recipe, tmp_path, Log(tmp_path / "log.jsonl"))  # nothing is left to do but to read it
     torch.testing.assert_close(again.model.visual_head.weight, head.model.visual_head.weight)
+
+
+def test_embeddings_made_before_are_those_made_in_each_step() -> None:
+    torch.manual_seed(0)
+    model = Localizer(**TINY).eval()
+    maps = np.random.default_rng(0).uniform(0, 1, (3, 4, 5, 16)).astype(np.float16)
+    before = torch.from_numpy(embedded_maps(model, maps, batch=2).astype(np.float32)).permute(0, 3, 1, 2)
+    features = torch.from_numpy(maps.astype(np.float32)).permute(0, 3, 1, 2)
+    torch.testing.assert_close(Head(model, embedded=True).maps(before), Head(model).maps(features), atol=1e-2, rtol=0)
 
 
 def test_batches_say_what_belongs_together(sampler: Sampler) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -57,6 +58,7 @@ class Recipe:
         sounds, pictures: how many of a label at most.
         frames: pictures of each film of `clips/`.
         scenes, real_scenes: made panoramas, and real ones that a detector boxed.
+        visual: whether the visual head learns, too; if not, only the sound's (quick, for going on from `start`).
         names_per_step, scenes_per_step: labels, and scenes, in a batch for the heads.
         versions: how many times each sound is heard from afar, beside as it is.
     """
@@ -73,6 +75,7 @@ class Recipe:
     real_scenes: int = 120
     steps: int = 1200
     rate: float = 1.5e-3
+    visual: bool = True
     names_per_step: int = 72
     scenes_per_step: int = 16
     mosaic: int = 6
@@ -105,16 +108,24 @@ class Recipe:
 
 
 class Head(nn.Module):
-    """What learns, above the frozen trunk and sound net; the temperatures of presence are used in training only."""
+    """What learns, above the frozen trunk and sound net; the temperatures of presence are used in training only.
 
-    def __init__(self, model: Localizer) -> None:
+    Args:
+        model: what learns.
+        embedded: `maps` are given embeddings already (see `embedded_maps`): the visual head does not learn.
+    """
+
+    def __init__(self, model: Localizer, embedded: bool = False) -> None:
         super().__init__()
         self.model = model
+        self.embedded = embedded
         self.steepness = nn.Parameter(torch.tensor(12.0))
         self.middle = nn.Parameter(torch.tensor(0.25))
 
     def maps(self, features: Tensor) -> Tensor:
         """What the trunk's `body` says (n, channels, rows, columns) -> embeddings (n, D, cells)."""
+        if self.embedded:
+            return features.flatten(2)
         with torch.autocast(features.device.type, torch.bfloat16, enabled=weights.has_bfloat16()):
             with torch.no_grad():
                 features = self.model.trunk.last(features)
@@ -260,7 +271,10 @@ def train(data: Path, out: Path, folder: Path, recipe: Recipe | None = None, ove
     for part in (model.trunk, model.sound_encoder, model.tag_head):
         assert part is not None
         part.requires_grad_(False)
-    head = Head(model)
+    if not recipe.visual:
+        model.visual_head.requires_grad_(False)
+        maps, scenes = embedded_maps(model, maps), (embedded_maps(model, scenes[0]), scenes[1])
+    head = Head(model, embedded=not recipe.visual)
     fit(head, Sampler(bank, pictures, maps, scenes, pairs, recipe.names_per_step), recipe, folder, log)
     model.set_presence(head.steepness.item(), head.middle.item())
     metadata = {"name": out.stem, "version": __version__, "recipe": json.dumps(asdict(recipe))}
@@ -293,6 +307,17 @@ def learn_sounds(
     labels = [piece.label for piece in pieces]
     pairs, groups = with_knowledge(pairs, labels, Knowledge(tagger.names).of(tags))
     return SoundBank(labels, features, known.lengths, groups), pairs
+
+
+def embedded_maps(model: Localizer, maps: NDArray[np.float16], batch: int = 8) -> NDArray[np.float16]:
+    """What the trunk's `body` says (n, rows, columns, channels) -> embeddings (n, rows, columns, D)."""
+    out = np.empty((*maps.shape[:3], model.config["embedding"]), np.float16)
+    with torch.inference_mode():
+        for first in range(0, len(maps), batch):
+            x = torch.from_numpy(maps[first : first + batch].astype(np.float32)).permute(0, 3, 1, 2)
+            v = model.embed_map(model.trunk.last(x.contiguous(memory_format=torch.channels_last)))
+            out[first : first + batch] = v.permute(0, 2, 3, 1).numpy()
+    return out
 
 
 def start_from(model: Localizer, path: Path) -> None:
