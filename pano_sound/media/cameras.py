@@ -18,7 +18,7 @@ _RAW = {
     ".qoo": ("Kandao's own 360° format", "QooCam Studio"),
 }
 _EXPORT = "export it as a 360° video (equirectangular, 2:1) with the camera's software"
-_HALF_EAC = (3.0, 3.1)
+_HALF_EAC = (3.02, 3.12)
 """Width by height of each of the two tracks of GoPro's .360."""
 
 _WIDTH = 512
