@@ -224,7 +224,7 @@ def _check_sizes(path: str | os.PathLike[str]) -> None:
             if kind.hasobject or size > part.file_size or cells > _MOST_CELLS:
                 raise ValueError("larger than it is")
     if total > _MOST_BYTES or total > _MOST_PACKED * packed + (1 << 26):
-        raise DataFileError("unpacks to more than it should", path, "analyse again, with a larger --every")
+        raise DataFileError("unpacks to more than it should", path, "analyse again, with a larger `every`")
 
 
 def _is_source(source: dict[str, Any]) -> bool:

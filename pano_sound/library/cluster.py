@@ -114,7 +114,7 @@ class _Driver:
         job = self._job(row, library.manifest.contents(row.files))
         if _card(job) and not self._ray.cluster_resources().get("GPU"):
             library.manifest.release(row.claim or "")
-            hint = "leave --device out, or add a machine that has one"
+            hint = "leave `device` out, or add a machine that has one"
             raise PanoSoundError("no machine of the cluster has a graphics card", hint=hint)
         self._out[self._film.options(**_card(job)).remote(job, self._help)] = row
         self._tell(row.output, "begin", 0.0, 0.0, None)

@@ -235,7 +235,7 @@ def check_rule(rule: str, codec: str | None) -> None:
     """Raises OutputError when no film can be written under such a name."""
     ending = os.path.splitext(rule)[1].lower()
     if ending not in MUXERS:
-        raise OutputError(f"cannot write '{ending}' files", rule, f"let --name end in one of {', '.join(MUXERS)}")
+        raise OutputError(f"cannot write '{ending}' files", rule, f"let `name` end in one of {', '.join(MUXERS)}")
     if codec is not None and MUXERS[ending] not in ENCODERS[codec].muxers:
         raise OutputError(f"{codec} cannot be written into {ending} files", rule)
 
