@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import Any, BinaryIO
 
 from ..errors import InputError
+from .clock import Clock
 
 _CHAPTER = re.compile(r"(G[HXSPL])(\d\d)(\d{4}\.\w+)", re.IGNORECASE)
 _FIRST_CHAPTER = re.compile(r"(GOPR)(\d{4}\.\w+)", re.IGNORECASE)
@@ -26,6 +27,7 @@ class Footage:
         paths: files or URLs, in their order.
         begins: what to add to each file's own times, s, so that each goes on where the one before ends.
         joints: where that is, s of the film, between each two files.
+        clocks: of each file that is known: its clock, where it jumps.
         start: presentation time, s, that is taken for 0, and before which nothing is read; None: all is read, with
             its own times.
         end: presentation time, s, from which on nothing is read; None: to the end.
@@ -39,6 +41,7 @@ class Footage:
     paths: tuple[str, ...]
     begins: tuple[Fraction, ...] = (Fraction(0),)
     joints: tuple[Fraction, ...] = ()
+    clocks: tuple[Clock | None, ...] = ()
     start: Fraction | None = None
     end: Fraction | None = None
     opening: bool = True

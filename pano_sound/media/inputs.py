@@ -20,6 +20,7 @@ import av
 
 from ..errors import InputError
 from . import threads
+from .clock import Clock
 from .containers import main_picture, main_stream, video_streams
 from .footage import Footage, is_url, open_bytes
 from .sample_tables import check_sample_tables
@@ -64,6 +65,7 @@ class _File:
     audio_tracks: list[Any]
     shift: Fraction
     handle: Any = None
+    clock: Clock | None = None
 
     def close(self) -> None:
         self.container.close()
@@ -79,7 +81,8 @@ class Source:
         video, audio: the streams of its first file that are read; None where there is none.
         video_tracks, audio_tracks: all of its first file; covers are left out.
         damaged: how many packets could not be read or decoded and were skipped so far.
-        stretch: what `frames` reads now: (number of the file, of packets that its edit list leaves out so far).
+        stretch: what `frames` reads now: (number of the file, of packets that its edit list leaves out and of jumps of
+            its clock so far).
             Sound of another stretch does not go on where the one before ended.
     """
 
@@ -88,6 +91,7 @@ class Source:
         self.footage = footage
         self.path = footage.paths[0]
         self._first = _open(self.path, footage)
+        self._first.clock = self._clock(0)
         self.container = self._first.container
         self.video_tracks, self.audio_tracks = self._first.video_tracks, self._first.audio_tracks
         self.video, self.audio = self._first.video, self._first.audio
@@ -187,6 +191,9 @@ class Source:
             return False
         return footage.start is None or (t + length > 0 if length else t >= 0)
 
+    def _clock(self, number: int) -> Clock | None:
+        return self.footage.clocks[number] if self.footage.clocks else None
+
     def _offset(self, number: int, file: _File) -> Fraction:
         """What to add to the times of a file (s) to get presentation times."""
         return self.footage.begins[number] - file.shift - self.footage.origin
@@ -202,6 +209,7 @@ class Source:
                 return
             self.stretch = (number, 0)
             file = _open(path, self.footage) if number else self._first
+            file.clock = self._clock(number)
             try:
                 track = stream if number == 0 else file.audio if stream.type == "audio" else file.video
                 if track is not None:
@@ -217,7 +225,7 @@ class Source:
         """What `read` reads of a track, from the last point before the footage's start from which it can be read."""
         wanted = -self._offset(number, file) - _BEFORE
         first_time = (track.start_time or 0) * Fraction(track.time_base)
-        if self.footage.start is None or wanted - first_time < _SEEKING_PAYS:
+        if self.footage.start is None or wanted - first_time < _SEEKING_PAYS or file.clock is not None:
             yield from read(file, track)
             return
         damaged = self.damaged
@@ -234,6 +242,24 @@ class Source:
         yield from found
 
     def _demuxed(self, file: _File, track: Any) -> Iterator[Any]:
+        """A track's packets that hold anything, by the file's clock set right."""
+        if file.clock is None:
+            yield from self._stored(file, track)
+            return
+        base, position, before = Fraction(track.time_base), 0, 0
+        for packet in self._stored(file, track):
+            position = packet.pos if packet.pos is not None and packet.pos >= 0 else position
+            jumps = file.clock.jumps_before(track.index, position)
+            if jumps != before:
+                before, self.stretch = jumps, (self.stretch[0], self.stretch[1] + 1)
+            if jumps:
+                packet.pts, packet.dts = (
+                    None if t is None else t + round(file.clock.shift(jumps, t * base) / base)
+                    for t in (packet.pts, packet.dts)
+                )
+            yield packet
+
+    def _stored(self, file: _File, track: Any) -> Iterator[Any]:
         failures = 0
         while failures < _DAMAGED_READS_IN_A_ROW:
             try:

@@ -14,6 +14,7 @@ from ..errors import InputError, UnsupportedInputError
 from ..settings import InputSettings, parse_time
 from .ambisonics import Ambisonics, ambisonics_of
 from .cameras import looks_like_two_fisheyes, raw_format, raw_tracks
+from .clock import Clock, read_clock
 from .colour import UNSTATED, Colour, colour_of
 from .containers import read_container_index
 from .footage import Footage, size_of
@@ -260,6 +261,7 @@ def _one_file(footage: Footage, settings: InputSettings) -> MediaInfo:
     with open_source(footage) as source:
         if source.video is None and source.audio is None:
             raise InputError("holds neither pictures nor sound", source.path)
+        size = size_of(source.path)
         index = read_container_index(source.path, source.container)
         video, spherical, start = None, Spherical(), 0.0
         raw = raw_format(source.path) if settings.projection is None else None
@@ -271,6 +273,11 @@ def _one_file(footage: Footage, settings: InputSettings) -> MediaInfo:
             video = _video_info(source, frame)
             start = float(frame.pts * video.time_base)
             duration = _duration(source, source.video, start)
+            footage = _with_clock(footage, size)
+            clock = footage.clocks[0] if footage.clocks else None
+            if clock is not None:
+                duration = float(clock.end + source.offset) - start
+                video = replace(video, fps=Fraction(clock.pictures / duration).limit_denominator(1001))
             if raw is None and not spherical.stitched:
                 raw = f"the tags say that the lens pictures are not stitched yet: {_EXPORT}"
             if raw is None and spherical.projection is None:
@@ -281,7 +288,7 @@ def _one_file(footage: Footage, settings: InputSettings) -> MediaInfo:
         return MediaInfo(
             path=source.path,
             container=source.container.format.name,
-            size_bytes=size_of(source.path),
+            size_bytes=size,
             start=start,
             duration=duration,
             video=video,
@@ -291,6 +298,17 @@ def _one_file(footage: Footage, settings: InputSettings) -> MediaInfo:
             raw=raw,
             footage=footage,
         )
+
+
+def _with_clock(footage: Footage, size: int) -> Footage:
+    """Footage of one file with its clock, and a warning where that jumps."""
+    with open_source(footage) as source:
+        clock = read_clock(source.container, source.video, source.audio, size)
+    if clock is None:
+        return footage
+    times = "once" if len(clock.jumps) == 1 else f"{len(clock.jumps)} times"
+    log.warning("%s: its clock jumps %s: the film goes on where it stopped", footage.paths[0], times)
+    return replace(footage, clocks=(clock,))
 
 
 def _first_picture(source: Source, settings: InputSettings) -> Any:
@@ -335,8 +353,12 @@ def _joined(parts: list[MediaInfo], footage: Footage) -> MediaInfo:
         size_bytes=sum(part.size_bytes for part in parts),
         duration=float(end) - first.start,
         raw=next((part.raw for part in parts if part.raw), None),
-        footage=replace(footage, begins=tuple(begins), joints=tuple(joints)),
+        footage=replace(footage, begins=tuple(begins), joints=tuple(joints), clocks=_clocks(parts)),
     )
+
+
+def _clocks(parts: list[MediaInfo]) -> tuple[Clock | None, ...]:
+    return tuple(part.footage.clocks[0] if part.footage.clocks else None for part in parts)
 
 
 def _excerpt(info: MediaInfo, start: Fraction | None, end: Fraction | None) -> MediaInfo:
