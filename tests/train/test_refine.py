@@ -70,12 +70,12 @@ def test_refining_teaches_the_tags_and_goes_on(model: Localizer, tmp_path: Path)
             answers = model.tag_scores(features[0].float().mean(dim=1))
         return float((answers - Names().scores(torch.from_numpy(taught[0, :, 0]).float())).abs().mean())
 
-    first = refine(model, Names(), known, pieces, tmp_path, 2, batch=6)  # type: ignore[arg-type]
+    first = refine(model, Names(), known, pieces, tmp_path, 2, head_rate=2e-2, batch=6)  # type: ignore[arg-type]
     before = wrong(first)
     assert first.shape == (1, 12, STEPS, 16)
-    features = refine(model, Names(), known, pieces, tmp_path, 60, rate=1e-2, batch=6)  # type: ignore[arg-type]
+    features = refine(model, Names(), known, pieces, tmp_path, 60, rate=1e-2, head_rate=2e-2, batch=6)  # type: ignore[arg-type]
     assert wrong(features) < 0.8 * before
-    again = refine(model, Names(), known, pieces, tmp_path, 60, rate=1e-2, batch=6)  # type: ignore[arg-type]
+    again = refine(model, Names(), known, pieces, tmp_path, 60, rate=1e-2, head_rate=2e-2, batch=6)  # type: ignore[arg-type]
     torch.testing.assert_close(again, features)
 
 

@@ -172,6 +172,7 @@ def refine(
     folder: Path,
     steps: int,
     rate: float = 1e-3,
+    head_rate: float = 2e-3,
     batch: int = 32,
     seed: int = 0,
     log: Log | None = None,
@@ -180,6 +181,7 @@ def refine(
 
     Args:
         rate: of the upper layers; 0: they stay as they are.
+        head_rate: of the linear heads above them.
 
     Returns:
         the features of all pieces by the refined encoder, float16 (versions, n, STEPS, F).
@@ -195,7 +197,7 @@ def refine(
     sample = torch.from_numpy(known.taught[0, :: max(1, len(pieces) // 400)]).float().mean(dim=1)
     mean, spread = sample.mean(0), sample.std(0) + 0.05
     fresh = [*upper.tags.parameters(), *upper.embedding.parameters(), *upper.labels.parameters()]
-    groups = [{"params": fresh, "rate": 2e-3}]
+    groups = [{"params": fresh, "rate": head_rate}]
     if rate:
         groups.append({"params": list(upper.blocks.parameters()), "rate": rate})
     optimiser = torch.optim.AdamW(groups, weight_decay=0.02)
