@@ -37,7 +37,7 @@ from .sphere.geometry import cell_areas
 
 FORMAT = "pano-sound.soundmap/2"
 BEFORE = "pano-sound.soundmap/1"
-SILENCE_DB = -60.0
+SILENCE_DB = -70.0
 CHUNK = 256
 """Maps computed at once: a long film's need not be in memory as float32 all together."""
 

@@ -8,8 +8,6 @@ from numpy.typing import ArrayLike, NDArray
 RATE = 16_000
 _CELL = 160
 """Samples that are measured at once: 10 ms."""
-SILENCE_DB = -60.0
-"""dBFS below which nothing is listened to."""
 _DIGITAL_SILENCE = 1e-12
 
 

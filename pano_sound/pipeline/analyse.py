@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import ModelError
 from ..localize import fusion
-from ..localize.cue import GRID, Cue
+from ..localize.cue import GRID, Cue, Evidence
 from ..localize.temporal import TemporalCue
 from ..media.cuts import APART
 from ..media.probe import MediaInfo
@@ -59,29 +60,22 @@ def analyse_segment(
         InputError: not one picture can be decoded, or more are damaged than may be.
         ModelError: the model is not there, or damaged; there is no such device.
     """
-    network = _network(info, settings) if settings.attention or "semantic" in settings.cue_names else None
-    cues: list[Cue] = [] if network is None else [network]
-    if "temporal" in settings.cue_names and not settings.attention:
-        cues.append(TemporalCue())
-    stretch = Stretch(info, segment)
-    level = listen(stretch, cues, progress)
-    watched = watch(stretch, cues, settings.every, progress)
-    evidence = {name: one for cue in cues for name, one in cue.evidence(watched.times).items()}
-    levels = level.at(watched.times, settings.window)
+    network, cues = make_cues(info, settings)
+    observed = observe(info, settings, cues, progress, segment)
     with VideoReader(info.path, info) as reader:
         covered = reader.coverage(*GRID)
     if network is not None and settings.attention:
         posterior, elsewhere = network.attention_posterior(settings.attention, covered)
     else:
-        posterior, elsewhere = fusion.learnt().posterior(evidence, covered)
-    silent = levels <= SILENCE_DB
+        posterior, elsewhere = fusion.learnt().posterior(observed.evidence, covered)
+    silent = observed.level_db <= SILENCE_DB
     posterior[silent], elsewhere[silent] = 0.0, 1.0
     width, height = info.eye
     return SoundMap(
-        times=np.array(watched.times) + info.origin,
+        times=np.array(observed.times) + info.origin,
         posterior=posterior.astype(np.float16),
         elsewhere=elsewhere,
-        level_db=levels,
+        level_db=observed.level_db,
         source={
             "path": os.path.basename(info.path),
             "size_bytes": info.size_bytes,
@@ -91,9 +85,44 @@ def analyse_segment(
             **({"covers": list(info.covers)} if info.covers else {}),
         },
         settings=settings.to_json(),
-        cuts=np.array(watched.cuts, np.float64) + info.origin,
-        cues={name: one.maps.astype(np.float16) for name, one in evidence.items()},
+        cuts=np.array(observed.cuts, np.float64) + info.origin,
+        cues={name: one.maps.astype(np.float16) for name, one in observed.evidence.items()},
     )
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What the cues say of a film, before it is fused.
+
+    times: (n,) the analysed presentation times; cuts: where shots end, seconds.
+    level_db: (n,) float32, dBFS.
+    evidence: of each cue, by name.
+    """
+
+    times: list[float]
+    cuts: list[float]
+    level_db: NDArray[np.float32]
+    evidence: dict[str, Evidence]
+
+
+def make_cues(info: MediaInfo, settings: AnalyseSettings) -> tuple[SemanticCue | None, list[Cue]]:
+    """The network, if it is asked for, and all cues that a film is analysed with. Raises ModelError."""
+    network = _network(info, settings) if settings.attention or "semantic" in settings.cue_names else None
+    cues: list[Cue] = [] if network is None else [network]
+    if "temporal" in settings.cue_names and not settings.attention:
+        cues.append(TemporalCue())
+    return network, cues
+
+
+def observe(
+    info: MediaInfo, settings: AnalyseSettings, cues: list[Cue], progress: Progress, segment: Segment = WHOLE
+) -> Observed:
+    """Show a film, or a segment of it, to cues. Raises InputError."""
+    stretch = Stretch(info, segment)
+    level = listen(stretch, cues, progress)
+    watched = watch(stretch, cues, settings.every, progress)
+    evidence = {name: one for cue in cues for name, one in cue.evidence(watched.times).items()}
+    return Observed(watched.times, watched.cuts, level.at(watched.times, settings.window), evidence)
 
 
 def _network(info: MediaInfo, settings: AnalyseSettings) -> SemanticCue:
