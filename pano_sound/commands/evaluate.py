@@ -458,3 +458,8 @@ def _check_folder(folder: Path, names: list[str], overwrite: bool) -> None:
     if not folder.is_dir():
         raise OutputError("is not a folder", folder)
     check_outputs([folder / name for name in [*names, "figure-9.png", "tables.txt"]], overwrite)
+
+
+from .evaluate_scenes import scenes  # noqa: E402 - it takes its options from here
+
+command.add_command(scenes)

@@ -1,0 +1,99 @@
+"""pano-sound evaluate scenes"""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ..outputs import check_folder, written_whole
+from .evaluate import _show, common, model_option, seed_option
+from .files import ReadFile, WrittenFile, check_outputs
+from .options import overwrite_option
+
+if TYPE_CHECKING:
+    from ..research.evaluate.scenes import Scene
+
+log = logging.getLogger("pano_sound")
+
+
+@click.command("scenes")
+@click.argument("data", metavar="DATA", type=ReadFile())
+@model_option
+@click.option("--work", type=WrittenFile(), required=True, metavar="FOLDER", help="Keep made films and evidence there.")
+@click.option("--kind", type=click.Choice(["all", "real", "made"]), default="all", show_default=True, help="Scenes.")
+@click.option("--made", type=click.IntRange(1), default=12, show_default=True, help="Scenes to make of each split.")
+@click.option(
+    "--camera",
+    type=click.Choice(["still", "shaking", "turning"]),
+    default="still",
+    show_default=True,
+    help="How the camera moves: real scenes are turned on the sphere, too.",
+)
+@click.option("--leave-one-out", is_flag=True, help="Judge each place with weights that were learnt on the others.")
+@click.option(
+    "--fit", type=WrittenFile(), metavar="FILE", help="Write weights learnt on real and made train scenes (.json)."
+)
+@click.option("-o", "--output", type=WrittenFile(), metavar="FOLDER", help="Write tables (.csv) and a plot there.")
+@seed_option
+@overwrite_option
+@common
+def scenes(
+    data: Path,
+    model: str,
+    work: Path,
+    kind: str,
+    made: int,
+    camera: str,
+    leave_one_out: bool,
+    fit: Path | None,
+    output: Path | None,
+    seed: int,
+    overwrite: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Does the planned camera look where it sounds? On real and made scenes, by cue.
+
+    DATA has pano/directions.csv, clips/clips.csv and stills/. Made scenes of train clips are learnt from, those of
+    val clips judged. docs/evaluation.md says what each number means.
+    """
+    if fit is not None:
+        check_outputs([fit], overwrite)
+    check_folder(work)
+    from ..localize import fusion
+    from ..research.evaluate import scenes as judging
+    from ..research.evaluate.scenes_report import report
+    from ..research.train.fusing import learn
+    from ..settings import AnalyseSettings
+
+    settings = AnalyseSettings(model=model)
+    real = judging.real_scenes(data, work / "real", camera) if kind != "made" else []
+    composed = judging.composed_scenes(data, work / "made", "val", made, seed, camera) if kind != "real" else []
+    judged = real + composed
+
+    def heard(scene: judging.Scene, sound_of: judging.Scene | None = None) -> judging.Heard:
+        log.info("%s", scene.film.name)
+        return judging.hear(scene, sound_of, settings, work / "evidence")
+
+    own = [heard(scene) for scene in judged]
+    swapped = [heard(scene, _another(judged, i)) for i, scene in enumerate(judged)]
+    chosen = fusion.learnt()
+    if fit is not None:
+        train = judging.composed_scenes(data, work / "made", "train", 2 * made, seed)
+        chosen = learn([one for one in own if one.scene in real] + [heard(scene) for scene in train])
+        with written_whole(fit, "w", overwrite=overwrite) as file:
+            json.dump(chosen.to_json(), file, indent=1)
+    found = report(own, swapped, chosen, leave_one_out, lambda variant: log.info("%s", variant))
+    if output is not None:
+        found.save(output)
+    _show(found, as_json)
+
+
+def _another(scenes: list[Scene], i: int) -> Scene:
+    """The next scene of another place."""
+    rest = scenes[i + 1 :] + scenes[:i]
+    return next((scene for scene in rest if scene.place != scenes[i].place), scenes[i])

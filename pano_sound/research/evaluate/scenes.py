@@ -1,0 +1,255 @@
+"""Does the planned camera look where it sounds? On real 360° scenes, on made ones, and with another scene's sound.
+
+Evidence of each film is computed once and kept; fusing it, planning and judging take seconds.
+"""
+
+from __future__ import annotations
+
+import collections
+import csv
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from ...camera.planner import plan
+from ...errors import DataFileError, InputError
+from ...localize.cue import Cue, Evidence
+from ...localize.fusion import Fusion
+from ...pipeline.analyse import Observed, make_cues, observe
+from ...pipeline.film import no_progress, pannable
+from ...pipeline.passes import Stretch, listen, watch
+from ...settings import AnalyseSettings, InputSettings, PlanSettings
+from ...soundmap import SILENCE_DB, SoundMap
+from ...sphere.convention import angles, directions, rotation, wrap_degrees
+from ...sphere.geometry import angle_between
+from .made_scenes import HEIGHT, MOTIONS, RATE, WIDTH, Sources, make_scenes, move_camera, write_film
+
+NEAR, IN_VIEW = 25.0, 45.0
+"""Degrees in yaw from the middle of the view."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A film, and what is heard where in it.
+
+    kind: 'A', 'B' or 'C' (how clear a real scene's direction is), or 'made'.
+    place: scenes of one place count as one.
+    """
+
+    film: Path
+    kind: str
+    place: str
+    truth: Sources
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A scene with the evidence of its film, perhaps with another one's sound."""
+
+    scene: Scene
+    times: NDArray[np.float64]
+    level_db: NDArray[np.float32]
+    cuts: NDArray[np.float64]
+    evidence: dict[str, Evidence]
+
+    def truth(self) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """Of each judged time the nearest analysed one, (m,), and the yaw of what is heard then, (m,) degrees."""
+        t, yaw, _ = np.array(self.scene.truth).T
+        start = self.times[0]
+        return np.abs(self.times - start - t[:, None]).argmin(axis=1), yaw
+
+    def soundmap(self, fusion: Fusion, without: Sequence[str] = ()) -> SoundMap:
+        """The evidence fused, perhaps without some of the cues."""
+        kept = {name: one for name, one in self.evidence.items() if name not in without}
+        posterior, elsewhere = fusion.posterior(kept)
+        silent = self.level_db <= SILENCE_DB
+        posterior[silent], elsewhere[silent] = 0.0, 1.0
+        end = float(2 * self.times[-1] - self.times[-2])
+        source = {"path": self.scene.film.name, "width": WIDTH, "height": HEIGHT, "end": end}
+        return SoundMap(self.times, posterior.astype(np.float16), elsewhere, self.level_db, source, cuts=self.cuts)
+
+
+def real_scenes(data: Path, folder: Path, motion: str = "still") -> list[Scene]:
+    """The real scenes of DATA/pano as mono films, each turned by a fixed random yaw.
+
+    Raises DataFileError when there is no table of directions.
+    """
+    table = data / "pano" / "directions.csv"
+    if not table.is_file():
+        raise DataFileError("there are no real scenes", table, "give the folder that holds pano/directions.csv")
+    rows = collections.defaultdict(list)
+    with open(table, newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            rows[row["file"]].append(row)
+    found = []
+    for name, truth in sorted(rows.items()):
+        turn = random.Random(name).uniform(-180, 180)
+        film = folder / f"{Path(name).stem}{'' if motion == 'still' else '-' + motion}.mp4"
+        if not film.exists():
+            _turned(data / "pano" / name, film, turn, motion)
+        places = []
+        for row in truth:
+            t, yaw, pitch = (float(row[key]) for key in ("t_s", "yaw_deg", "pitch_deg"))
+            seen = angles(directions(yaw - turn, pitch) @ rotation(*MOTIONS[motion](t)))
+            places.append((t, float(seen[0]), float(seen[1])))
+        found.append(Scene(film, truth[0]["tier"], name[:4], places))
+    return found
+
+
+def composed_scenes(data: Path, folder: Path, split: str, count: int, seed: int, motion: str = "still") -> list[Scene]:
+    """Made scenes of DATA's clips and stills, see `made_scenes`."""
+    films = make_scenes(data, folder, split, count, seed, motion)
+    return [Scene(film, "made", film.stem.removesuffix(f"-{motion}"), truth) for film, truth in films.items()]
+
+
+def hear(scene: Scene, sound_of: Scene | None, settings: AnalyseSettings, cache: Path) -> Heard:
+    """The evidence of a scene, with its own sound or another one's; kept in a folder."""
+    other = sound_of or scene
+    kept = cache / f"{scene.film.stem}{'' if other is scene else '~' + other.film.stem}.npz"
+    if not kept.exists():
+        info = pannable(str(scene.film), InputSettings())
+        _, cues = make_cues(info, settings)
+        if other is scene:
+            observed = observe(info, settings, cues, no_progress)
+        else:
+            observed = _observe_two(scene, other, settings, cues)
+        parts = {
+            "times": np.array(observed.times),
+            "level_db": observed.level_db,
+            "cuts": np.array(observed.cuts, np.float64),
+            **{f"maps/{name}": one.maps.astype(np.float16) for name, one in observed.evidence.items()},
+            **{f"nothing/{name}": one.nothing for name, one in observed.evidence.items()},
+        }
+        cache.mkdir(parents=True, exist_ok=True)
+        partial = kept.with_suffix(".partial.npz")
+        np.savez_compressed(partial, **parts)  # type: ignore[arg-type]
+        partial.rename(kept)
+    with np.load(kept) as archive:
+        names = [name.removeprefix("maps/") for name in archive.files if name.startswith("maps/")]
+        evidence = {
+            name: Evidence(archive[f"maps/{name}"].astype(np.float32), archive[f"nothing/{name}"]) for name in names
+        }
+        return Heard(scene, archive["times"], archive["level_db"], archive["cuts"], evidence)
+
+
+def _observe_two(scene: Scene, other: Scene, settings: AnalyseSettings, cues: list[Cue]) -> Observed:
+    """The pictures of one film with the sound of another."""
+    pictures, sound = (Stretch(pannable(str(one.film), InputSettings())) for one in (scene, other))
+    level = listen(sound, cues, no_progress)
+    watched = watch(pictures, cues, settings.every, no_progress)
+    evidence = {name: one for cue in cues for name, one in cue.evidence(watched.times).items()}
+    return Observed(watched.times, watched.cuts, level.at(watched.times, settings.window), evidence)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Shares of the judged time of one scene, 0..1, and how far the camera travels, degrees per second."""
+
+    near: float
+    in_view: float
+    near_on_sphere: float
+    best_still: float
+    travel: float
+    likelihood: float
+    """Nats gained over a uniform sphere."""
+
+
+def judge(heard: Heard, fusion: Fusion, without: Sequence[str] = (), **planning: object) -> Figures:
+    """How good the planned camera is on a scene."""
+    soundmap = heard.soundmap(fusion, without)
+    path = plan(soundmap, PlanSettings(**planning))  # type: ignore[arg-type]
+    t, yaw, pitch = np.array(heard.scene.truth).T
+    looks = path.looks(t + heard.times[0])
+    off = np.abs(wrap_degrees(looks[:, 0] - yaw))
+    apart = angle_between(directions(looks[:, 0], looks[:, 1]), directions(yaw, pitch))
+    still = max(float(np.mean(np.abs(wrap_degrees(yaw - c)) <= IN_VIEW)) for c in range(-180, 180, 5))
+    clock = np.arange(t[0], t[-1], 0.25) + heard.times[0]
+    moved = path.looks(clock)[:, :2]
+    travel = float(angle_between(directions(*moved[1:].T), directions(*moved[:-1].T)).sum()) / max(t[-1] - t[0], 0.25)
+    return Figures(
+        near=float(np.mean(off <= NEAR)),
+        in_view=float(np.mean(off <= IN_VIEW)),
+        near_on_sphere=float(np.mean(apart <= NEAR)),
+        best_still=still,
+        travel=travel,
+        likelihood=float(np.mean(log_likelihood(heard, soundmap.posterior.astype(np.float32)))),
+    )
+
+
+_KERNEL = 12.0
+"""Degrees by which the truth is uncertain in yaw."""
+_LEAST = 1e-3
+
+
+def log_likelihood(heard: Heard, posterior: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Log of how much more probable the true yaw is than by chance, at each judged time, (m,) nats."""
+    at, yaw = heard.truth()
+    columns = posterior.shape[2]
+    middles = (np.arange(columns) + 0.5) / columns * 360 - 180
+    kernel = np.exp(-0.5 * (wrap_degrees(middles - yaw[:, None]) / _KERNEL) ** 2)
+    kernel /= kernel.sum(axis=1, keepdims=True)
+    return np.asarray(np.log((posterior.sum(axis=1)[at] * kernel).sum(axis=1) * columns + _LEAST))
+
+
+def reliability(judged: Sequence[tuple[Heard, Fusion]], bins: int = 10) -> tuple[NDArray[np.float64], float]:
+    """How true the stated probabilities are that a view of 90° holds the source, over twelve views around.
+
+    Returns:
+        (k, 3): mean stated probability, share in which it was true, and number of cases, of each bin that has any;
+        and the expected calibration error.
+    """
+    stated: list[NDArray[np.float64]] = []
+    true: list[NDArray[np.float64]] = []
+    for heard, fusion in judged:
+        at, yaw = heard.truth()
+        posterior = heard.soundmap(fusion).posterior.astype(np.float64).sum(axis=1)[at]
+        middles = (np.arange(posterior.shape[1]) + 0.5) / posterior.shape[1] * 360 - 180
+        for centre in range(-180, 180, 30):
+            stated.append(posterior[:, np.abs(wrap_degrees(middles - centre)) <= IN_VIEW].sum(axis=1))
+            true.append((np.abs(wrap_degrees(yaw - centre)) <= IN_VIEW).astype(np.float64))
+    p, hit = np.concatenate(stated), np.concatenate(true)
+    place = np.minimum((p * bins).astype(int), bins - 1)
+    rows = np.array([[p[place == b].mean(), hit[place == b].mean(), (place == b).sum()] for b in np.unique(place)])
+    return rows, float((np.abs(rows[:, 0] - rows[:, 1]) * rows[:, 2]).sum() / rows[:, 2].sum())
+
+
+def over_places(
+    rows: Sequence[tuple[Scene, Figures]], seed: int = 0
+) -> dict[str, dict[str, tuple[float, float, float]]]:
+    """Means over places of each figure, by kind, with 90 % bootstrap intervals over places: (mean, low, high)."""
+    by_kind: dict[str, dict[str, list[list[float]]]] = collections.defaultdict(lambda: collections.defaultdict(list))
+    for scene, figures in rows:
+        by_kind[scene.kind][scene.place].append(list(vars(figures).values()))
+    rng = np.random.default_rng(seed)
+    names = list(Figures.__annotations__)
+    found = {}
+    for kind, places in sorted(by_kind.items()):
+        means = np.array([np.mean(values, axis=0) for values in places.values()])
+        drawn = means[rng.integers(len(means), size=(2000, len(means)))].mean(axis=1)
+        low, high = np.percentile(drawn, [5, 95], axis=0)
+        found[kind] = {name: (float(means[:, i].mean()), float(low[i]), float(high[i])) for i, name in enumerate(names)}
+    return found
+
+
+def _turned(source: Path, film: Path, turn: float, motion: str) -> None:
+    """A real scene with another direction in its middle, W alone as its sound, its camera moved."""
+    shift = round(turn / 360 * WIDTH) % WIDTH
+    with av.open(str(source), metadata_errors="ignore") as file:
+        if not file.streams.audio:
+            raise InputError("the scene has no sound", source)
+        resampler = av.AudioResampler("fltp", None, RATE)
+        wave = [out.to_ndarray()[0] for f in file.decode(audio=0) for out in resampler.resample(f)]
+        fps = float(file.streams.video[0].average_rate or 25)
+
+    def frames() -> Iterator[NDArray[np.uint8]]:
+        with av.open(str(source), metadata_errors="ignore") as file:
+            for n, frame in enumerate(file.decode(video=0)):
+                picture = frame.reformat(width=WIDTH, height=HEIGHT, format="bgr24").to_ndarray().astype(np.uint8)
+                yield move_camera(np.roll(picture, -shift, axis=1), MOTIONS[motion](n / fps))
+
+    write_film(film, frames(), fps, np.concatenate(wave))
