@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..outputs import check_folder, written_whole
-from .evaluate import _show, common, model_option, seed_option
-from .files import ReadFile, WrittenFile, check_outputs
-from .options import overwrite_option
+from ...outputs import check_folder, written_whole
+from ..files import ReadFile, WrittenFile, check_outputs
+from ..options import overwrite_option
+from .common import common, model_option, seed_option, show
 
 if TYPE_CHECKING:
-    from ..research.evaluate.scenes import Scene
+    from ...research.evaluate.scenes import Scene
 
 log = logging.getLogger("pano_sound")
 
@@ -64,11 +64,11 @@ def scenes(
     if fit is not None:
         check_outputs([fit], overwrite)
     check_folder(work)
-    from ..localize import fusion
-    from ..research.evaluate import scenes as judging
-    from ..research.evaluate.scenes_report import report
-    from ..research.train.fusing import learn
-    from ..settings import AnalyseSettings
+    from ...localize import fusion
+    from ...research.evaluate import scenes as judging
+    from ...research.evaluate.scenes_report import report
+    from ...research.train.fusing import learn
+    from ...settings import AnalyseSettings
 
     settings = AnalyseSettings(model=model)
     real = judging.real_scenes(data, work / "real", camera) if kind != "made" else []
@@ -90,7 +90,7 @@ def scenes(
     found = report(own, swapped, chosen, leave_one_out, lambda variant: log.info("%s", variant))
     if output is not None:
         found.save(output)
-    _show(found, as_json)
+    show(found, as_json)
 
 
 def _another(scenes: list[Scene], i: int) -> Scene:

@@ -1,0 +1,29 @@
+"""pano-sound evaluate: one file for each of its commands."""
+
+from __future__ import annotations
+
+import click
+
+from .ambient import ambient
+from .boxes import boxes
+from .camera import camera
+from .direction import direction
+from .interactive import interactive
+from .pasted import pasted
+from .pictures import pictures
+from .retrieval import retrieval
+from .scenes import scenes
+from .speed import speed
+from .tables import tables
+
+
+@click.group("evaluate")
+def command() -> None:
+    """Measure weights on data that they have never seen. docs/evaluation.md says what each number means.
+
+    DATA is a set in any layout that 'train' reads (but no tar shards), with boxes where a measure needs them.
+    """
+
+
+for one in (ambient, boxes, camera, direction, interactive, pasted, pictures, retrieval, scenes, speed, tables):
+    command.add_command(one)

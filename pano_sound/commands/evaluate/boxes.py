@@ -1,0 +1,54 @@
+"""pano-sound evaluate boxes"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..options import wrote
+from .common import (
+    common,
+    data_argument,
+    figure_option,
+    model_option,
+    repeats_option,
+    seed_option,
+    show,
+    split_option,
+)
+
+
+@click.command("boxes")
+@data_argument
+@model_option
+@split_option
+@repeats_option
+@seed_option
+@figure_option("success against threshold, Fig. 9 of the paper")
+@common
+def boxes(
+    data: Path,
+    model: str,
+    split: str | None,
+    repeats: int,
+    seed: int,
+    output: Path | None,
+    overwrite: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Overlap with what people boxed: cIoU and AUC, beside chance, the centre, and other sounds."""
+    from ...localize.nets.weights import load
+    from ...research.evaluate import boxed, sets
+
+    network, held_out = load(model), sets.read(data, split)
+    result = boxed.evaluate(network, held_out.examples, held_out.kinds, repeats, seed)
+    if output is not None:
+        from ...research.evaluate import plots
+
+        rows = [boxed.Row(hearing, network.mechanism) for hearing in boxed.HEARINGS]
+        curves = {str(row): result.overlaps[row] for row in rows if row in result.overlaps} | result.centres
+        plots.success_curves(curves, output, overwrite)
+        wrote(output, quiet)
+    show(result, as_json)

@@ -1,0 +1,81 @@
+"""pano-sound evaluate camera"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import click
+
+from ...settings import PRESETS
+from ..files import ReadFile
+from .common import (
+    common,
+    model_option,
+    show,
+)
+
+
+@click.command("camera")
+@click.argument("data", metavar="[FOLDER]", type=ReadFile(), required=False)
+@model_option
+@click.option(
+    "--preset", "presets", multiple=True, type=click.Choice(list(PRESETS)), help="Only this; may be repeated."
+)
+@click.option(
+    "--window",
+    type=click.FloatRange(0.0),
+    default=0.0,
+    show_default=True,
+    help="Seconds of sound of the made scenes' maps.",
+)
+@click.option(
+    "--soundmaps",
+    type=ReadFile(),
+    metavar="FOLDER",
+    help="Take NAME.soundmap.npz from there for FOLDER's films, where there is one, and do not analyse those.",
+)
+@click.option(
+    "--people",
+    type=ReadFile(),
+    metavar="FILE",
+    help="Pano2Vid's HumanEdit JSON: cosine and overlap are against these paths for FOLDER's films that it names.",
+)
+@common
+def camera(
+    data: Path | None,
+    model: str,
+    presets: tuple[str, ...],
+    window: float,
+    soundmaps: Path | None,
+    people: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """How good camera paths are: what they show of what sounds, how they move, and Pano2Vid's measures.
+
+    On made scenes whose truth is known, or on the 360° films of FOLDER/pano/directions.csv. docs/camera.md says what
+    each number means.
+    """
+    if data is None and (people or soundmaps):
+        raise click.UsageError("--people and --soundmaps are for the films of a FOLDER")
+    from ...camera.formats import load_humanedit
+    from ...research.evaluate import camera_report
+    from ...soundmap import SoundMap
+
+    chosen = presets or tuple(PRESETS)
+    if data is None:
+        show(camera_report.made(chosen, window), as_json)
+        return
+
+    def analysed(film: Path) -> SoundMap:
+        known = None if soundmaps is None else soundmaps / f"{film.stem}.soundmap.npz"
+        if known is not None and known.exists():
+            return SoundMap.load(known)
+        from ...pipeline import analyse
+
+        return analyse(film, model=model, ambisonics="ambix")  # As the table was made, whatever the film's tags.
+
+    log = logging.getLogger("pano_sound")
+    edits = None if people is None else load_humanedit(people)
+    show(camera_report.real(data, chosen, analysed, lambda name: log.info("%s", name), edits), as_json)

@@ -1,0 +1,108 @@
+"""Options and output that the commands of `evaluate` share."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ...errors import OutputError
+from ...outputs import check_file
+from ..files import ReadFile, ReadModel, WrittenFile, check_outputs
+from ..options import json_option, overwrite_option, verbosity
+
+F = Callable[..., Any]
+
+data_argument = click.argument("data", metavar="DATA", type=ReadFile())
+folder_argument = click.argument("data", metavar="FOLDER", type=ReadFile())
+model_option = click.option(
+    "--model", type=ReadModel(), default="base", show_default=True, help="Name or path of the weights."
+)
+split_option = click.option("--split", help="Part of DATA to measure on.  [default: test, else val, else the only one]")
+seed_option = click.option("--seed", type=int, default=0, show_default=True, help="Of everything drawn at random.")
+repeats_option = click.option(
+    "--repeats", type=click.IntRange(0), default=100, show_default=True, help="Times that the random pattern is drawn."
+)
+labels_option = click.option(
+    "--labels",
+    type=ReadFile(),
+    metavar="TABLE",
+    help="Pseudo labels: a CSV of key,label, several rows a key.  [default: the set's own labels]",
+)
+
+
+def draws_option(default: int, what: str) -> Callable[[F], F]:
+    """--draws."""
+    return click.option("--draws", type=click.IntRange(1), default=default, show_default=True, help=f"{what} to draw.")
+
+
+def figure_option(what: str) -> Callable[[F], F]:
+    """-o, --output for a picture, checked before any work, and -y. The command gets `output` (a path or None) and
+    `overwrite`."""
+
+    def decorate(function: F) -> F:
+        @overwrite_option
+        @click.option("-o", "--output", type=WrittenFile(), metavar="FILE", help=f"Draw {what} (.png).")
+        @functools.wraps(function)
+        def with_figure(*args: Any, output: Path | None, overwrite: bool, **kwargs: Any) -> Any:
+            if output is not None:
+                if output.suffix.lower() != ".png":
+                    raise click.UsageError(f"the figure is a .png file, not {output.name!r}")
+                check_outputs([output], overwrite)
+                need_plots()
+            return function(*args, output=output, overwrite=overwrite, **kwargs)
+
+        return with_figure
+
+    return decorate
+
+
+def common(function: F) -> F:
+    """--threads, --json, -q and -v; the command gets `as_json` and `quiet`."""
+
+    @click.option("--threads", type=click.IntRange(1), help="Processor threads to use.  [default: PyTorch's choice]")
+    @json_option
+    @verbosity
+    @functools.wraps(function)
+    def with_common(*args: Any, threads: int | None, **kwargs: Any) -> Any:
+        if threads is not None:
+            import torch
+
+            torch.set_num_threads(threads)
+        return function(*args, **kwargs)
+
+    return with_common
+
+
+def show(result: Any, as_json: bool) -> None:
+    """Print a result: its text, or one JSON object in which what is not known is null."""
+    click.echo(json.dumps(_known(result.as_json())) if as_json else str(result))
+
+
+def _known(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _known(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_known(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def need_plots() -> None:
+    from ...research.evaluate import plots
+
+    plots.available()
+
+
+def check_folder_of(folder: Path, names: list[str], overwrite: bool) -> None:
+    """Say now what would be wrong with these files in a folder, which need not exist yet."""
+    if not folder.exists():
+        check_file(folder)
+        return
+    if not folder.is_dir():
+        raise OutputError("is not a folder", folder)
+    check_outputs([folder / name for name in [*names, "figure-9.png", "tables.txt"]], overwrite)

@@ -1,0 +1,43 @@
+"""pano-sound evaluate direction"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from .common import (
+    common,
+    folder_argument,
+    model_option,
+    seed_option,
+)
+
+
+@click.command("direction")
+@folder_argument
+@model_option
+@click.option("--turns", type=click.IntRange(1), default=3, show_default=True, help="Random yaws per scene.")
+@click.option("--window", type=float, default=5.0, show_default=True, help="Seconds of sound per picture.")
+@click.option("--smooth", type=float, default=3.0, show_default=True, help="Seconds over which maps are averaged.")
+@seed_option
+@common
+def direction(
+    data: Path, model: str, turns: int, window: float, smooth: float, seed: int, as_json: bool, quiet: bool
+) -> None:
+    """360° scenes: the angle between the answer and the true direction.
+
+    FOLDER has pano/directions.csv, and sounds.csv for what no scene sounds like.
+    """
+    from ...localize.nets.weights import load
+    from ...research.evaluate import direction
+
+    network = load(model)
+    scenes, bank = direction.read_scenes(network, data), direction.sound_bank(network, data)
+    records = direction.evaluate(network, scenes, bank, direction.Reading(window, smooth), turns, seed)
+    if as_json:
+        click.echo(json.dumps(records))
+    else:
+        click.echo(direction.table(records))
+        click.echo(direction.table(records, by="file"))
