@@ -1,10 +1,12 @@
 """Weights files: there and back, and a clear word for bad ones."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from pano_sound.errors import ModelError, OutputError
@@ -123,3 +125,75 @@ def test_the_real_weights_load() -> None:
         raw = model.respond(v, h)
     assert raw.shape == (1, 30, 60)
     assert raw.abs().max() <= 1.0 + 1e-6 + 1e-4
+
+
+def changed(path: Path, to: Path, state: dict | None = None, **config) -> Path:
+    """A copy of a weights file with other tensors, and other numbers in the architecture that it states."""
+    with safe_open(path, "pt") as file:
+        metadata = dict(file.metadata())
+    about = json.loads(metadata["config"]) | config
+    save_file(load_file(path) | (state or {}), to, metadata | {"config": json.dumps(about)})
+    return to
+
+
+KEY = "visual_head.weight"
+WITH = {
+    "nan": {KEY: torch.full((16, 16, 1, 1), torch.nan)},
+    "infinity": {"visual_head.bias": torch.full((16,), torch.inf)},
+    "negative variance": {"audio_head.0.running_var": -torch.ones(16)},
+    "no temperature": {"log_temperature": torch.tensor(-1e9)},
+    "endless temperature": {"log_temperature": torch.tensor(1e9)},
+    "one number": {KEY: torch.tensor(1.0)},
+    "nothing": {KEY: torch.zeros(0)},
+    "turned shape": {"audio_head.1.weight": torch.zeros(16, 16, 1)},
+    "another tensor": {"more": torch.zeros(1)},
+}
+STATED = {
+    "panorama": {"panorama": [9600, 19200]},
+    "long panorama": {"panorama": [16, 10**6]},
+    "empty panorama": {"panorama": [0, 0]},
+    "three sides": {"panorama": [480, 960, 1]},
+    "hidden": {"hidden": 10**9},
+    "hidden within limits": {"hidden": 16_000},
+    "embedding": {"embedding": -1},
+    "float": {"embedding": 16.5},
+    "nan": {"presence": [math.nan, 0.5]},
+    "text": {"hidden": "16"},
+    "width": {"sound_encoder": {"widths": [100, 8, 8, 8, 16], "strides": [2, 2, 2, 2]}},
+    "strides": {"sound_encoder": {"widths": [4, 8, 8, 8, 16], "strides": [0, 0, 0, 0]}},
+    "nested": {"trunk": {"name": {"name": {}}}},
+    "layers": {"sound_encoder": {"widths": [4] * 50_000, "strides": [1] * 49_999}},
+    "option": {"trunk": {"name": "tiny", "stride": 16, "more": 1}},
+}
+
+
+@pytest.mark.parametrize("what", WITH)
+def test_numbers_and_shapes_that_are_wrong(tmp_path: Path, saved: Path, what: str) -> None:
+    with pytest.raises(ModelError, match="do not fit") as error:
+        weights.load(changed(saved, tmp_path / "odd.safetensors", WITH[what]))
+    assert error.value.exit_code == 6
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("what", STATED)
+def test_architectures_that_no_file_has(tmp_path: Path, saved: Path, what: str) -> None:
+    """What is stated is not built: it might take any memory."""
+    with pytest.raises(ModelError, match="do not fit"):
+        weights.load(changed(saved, tmp_path / "odd.safetensors", **STATED[what]))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "3", "null", "[" * 90_000, "{" * 100_001])
+def test_architectures_that_are_none(tmp_path: Path, saved: Path, text: str) -> None:
+    with safe_open(saved, "pt") as file:
+        metadata = dict(file.metadata())
+    save_file(load_file(saved), tmp_path / "odd.safetensors", metadata | {"config": text})
+    with pytest.raises(ModelError, match="do not fit"):
+        weights.load(tmp_path / "odd.safetensors")
+
+
+@pytest.mark.parametrize("length", [0, 1, 7, 8, 9, 100, 2000])
+def test_files_cut_short(tmp_path: Path, saved: Path, length: int) -> None:
+    path = tmp_path / "cut.safetensors"
+    path.write_bytes(saved.read_bytes()[:length])
+    with pytest.raises(ModelError, match="damaged"):
+        weights.load(path)

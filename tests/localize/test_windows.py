@@ -112,3 +112,24 @@ def test_short_tracks(model: Localizer, samples: int) -> None:
 def test_asking_too_early(model: Localizer) -> None:
     with pytest.raises(RuntimeError, match="finish"):
         SoundFeatures(model).pooled([0.0], 1.0)
+
+
+def test_an_hour_of_silence_is_computed_once(model: Localizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a recorder stalled: neither its time nor its memory grows with the hours."""
+    computed: list[int] = []
+    features = SoundFeatures(model)
+    compute = model.sound_features
+    monkeypatch.setattr(model, "sound_features", lambda wave: computed.append(len(wave)) or compute(wave))
+    before, after = noise(model, 40.0), noise(model, 40.0, seed=1)
+    features.add(before)
+    for _ in range(180):
+        features.add(np.zeros(20 * model.sound_rate, np.float32))
+    features.add(after)
+    features.finish()
+    assert len(computed) < 15
+    less = round(3400 / model.sound_step) * model.sound_encoder.hop
+    short = heard(model, np.concatenate([before, np.zeros(3600 * model.sound_rate - less, np.float32), after]))
+    for at, same in ((20.0, 20.0), (100.0, 1800.0), (3660.0 - less / model.sound_rate, 3660.0)):
+        np.testing.assert_allclose(features.pooled([same], 20), short.pooled([at], 20), rtol=2e-2, atol=1e-2)
+        np.testing.assert_allclose(features.level([same], 20), short.level([at], 20), atol=0.5)
+    assert features.pooled([], 20).shape == (0, model.sound_encoder.features)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,17 @@ from .paper import PaperLocalizer
 from .trunks import channels_last
 
 FORMAT = "pano-sound.model/1"
+_MOST_PIXELS = 4_200_000
+"""Of the panorama: 2880x1440. The visual net needs up to 500 bytes for each."""
+_WIDEST = {"widths[0]": 64, "panorama": 1e6, "panorama[0]": 1e6}
+_LARGEST = 16_384
+"""What numbers of an architecture may be: channels, strides. Those of a first layer count for each sample or pixel."""
+_LONGEST_CONFIG = 100_000
+_DAMAGE = (
+    *(KeyError, IndexError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, AssertionError),
+    SafetensorError,
+)
+"""What building and filling a network raises where a file is not what it should be."""
 _KINDS = {"base": Localizer, "paper": PaperLocalizer}
 _RENAMED = {"listener": "sound_encoder", "hear": "audio_head", "look": "visual_head", "see": "code_head"}
 """What parts of a model, and options of its architecture, were called in earlier files."""
@@ -56,10 +67,13 @@ def load(model: str | os.PathLike[str] = "base", device: str | torch.device | No
     metadata = read_metadata(path)
     keep_freed_memory()
     try:
-        network = build(json.loads(metadata["config"]))
+        config = _checked_config(metadata["config"])
+        _check_shapes(path, config)
+        network = build(config)
         state = load_file(path, device="cpu")
         network.load_state_dict({_today(k): v.float() if v.is_floating_point() else v for k, v in state.items()})
-    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        _check_numbers(network.eval())
+    except _DAMAGE as error:
         reason = " ".join(str(error).split())[:120]
         raise ModelError(f"the weights do not fit this version of pano-sound: {reason}", path=path) from error
     network.requires_grad_(False).eval()
@@ -68,6 +82,58 @@ def load(model: str | os.PathLike[str] = "base", device: str | torch.device | No
     if torch.device(device or "cpu").type == "cpu" and has_bfloat16():
         network.precision = torch.bfloat16
     return network
+
+
+def _checked_config(text: str) -> dict[str, Any]:
+    """The architecture that a file states. Raises ValueError where it would need more memory than any that is known."""
+    if len(text) > _LONGEST_CONFIG:
+        raise ValueError(f"its architecture takes {len(text)} characters")
+    config: dict[str, Any] = json.loads(text)
+    for name, value in _numbers(config):
+        if not abs(value) <= _WIDEST.get(name, _LARGEST):
+            raise ValueError(f"{name} is {value}")
+    rows, columns = config.get("panorama", (1, 1))
+    if not (rows > 0 and columns > 0 and rows * columns <= _MOST_PIXELS):
+        raise ValueError(f"a panorama of {rows}x{columns} is larger than {_MOST_PIXELS / 1e6:g} megapixels")
+    return config
+
+
+def _numbers(value: Any, name: str = "config") -> Iterator[tuple[str, float]]:
+    """(what it is called, number) of all numbers in a config; that of a list's first entry ends in '[0]'."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _numbers(inner, key)
+    elif isinstance(value, list):
+        for i, inner in enumerate(value):
+            yield from _numbers(inner, name if i else f"{name}[0]")
+    elif isinstance(value, (int, float)):
+        yield name, value
+
+
+def _check_shapes(path: Path, config: dict[str, Any]) -> None:
+    """Raises ValueError unless a file holds what a network of that architecture needs, before there is one."""
+    with torch.device("meta"):
+        wanted = {key: tuple(value.shape) for key, value in build(config).state_dict().items()}
+    with safe_open(path, "pt") as file:
+        found = {_today(key): tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+    for key in sorted(wanted.keys() | found.keys()):
+        if wanted.get(key) != found.get(key):
+            raise ValueError(f"{key} is {found.get(key, 'missing')}, not {wanted.get(key, 'wanted')}")
+
+
+def _check_numbers(network: Localizer) -> None:
+    """Raises ValueError where a network holds, or computes, what is no number."""
+    for key, value in network.state_dict().items():
+        if not torch.isfinite(value).all() or (key.endswith("running_var") and (value < 0).any()):
+            raise ValueError(f"{key} holds what is no number")
+    cell = network.grid_stride
+    generator = torch.Generator().manual_seed(0)
+    with torch.inference_mode():
+        picture = torch.randint(0, 256, (1, 3, 2 * cell, 4 * cell), generator=generator, dtype=torch.uint8)
+        features = network.sound_features(0.1 * torch.randn(network.sound_rate, generator=generator))
+        found = network.respond(network.visual(picture, True), network.sound_embedding(features.mean(0, keepdim=True)))
+    if not (torch.isfinite(found).all() and 0 < network.temperature < _LARGEST):
+        raise ValueError("it computes what is no number")
 
 
 def _today(key: str) -> str:
