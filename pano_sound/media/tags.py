@@ -133,7 +133,7 @@ def read_tags(frame: Any, container: ContainerTags) -> Spherical:
     if layout is not None:
         (value,) = struct.unpack_from("=i", bytes(layout))
         stereo = stereo or _named(_STEREO3D, value)
-    if layout is not None or container.stereo is not None:
+    if stereo not in (None, "mono"):
         tags.append("stereo3d")
     return replace(found, stereo=stereo or "mono", tag="+".join(tags))
 
