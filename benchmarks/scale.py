@@ -23,9 +23,10 @@ from pathlib import Path
 import numpy as np
 
 from pano_sound.library import estimate
-from pano_sound.library.beings import Being
-from pano_sound.library.discover import File, Film
-from pano_sound.library.manifest import Made, Manifest
+from pano_sound.library.discover import File, Film, path_name
+from pano_sound.library.manifest import Manifest
+from pano_sound.library.process_lock import ProcessLock
+from pano_sound.library.records import RenderResult
 from pano_sound.media.segments import SECONDS
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "meadow.mp4"
@@ -86,14 +87,14 @@ def measure(films: list[Path], model: str) -> None:
 def manifest_rate(films: int = 300) -> float:
     """Films a second that one manifest, on this disk, hands out and takes back."""
     with tempfile.TemporaryDirectory(dir=".") as folder, Manifest(Path(folder) / "manifest.sqlite") as manifest:
-        run = Being(manifest.beings)
+        run = ProcessLock(manifest.locks)
         wanted = [(f"{i}.mp4", Film((File(f"/films/{i}.mp4", (i, "1")),)), None) for i in range(films)]
         manifest.sync(run.name, wanted, {}, "key", {})
-        made = Made(1, "0" * 64, 1.0, (640, 360), {}, (), bytes(8000), [[0.0, 0.0, 90.0]] * 200)
+        made = RenderResult(1, "0" * 64, "1" * 64, 1.0, (640, 360), {}, (), bytes(8000), [[0.0, 0.0, 90.0]] * 200)
         began = time.perf_counter()
         while (row := manifest.claim(run.name, run.name)) is not None:
-            manifest.intend(row, made)
-            manifest.finish(row, (1, "1"))
+            manifest.record_pending(row, made)
+            manifest.finish(row, {row.output: (1, "1"), path_name(row.output): (1, "1")})
         rate = films / (time.perf_counter() - began)
         run.end()
     return rate

@@ -57,6 +57,10 @@ class OutputError(PanoSoundError):
     exit_code = 5
 
 
+class DiskError(OutputError):
+    """The disk, not the file: it is full, read-only or gone, and other files could not be written either."""
+
+
 class ModelError(PanoSoundError):
     """Weights are missing, damaged, or of another format."""
 

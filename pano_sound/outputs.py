@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
-from .errors import OutputError
+from .errors import DiskError, OutputError
 
 FilePath = str | os.PathLike[str]
 
@@ -41,10 +41,10 @@ def check_files(outputs: Iterable[FilePath], inputs: Iterable[FilePath] = (), ov
             folder is missing or read-only.
     """
     seen: dict[object, FilePath] = {}
-    inputs = [local for one in inputs if (local := _local_path(one)) is not None]
+    inputs = [local for one in inputs if (local := local_path(one)) is not None]
     for output in outputs:
         check_file(output, inputs, overwrite)
-        key = _identity(os.fspath(output))
+        key = identity(output)
         if key in seen:
             raise OutputError(f"is the same file as {os.fspath(seen[key])}", output, "give another output name")
         seen[key] = output
@@ -170,15 +170,17 @@ def output_error(error: BaseException, path: FilePath | None) -> OutputError:
     """What went wrong while `path` (None: nobody knows what) was written, from an error of the system or of FFmpeg."""
     number = getattr(error, "errno", None)
     if number in NO_ROOM:
-        return OutputError("there is no room left on the disk", path, "nothing was written")
+        return DiskError("there is no room left on the disk", path, "nothing was written")
     if number == errno.EFBIG:
         return OutputError(
             "the disk's file system takes no file so large", path, "as FAT32 above 4 GB; nothing was written"
         )
     if number in _GONE:
-        return OutputError("its folder has vanished", path, "was it removed, or the disk unplugged?")
+        return DiskError("its folder has vanished", path, "was it removed, or the disk unplugged?")
     if number == errno.EROFS:
-        return OutputError("the disk is read-only", path)
+        return DiskError("the disk is read-only", path)
+    if number == errno.EIO:
+        return DiskError("the disk fails", path)
     reason = (getattr(error, "strerror", None) or str(error)).lower()
     return OutputError(f"cannot be written: {reason}", path)
 
@@ -203,7 +205,7 @@ def written_whole(path: FilePath, mode: str = "wb", overwrite: bool = True) -> I
             remove_partial(partial)
 
 
-def _local_path(path: FilePath) -> FilePath | None:
+def local_path(path: FilePath) -> FilePath | None:
     """Where on this machine an input is: also one that a file:// URL names. None for one on another machine."""
     name = os.fspath(path)
     if "://" not in name or os.path.lexists(name):
@@ -212,13 +214,13 @@ def _local_path(path: FilePath) -> FilePath | None:
     return rest if scheme.lower() in ("file", "local") else None
 
 
-def _identity(name: str) -> object:
+def identity(path: FilePath) -> object:
     """One value for all names of one file, which need not be there yet."""
     try:
-        status = os.stat(name)
+        status = os.stat(path)
         return status.st_dev, status.st_ino
     except OSError:
-        folder, base = os.path.split(os.path.realpath(name))
+        folder, base = os.path.split(os.path.realpath(path))
         # Some file systems take names for the same that differ in case, or in how accents are composed.
         return folder, unicodedata.normalize("NFC", base).casefold()
 

@@ -12,7 +12,7 @@ import click
 
 from ..settings import AnalyseSettings, BatchSettings, InputSettings, PlanSettings, RenderSettings, with_flags
 from .files import ReadFile
-from .options import json_option, settings_options, verbosity
+from .options import json_option, overwrite_option, settings_options, verbosity
 
 if TYPE_CHECKING:
     from ..library.intake import Library
@@ -60,6 +60,7 @@ def command() -> None:
     help="A text file that names films, one a line; may be given several times.",
 )
 @click.option("-n", "--dry-run", is_flag=True, help="Only say what would be made, and estimate time and room.")
+@overwrite_option
 @_fail_fast_option
 @settings_options(BatchSettings, to="batch")
 @settings_options(InputSettings)
@@ -73,6 +74,7 @@ def run(
     out: str,
     lists: tuple[str, ...],
     dry_run: bool,
+    overwrite: bool,
     fail_fast: bool,
     batch: dict[str, Any],
     options: dict[str, Any],
@@ -97,11 +99,11 @@ def run(
     if dry_run:
         from ..library.estimate import estimate
 
-        found = estimate(sources, listed, out, BatchSettings(**batch), options)
+        found = estimate(sources, listed, out, BatchSettings(**batch), options, overwrite, lists)
         click.echo(json.dumps(found.to_json()) if as_json else str(found))
         return 0
     with Library(out, BatchSettings(**batch)) as library:
-        synced = library.take_in(sources, listed, options)
+        synced = library.take_in(sources, listed, options, overwrite, lists)
         if not quiet and sys.stderr.isatty():
             print(_found(synced), file=sys.stderr)
         return _work(library, fail_fast, as_json, quiet)
@@ -131,6 +133,7 @@ def status(out: str, batch: dict[str, Any], as_json: bool, quiet: bool) -> None:
 
 @command.command("retry")
 @_out_argument
+@overwrite_option
 @_fail_fast_option
 @settings_options(
     BatchSettings,
@@ -144,18 +147,18 @@ def status(out: str, batch: dict[str, Any], as_json: bool, quiet: bool) -> None:
 )
 @json_option
 @verbosity
-def retry(out: str, fail_fast: bool, batch: dict[str, Any], as_json: bool, quiet: bool) -> int:
+def retry(out: str, overwrite: bool, fail_fast: bool, batch: dict[str, Any], as_json: bool, quiet: bool) -> int:
     """Try again what failed in the batch into OUT, with the options it had."""
     from ..library.intake import Library
 
     with Library(out, BatchSettings(**batch), create=False) as library:
-        library.retake()
+        library.retake(overwrite=overwrite)
         return _work(library, fail_fast, as_json, quiet)
 
 
 def _work(library: Library, fail_fast: bool, as_json: bool, quiet: bool) -> int:
     if library.settings.ray is None:
-        from ..library.run import work
+        from ..library.pool import work
     else:
         from ..library.cluster import work
 

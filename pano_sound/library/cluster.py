@@ -7,23 +7,24 @@ the cluster busy, and let an autoscaler see that there is more to do.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
-import os
-import shutil
 import socket
 import tempfile
 import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import OutputError, PanoSoundError
+from ..errors import PanoSoundError
+from .discover import path_name
 from .intake import Library
 from .job import Job
-from .manifest import STRIKES, LostClaimError, Row
-from .run import WORKER_BYTES, Tell, note, unexpected
-from .storage import first_line
+from .manifest import MAX_TRIES, LostClaimError
+from .ownership import PENDING
+from .pool import WORKER_BYTES, Tell, record_outcome, unexpected
+from .records import FilmRecord, RenderResult
+from .storage import first_line, store
 
 if TYPE_CHECKING:
     from .work import Outcome
@@ -73,9 +74,9 @@ class _Driver:
     def __init__(self, ray: Any, library: Library, tell: Tell, fail_fast: bool) -> None:
         self._ray, self._library, self._tell, self._fail_fast = ray, library, tell, fail_fast
         # One core each, as on one machine: so the results are the same. Lost workers and machines are Ray's matter.
-        task = ray.remote(num_cpus=1, memory=WORKER_BYTES, max_retries=STRIKES, retry_exceptions=False)
+        task = ray.remote(num_cpus=1, memory=WORKER_BYTES, max_retries=MAX_TRIES, retry_exceptions=False)
         self._film, self._heard, self._drawn = task(_film), task(_heard), task(_drawn)
-        self._out: dict[Any, Row] = {}
+        self._out: dict[Any, FilmRecord] = {}
         self._number = 0
         self._help = False
 
@@ -86,11 +87,12 @@ class _Driver:
                 looked = time.monotonic()
                 library.keep()
                 most = library.settings.workers or _AHEAD * self._cores()
-                # Made by several, a film is read more often: only those help who would have nothing to do.
+                # RenderResult by several, a film is read more often: only those help who would have nothing to do.
                 self._help = library.manifest.count(library.run)["waiting"] + len(self._out) <= self._cores()
             while len(self._out) < most and self._hand_out():
                 pass
             if not self._out:
+                library.check_made()
                 return library.manifest.count(library.run)
             ready, _ = self._ray.wait(list(self._out), timeout=_LOOK_EVERY)
             for reference in ready:
@@ -120,11 +122,13 @@ class _Driver:
         self._tell(row.output, "begin", 0.0, 0.0, None)
         return True
 
-    def _job(self, row: Row, contents: dict[str, str]) -> Job:
+    def _job(self, row: FilmRecord, contents: dict[str, str]) -> Job:
         library = self._library
-        return Job(row, library.manifest.settings(row.settings), library.out.root, library.soundmaps.root, contents)
+        manifest = library.manifest
+        own = {name: manifest.owned(name) for name in (row.output, path_name(row.output))}
+        return Job(row, manifest.settings(row.settings), library.out.root, library.soundmaps.root, contents, own)
 
-    def _share_out(self, row: Row, found: Outcome) -> None:
+    def _share_out(self, row: FilmRecord, found: Outcome) -> None:
         """Have a long film's segments made by whoever is free: all are heard before the first is drawn.
 
         Alone, one worker makes the same segments, one after the other: so the result is the same.
@@ -135,30 +139,32 @@ class _Driver:
         drawn = [self._drawn.remote(job, number, *heard) for number in range(found.segments)]
         self._out[self._film.options(**_card(job)).remote(job, False, *heard, *drawn)] = row
 
-    def _take(self, reference: Any, row: Row) -> str:
+    def _take(self, reference: Any, row: FilmRecord) -> str:
         manifest = self._library.manifest
         error: str | None = None
+        found: Outcome | None = None
         try:
-            found: Outcome = self._ray.get(reference)
+            found = self._ray.get(reference)
         except self._ray.exceptions.RayTaskError as failure:
-            error, state = unexpected(failure.cause), "failed"
-            manifest.fail(row, error, 1)
+            error = unexpected(failure.cause)
         except self._ray.exceptions.RayError as failure:
-            error, state = f"its worker was lost {STRIKES + 1} times: {first_line(failure)}", "failed"
-            manifest.fail(row, error, 1)
-        else:
-            if found.state == "broken":
-                raise OutputError(found.error)
-            if found.state == "long":
-                self._share_out(row, found)
-                return found.state
-            error = found.error
-            try:
+            error = f"its worker was lost {MAX_TRIES + 1} times: {first_line(failure)}"
+        if found is not None and found.trouble is not None:
+            raise found.trouble
+        if found is not None and found.state == "long":
+            self._share_out(row, found)
+            return found.state
+        try:
+            if found is None:
+                state = "failed"
+                manifest.fail(row, error or "", 1)
+            else:
+                error = found.error
                 if found.made is not None:
-                    manifest.intend(row, found.made)
-                state = note(manifest, row, found)
-            except LostClaimError:
-                state = "lost"
+                    manifest.record_pending(row, found.made)
+                state = record_outcome(manifest, row, found)
+        except LostClaimError:
+            state = "lost"
         self._tell(row.output, state, 0.0, 0.0, error)
         return state
 
@@ -172,9 +178,14 @@ def _film(job: Job, split: bool, *said: list[str]) -> Outcome:
     """One film, on a machine of the cluster; `said`: warnings of those who made its segments."""
     from .work import attempt
 
+    def record_pending(made: RenderResult) -> None:
+        # The manifest is out of reach: should its owner be lost, what was put in place is known by this note.
+        hashes = {job.row.output: made.sha256, path_name(job.row.output): made.path_sha256}
+        store(job.out).write(f"{PENDING}/{job.row.id}.json", json.dumps(hashes).encode())
+
     lines = [line for lines in said for line in lines]
     with _prepared() as scratch:
-        return attempt(job, scratch, _silent, split=split, said=lines)
+        return attempt(job, scratch, _silent, record_pending, split=split, said=lines)
 
 
 def _heard(job: Job, number: int) -> list[str]:
@@ -207,11 +218,8 @@ def _prepared() -> Iterator[Path]:
 
     prepare_process()
     logging.getLogger("pano_sound").propagate = False
-    scratch = Path(tempfile.gettempdir()) / f"pano-sound-{os.getpid()}-{uuid.uuid4().hex}"
-    try:
-        yield scratch
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="pano-sound-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder) / "work"
 
 
 def _silent(stage: str, done: float, total: float) -> None:

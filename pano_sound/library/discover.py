@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from ..errors import InputError
 from ..media.footage import following_chapters, is_url
-from .storage import Stamp, first_line, stamp_of
+from .storage import Stamp, first_line, is_inside, stamp_of
 
 ENDINGS = frozenset(
     [
@@ -110,18 +110,21 @@ def outputs(films: Sequence[Film], rule: str, known: Mapping[str, tuple[str, ...
         rule: a name with {folder} and {stem} in it.
         known: names that are given already, and the paths of the films that have them: they keep them.
 
-    Of names that some file system takes for the same, all but the first get a number: 'clip-2.mp4'.
+    Of names that some file system takes for the same, or that would share a camera path, all but the first get a
+    number: 'clip-2.mp4'.
     """
-    taken = {_same(name) for name in known}
+    taken = {same for name in known for same in _same_names(name)}
     names = []
     for film in films:
         folder, stem = film.folder.encode(errors="replace").decode(), _stem(film.paths[0])
         for number in itertools.count(1):
             numbered = stem if number == 1 else f"{stem}-{number}"
             name = posixpath.normpath(rule.format(folder=folder, stem=numbered)).lstrip("/")
-            if known.get(name) == film.paths or _same(name) not in taken:
+            if not is_inside(name):
+                name = posixpath.basename(name)
+            if known.get(name) == film.paths or taken.isdisjoint(_same_names(name)):
                 break
-        taken.add(_same(name))
+        taken |= _same_names(name)
         names.append(name)
     return names
 
@@ -158,7 +161,8 @@ def _local(source: str, leave_out: str | None) -> Iterator[tuple[File, str]]:
         if not matches:
             raise InputError("nothing matches this pattern", source)
         for match in matches:
-            if os.path.isfile(match) and not (leave_out and _inside(match, leave_out)):
+            named = leave_out is None or _inside(base, leave_out) or not _inside(match, leave_out)
+            if os.path.isfile(match) and named:
                 yield _file(match), _relative(os.path.dirname(match), base)
     else:
         raise InputError("no such file or folder", source)
@@ -244,6 +248,6 @@ def _stem(path: str) -> str:
     return "".join(c if c.isprintable() else "_" for c in stem)
 
 
-def _same(name: str) -> str:
-    """One text for all names that some file system takes for the same."""
-    return unicodedata.normalize("NFC", name).casefold()
+def _same_names(output: str) -> set[str]:
+    """Of a result's video and camera path: one text for all names that some file system takes for the same."""
+    return {unicodedata.normalize("NFC", name).casefold() for name in (output, path_name(output))}

@@ -23,9 +23,10 @@ from ..media.probe import MediaInfo, probe
 from ..settings import AnalyseSettings, BatchSettings, InputSettings, PlanSettings
 from ..soundmap import SoundMap
 from .intake import Library, manifest_path
-from .manifest import Manifest, Row
-from .run import fitting_workers
-from .shared import Shared
+from .lease import ManifestLease
+from .manifest import Manifest
+from .pool import fitting_workers
+from .records import FilmRecord
 from .storage import Bucket, store
 
 # Seconds of one core: for each megapixel that is decoded, for each picture and each minute of sound that the network
@@ -72,7 +73,13 @@ class Estimate:
 
 
 def estimate(
-    sources: Sequence[str], listed: Iterable[str], out: str, settings: BatchSettings, options: dict[str, Any]
+    sources: Sequence[str],
+    listed: Iterable[str],
+    out: str,
+    settings: BatchSettings,
+    options: dict[str, Any],
+    overwrite: bool = False,
+    inputs: Iterable[str] = (),
 ) -> Estimate:
     """What `Library.take_in` and `run.work` would do. Raises what they raise."""
     with tempfile.TemporaryDirectory(prefix="pano-sound-") as folder:
@@ -80,12 +87,12 @@ def estimate(
         results = store(out)
         at = manifest_path(results, settings.manifest)
         if isinstance(results, Bucket):
-            Shared(results, at).fetch()
+            ManifestLease(results, at).fetch()
         if at.is_file():
             with Manifest(at, create=False) as before:
                 before.copy_to(copy)
         with Library(out, replace(settings, manifest=str(copy)), rehearsal=True) as library:
-            library.take_in(sources, listed, options)
+            library.take_in(sources, listed, options, overwrite, inputs)
             return _estimate(library, options)
 
 
@@ -114,14 +121,14 @@ def _estimate(library: Library, options: dict[str, Any]) -> Estimate:
     )
 
 
-def _probed(row: Row, reading: dict[str, Any]) -> MediaInfo | None:
+def _probed(row: FilmRecord, reading: dict[str, Any]) -> MediaInfo | None:
     try:
         return probe(row.paths, **reading)
     except PanoSoundError:
         return None
 
 
-def _costs(infos: list[MediaInfo], options: dict[str, Any], rows: list[Row]) -> tuple[list[float], list[float]]:
+def _costs(infos: list[MediaInfo], options: dict[str, Any], rows: list[FilmRecord]) -> tuple[list[float], list[float]]:
     """Core seconds and bytes of each film's work and result."""
     planning = {k: v for k, v in options.items() if k in PlanSettings.__dataclass_fields__}
     done = [row for row in rows if row.state == "done" and row.made]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import os
+import posixpath
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -21,12 +23,16 @@ from ..localize.nets.files import find
 from ..media.footage import is_url
 from ..media.outputs import MUXERS
 from ..settings import AnalyseSettings, BatchSettings, InputSettings, PlanSettings, RenderSettings
-from ..visualize.report import jsonl, pages
-from .beings import Being, is_alive
 from .discover import Film, discover, outputs, path_name
-from .manifest import Manifest, Row, Synced
-from .shared import Shared
-from .storage import HIDDEN, SEGMENTS, Bucket, Stamp, Store, digest, store
+from .lease import ManifestLease
+from .manifest import Manifest, Synced
+from .ownership import PENDING, check_results, take_pending, write_result
+from .process_lock import ProcessLock, is_alive
+from .records import FilmRecord
+from .report import jsonl, page_names, pages
+from .storage import HIDDEN, SEGMENTS, Bucket, Stamp, Store, digest, is_inside, store
+
+log = logging.getLogger("pano_sound")
 
 MANIFEST = "manifest.sqlite"
 KINDS = (InputSettings, AnalyseSettings, PlanSettings, RenderSettings)
@@ -64,15 +70,18 @@ class Library:
         self.out: Store = store(out)
         at = manifest_path(self.out, self.settings.manifest)
         self.home = at.parent
-        self._shared = Shared(self.out, at) if isinstance(self.out, Bucket) and not rehearsal else None
-        if self._shared:
-            self._shared.fetch()
+        self._lease = ManifestLease(self.out, at) if isinstance(self.out, Bucket) and not rehearsal else None
+        if self._lease:
+            self._lease.fetch()
         # A cluster's results may lie on a network drive; then the manifest does, too.
         on_cluster = self.settings.ray is not None
-        self.manifest = Manifest(at, create=create, alone=on_cluster and self._shared is None)
+        if create and not rehearsal:
+            self.out.create()
+        self.manifest = Manifest(at, create=create, alone=on_cluster and self._lease is None)
         self.soundmaps: Store = store(self.settings.soundmaps or _soundmaps_folder(self.out, on_cluster))
-        self._being = Being(self.manifest.beings)
-        self.run = self._being.name
+        self._rehearsal = rehearsal
+        self._lock = ProcessLock(self.manifest.locks)
+        self.run = self._lock.name
         self._at_work = False
 
     def __enter__(self) -> Library:
@@ -88,61 +97,120 @@ class Library:
             counts = self.manifest.count()
             if self._at_work and not counts["waiting"] + counts["running"]:
                 self.out.clear(SEGMENTS)  # Of films that failed, or are not wanted any more.
-            if self._shared and self._at_work:
-                self._shared.end(self.manifest)
+                self.out.clear(PENDING)
+            if self._lease and self._at_work:
+                self._lease.end(self.manifest)
         self.manifest.close()
-        self._being.end()
+        self._lock.end()
 
-    def take_in(self, sources: Sequence[str], listed: Iterable[str], options: dict[str, Any]) -> Synced:
+    def take_in(
+        self,
+        sources: Sequence[str],
+        listed: Iterable[str],
+        options: dict[str, Any],
+        overwrite: bool = False,
+        inputs: Iterable[str] = (),
+    ) -> Synced:
         """Find the films and note what is to be made of them, and how.
 
+        Args:
+            overwrite: results may replace files that are not from this library, but never what is read.
+            inputs: what is read besides films and weights.
+
         Raises:
-            InputError, ModelError, OutputError; PanoSoundError: another run makes them otherwise just now.
+            InputError, ModelError; PanoSoundError: another run makes them otherwise just now.
+            OutputError: a result cannot be written, or would replace a file.
         """
         settings = full_settings(options)
         check_rule(self.settings.name, settings["codec"])
         self._begin()
-        films = discover(sources, listed, self.out.root)
+        films = self._without_results(discover(sources, listed, self.out.root))
         names = outputs(films, self.settings.name, self._known_names(films))
         copies = self._copies(films, dict(zip((film.paths for film in films), names, strict=True)))
         wanted = [(name, film, copies.get(film.paths)) for name, film in zip(names, films, strict=True)]
         key = settings_key(settings)
         self._same_content(wanted)
-        found = self.manifest.sync(self.run, wanted, settings, key, self._checked(names))
+        checked = self._checked(names, overwrite)
+        to_make = [name for name, film, copy in wanted if not copy and self._is_to_make(name, film, key, checked)]
+        read = [*(path for film in films for path in film.paths), str(find(settings["model"])), *inputs]
+        self._check_results(to_make, read, overwrite)
+        found = self.manifest.sync(self.run, wanted, settings, key, checked)
         if self.settings.limit is not None:
             self.manifest.limit(self.run, self.settings.limit)
         return found
 
-    def retake(self, state: str = "failed") -> int:
-        """Want all films of a state made again, with the settings that they had; how many there are."""
+    def retake(self, state: str = "failed", overwrite: bool = False) -> int:
+        """Want all films of a state made again, with the settings that they had; how many there are.
+
+        Raises OutputError: as `take_in`.
+        """
         self._begin()
+        rows = list(self.manifest.rows())
+        read = [path for row in rows for path in row.paths]
+        self._check_results([row.output for row in rows if row.state == state], read, overwrite)
         return self.manifest.want(self.run, state)
 
     def keep(self) -> None:
-        """To be called now and then while the run lasts. Raises PanoSoundError when the library was taken away."""
-        if self._shared:
-            self._shared.renew(self.manifest)
+        """To be called now and then while the run lasts.
+
+        Raises PanoSoundError when the library was taken away, and DiskError when the folder of its results was.
+        """
+        self.out.check_there()
+        if self._lease:
+            self._lease.renew(self.manifest)
+
+    def check_made(self) -> None:
+        """At the end of the run. Raises OutputError when results have gone since they were made."""
+        self.out.check_there()
+        done = [row.output for row in self.manifest.rows(self.run) if row.state == "done"]
+        gone = sorted(set(done) - set(self.out.present(done)))
+        if gone:
+            more = f", and so have {len(gone) - 1} more results" if len(gone) > 1 else ""
+            raise OutputError(f"has vanished since it was made{more}", self.out.name(gone[0]), "run it again")
 
     def report(self) -> None:
         """Write report.jsonl and report.html into the results. Raises OutputError."""
         rows = list(self.manifest.rows())
-        self.out.write("report.jsonl", jsonl(rows))
         title = f"pano-sound: {self.out.root}"
-        for name, page in pages(rows, map(self.manifest.look, rows), title).items():
-            self.out.write(name, page)
+        reports = {"report.jsonl": jsonl(rows), **pages(rows, map(self.manifest.thumbnail, rows), title)}
+        for name, content in reports.items():
+            write_result(self.out, self.manifest, name, content, hashlib.sha256(content).hexdigest())
 
     def _begin(self) -> None:
         """Come in, and give back and remove what the dead have left."""
-        if self._shared:
-            self._shared.take()
+        if self._lease:
+            self._lease.take()
         self._at_work = True
+        if not self._rehearsal:
+            self.out.create()
+            self.soundmaps.create()
+            take_pending(self.out, self.manifest)
+        (self.home / "work").mkdir(exist_ok=True)
         self.manifest.release_dead()
         for folder in (self.home / "work").glob("*"):
-            if not is_alive(self.manifest.beings, folder.name):
+            if not is_alive(self.manifest.locks, folder.name):
                 shutil.rmtree(folder, ignore_errors=True)
-        for lock in self.manifest.beings.glob("*.lock"):
+        for lock in self.manifest.locks.glob("*.lock"):
             if lock.stem != self.run:
-                is_alive(self.manifest.beings, lock.stem)
+                is_alive(self.manifest.locks, lock.stem)
+
+    def _without_results(self, films: list[Film]) -> list[Film]:
+        """Films that are not results of this library: these may lie in a folder of inputs."""
+        results = {self.out.name(name) for name in self.manifest.own_names()}
+        return [film for film in films if results.isdisjoint(film.paths)]
+
+    def _is_to_make(self, name: str, film: Film, key: str, checked: Mapping[int, tuple[Stamp, Stamp | None]]) -> bool:
+        row = self.manifest.known(name)
+        if row is None or row.state in ("waiting", "running", "duplicate"):
+            return True
+        changed = row.files != film.files or row.settings != key
+        return changed or (row.state == "done" and checked[row.id][1] is None)
+
+    def _check_results(self, outputs: list[str], inputs: list[str], overwrite: bool) -> None:
+        films = [name for output in outputs for name in (output, path_name(output))]
+        names = [*films, "report.jsonl", *page_names(self.manifest.count_all() + len(outputs))]
+        manifest = [f"{self.manifest.path}{ending}" for ending in ("", "-wal", "-shm")]
+        check_results(self.out, self.manifest, names, [*inputs, *manifest], overwrite)
 
     def _known_names(self, films: Sequence[Film]) -> dict[str, tuple[str, ...]]:
         """Names given before, and to which films' paths; free again are those of films that are there no more."""
@@ -189,22 +257,27 @@ class Library:
             if len(was) == len(row.files) and self._content(film) == was:
                 self.manifest.touch(row, film)
 
-    def _checked(self, names: list[str]) -> dict[int, tuple[Stamp, Stamp | None]]:
-        """Whether finished results are still there, as they were written."""
+    def _checked(self, names: list[str], overwrite: bool) -> dict[int, tuple[Stamp, Stamp | None]]:
+        """Whether finished results are still there: as they were written or, without `overwrite`, as somebody has
+        changed them."""
         done = [row for name in names if (row := self.manifest.known(name)) is not None and row.state == "done"]
         present = self.out.present([n for row in done for n in (row.output, path_name(row.output))]) if done else {}
         found: dict[int, tuple[Stamp, Stamp | None]] = {}
         for row in done:
             assert row.stamp is not None
-            found[row.id] = (row.stamp, self._still(row, present))
+            found[row.id] = (row.stamp, self._still(row, present, overwrite))
         return found
 
-    def _still(self, row: Row, present: dict[str, Stamp]) -> Stamp | None:
+    def _still(self, row: FilmRecord, present: dict[str, Stamp], overwrite: bool) -> Stamp | None:
         stamp = present.get(row.output)
         if stamp is None or path_name(row.output) not in present or stamp == row.stamp:
             return stamp if path_name(row.output) in present else None
-        same = stamp[0] == row.made["bytes"] and digest(self.out.name(row.output)) == row.made["sha256"]
-        return stamp if same else None
+        if stamp[0] == row.made["bytes"] and digest(self.out.name(row.output)) == row.made["sha256"]:
+            return stamp
+        if overwrite:
+            return None
+        log.warning("%s: was changed after it was made, and is kept (-y makes it again)", self.out.name(row.output))
+        return stamp
 
 
 def full_settings(options: dict[str, Any]) -> dict[str, Any]:
@@ -234,6 +307,8 @@ def key_of(value: Any) -> str:
 def check_rule(rule: str, codec: str | None) -> None:
     """Raises OutputError when no film can be written under such a name."""
     ending = os.path.splitext(rule)[1].lower()
+    if not is_inside(posixpath.normpath(rule.format(folder="a", stem="b")).lstrip("/")):
+        raise OutputError("leads out of the folder of the results", rule, "let `name` be a name inside it")
     if ending not in MUXERS:
         raise OutputError(f"cannot write '{ending}' files", rule, f"let `name` end in one of {', '.join(MUXERS)}")
     if codec is not None and MUXERS[ending] not in ENCODERS[codec].muxers:

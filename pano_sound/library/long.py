@@ -4,7 +4,7 @@ complete, so that several workers can make one film, and little of it is lost wh
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..camera_path import CameraPath
@@ -14,11 +14,10 @@ from ..media.reader import NoPictureError
 from ..media.segments import Segment
 from ..pipeline import render_segment
 from ..pipeline.analyse import analyse_segment, joined
+from ..pipeline.film import Progress
 from ..settings import AnalyseSettings, RenderSettings
 from ..soundmap import SoundMap
 from .storage import SEGMENTS, Bucket, Store, digest
-
-Progress = Callable[[str, float, float], None]
 
 
 class LongFilm:

@@ -21,117 +21,23 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from ..errors import DataFileError, OutputError, PanoSoundError
-from .beings import is_alive
-from .discover import File, Film
+from ..errors import DataFileError, DiskError, PanoSoundError
+from ..outputs import output_error
+from . import schema
+from .discover import File, Film, path_name
+from .process_lock import is_alive
+from .records import STATES, FilmRecord, OwnFile, RenderResult, read_curve, read_record, read_stamp
 from .storage import Stamp
 
-FORMAT = 1
-STATES = ("done", "running", "waiting", "failed", "skipped", "duplicate")
-STRIKES = 3
-"""So often a film may take its worker with it, or fail on the network, before it is given up."""
-
-_SCHEMA = """
-CREATE TABLE settings (key TEXT PRIMARY KEY, json TEXT NOT NULL);
-CREATE TABLE contents (path TEXT PRIMARY KEY, stamp TEXT NOT NULL, sha256 TEXT NOT NULL);
-CREATE TABLE wanted (run TEXT NOT NULL, film INTEGER NOT NULL, PRIMARY KEY (run, film)) WITHOUT ROWID;
-CREATE TABLE films (
-    id INTEGER PRIMARY KEY,
-    output TEXT NOT NULL UNIQUE,
-    files TEXT NOT NULL,
-    bytes INTEGER NOT NULL,
-    settings TEXT NOT NULL REFERENCES settings (key),
-    state TEXT NOT NULL,
-    same_as TEXT,
-    claim TEXT,
-    attempts INTEGER NOT NULL DEFAULT 0,
-    strikes INTEGER NOT NULL DEFAULT 0,
-    queued REAL NOT NULL,
-    started REAL,
-    finished REAL,
-    error TEXT,
-    exit_code INTEGER,
-    warnings TEXT,
-    made TEXT,
-    stamp TEXT
-);
-CREATE INDEX by_state ON films (state, bytes);
-CREATE TABLE looks (film INTEGER PRIMARY KEY REFERENCES films (id) ON DELETE CASCADE, jpeg BLOB, curve TEXT);
-"""
+T = TypeVar("T")
+MAX_TRIES = 3
+"""Times that a film may take its worker with it, or fail on the network, before it is given up."""
 _CLEAN = "same_as=NULL, claim=NULL, error=NULL, exit_code=NULL, warnings=NULL, made=NULL, stamp=NULL, finished=NULL"
-
-
-@dataclass(frozen=True)
-class Made:
-    """What came out of a film.
-
-    size_bytes, sha256: of the video. seconds: of film. took: seconds of work by stage. size: of its picture, pixels.
-    jpeg: a strip of its pictures; curve: [time, yaw, width of view] of its camera path, for a plot.
-    """
-
-    size_bytes: int
-    sha256: str
-    seconds: float
-    size: tuple[int, int]
-    took: dict[str, float]
-    warnings: tuple[str, ...] = ()
-    jpeg: bytes = b""
-    curve: list[list[float]] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One film as the manifest knows it."""
-
-    id: int
-    output: str
-    files: tuple[File, ...]
-    settings: str
-    state: str
-    same_as: str | None
-    claim: str | None
-    attempts: int
-    strikes: int
-    queued: float
-    started: float | None
-    finished: float | None
-    error: str | None
-    exit_code: int | None
-    warnings: tuple[str, ...]
-    made: dict[str, Any]
-    stamp: Stamp | None
-
-    @property
-    def paths(self) -> tuple[str, ...]:
-        return tuple(file.path for file in self.files)
-
-    @property
-    def size(self) -> int:
-        """Bytes of the film's files."""
-        return sum(file.stamp[0] for file in self.files if file.stamp)
-
-    def to_json(self) -> dict[str, Any]:
-        """For the report: one line."""
-        return {
-            "output": self.output,
-            "state": self.state,
-            "inputs": list(self.paths),
-            "bytes": self.size,
-            "same_as": self.same_as,
-            "attempts": self.attempts,
-            "error": self.error,
-            "exit_code": self.exit_code,
-            "warnings": list(self.warnings),
-            "started": self.started,
-            "finished": self.finished,
-            "settings": self.settings,
-            "result": self.made or None,
-        }
 
 
 @dataclass
@@ -162,28 +68,21 @@ class Manifest:
             OutputError: it cannot be written.
         """
         self.path = Path(path)
-        self.beings = self.path.parent / "alive"
+        self.locks = self.path.parent / "alive"
         if not create and not self.path.is_file():
             raise DataFileError("no batch has been here", self.path, "name the folder of the results")
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot be written: {error.strerror}", self.path) from None
         with self._said():
+            if create:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                schema.create(self.path)
             self._db = sqlite3.connect(self.path, timeout=0.5 if alone else 120.0, isolation_level=None)
             self._db.row_factory = sqlite3.Row
             if alone:
                 self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
+            with self._change() as db:  # Before anything else: it may be another program's.
+                schema.update(db, self.path)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
-            with self._change() as db:
-                version = db.execute("PRAGMA user_version").fetchone()[0]
-                if version == 0:
-                    for statement in _SCHEMA.split(";\n"):
-                        db.execute(statement)
-                    db.execute(f"PRAGMA user_version={FORMAT}")
-        if version not in (0, FORMAT):
-            raise DataFileError(f"the manifest is of version {version}, this one reads {FORMAT}", self.path)
 
     def close(self) -> None:
         self._db.close()
@@ -199,7 +98,7 @@ class Manifest:
         found = {}
         for file in files:
             row = self._one("SELECT * FROM contents WHERE path=?", _text(file.path))
-            if row is not None and file.stamp is not None and _stamp(row["stamp"]) == file.stamp:
+            if row is not None and file.stamp is not None and self._read(read_stamp, row["stamp"]) == file.stamp:
                 found[file.path] = row["sha256"]
         return found
 
@@ -210,11 +109,11 @@ class Manifest:
                 values = (_text(file.path), json.dumps(file.stamp), sha256)
                 db.execute("INSERT OR REPLACE INTO contents VALUES (?, ?, ?)", values)
 
-    def known(self, output: str) -> Row | None:
+    def known(self, output: str) -> FilmRecord | None:
         """The row of a result."""
         return self._row("SELECT * FROM films WHERE output=?", output)
 
-    def touch(self, row: Row, film: Film) -> None:
+    def touch(self, row: FilmRecord, film: Film) -> None:
         """The film's files have another stamp, but the same content."""
         with self._change() as db:
             db.execute("UPDATE films SET files=? WHERE id=?", (_files(film), row.id))
@@ -240,7 +139,7 @@ class Manifest:
         """
         found = Synced()
         others = [r["run"] for r in self._all("SELECT DISTINCT run FROM wanted") if r["run"] != run]
-        dead = [other for other in others if not is_alive(self.beings, other)]
+        dead = [other for other in others if not is_alive(self.locks, other)]
         with self._change() as db:
             db.executemany("DELETE FROM wanted WHERE run=?", [(other,) for other in dead])
             db.execute("INSERT OR IGNORE INTO settings VALUES (?, ?)", (key, json.dumps(settings)))
@@ -262,7 +161,7 @@ class Manifest:
     def _resync(
         self,
         db: sqlite3.Connection,
-        row: Row,
+        row: FilmRecord,
         run: str,
         film: Film,
         key: str,
@@ -284,10 +183,10 @@ class Manifest:
         found.changed += changed
         found.lost += not changed
         state = "duplicate" if same_as else "waiting"
-        sql = f"UPDATE films SET {_CLEAN}, files=?, bytes=?, settings=?, state=?, strikes=0, queued=? WHERE id=?"
+        sql = f"UPDATE films SET {_CLEAN}, files=?, bytes=?, settings=?, state=?, tries=0, queued=? WHERE id=?"
         db.execute(sql, (_files(film), film.size, key, state, time.time(), row.id))
         db.execute("UPDATE films SET same_as=? WHERE id=?", (same_as, row.id))
-        db.execute("DELETE FROM looks WHERE film=?", (row.id,))
+        db.execute("DELETE FROM thumbnails WHERE film=?", (row.id,))
 
     def limit(self, run: str, count: int) -> None:
         """Let a run want only the first `count` of the films that it would make."""
@@ -303,17 +202,19 @@ class Manifest:
         with self._change() as db:
             sql = "INSERT OR IGNORE INTO wanted SELECT ?, id FROM films WHERE state=?"
             count = db.execute(sql, (run, state)).rowcount
-            sql = f"UPDATE films SET {_CLEAN}, state='waiting', strikes=0, queued=? WHERE state=?"
+            sql = f"UPDATE films SET {_CLEAN}, state='waiting', tries=0, queued=? WHERE state=?"
             db.execute(sql, (time.time(), state))
         return count
 
     def settings(self, key: str) -> dict[str, Any]:
         """The settings with that key."""
         row = self._one("SELECT json FROM settings WHERE key=?", key)
-        found: dict[str, Any] = {} if row is None else json.loads(row["json"])
+        found = self._read(json.loads, "null" if row is None else row["json"])
+        if not isinstance(found, dict):
+            raise self._damaged(f"there are no settings {key!r}")
         return found
 
-    def claim(self, run: str, worker: str) -> Row | None:
+    def claim(self, run: str, worker: str) -> FilmRecord | None:
         """Take the largest waiting film that the run wants; None: there is none."""
         sql = (
             "UPDATE films SET state='running', claim=?, attempts=attempts+1, started=? WHERE id=("
@@ -322,52 +223,66 @@ class Manifest:
         )
         with self._change() as db:
             row = db.execute(sql, (worker, time.time(), run)).fetchone()
-        return None if row is None else _row(row)
+        return None if row is None else self._record(row)
 
-    def intend(self, row: Row, made: Made) -> None:
+    def record_pending(self, row: FilmRecord, made: RenderResult) -> None:
         """Say what the result will be, before it gets its final name. Raises LostClaimError."""
-        about = {
-            "bytes": made.size_bytes,
-            "sha256": made.sha256,
-            "seconds": made.seconds,
-            "size": made.size,
-            "took": {stage: round(seconds, 3) for stage, seconds in made.took.items()},
-        }
         with self._change() as db:
             sql = "UPDATE films SET made=?, warnings=? WHERE id=? AND claim=?"
-            values = (json.dumps(about), json.dumps(made.warnings), row.id, row.claim)
+            values = (json.dumps(made.to_json()), json.dumps(made.warnings), row.id, row.claim)
             _must_change(db.execute(sql, values))
-            db.execute("INSERT OR REPLACE INTO looks VALUES (?, ?, ?)", (row.id, made.jpeg, json.dumps(made.curve)))
+            sql = "INSERT OR REPLACE INTO thumbnails VALUES (?, ?, ?)"
+            db.execute(sql, (row.id, made.jpeg, json.dumps(made.curve)))
+            for name, sha256 in ((row.output, made.sha256), (path_name(row.output), made.path_sha256)):
+                db.execute("INSERT OR IGNORE INTO own VALUES (?, ?, NULL)", (name, sha256))
 
-    def finish(self, row: Row, stamp: Stamp) -> None:
-        """The result is there. Raises LostClaimError."""
-        self._end(row, "state='done', stamp=?", json.dumps(stamp))
+    def finish(self, row: FilmRecord, stamps: Mapping[str, Stamp]) -> None:
+        """The result is there: the stamps of its files, by name. Raises LostClaimError."""
+        with self._change() as db:
+            _end(db, row, "state='done', stamp=?", json.dumps(stamps[row.output]))
+            (made,) = db.execute("SELECT made FROM films WHERE id=?", (row.id,)).fetchone()
+            made = json.loads(made)
+            for name, key in ((row.output, "sha256"), (path_name(row.output), "path_sha256")):
+                _own(db, name, made[key], stamps[name])
 
-    def fail(self, row: Row, error: str, exit_code: int, state: str = "failed") -> None:
+    def owned(self, name: str) -> list[OwnFile]:
+        """What this library may have written under a result's name: the last file, and what was to replace it."""
+        rows = self._all("SELECT sha256, stamp FROM own WHERE name=?", name)
+        return [OwnFile(str(row["sha256"]), self._read(_optional_stamp, row["stamp"])) for row in rows]
+
+    def own_names(self) -> set[str]:
+        """The names of all files that this library wrote among the results."""
+        return {str(row["name"]) for row in self._all("SELECT DISTINCT name FROM own")}
+
+    def own(self, name: str, sha256: str, stamp: Stamp | None) -> None:
+        """A file of the results is ours: with its stamp, what is there now; without, what may be there soon."""
+        with self._change() as db:
+            _own(db, name, sha256, stamp)
+
+    def fail(self, row: FilmRecord, error: str, exit_code: int, state: str = "failed") -> None:
         """The film cannot be made ('failed'), or is not to be ('skipped'). Raises LostClaimError."""
-        self._end(row, "state=?, error=?, exit_code=?, made=NULL", state, error, exit_code)
-
-    def _end(self, row: Row, what: str, *values: Any) -> None:
         with self._change() as db:
-            sql = f"UPDATE films SET {what}, claim=NULL, finished=? WHERE id=? AND claim=?"
-            _must_change(db.execute(sql, (*values, time.time(), row.id, row.claim)))
+            _end(db, row, "state=?, error=?, exit_code=?, made=NULL", state, error, exit_code)
 
-    def release(self, worker: str, strike: str | None = None) -> None:
-        """Give back what a worker had claimed; with a strike, its reason, if that may be the film's own fault."""
+    def release(self, worker: str, error: str | None = None) -> int:
+        """Give back what a worker had claimed; with an error, which may be the film's own fault, that counts as a try.
+        How many films these were."""
+        failed = 0
         with self._change() as db:
-            if strike is not None:
-                db.execute("UPDATE films SET strikes=strikes+1 WHERE state='running' AND claim=?", (worker,))
+            if error is not None:
+                db.execute("UPDATE films SET tries=tries+1 WHERE state='running' AND claim=?", (worker,))
                 sql = (
                     "UPDATE films SET state='failed', claim=NULL, error=?, exit_code=1, finished=? "
-                    "WHERE state='running' AND claim=? AND strikes>=?"
+                    "WHERE state='running' AND claim=? AND tries>=?"
                 )
-                db.execute(sql, (strike, time.time(), worker, STRIKES))
-            db.execute("UPDATE films SET state='waiting', claim=NULL WHERE state='running' AND claim=?", (worker,))
+                failed = db.execute(sql, (error, time.time(), worker, MAX_TRIES)).rowcount
+            sql = "UPDATE films SET state='waiting', claim=NULL WHERE state='running' AND claim=?"
+            return failed + db.execute(sql, (worker,)).rowcount
 
     def release_dead(self) -> list[str]:
         """Give back what the dead had claimed; their names."""
         claims = [r["claim"] for r in self._all("SELECT DISTINCT claim FROM films WHERE state='running'")]
-        dead = [claim for claim in claims if not is_alive(self.beings, claim)]
+        dead = [claim for claim in claims if not is_alive(self.locks, claim)]
         for claim in dead:
             self.release(claim)
         return dead
@@ -384,16 +299,23 @@ class Manifest:
         counts = {row["state"]: int(row["n"]) for row in rows}
         return {state: counts.get(state, 0) for state in STATES}
 
-    def rows(self, run: str | None = None) -> Iterator[Row]:
+    def count_all(self) -> int:
+        """How many films there are."""
+        return sum(self.count().values())
+
+    def rows(self, run: str | None = None) -> Iterator[FilmRecord]:
         """The films that a run wants, or all, by the names of their results."""
         join, values = ("", ()) if run is None else ("JOIN wanted ON film=id WHERE run=?", (run,))
         for row in self._all(f"SELECT films.* FROM films {join} ORDER BY output", *values):
-            yield _row(row)
+            yield self._record(row)
 
-    def look(self, row: Row) -> tuple[bytes, list[list[float]]]:
+    def thumbnail(self, row: FilmRecord) -> tuple[bytes, list[list[float]]]:
         """The strip of pictures and the camera path's curve of a result."""
-        found = self._one("SELECT * FROM looks WHERE film=?", row.id)
-        return (b"", []) if found is None else (found["jpeg"], json.loads(found["curve"]))
+        found = self._one("SELECT * FROM thumbnails WHERE film=?", row.id)
+        if found is None:
+            return b"", []
+        jpeg = found["jpeg"]
+        return jpeg if isinstance(jpeg, bytes) else b"", self._read(read_curve, found["curve"])
 
     def copy_to(self, path: Path) -> None:
         """Write all of it to another file, as it is now."""
@@ -406,10 +328,11 @@ class Manifest:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # SQLite itself takes it back when the disk is full.
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
 
     @contextlib.contextmanager
     def _said(self) -> Iterator[None]:
@@ -420,10 +343,12 @@ class Manifest:
             if "locked" in str(error):
                 raise DataFileError("another batch is at work here", self.path, "wait for it, or stop it") from error
             if "full" in str(error):
-                raise OutputError("there is no room left on the disk", self.path) from error
-            if "readonly" in str(error) or "unable to open" in str(error):
-                raise OutputError("cannot be written", self.path) from error
+                raise DiskError("there is no room left on the disk", self.path) from error
+            if any(word in str(error) for word in ("readonly", "unable to open", "disk I/O")):
+                raise DiskError("cannot be written; was its folder moved or removed?", self.path) from error
             raise DataFileError(f"the manifest cannot be used: {error}", self.path) from error
+        except OSError as error:
+            raise output_error(error, self.path) from error
 
     def _all(self, sql: str, *values: Any) -> list[sqlite3.Row]:
         with self._said():
@@ -432,9 +357,23 @@ class Manifest:
     def _one(self, sql: str, *values: Any) -> sqlite3.Row | None:
         return next(iter(self._all(sql, *values)), None)
 
-    def _row(self, sql: str, *values: Any) -> Row | None:
+    def _row(self, sql: str, *values: Any) -> FilmRecord | None:
         found = self._one(sql, *values)
-        return None if found is None else _row(found)
+        return None if found is None else self._record(found)
+
+    def _record(self, row: sqlite3.Row) -> FilmRecord:
+        return self._read(read_record, dict(row))
+
+    def _read(self, read: Callable[[Any], T], value: Any) -> T:
+        """A value of the manifest, checked. Raises DataFileError."""
+        try:
+            return read(value)
+        except (ValueError, TypeError, RecursionError) as error:
+            which = f" of {value['output']!r}" if isinstance(value, dict) else ""
+            raise self._damaged(f"the entry{which} cannot be read: {error}") from None
+
+    def _damaged(self, what: str) -> DataFileError:
+        return DataFileError(f"the manifest is damaged: {what}", self.path, "name another folder for the results")
 
 
 class LostClaimError(Exception):
@@ -446,15 +385,16 @@ def _must_change(cursor: sqlite3.Cursor) -> None:
         raise LostClaimError
 
 
-def _row(row: sqlite3.Row) -> Row:
-    values = {k: row[k] for k in row.keys() if k not in ("bytes", "files", "made", "warnings", "stamp")}  # noqa: SIM118
-    return Row(
-        **values,
-        files=tuple(File(path, None if stamp is None else _stamp(stamp)) for path, stamp in json.loads(row["files"])),
-        made=json.loads(row["made"] or "{}"),
-        warnings=tuple(json.loads(row["warnings"] or "[]")),
-        stamp=None if row["stamp"] is None else _stamp(row["stamp"]),
-    )
+def _end(db: sqlite3.Connection, row: FilmRecord, what: str, *values: Any) -> None:
+    sql = f"UPDATE films SET {what}, claim=NULL, finished=? WHERE id=? AND claim=?"
+    _must_change(db.execute(sql, (*values, time.time(), row.id, row.claim)))
+
+
+def _own(db: sqlite3.Connection, name: str, sha256: str, stamp: Stamp | None) -> None:
+    if stamp is not None:
+        db.execute("DELETE FROM own WHERE name=?", (name,))
+    values = (name, sha256, None if stamp is None else json.dumps(stamp))
+    db.execute("INSERT OR REPLACE INTO own VALUES (?, ?, ?)", values)
 
 
 def _files(film: Film) -> str:
@@ -466,6 +406,5 @@ def _text(path: str) -> str:
     return json.dumps(path)
 
 
-def _stamp(value: str | list[Any]) -> Stamp:
-    size, mark = json.loads(value) if isinstance(value, str) else value
-    return int(size), str(mark)
+def _optional_stamp(value: Any) -> Stamp | None:
+    return None if value is None else read_stamp(value)

@@ -6,15 +6,16 @@ import contextlib
 import errno
 import hashlib
 import os
+import posixpath
 import shutil
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ..errors import OutputError, PanoSoundError
-from ..media.footage import is_url, open_bytes
-from ..outputs import new_partial, output_error, put_in_place, remove_partial, written_whole
+from ..errors import DiskError, OutputError, PanoSoundError
+from ..media.footage import open_bytes
+from ..outputs import local_path, new_partial, output_error, put_in_place, remove_partial, written_whole
 
 HIDDEN = ".pano-sound"
 """The folder beside the results for what the library keeps for itself."""
@@ -31,10 +32,31 @@ class Folder:
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = os.path.abspath(root)
+        self._identity = self._look()
 
     def name(self, name: str) -> str:
         """The full path of a result, whose own name is relative, with '/'."""
         return os.path.join(self.root, *name.split("/"))
+
+    def create(self) -> None:
+        """Make the folder, where it is not there yet. Raises OutputError."""
+        try:
+            os.makedirs(self.root, exist_ok=True)
+        except OSError as error:
+            raise output_error(error, self.root) from error
+        self._identity = self._look()
+
+    def check_there(self) -> None:
+        """Raises DiskError when the folder is not there any more, or another one is in its place."""
+        if self._identity is None or self._look() != self._identity:
+            raise DiskError("the folder has vanished", self.root, "was it moved or removed, or the disk unplugged?")
+
+    def _look(self) -> tuple[int, int] | None:
+        try:
+            status = os.stat(self.root)
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
 
     def stamp(self, name: str) -> Stamp | None:
         """Of a result that is there; else None."""
@@ -54,6 +76,7 @@ class Folder:
         Raises OutputError, also when the name is taken and `overwrite` is False.
         """
         target = self.name(name)
+        self.check_there()
         try:
             os.makedirs(os.path.dirname(target), exist_ok=True)
             _move(local, Path(target), overwrite)
@@ -62,12 +85,13 @@ class Folder:
             raise output_error(error, target) from error
         stamp = self.stamp(name)
         if stamp is None:
-            raise OutputError("its folder has vanished", target, "was it removed, or the disk unplugged?")
+            raise output_error(FileNotFoundError(errno.ENOENT, ""), target)
         return stamp
 
     def write(self, name: str, content: bytes) -> None:
         """Write a small file whole. Raises OutputError."""
         target = Path(self.name(name))
+        self.check_there()
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             with written_whole(target) as file:
@@ -75,9 +99,22 @@ class Folder:
         except OSError as error:
             raise output_error(error, target) from error
 
+    def remove(self, name: str) -> None:
+        """Remove a file of our own. Raises OutputError."""
+        try:
+            os.remove(self.name(name))
+        except OSError as error:
+            raise output_error(error, self.name(name)) from error
+
     def clear(self, name: str) -> None:
         """Remove a folder and all that is in it; nothing is wrong when it is not there."""
         shutil.rmtree(self.name(name), ignore_errors=True)
+
+    def contents(self, name: str) -> Iterator[bytes]:
+        """What is in the small files of a folder."""
+        for path in sorted(Path(self.name(name)).glob("*")):
+            with contextlib.suppress(OSError):
+                yield path.read_bytes()
 
     def free(self) -> int | None:
         """Bytes that still fit, or None where nobody knows."""
@@ -106,6 +143,16 @@ class Bucket:
 
     def name(self, name: str) -> str:
         return f"{self.root}/{name}"
+
+    def canonical(self, url: str) -> str:
+        """One text for all spellings of a URL of this store."""
+        return str(self._fs._strip_protocol(url))
+
+    def create(self) -> None:
+        """Object stores have no folders."""
+
+    def check_there(self) -> None:
+        """What is wrong with an object store is said when it is written to."""
 
     def stamp(self, name: str) -> Stamp | None:
         try:
@@ -165,6 +212,18 @@ class Bucket:
         except Exception as error:
             raise self._failed(error, name) from error
 
+    def contents(self, name: str) -> Iterator[bytes]:
+        """What is in the small objects below a name."""
+        try:
+            self._fs.invalidate_cache()
+            found = self._fs.find(f"{self._path}/{name}")
+        except FileNotFoundError:
+            return
+        except Exception as error:
+            raise self._failed(error, name) from error
+        for path in found:
+            yield self.read(path[len(self._path) + 1 :])
+
     def changed(self, name: str) -> datetime:
         """When an object was written, by the store's clock."""
         try:
@@ -186,8 +245,21 @@ Store = Folder | Bucket
 
 def store(root: str | os.PathLike[str]) -> Store:
     """The store at a path or URL. Raises OutputError."""
-    name = os.fspath(root)
-    return Bucket(name) if is_url(name) else Folder(name)
+    local = local_path(root)
+    return Bucket(os.fspath(root)) if local is None else Folder(local)
+
+
+def is_inside(name: str) -> bool:
+    """Whether a result's name, relative and with '/', stays in the folder of results, and out of our own in it."""
+    parts = name.split("/")
+    return (
+        bool(name)
+        and "\0" not in name
+        and posixpath.normpath(name) == name
+        and not name.startswith("/")
+        and ".." not in parts
+        and parts[0] not in (".", HIDDEN)
+    )
 
 
 def stamp_of(info: dict[str, Any]) -> Stamp:

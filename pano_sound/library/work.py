@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,14 +17,16 @@ import numpy as np
 import torch
 
 from ..camera_path import CameraPath
-from ..errors import DataFileError, InputError, OutputError, PanoSoundError, UnsupportedInputError
+from ..errors import DataFileError, DiskError, InputError, OutputError, PanoSoundError, UnsupportedInputError
 from ..media import threads
 from ..media.footage import is_url
 from ..media.probe import probe
 from ..media.reader import VideoReader
 from ..media.segments import segments
+from ..outputs import output_error
 from ..pipeline import pannable, plan, render
 from ..pipeline.analyse import analyse_segment, warn_if_uncertain
+from ..pipeline.film import Progress
 from ..settings import AnalyseSettings, InputSettings, PlanSettings, RenderSettings, Settings
 from ..soundmap import FORMAT as SOUNDMAP_FORMAT
 from ..soundmap import SoundMap
@@ -32,24 +34,25 @@ from .discover import PATH_ENDING, File, path_name
 from .intake import key_of, settings_key
 from .job import Job
 from .long import LongFilm
-from .manifest import Made, Row
-from .storage import HIDDEN, Bucket, Stamp, Store, digest, store
+from .ownership import put_result
+from .records import FilmRecord, OwnFile, RenderResult
+from .storage import HIDDEN, Bucket, Stamp, digest, store
 
-Progress = Callable[[str, float, float], None]
 S = TypeVar("S", bound=Settings)
 
 _LOOKS, _LOOK_SIZE = 3, (160, 90)
 _CURVE_POINTS = 200
 _LEAST_ROOM = 50_000_000
+_CHECK = f"{HIDDEN}-check"
 
 
 @dataclass(frozen=True)
-class Result:
+class _NewFiles:
     """A video and its camera path, not yet in their place."""
 
     video: Path
     path: Path
-    made: Made
+    made: RenderResult
 
 
 def prepare_process() -> None:
@@ -62,23 +65,27 @@ def prepare_process() -> None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one film: 'done', 'skipped', 'failed', 'again' (worth another try), 'broken' (no film can be
-    written) or 'long' (others may help). `contents`: SHA-256 of its files, by path."""
+    """What became of one film: 'done', 'skipped', 'failed', 'again' (worth another try), 'broken' (by `trouble`, which
+    keeps every film from being made) or 'long' (others may help).
+
+    contents: SHA-256 of its files, by path. stamps: of its results, by name.
+    """
 
     state: str
     contents: dict[str, str]
     error: str = ""
     exit_code: int = 0
-    made: Made | None = None
-    stamp: Stamp | None = None
+    made: RenderResult | None = None
+    stamps: dict[str, Stamp] = field(default_factory=dict)
     segments: int = 1
+    trouble: PanoSoundError | None = None
 
 
 def attempt(
     job: Job,
     scratch: Path,
     progress: Progress,
-    intend: Callable[[Made], None] | None = None,
+    record_pending: Callable[[RenderResult], None] | None = None,
     *,
     split: bool = False,
     said: Sequence[str] = (),
@@ -86,8 +93,8 @@ def attempt(
     """Make one film and put it into its place; what goes wrong is said in the outcome.
 
     Args:
-        scratch: a folder for what is not complete yet; it is removed.
-        intend: called with what the result will be, before it gets its final name.
+        scratch: a folder for what is not complete yet, in one that is there; it is removed.
+        record_pending: called with what the result will be, before it gets its final name.
         split: only say so, when the film is long.
         said: warnings of those who made its segments.
     """
@@ -97,26 +104,35 @@ def attempt(
         return Outcome(state, contents, error, exit_code)
 
     try:
-        scratch.mkdir(parents=True, exist_ok=True)
+        scratch.mkdir(exist_ok=True)
         took: dict[str, float] = {}
         with _timed(took, "fetch"):
             local = [_fetched(file, scratch, contents, i) for i, file in enumerate(row.files)]
-        film = _Film(replace(job, contents=contents), local, scratch)
+        film = _FilmWork(replace(job, contents=contents), local, scratch)
         if split and film.long:
             return Outcome("long", contents, segments=film.segments)
         result = film.make(took, progress, said)
-        if intend is not None:
-            intend(result.made)
-        out.put(result.path, path_name(row.output), overwrite=True)
-        stamp = out.put(result.video, row.output, overwrite=True)
+        if record_pending is not None:
+            record_pending(result.made)
+        stamps = {}
+        hashes = {path_name(row.output): result.made.path_sha256, row.output: result.made.sha256}
+        for (name, sha256), file in zip(hashes.items(), (result.path, result.video), strict=True):
+            # An earlier try may have put this very file there already.
+            own = [*job.own.get(name, ()), OwnFile(sha256, None)]
+            stamps[name] = put_result(out, file, name, own)
         if film.long:
             film.long.forget()
-        return Outcome("done", contents, made=result.made, stamp=stamp)
+        return Outcome("done", contents, made=result.made, stamps=stamps)
     except UnsupportedInputError as error:
         return ended("skipped", _reason(error, row), error.exit_code)
+    except OSError as error:
+        trouble: PanoSoundError | None = output_error(error, error.filename or job.out)
+        if not isinstance(trouble, DiskError):
+            raise
+        return Outcome("broken", contents, trouble=trouble)
     except PanoSoundError as error:
-        if isinstance(error, OutputError) and (trouble := _trouble(out)):
-            return ended("broken", trouble, error.exit_code)
+        if trouble := _trouble(error, job):
+            return Outcome("broken", contents, trouble=trouble)
         remote = isinstance(out, Bucket) or any(map(is_url, row.paths))
         return ended("again" if remote else "failed", _reason(error, row), error.exit_code)
     except MemoryError:
@@ -125,23 +141,33 @@ def attempt(
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _reason(error: PanoSoundError, row: Row) -> str:
+def _reason(error: PanoSoundError, row: FilmRecord) -> str:
     """An error in one line, without the name of the film's file."""
     if error.path in row.paths[:1]:
         error = type(error)(error.message, None, error.hint)
     return str(error)
 
 
-def _trouble(out: Store) -> str:
-    """Why no film's result could be written just now; '' when one could."""
-    free = out.free()
-    if free is not None and free < _LEAST_ROOM:
-        return f"{out.root}: there is no room left on the disk"
-    try:
-        out.write(f"{HIDDEN}/check", b"pano-sound")
-    except OutputError as error:
-        return str(error)
-    return ""
+def _trouble(error: PanoSoundError, job: Job) -> PanoSoundError | None:
+    """What keeps every film from being made just now, if it is that and not the film that led to an error."""
+    if isinstance(error, DiskError):
+        return error
+    if isinstance(error, OutputError):
+        for place in (store(job.out), store(job.soundmaps)):
+            free = place.free()
+            if free is not None and free < _LEAST_ROOM:
+                return DiskError("there is no room left on the disk", place.root)
+            try:
+                place.write(_CHECK, b"pano-sound")
+                place.remove(_CHECK)
+            except OutputError as trouble:
+                return trouble
+    elif isinstance(error, InputError):
+        for file in job.row.files:
+            folder = os.path.dirname(file.path)
+            if file.stamp is not None and not is_url(file.path) and not os.path.isdir(folder):
+                return InputError("the folder has vanished", folder, "was it moved or removed, or the disk unplugged?")
+    return None
 
 
 def hear_segment(job: Job, scratch: Path, number: int) -> list[str]:
@@ -162,19 +188,19 @@ def draw_segment(job: Job, scratch: Path, number: int) -> list[str]:
 
 
 @contextlib.contextmanager
-def _segment(job: Job, scratch: Path) -> Iterator[tuple[_Film, LongFilm, list[str]]]:
+def _segment(job: Job, scratch: Path) -> Iterator[tuple[_FilmWork, LongFilm, list[str]]]:
     scratch.mkdir(parents=True, exist_ok=True)
     try:
         with _heard_warnings() as warnings:
             # From where it is: a segment needs only a part of it.
-            film = _Film(job, list(job.row.paths), scratch)
+            film = _FilmWork(job, list(job.row.paths), scratch)
             assert film.long is not None
             yield film, film.long, warnings
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-class _Film:
+class _FilmWork:
     """One film in the making.
 
     Attributes:
@@ -206,7 +232,7 @@ class _Film:
     def options(self, kind: type[S]) -> S:
         return kind(**_options(self._settings, kind))
 
-    def make(self, took: dict[str, float], progress: Progress, said: Sequence[str] = ()) -> Result:
+    def make(self, took: dict[str, float], progress: Progress, said: Sequence[str] = ()) -> _NewFiles:
         """Make its video and camera path, in the scratch folder. Raises PanoSoundError: as `pipeline.pan`."""
         settings = self._settings
         with _heard_warnings() as warnings, _own_names(self._names):
@@ -227,9 +253,10 @@ class _Film:
             with _timed(took, "finish"):
                 start, end = float(soundmap.times[0]), float(soundmap.source["end"])
                 lines = [_renamed(line, self._names) for line in (*self._said, *said, *warnings)]
-                made = Made(
+                made = RenderResult(
                     size_bytes=video.stat().st_size,
                     sha256=digest(video),
+                    path_sha256=digest(path_file),
                     seconds=round(end - start, 3),
                     size=(path.width, path.height),
                     took=took,
@@ -237,7 +264,7 @@ class _Film:
                     jpeg=_strip(video),
                     curve=_curve(path, start, end),
                 )
-        return Result(video, path_file, made)
+        return _NewFiles(video, path_file, made)
 
     def analyse_segment(self, progress: Progress) -> SoundMap:
         """The film's sound map: as it was heard before, or heard now and kept."""

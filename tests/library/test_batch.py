@@ -75,9 +75,12 @@ def test_what_is_gone_damaged_or_changed_is_made_anew(small, finished, batch, tm
     os.utime(out / videos[2])  # Only the date is another.
     made_before = (out / videos[2]).stat().st_mtime_ns
     (out / videos[3].replace(".mp4", ".path.json")).unlink()
-    batch(library, "-o", "fresh")
-    assert made.hashes(out) == wanted
+    kept = batch(library, "-o", "fresh")
+    assert f"{videos[1]}: was changed after it was made, and is kept" in kept.stderr
+    assert made.hashes(out) == {**wanted, videos[1]: made.sha256(content)}
     assert (out / videos[2]).stat().st_mtime_ns == made_before
+    batch(library, "-o", "fresh", "-y")
+    assert made.hashes(out) == wanted
     changed = next(library.rglob("clip-0001.mp4"))
     made.good(changed, 77)
     batch(library, "-o", "fresh")

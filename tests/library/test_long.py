@@ -16,7 +16,7 @@ from pano_sound.library import work
 from pano_sound.library.discover import File
 from pano_sound.library.intake import full_settings
 from pano_sound.library.job import Job
-from pano_sound.library.manifest import Row
+from pano_sound.library.manifest import FilmRecord
 from pano_sound.library.storage import SEGMENTS, store
 from pano_sound.media import segments
 from pano_sound.media.reader import VideoReader
@@ -35,15 +35,19 @@ class Making:
             folder / "film.mp4", films.steady(80, 10), sound=films.tone(8.0), encoder={"g": "12"}, size=(256, 128)
         )
         file = File(str(self.film), (self.film.stat().st_size, "1"))
-        self.row = Row(1, name, (file,), "", "running", None, "me", 1, 0, 0.0, 0.0, None, None, None, (), {}, None)
+        self.row = FilmRecord(
+            1, name, (file,), "", "running", None, "me", 1, 0, 0.0, 0.0, None, None, None, (), {}, None
+        )
         self.settings = full_settings({"model": str(tiny)})
         self.out, self.soundmaps = store(root or folder / "out"), store(folder / "soundmaps")
+        self.out.create()
+        self.soundmaps.create()
         self.scratch = folder / "scratch"
         self.contents: dict[str, str] = {}
 
     @property
     def job(self):
-        return Job(self.row, self.settings, self.out.root, self.soundmaps.root, self.contents)
+        return Job(self.row, self.settings, self.out.root, self.soundmaps.root, self.contents, {})
 
     def attempt(self, progress=silent, **more):
         return work.attempt(self.job, self.scratch, progress, **more)

@@ -6,6 +6,7 @@ see `manifest`.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import multiprocessing
 import os
@@ -22,12 +23,14 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from ..errors import OutputError, PanoSoundError
+from ..errors import PanoSoundError
 from ..outputs import remove_partials
-from .beings import Being, is_alive
+from .discover import path_name
 from .intake import Library
 from .job import Job
-from .manifest import STRIKES, LostClaimError, Manifest, Row
+from .manifest import MAX_TRIES, LostClaimError, Manifest
+from .process_lock import ProcessLock, is_alive
+from .records import FilmRecord
 from .storage import Store, digest, first_line, store
 
 if TYPE_CHECKING:
@@ -64,29 +67,32 @@ def work(library: Library, tell: Tell, fail_fast: bool = False) -> dict[str, int
 
     Raises:
         OutputError: nothing can be written any more.
+        PanoSoundError: workers die before they take a film; other films' inputs have vanished.
     """
-    with _Crew(library, tell, fail_fast) as crew:
-        crew.work()
+    with WorkerPool(library, tell, fail_fast) as pool:
+        pool.work()
+    library.check_made()
     return library.manifest.count(library.run)
 
 
 @dataclass
-class _Worker:
+class _Process:
     process: BaseProcess
     pipe: Connection
     name: str = ""
     over: bool = False
 
 
-class _Crew:
+class WorkerPool:
     def __init__(self, library: Library, tell: Tell, fail_fast: bool) -> None:
         self._library, self._tell, self._fail_fast = library, tell, fail_fast
         self._most = library.settings.workers or fitting_workers()
-        self._workers: list[_Worker] = []
+        self._workers: list[_Process] = []
         self._stop = False
-        self._broken = ""
+        self._trouble: PanoSoundError | None = None
+        self._died_idle = 0
 
-    def __enter__(self) -> _Crew:
+    def __enter__(self) -> WorkerPool:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -96,7 +102,8 @@ class _Crew:
             worker.process.join(10)
             worker.process.kill()
             worker.process.join()
-            self._bury(worker, None)
+            with contextlib.suppress(PanoSoundError):
+                self._reap(worker, None)
 
     def work(self) -> None:
         manifest, run = self._library.manifest, self._library.run
@@ -108,16 +115,16 @@ class _Crew:
                 manifest.release_dead()
                 counts = manifest.count(run)
                 while len(self._workers) < min(self._most, counts["waiting"]):
-                    self._workers.append(self._hire())
+                    self._workers.append(self._start())
                 if not self._workers and not counts["waiting"] + counts["running"]:
                     return
                 if not self._workers:
                     time.sleep(_LOOK_ROUND / 4)
             self._listen()
-        if self._broken:
-            raise OutputError(self._broken)
+        if self._trouble:
+            raise self._trouble
 
-    def _hire(self) -> _Worker:
+    def _start(self) -> _Process:
         context = _context()
         ours, theirs = context.Pipe(duplex=False)
         library = self._library
@@ -126,7 +133,7 @@ class _Crew:
         process = context.Process(target=_worker, args=words, name="pano-sound worker")
         process.start()
         theirs.close()
-        return _Worker(process, ours)
+        return _Process(process, ours)
 
     def _listen(self) -> None:
         """Take what the workers say, until there is nothing more or somebody has died."""
@@ -139,9 +146,9 @@ class _Crew:
             if worker.over:
                 worker.process.join()
                 self._workers.remove(worker)
-                self._bury(worker, worker.process.exitcode)
+                self._reap(worker, worker.process.exitcode)
 
-    def _take(self, worker: _Worker) -> None:
+    def _take(self, worker: _Process) -> None:
         try:
             kind, *words = worker.pipe.recv()
         except (EOFError, OSError):
@@ -150,26 +157,33 @@ class _Crew:
         if kind == "name":
             (worker.name,) = words
         elif kind == "broken":
-            self._stop, (self._broken,) = True, words
+            self._stop = True
+            (self._trouble,) = words
         else:
             film, stage, done, total = words
             error = None
+            self._died_idle = 0
             if stage == "failed":
                 self._stop |= self._fail_fast
                 row = self._library.manifest.known(film)
                 error = row.error if row else None
             self._tell(film, stage, done, total, error)
 
-    def _bury(self, worker: _Worker, exit_code: int | None) -> None:
-        """Give back what a worker had; when it ended by itself and not well, its film is under suspicion."""
-        if not worker.name:
-            if exit_code:
-                raise PanoSoundError(f"workers cannot be started (exit code {exit_code})")
-            return
+    def _reap(self, worker: _Process, exit_code: int | None) -> None:
+        """Give back what a worker had; when it ended by itself and not well, its film is under suspicion.
+
+        Raises PanoSoundError when workers end so again and again, and no film is to blame.
+        """
         how = f"signal {-exit_code}" if exit_code and exit_code < 0 else f"exit code {exit_code}"
-        strike = f"its worker ended {STRIKES} times without a word ({how}): out of memory?" if exit_code else None
-        self._library.manifest.release(worker.name, strike)
-        is_alive(self._library.manifest.beings, worker.name)
+        error = f"its worker ended {MAX_TRIES} times without a word ({how}): out of memory?" if exit_code else None
+        films = self._library.manifest.release(worker.name, error) if worker.name else 0
+        if exit_code and not films:
+            self._died_idle += 1
+            if self._died_idle >= MAX_TRIES:
+                raise PanoSoundError(f"workers end before they begin ({how})", hint="out of memory?")
+        if not worker.name:
+            return
+        is_alive(self._library.manifest.locks, worker.name)
         shutil.rmtree(self._library.home / "work" / worker.name, ignore_errors=True)
 
 
@@ -186,20 +200,27 @@ def _worker(pipe: Connection, manifest: str, out: str, soundmaps: str, run: str,
     from .work import prepare_process
 
     prepare_process()
-    with Manifest(manifest, create=False) as open_manifest:
-        me = Being(open_manifest.beings)
-        pipe.send(("name", me.name))
-        try:
-            _Hand(open_manifest, me.name, store(out), soundmaps, run, pipe).work()
-        except BrokenPipeError:
-            os._exit(1)
-        finally:
-            open_manifest.release(me.name)
-            remove_partials()
-            me.end()
+    try:
+        with Manifest(manifest, create=False) as open_manifest:
+            me = ProcessLock(open_manifest.locks)
+            pipe.send(("name", me.name))
+            try:
+                Worker(open_manifest, me.name, store(out), soundmaps, run, pipe).work()
+            finally:
+                with contextlib.suppress(PanoSoundError):
+                    open_manifest.release(me.name)
+                remove_partials()
+                me.end()
+    except BrokenPipeError:
+        os._exit(1)
+    except Exception as error:  # Of the manifest, or of the disk: it is no film's fault.
+        log.debug("unexpected error", exc_info=True)
+        trouble = error if isinstance(error, PanoSoundError) else PanoSoundError(unexpected(error))
+        with contextlib.suppress(BrokenPipeError):
+            pipe.send(("broken", trouble))
 
 
-class _Hand:
+class Worker:
     """A worker at work."""
 
     def __init__(self, manifest: Manifest, name: str, out: Store, soundmaps: str, run: str, pipe: Connection) -> None:
@@ -222,7 +243,7 @@ class _Hand:
             if state == "broken":
                 return
 
-    def _one(self, row: Row) -> str:
+    def _one(self, row: FilmRecord) -> str:
         from .work import attempt
 
         if self._is_there(row):
@@ -236,12 +257,13 @@ class _Hand:
                     self._out.root,
                     self._soundmaps,
                     manifest.contents(row.files),
+                    {name: manifest.owned(name) for name in (row.output, path_name(row.output))},
                 ),
                 self._scratch,
                 lambda stage, done, total: self._say(row, stage, done, total),
-                lambda made: manifest.intend(row, made),
+                lambda made: manifest.record_pending(row, made),
             )
-        except (LostClaimError, BrokenPipeError):
+        except (LostClaimError, BrokenPipeError, PanoSoundError):
             raise
         except Exception as error:
             log.debug("unexpected error", exc_info=True)
@@ -249,41 +271,42 @@ class _Hand:
             return "failed"
         if found.state == "broken":
             manifest.release(self._name)
-            self._pipe.send(("broken", found.error))
+            self._pipe.send(("broken", found.trouble))
         if found.state == "again":
             time.sleep(pause(row))
-        return note(manifest, row, found)
+        return record_outcome(manifest, row, found)
 
-    def _is_there(self, row: Row) -> bool:
+    def _is_there(self, row: FilmRecord) -> bool:
         """Whether the result was put into its place, but that could not be noted any more."""
         try:
-            stamp = self._out.stamp(row.output) if row.made else None
-            if stamp is None or stamp[0] != row.made["bytes"]:
+            hashes = {row.output: row.made.get("sha256"), path_name(row.output): row.made.get("path_sha256")}
+            stamps = {name: stamp for name in hashes if row.made and (stamp := self._out.stamp(name)) is not None}
+            if len(stamps) < len(hashes) or stamps[row.output][0] != row.made["bytes"]:
                 return False
-            if digest(self._out.name(row.output)) != row.made["sha256"]:
+            if any(digest(self._out.name(name)) != sha256 for name, sha256 in hashes.items()):
                 return False
         except PanoSoundError:
             return False
-        self._manifest.finish(row, stamp)
+        self._manifest.finish(row, stamps)
         return True
 
-    def _say(self, row: Row, stage: str, done: float = 0.0, total: float = 0.0) -> None:
+    def _say(self, row: FilmRecord, stage: str, done: float = 0.0, total: float = 0.0) -> None:
         if total and time.monotonic() - self._said < _SAID_EVERY:
             return
         self._said = time.monotonic()
         self._pipe.send(("tell", row.output, stage, done, total))
 
 
-def note(manifest: Manifest, row: Row, found: Outcome) -> str:
+def record_outcome(manifest: Manifest, row: FilmRecord, found: Outcome) -> str:
     """Write an outcome into the manifest; the state that the film has now, or 'again'. Raises LostClaimError."""
     manifest.remember({f: found.contents[f.path] for f in row.files if f.path in found.contents})
-    if found.state == "done" and found.stamp is not None:
-        manifest.finish(row, found.stamp)
+    if found.state == "done":
+        manifest.finish(row, found.stamps)
     elif found.state in ("skipped", "failed"):
         manifest.fail(row, found.error, found.exit_code, found.state)
     elif found.state == "again":
-        manifest.release(row.claim or "", strike=found.error)
-        return "failed" if row.strikes + 1 >= STRIKES else "again"
+        manifest.release(row.claim or "", found.error)
+        return "failed" if row.tries + 1 >= MAX_TRIES else "again"
     return found.state
 
 
@@ -292,9 +315,9 @@ def unexpected(error: BaseException) -> str:
     return f"unexpected {type(error).__name__}: {first_line(error)} (please report it)"
 
 
-def pause(row: Row) -> float:
+def pause(row: FilmRecord) -> float:
     """Seconds to wait before another try."""
-    return min(_LONGEST_PAUSE, 2.0**row.strikes)
+    return min(_LONGEST_PAUSE, 2.0**row.tries)
 
 
 @cache

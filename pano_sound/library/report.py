@@ -13,8 +13,8 @@ from html import escape
 from itertools import pairwise
 from urllib.parse import quote
 
-from ..library.manifest import STATES, Row
 from ..settings import with_flags
+from .records import STATES, FilmRecord
 
 CARDS_A_PAGE = 1000
 """A browser shows so many without trouble; more films make more pages."""
@@ -47,12 +47,12 @@ h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
 """
 
 
-def jsonl(rows: Iterable[Row]) -> bytes:
+def jsonl(rows: Iterable[FilmRecord]) -> bytes:
     """One JSON object a line for each film."""
     return "".join(json.dumps(row.to_json()) + "\n" for row in rows).encode()
 
 
-def pages(rows: Sequence[Row], looks: Iterable[Look], title: str) -> dict[str, bytes]:
+def pages(rows: Sequence[FilmRecord], looks: Iterable[Look], title: str) -> dict[str, bytes]:
     """The contact sheet: file name -> HTML; 'report.html' first.
 
     Args:
@@ -60,7 +60,7 @@ def pages(rows: Sequence[Row], looks: Iterable[Look], title: str) -> dict[str, b
     """
     cards = sorted(zip(rows, looks, strict=True), key=lambda card: (_ORDER.index(card[0].state), card[0].output))
     counts = {state: sum(row.state == state for row in rows) for state in _ORDER}
-    names = [_page_name(i) for i in range(max(1, -(-len(cards) // CARDS_A_PAGE)))]
+    names = page_names(len(cards))
     found = {}
     for i, name in enumerate(names):
         part = cards[i * CARDS_A_PAGE : (i + 1) * CARDS_A_PAGE]
@@ -68,11 +68,15 @@ def pages(rows: Sequence[Row], looks: Iterable[Look], title: str) -> dict[str, b
     return found
 
 
-def _page_name(number: int) -> str:
-    return "report.html" if number == 0 else f"report-{number + 1}.html"
+def page_names(films: int) -> list[str]:
+    """What the pages for so many films are called."""
+    pages = max(1, -(-films // CARDS_A_PAGE))
+    return ["report.html", *(f"report-{number}.html" for number in range(2, pages + 1))]
 
 
-def _page(cards: list[tuple[Row, Look]], counts: dict[str, int], title: str, names: list[str], number: int) -> str:
+def _page(
+    cards: list[tuple[FilmRecord, Look]], counts: dict[str, int], title: str, names: list[str], number: int
+) -> str:
     head = f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(title)}</title><style>{_STYLE}</style>"
     total = ", ".join(f"{n} {_WORDS[state]}" for state, n in counts.items() if n)
     parts = [head, f"<h1>{escape(title)}</h1><p>{sum(counts.values())} films: {total or 'none'}</p>"]
@@ -88,7 +92,7 @@ def _page(cards: list[tuple[Row, Look]], counts: dict[str, int], title: str, nam
     return "\n".join(parts) + "\n"
 
 
-def _card(row: Row, jpeg: bytes, curve: list[list[float]]) -> str:
+def _card(row: FilmRecord, jpeg: bytes, curve: list[list[float]]) -> str:
     lines = []
     if row.state == "done":
         if jpeg:

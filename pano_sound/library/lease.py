@@ -27,7 +27,7 @@ _SHARE = 20.0
 _LEASE, _COPY, _HOLDER = f"{HIDDEN}/lease.json", f"{HIDDEN}/manifest.sqlite", f"{HIDDEN}/holder.json"
 
 
-class Shared:
+class ManifestLease:
     """The lease on results in a bucket, and the copy of their manifest there.
 
     Args:

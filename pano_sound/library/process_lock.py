@@ -13,10 +13,10 @@ from pathlib import Path
 
 import filelock
 
-from ..errors import OutputError
+from ..outputs import output_error
 
 
-class Being:
+class ProcessLock:
     """A process as others see it: a name, and a lock that it holds while it lives."""
 
     def __init__(self, folder: Path) -> None:
@@ -24,10 +24,10 @@ class Being:
         self.name = uuid.uuid4().hex
         self._lock = filelock.FileLock(folder / f"{self.name}.lock")
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(exist_ok=True)
             self._lock.acquire(timeout=0)
         except OSError as error:
-            raise OutputError(f"cannot be written: {error.strerror}", folder) from None
+            raise output_error(error, folder) from None
 
     def end(self) -> None:
         """Let go of the name for ever."""

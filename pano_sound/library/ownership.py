@@ -1,0 +1,105 @@
+"""Which files among the results may be replaced: those that this library wrote and nobody has changed since."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from ..errors import OutputError, PanoSoundError
+from ..outputs import identity, local_path
+from .manifest import Manifest
+from .records import OwnFile
+from .storage import HIDDEN, Bucket, Stamp, Store, digest
+
+PENDING = f"{HIDDEN}/pending"
+"""Where the machines of a cluster note what they are about to put in place, as {name: SHA-256}."""
+
+
+def check_results(out: Store, manifest: Manifest, names: Iterable[str], inputs: Iterable[str], overwrite: bool) -> None:
+    """Say, before any work, which results would replace a file that is not ours.
+
+    Args:
+        names: of all files that are to be written into `out`.
+        inputs: files and URLs that are read, which are never replaced.
+        overwrite: other files may be; they count as ours from now on.
+
+    Raises:
+        OutputError: an input or, unless `overwrite`, another file has the name of a result.
+    """
+    read = {_key(out, name) for name in inputs}
+    foreign = {}
+    for name, stamp in out.present(names).items():
+        if _key(out, out.name(name)) in read:
+            hint = "give another folder, or another name, as `name='{folder}/{stem}-flat.mp4'`"
+            raise OutputError("is an input, which is never replaced", out.name(name), hint)
+        if not is_own(out, name, stamp, manifest.owned(name)):
+            foreign[name] = stamp
+    if foreign and not overwrite:
+        first, *others = foreign
+        more = f", nor are {len(others)} more files" if others else ""
+        what = f"is there already, and is not what this batch wrote{more}"
+        raise OutputError(what, out.name(first), "give another folder; `overwrite` replaces such files")
+    for name, stamp in foreign.items():
+        manifest.own(name, "", stamp)
+
+
+def is_own(out: Store, name: str, stamp: Stamp, known: Iterable[OwnFile]) -> bool:
+    """Whether a result with this stamp is one of those files: the same date, or else the same content."""
+    known = list(known)
+    if any(file.stamp == stamp or file == OwnFile("", None) for file in known):
+        return True
+    hashes = {file.sha256 for file in known} - {""}
+    try:
+        return bool(hashes) and digest(out.name(name)) in hashes
+    except PanoSoundError:
+        return False
+
+
+def put_result(out: Store, local: Path, name: str, known: Iterable[OwnFile]) -> Stamp:
+    """Move a finished file to its name among the results. Raises OutputError when what is there is not ours."""
+    there = out.stamp(name)
+    if there is not None and not is_own(out, name, there, known):
+        raise _appeared(out.name(name))
+    return out.put(local, name, overwrite=there is not None)
+
+
+def write_result(out: Store, manifest: Manifest, name: str, content: bytes, sha256: str) -> None:
+    """Write a report among the results. Raises OutputError when what is there is not ours."""
+    there = out.stamp(name)
+    if there is not None and not is_own(out, name, there, manifest.owned(name)):
+        raise _appeared(out.name(name))
+    manifest.own(name, sha256, None)
+    out.write(name, content)
+    stamp = out.stamp(name)
+    if stamp is not None:
+        manifest.own(name, sha256, stamp)
+
+
+def take_pending(out: Store, manifest: Manifest) -> None:
+    """Take over what the machines of a cluster noted, when the one that owns the manifest was lost."""
+    for content in out.contents(PENDING):
+        for name, sha256 in _pending(content):
+            manifest.own(name, sha256, None)
+    out.clear(PENDING)
+
+
+def _pending(content: bytes) -> Iterator[tuple[str, str]]:
+    try:
+        found = json.loads(content)
+    except ValueError:
+        return
+    if isinstance(found, dict):
+        yield from ((name, sha256) for name, sha256 in found.items() if isinstance(sha256, str) and len(sha256) == 64)
+
+
+def _appeared(name: str) -> OutputError:
+    return OutputError("has appeared or changed meanwhile, and is kept", name, "move it away, and try again")
+
+
+def _key(out: Store, name: str) -> object:
+    """One value for all names of one file."""
+    local = local_path(name)
+    if local is not None:
+        return identity(local)
+    return out.canonical(name) if isinstance(out, Bucket) else name

@@ -1,0 +1,366 @@
+"""Batches lose nothing: no input is ever replaced, nor, unasked, a file that is not this library's own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+from pathlib import Path
+
+import films
+import pytest
+
+from pano_sound.errors import DataFileError, DiskError, InputError, OutputError, PanoSoundError
+from pano_sound.library import work
+from pano_sound.library.discover import path_name
+from pano_sound.library.intake import Library
+from pano_sound.library.job import Job
+from pano_sound.library.manifest import Manifest
+from pano_sound.library.ownership import put_result
+from pano_sound.library.pool import record_outcome
+from pano_sound.settings import BatchSettings
+
+
+def silent(stage, done, total):
+    pass
+
+
+@pytest.fixture
+def options(tiny):
+    return {"model": tiny, "every": 0.2}
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory) -> Path:
+    return films.make_film(tmp_path_factory.mktemp("clip") / "a.mp4", size=(128, 64), sound=films.tone(0.4))
+
+
+@pytest.fixture
+def card(tmp_path, clip, monkeypatch) -> Path:
+    """A folder with two films, and a cache of its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = tmp_path / "card"
+    folder.mkdir()
+    for name in ("a.mp4", "b.mp4"):
+        (folder / name).write_bytes(clip.read_bytes() + b"\0" * (name == "b.mp4"))
+    return folder
+
+
+def content(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def films_in(folder):
+    return {name: data for name, data in content(folder).items() if ".pano-sound" not in name}
+
+
+def take_in(sources, out, options, overwrite=False, inputs=(), **settings):
+    with Library(str(out), BatchSettings(**settings)) as library:
+        library.take_in([str(s) for s in sources], [], options, overwrite, inputs)
+        return library.manifest.count(library.run)
+
+
+def make(library, folder):
+    """Make one film as a worker does."""
+    manifest = library.manifest
+    row = manifest.claim(library.run, library.run)
+    own = {name: manifest.owned(name) for name in (row.output, path_name(row.output))}
+    settings = manifest.settings(row.settings)
+    job = Job(row, settings, library.out.root, library.soundmaps.root, manifest.contents(row.files), own)
+    found = work.attempt(job, folder / "scratch", silent, lambda made: manifest.record_pending(row, made))
+    return row, found, None if found.state == "broken" else record_outcome(manifest, row, found)
+
+
+CLASHES = {
+    "the folder of the inputs": lambda card: ([card], card, {}),
+    "the folder of one input": lambda card: ([card / "a.mp4"], card, {}),
+    "a pattern": lambda card: ([card / "*.mp4"], card, {}),
+    "a link to the folder": lambda card: ([card], link(card, card.parent / "link"), {}),
+    "a link to the input": lambda card: ([card], linked(card, os.symlink), {}),
+    "a hard link to the input": lambda card: ([card], linked(card, os.link), {}),
+    "a folder above": lambda card: ([card], card.parent, {"name": "card/{stem}.mp4"}),
+    "an input of another name": lambda card: ([card / "a.mp4", renamed(card)], card, {"name": "{stem}-flat.mp4"}),
+    "a URL": lambda card: ([card], f"file://{card}", {}),
+}
+
+
+def link(target, name):
+    name.symlink_to(target, target_is_directory=True)
+    return name
+
+
+def linked(card, how):
+    out = card.parent / "out"
+    out.mkdir()
+    how(card / "b.mp4", out / "b.mp4")
+    return out
+
+
+def renamed(card):
+    return (card / "b.mp4").rename(card / "a-flat.mp4")
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("clash", CLASHES)
+def test_an_input_is_never_replaced(card, options, clash, overwrite):
+    sources, out, settings = CLASHES[clash](card)
+    before = films_in(card.parent)
+    with pytest.raises(OutputError, match="is an input, which is never replaced") as error:
+        take_in(sources, out, options, overwrite, **settings)
+    assert error.value.path.endswith(".mp4")
+    assert films_in(card.parent) == before
+
+
+def test_nor_is_what_else_is_read(card, options, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    weights = out / "a.mp4"
+    os.link(options["model"], weights)
+    with pytest.raises(OutputError, match="is an input"):
+        take_in([card], out, options, overwrite=True)
+    weights.unlink()
+    (out / "report.jsonl").write_text("a.mp4\n")
+    with pytest.raises(OutputError, match="is an input"):
+        take_in([card], out, options, overwrite=True, inputs=[str(out / "report.jsonl")])
+    (out / "report.jsonl").unlink()
+    with pytest.raises(OutputError, match="is an input"):
+        take_in([card], out, options, overwrite=True, manifest=str(out / "b.mp4"))
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "b.mp4", "a.path.json", "report.html", "report.jsonl", "A.MP4"])
+def test_foreign_files_are_only_replaced_when_asked(card, options, tmp_path, name):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).write_text("theirs")
+    if name == "A.MP4":  # Where that is another name, it is in nobody's way.
+        assert (out / "a.mp4").exists() or take_in([card], out, options)["waiting"] == 2
+        return
+    with pytest.raises(OutputError, match=r"is not what this batch wrote.*-y|overwrite"):
+        take_in([card], out, options)
+    assert films_in(out) == {name: b"theirs"}
+    assert take_in([card], out, options, overwrite=True)["waiting"] == 2
+    assert films_in(out) == {name: b"theirs"}
+    assert take_in([card], out, options)["waiting"] == 2
+
+
+def test_results_may_lie_beside_the_films_and_are_none(card, options):
+    before = films_in(card)
+    with Library(str(card), BatchSettings(name="{stem}-flat.mp4")) as library:
+        library.take_in([str(card)], [], options)
+        assert {make(library, card.parent)[2] for _ in range(2)} == {"done"}
+        library.report()
+    after = films_in(card)
+    assert before.items() <= after.items()
+    assert {"a-flat.mp4", "b-flat.mp4"} <= set(after)
+    counts = take_in([card], card, options, name="{stem}-flat.mp4")
+    assert (counts["done"], sum(counts.values())) == (2, 2)
+
+
+def test_what_appears_or_changes_while_it_works_is_kept(card, options, tmp_path):
+    with Library(str(tmp_path / "out")) as library:
+        library.take_in([str(card)], [], options)
+        (tmp_path / "out" / "a.mp4").write_text("theirs")
+        (tmp_path / "out" / "b.path.json").symlink_to(card / "b.mp4")
+        found = {
+            row.output: (outcome.state, outcome.error) for row, outcome, _ in (make(library, tmp_path) for _ in "ab")
+        }
+    assert {state for state, _ in found.values()} == {"failed"}
+    assert all("appeared" in error and "kept" in error for _, error in found.values())
+    assert (tmp_path / "out" / "a.mp4").read_text() == "theirs"
+    assert (card / "b.mp4").read_bytes()[:4] != b'{\n "'
+    assert (tmp_path / "out" / "b.path.json").is_symlink()
+
+
+def test_changed_results_are_kept_and_own_ones_replaced(card, options, tmp_path, caplog):
+    out = tmp_path / "out"
+    with Library(str(out)) as library:
+        library.take_in([str(card)], [], options)
+        assert [make(library, tmp_path)[2] for _ in range(2)] == ["done", "done"]
+    edited = (out / "a.path.json").read_bytes() + b"\n"
+    (out / "a.path.json").write_bytes(edited)
+    assert take_in([card], out, options)["done"] == 2  # Nothing is to be made.
+    with pytest.raises(OutputError, match="is not what this batch wrote"):
+        take_in([card], out, {**options, "fov": 60})
+    assert (out / "a.path.json").read_bytes() == edited
+    (out / "a.path.json").unlink()
+    os.utime(out / "b.mp4")
+    with Library(str(out)) as library:
+        library.take_in([str(card)], [], {**options, "fov": 60})
+        assert [make(library, tmp_path)[2] for _ in range(2)] == ["done", "done"]
+        library.report()
+        library.report()
+    (out / "report.html").write_text("theirs")
+    with Library(str(out)) as library, pytest.raises(OutputError, match="has appeared or changed"):
+        library.report()
+
+
+def test_a_result_put_in_place_before_a_crash_is_ours(card, options, tmp_path):
+    out = tmp_path / "out"
+    with Library(str(out)) as library:
+        library.take_in([str(card)], [], options)
+        manifest = library.manifest
+        row = manifest.claim(library.run, library.run)
+        settings = manifest.settings(row.settings)
+        job = Job(row, settings, library.out.root, library.soundmaps.root, {}, {})
+        assert (
+            work.attempt(job, tmp_path / "scratch", silent, lambda m: manifest.record_pending(row, m)).state == "done"
+        )
+        # Nobody notes that it is done.
+    assert take_in([card], out, {**options, "fov": 60})["waiting"] == 2
+
+
+def test_names_stay_inside_the_folder(card, options, tmp_path):
+    for rule in (".pano-sound/{stem}.mp4",):
+        with pytest.raises(OutputError, match="leads out of the folder"):
+            take_in([card], tmp_path / "out", options, name=rule)
+
+
+@pytest.mark.parametrize("what", ["nothing", "text", "a database", "a manifest's log"])
+def test_a_manifest_in_a_foreign_file_is_refused(card, options, tmp_path, what):
+    at = tmp_path / "mine.sqlite"
+    if what == "nothing":
+        at.write_bytes(b"")
+    elif what == "text":
+        at.write_text("theirs" * 1000)
+    elif what == "a database":
+        with sqlite3.connect(at) as db:
+            db.execute("CREATE TABLE theirs (a)")
+    else:
+        Path(f"{at}-wal").write_text("theirs")
+    before = content(tmp_path)
+    with pytest.raises(PanoSoundError) as error:
+        take_in([card], tmp_path / "out", options, manifest=str(at))
+    assert isinstance(error.value, OutputError if what == "a manifest's log" else DataFileError)
+    assert {n: d for n, d in content(tmp_path).items() if n in before} == before
+
+
+@pytest.fixture
+def finished(card, options, tmp_path):
+    out = tmp_path / "out"
+    with Library(str(out)) as library:
+        library.take_in([str(card)], [], options)
+        assert make(library, tmp_path)[2] == "done"
+    return out
+
+
+DAMAGE = {
+    "output='../../x.mp4'": "inside the folder",
+    "output='/x.mp4'": "inside the folder",
+    "output='.pano-sound/x.mp4'": "inside the folder",
+    "output=''": "inside the folder",
+    "output=x'00'": "no text",
+    "files='[]'": "none",
+    "files='{}'": "none",
+    "files='[[1, null]]'": "no text",
+    "files='[[\"a\", [1]]]'": "no stamp",
+    'files=\'[["a", [-1, "b"]]]\'': "no count",
+    "files='nonsense'": "Expecting value",
+    "state='flying'": "is not one of",
+    "state=7": "is not one of",
+    "state='done', stamp=NULL": "nothing is said",
+    "stamp='7'": "no stamp",
+    "made='[]'": "made",
+    'made=\'{"bytes": "many"}\'': "made",
+    "attempts='many'": "no count",
+    "tries=-1": "no count",
+    "queued='yesterday'": "no number",
+    "queued=9e999": "no number",
+    "exit_code='x'": "no count",
+    "warnings='{\"a\": 1}'": "not a list",
+    "settings=x'00'": "no text",
+    "error=x'00'": "no text",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_every_value_of_the_manifest_is_checked(finished, card, options, damage):
+    with sqlite3.connect(finished / ".pano-sound" / "manifest.sqlite") as db:
+        db.execute(f"UPDATE films SET {damage} WHERE state='done'")
+    before = films_in(finished.parent)
+    for use in (
+        lambda library: library.take_in([str(card)], [], options),
+        lambda library: library.retake(),
+        lambda library: list(library.manifest.rows()),
+    ):
+        with Library(str(finished)) as library, pytest.raises(DataFileError, match=DAMAGE[damage]) as error:
+            use(library)
+        assert error.value.exit_code == 7
+        assert str(error.value).count("\n") == 0
+    assert films_in(finished.parent) == before
+
+
+def test_a_manifest_of_the_first_version_is_brought_up_to_date(finished, card, options):
+    at = finished / ".pano-sound" / "manifest.sqlite"
+    with sqlite3.connect(at) as db:
+        db.executescript(
+            "ALTER TABLE films RENAME COLUMN tries TO strikes; ALTER TABLE thumbnails RENAME TO looks; DROP TABLE own;"
+            "PRAGMA user_version=1; PRAGMA application_id=0;"
+        )
+    (finished / "report.html").write_text("of the first version")
+    with Library(str(finished)) as library:
+        counts = library.manifest.count()
+        assert (counts["done"], counts["waiting"]) == (1, 1)
+        (done,) = [row for row in library.manifest.rows() if row.state == "done"]
+        assert library.manifest.thumbnail(done)[0][:2] == b"\xff\xd8"
+        library.take_in([str(card)], [], options)
+        library.report()
+    assert "pano-sound" in (finished / "report.html").read_text()
+    with sqlite3.connect(at) as db:
+        db.execute("PRAGMA user_version=99")
+    with pytest.raises(DataFileError, match="of version 99"):
+        Manifest(at)
+
+
+def test_a_folder_that_vanishes_or_is_exchanged_stops_the_run(card, options, tmp_path):
+    out = tmp_path / "out"
+    with Library(str(out)) as library:
+        library.take_in([str(card)], [], options)
+        out.rename(tmp_path / "moved")
+        for exchange in (lambda: None, out.mkdir):
+            exchange()
+            with pytest.raises(DiskError, match="the folder has vanished"):
+                library.keep()
+            with pytest.raises(DiskError, match="the folder has vanished"):
+                put_result(library.out, card / "a.mp4", "a.mp4", [])
+        assert list(out.iterdir()) == []
+    counts = take_in([card], tmp_path / "moved", options)
+    assert counts["waiting"] == 2
+
+
+def test_results_that_vanish_are_noticed_at_the_end(card, options, tmp_path):
+    with Library(str(tmp_path / "out")) as library:
+        library.take_in([str(card)], [], options)
+        for _ in range(2):
+            make(library, tmp_path)
+        library.check_made()
+        (tmp_path / "out" / "a.mp4").unlink()
+        with pytest.raises(OutputError, match="has vanished since it was made"):
+            library.check_made()
+
+
+@pytest.mark.parametrize("gone", ["out", "cache", "card"])
+def test_a_disk_that_goes_is_no_films_fault(card, options, tmp_path, gone):
+    with Library(str(tmp_path / "out")) as library:
+        library.take_in([str(card)], [], options)
+        shutil.move(tmp_path / gone, tmp_path / "elsewhere")
+        found = make(library, tmp_path)[1]
+        assert (found.state, isinstance(found.trouble, InputError if gone == "card" else DiskError)) == ("broken", True)
+        assert not (tmp_path / gone).exists()
+        library.manifest.release(library.run)
+        assert library.manifest.count()["waiting"] == 2
+
+
+def test_what_a_lost_cluster_put_in_place_is_known(finished, card, options):
+    at = finished / ".pano-sound" / "manifest.sqlite"
+    with sqlite3.connect(at) as db:
+        db.execute("UPDATE films SET state='waiting', made=NULL, stamp=NULL")
+        noted = dict(db.execute("SELECT name, sha256 FROM own"))
+        db.execute("DELETE FROM own")
+    with pytest.raises(OutputError, match="is not what this batch wrote"):
+        take_in([card], finished, options)
+    pending = finished / ".pano-sound" / "pending"
+    pending.mkdir()
+    (pending / "1.json").write_text(json.dumps(noted))
+    (pending / "2.json").write_text("nonsense")
+    assert take_in([card], finished, options)["waiting"] == 2
