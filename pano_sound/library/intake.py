@@ -277,7 +277,7 @@ class Library:
         if overwrite:
             return None
         log.warning("%s: was changed after it was made, and is kept (-y makes it again)", self.out.name(row.output))
-        return stamp
+        return row.stamp  # As before: the next run finds it changed, too.
 
 
 def full_settings(options: dict[str, Any]) -> dict[str, Any]:

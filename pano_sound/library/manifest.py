@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -37,6 +38,7 @@ from .storage import Stamp
 T = TypeVar("T")
 MAX_TRIES = 3
 """Times that a film may take its worker with it, or fail on the network, before it is given up."""
+_LEAST_ROOM = 100_000
 _CLEAN = "same_as=NULL, claim=NULL, error=NULL, exit_code=NULL, warnings=NULL, made=NULL, stamp=NULL, finished=NULL"
 
 
@@ -342,13 +344,21 @@ class Manifest:
         except sqlite3.Error as error:
             if "locked" in str(error):
                 raise DataFileError("another batch is at work here", self.path, "wait for it, or stop it") from error
-            if "full" in str(error):
+            # SQLite takes a full disk for a broken one where it maps its memory from a file on it.
+            if "full" in str(error) or ("disk I/O" in str(error) and self._free() < _LEAST_ROOM):
                 raise DiskError("there is no room left on the disk", self.path) from error
             if any(word in str(error) for word in ("readonly", "unable to open", "disk I/O")):
                 raise DiskError("cannot be written; was its folder moved or removed?", self.path) from error
             raise DataFileError(f"the manifest cannot be used: {error}", self.path) from error
         except OSError as error:
             raise output_error(error, self.path) from error
+
+    def _free(self) -> int:
+        """Bytes of room on the manifest's disk; 0 where there is none any more."""
+        try:
+            return shutil.disk_usage(self.path.parent).free
+        except OSError:
+            return 0
 
     def _all(self, sql: str, *values: Any) -> list[sqlite3.Row]:
         with self._said():

@@ -1,0 +1,89 @@
+"""Disks that are full, and workers that die: the run stops in one line, and goes on when there is room again."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import films
+import pytest
+from batches import states
+
+from pano_sound.errors import DiskError, PanoSoundError
+from pano_sound.library.manifest import MAX_TRIES, Manifest
+from pano_sound.library.pool import WorkerPool
+
+
+@pytest.fixture
+def card(tmp_path):
+    folder = tmp_path / "card"
+    folder.mkdir()
+    for name, hz in (("a.mp4", 300), ("b.mp4", 400)):
+        films.make_film(folder / name, size=(128, 64), sound=films.tone(0.4, hz=hz))
+    return folder
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of one megabyte."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        pytest.skip("only root mounts")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], capture_output=True).returncode:
+        pytest.skip("nothing can be mounted here")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def fill(disk, leave=0):
+    with open(disk / "filling", "wb", buffering=0) as file:
+        while True:
+            try:
+                file.write(bytes(4096))
+            except OSError:
+                break
+        file.truncate(max(0, file.tell() - leave))
+
+
+@pytest.mark.parametrize("what", ["--soundmaps", "--manifest"])
+def test_a_full_disk_stops_the_run_in_one_line(batch, card, small_disk, what):
+    place = small_disk if what == "--soundmaps" else small_disk / "manifest.sqlite"
+    if what == "--manifest":
+        assert batch(card, "-o", "out", what, place, "--limit", "1").returncode == 0
+        fill(small_disk)
+    else:
+        fill(small_disk)
+    done = batch(card, "-o", "out", what, place)
+    assert done.returncode == 5, done.stderr
+    assert "there is no room left on the disk" in done.stderr
+    assert done.stderr.count("\n") == 1
+    (small_disk / "filling").unlink()
+    assert batch(card, "-o", "out", what, place).returncode == 0
+    assert states(batch.folder / "out") == {"a.mp4": "done", "b.mp4": "done"}
+
+
+def test_a_change_that_finds_no_room_is_taken_back(small_disk):
+    with Manifest(small_disk / "manifest.sqlite") as manifest:
+        fill(small_disk)
+        for _ in range(3):
+            with pytest.raises(DiskError, match="no room left"):
+                manifest.own("a.mp4", "x" * 2_000_000, None)
+        (small_disk / "filling").unlink()
+        manifest.own("a.mp4", "x", None)
+        assert [file.sha256 for file in manifest.owned("a.mp4")] == ["x"]
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_workers_that_die_before_they_take_a_film_end_the_run(tmp_path, named):
+    with Manifest(tmp_path / "manifest.sqlite") as manifest:
+        library = SimpleNamespace(manifest=manifest, home=tmp_path, settings=SimpleNamespace(workers=1))
+        pool = WorkerPool(library, None, fail_fast=False)
+        worker = SimpleNamespace(name="worker" if named else "")
+        for _ in range(MAX_TRIES - 1):
+            pool._reap(worker, -9)
+        pool._reap(worker, 0)
+        with pytest.raises(PanoSoundError, match=r"workers end before they begin \(signal 9\)"):
+            pool._reap(worker, -9)
