@@ -112,7 +112,7 @@ def check(folder, light, space, pix_fmt, codec, ending, verb):
         pano_sound.render(path, PATH, out, codec=codec)
     else:
         silence = np.full(2, -120.0, np.float32)
-        nothing = SoundMap(np.array([0.0, 1]), np.zeros((2, 30, 60), np.float16), silence, 0.05, (60.0, 0.2))
+        nothing = SoundMap(np.array([0.0, 1]), np.zeros((2, 30, 60), np.float16), np.ones(2, np.float32), silence)
         pano_sound.overlay(path, nothing, out, codec=codec)
     expected = np.array([GREY, GREY if pix_fmt == "gray" else ORANGE])
     found = shown(out)
