@@ -9,11 +9,12 @@ from pano_sound.soundmap import SoundMap
 from pano_sound.visualize.overlay import Overlay, colour_planes
 
 
-def made_map(row, column, response=0.6, level=-20.0):
-    maps = np.zeros((2, 30, 60), np.float16)
-    maps[:, row, column] = response
-    levels = np.full(2, level, np.float32)
-    return SoundMap(np.array([0.0, 1.0]), maps, levels, 0.05, (60.0, 0.2), {"width": 480})
+def made_map(row, column, present=0.9):
+    """Of a film whose sound comes from that cell, or, as probable as the rest, from nowhere in the picture."""
+    posterior = np.zeros((2, 30, 60), np.float16)
+    posterior[:, row, column] = present
+    elsewhere = np.full(2, 1 - present, np.float32)
+    return SoundMap(np.array([0.0, 1.0]), posterior, elsewhere, np.full(2, -20, np.float32), {"width": 480})
 
 
 def grey(bit_depth=8):
@@ -46,9 +47,8 @@ def test_heat_crosses_the_seam():
     assert after[124, 0] != 90
 
 
-@pytest.mark.parametrize("unsure", [{"response": 0.05}, {"level": -80.0}])
-def test_nothing_is_drawn_when_unsure_or_silent(unsure):
-    after = Overlay(made_map(15, 30, **unsure), 480, 240)(grey())
+def test_nothing_is_drawn_when_nothing_in_the_picture_sounds():
+    after = Overlay(made_map(15, 30, present=0), 480, 240)(grey())
     assert (after[0] == 90).all()
 
 
