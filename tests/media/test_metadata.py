@@ -93,7 +93,7 @@ def test_nothing_of_360_is_left_in_flat_output(tmp_path, name):
     )
     tag_mp4(source, FIRST_ORDER.box)
     assert all(tag in source.read_bytes() for tag in TAGS)
-    assert probe(source).spherical.tag == "v2+stereo3d"
+    assert probe(source).spherical.tag == "v2"
     assert probe(source).audio.ambisonic
     rewrite(source, tmp_path / name)
     content = (tmp_path / name).read_bytes()
