@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ...outputs import check_folder, written_whole
+from ...outputs import written_whole
 from ..files import ReadFile, WrittenFile, check_outputs
 from ..options import overwrite_option
 from .common import common, model_option, seed_option, show
@@ -63,7 +63,7 @@ def scenes(
     """
     if fit is not None:
         check_outputs([fit], overwrite)
-    check_folder(work)
+    work.mkdir(parents=True, exist_ok=True)
     from ...localize import fusion
     from ...research.evaluate import scenes as judging
     from ...research.evaluate.scenes_report import report
