@@ -130,9 +130,6 @@ class InputSettings(Settings):
             raise ValueError("nothing is left between `start` and `end`")
 
 
-CUES = ("semantic", "temporal")
-
-
 @dataclass(frozen=True)
 class AnalyseSettings(Settings):
     """How the film is listened to and looked at (footage -> sound map)."""
@@ -156,11 +153,11 @@ class AnalyseSettings(Settings):
         minimum=0.5,
         maximum=60.0,
     )
-    cues: str = option(
-        "semantic,temporal",
-        "What is listened and looked for, comma-separated: 'semantic' (what looks like what is heard: the paper's "
-        "network), 'temporal' (what moves, and what moves with the sound).",
-        metavar="NAME,NAME",
+    listen: str = option(
+        "auto",
+        "What tells where it sounds: 'auto' (all there is: what looks like the sound, what moves with it, and the "
+        "direction that an ambisonic track carries), 'mono' (not the direction) or 'spatial' (the direction alone).",
+        choices=("auto", "mono", "spatial"),
     )
     attention: int = option(
         None,
@@ -170,17 +167,6 @@ class AnalyseSettings(Settings):
         kind=int,
     )
     device: str = option("cpu", "What the network runs on: 'cpu', or 'cuda', an NVIDIA GPU.", choices=("cpu", "cuda"))
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        unknown = [name for name in self.cue_names if name not in CUES]
-        if unknown or not self.cue_names:
-            raise ValueError(f"--cues must be some of {', '.join(CUES)}, not {self.cues!r}")
-
-    @property
-    def cue_names(self) -> tuple[str, ...]:
-        """The cues that are asked for."""
-        return tuple(name.strip() for name in self.cues.split(",") if name.strip())
 
 
 # How a camera moves that holds, follows and switches.

@@ -1,10 +1,12 @@
 """The cues' evidence added up into one calibrated posterior, with weights that were learnt on scenes.
 
-    posterior(cell)  ∝  area(cell) · exp(sum over cues of weight · log-likelihood ratio)
+    seen(cell)       ∝  area(cell) · exp(sum over cues that look of weight · log-likelihood ratio)
+    posterior(cell)  ∝  ((1 - spread) · seen(cell) + spread · area(cell)) · exp(weight · the sound's own direction)
     elsewhere        ∝  exp(bias + sum over cues of weight · their log-odds of 'nothing here')
 
 Where cues agree, what they add up to is high somewhere, and `elsewhere` low; where they contradict each other it is
-high. A small share of what is seen is spread over the whole sphere: no evidence is beyond error. The numbers and how
+high. What looks and moves like the sound may still not make it: a share of it is spread over the whole sphere. A
+direction that the sound itself carries is beyond that doubt. The numbers and how
 they were learnt are in weights/fusion.json; `pano-sound evaluate fusion` learns and judges them.
 """
 
@@ -12,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -34,16 +36,18 @@ class Fusion:
     """Learnt numbers.
 
     Args:
-        weights: of each cue's log-likelihood ratios.
+        weights: of the log-likelihood ratios of each cue that looks.
+        direction: of those of each cue that measures the sound's direction.
         nothing: of each cue's log-odds of 'nothing here'.
         bias: log-odds of `elsewhere` where no cue knows anything.
-        spread: share of the posterior that is spread over the whole sphere, 0..1.
+        spread: share of what the cues that look say that is spread over the whole sphere, 0..1.
     """
 
     weights: Mapping[str, float]
     nothing: Mapping[str, float]
     bias: float
     spread: float
+    direction: Mapping[str, float] = field(default_factory=dict)
 
     def posterior(
         self, evidence: Mapping[str, Evidence], covered: NDArray[np.bool_] | None = None
@@ -55,21 +59,20 @@ class Fusion:
             covered: (rows, columns) which cells hold any picture; None: all.
         """
         first = next(iter(evidence.values()))
-        maps = np.zeros_like(first.maps)
-        absent = np.full(len(maps), self.bias, np.float32)
+        looks, points = np.zeros_like(first.maps), np.zeros_like(first.maps)
+        absent = np.full(len(looks), self.bias, np.float32)
         for name, one in evidence.items():
-            maps += self.weights.get(name, 0.0) * one.maps
+            looks += self.weights.get(name, 0.0) * one.maps
+            points += self.direction.get(name, 0.0) * one.maps
             absent += self.nothing.get(name, 0.0) * one.nothing
-        areas = cell_areas(*maps.shape[1:]).astype(np.float32)
+        areas = cell_areas(*looks.shape[1:]).astype(np.float32)
         if covered is not None:
             areas = np.where(covered, areas, 0.0)
-        peak = np.maximum(maps.max(axis=(1, 2)), 0.0)
-        mass = np.exp(maps - peak[:, None, None]) * areas
-        whole = mass.sum(axis=(1, 2))
-        odds = absent - peak - np.log(np.maximum(whole, 1e-30))
-        elsewhere = np.clip(1.0 / (1.0 + np.exp(-np.clip(odds, -60, 60))), NOWHERE, 1.0 - NOWHERE).astype(np.float32)
-        mass /= np.maximum(whole, 1e-30)[:, None, None]
-        mass = (1.0 - self.spread) * mass + self.spread * areas / areas.sum()
+        areas /= areas.sum()
+        mass, agreement = _distribution(looks, areas)
+        mass, pointed = _distribution(points, (1.0 - self.spread) * mass + self.spread * areas)
+        odds = np.clip(absent - agreement - pointed, -60, 60)
+        elsewhere = np.clip(1.0 / (1.0 + np.exp(-odds)), NOWHERE, 1.0 - NOWHERE).astype(np.float32)
         return (mass * (1.0 - elsewhere)[:, None, None]).astype(np.float32), elsewhere
 
     def to_json(self) -> dict[str, object]:
@@ -90,9 +93,22 @@ def read(path: Path) -> Fusion:
     """Numbers from a file. Raises ModelError when it is damaged."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        numbers = [data["bias"], data["spread"], *data["weights"].values(), *data["nothing"].values()]
+        numbers = [data["bias"], data["spread"]]
+        for part in ("weights", "nothing", "direction"):
+            numbers += data[part].values()
         if not all(isinstance(number, (int, float)) and abs(number) < 1e3 for number in numbers):
             raise ValueError("not numbers")
-        return Fusion(data["weights"], data["nothing"], float(data["bias"]), float(data["spread"]))
+        return Fusion(**{name: data[name] for name in ("weights", "nothing", "bias", "spread", "direction")})
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise ModelError("not the numbers for fusing cues, or damaged", path=path) from error
+
+
+def _distribution(
+    ratios: NDArray[np.float32], prior: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """A prior (rows, columns) or (n, rows, columns) times exp(ratios), which adds up to 1, and the log of what it added
+    up to before, (n,)."""
+    peak = np.maximum(ratios.max(axis=(1, 2)), 0.0)
+    mass = np.exp(ratios - peak[:, None, None]) * prior
+    total = np.maximum(mass.sum(axis=(1, 2)), 1e-30)
+    return mass / total[:, None, None], (np.log(total) + peak).astype(np.float32)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ModelError
+from ..errors import ModelError, UnsupportedInputError
 from ..localize import fusion
 from ..localize.cue import GRID, Cue, Evidence
+from ..localize.spatial import SpatialCue
 from ..localize.temporal import TemporalCue
 from ..media.cuts import APART
 from ..media.probe import MediaInfo
@@ -106,11 +107,22 @@ class Observed:
 
 
 def make_cues(info: MediaInfo, settings: AnalyseSettings) -> tuple[SemanticCue | None, list[Cue]]:
-    """The network, if it is asked for, and all cues that a film is analysed with. Raises ModelError."""
-    network = _network(info, settings) if settings.attention or "semantic" in settings.cue_names else None
-    cues: list[Cue] = [] if network is None else [network]
-    if "temporal" in settings.cue_names and not settings.attention:
-        cues.append(TemporalCue())
+    """The network, if it is asked for, and all cues that a film is analysed with.
+
+    Raises ModelError; UnsupportedInputError when a direction is asked for that the sound does not carry.
+    """
+    field = info.audio is not None and info.audio.ambisonic is not None
+    if settings.listen == "spatial" and not settings.attention:
+        if not field:
+            hint = "leave `listen` out; or say what its channels are with `ambisonics`"
+            raise UnsupportedInputError("the sound carries no direction: it is not ambisonic", info.path, hint)
+        return None, [SpatialCue()]
+    network = _network(info, settings)
+    if settings.attention:
+        return network, [network]
+    cues: list[Cue] = [network, TemporalCue()]
+    if field and settings.listen == "auto":
+        cues.append(SpatialCue())
     return network, cues
 
 
