@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import glob
+import fnmatch
 import itertools
 import os
 import posixpath
@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -155,9 +156,10 @@ def _local(source: str, leave_out: str | None) -> Iterator[tuple[File, str]]:
         yield from _below(path, leave_out)
     elif os.path.lexists(path):
         yield _file(path), ""
-    elif _MAGIC.search(source):
-        base = path[: _MAGIC.search(path).start()].rpartition(os.sep)[0]  # type: ignore[union-attr]
-        matches = sorted(glob.glob(path, recursive=True))
+    elif magic := _MAGIC.search(source):
+        # Of the pattern as it is given: the current folder may have a name with brackets.
+        base = os.path.abspath(os.path.dirname(source[: magic.start()]) or ".")
+        matches = sorted(_matches(base, Path(os.path.relpath(path, base)).parts))
         if not matches:
             raise InputError("nothing matches this pattern", source)
         for match in matches:
@@ -166,6 +168,32 @@ def _local(source: str, leave_out: str | None) -> Iterator[tuple[File, str]]:
                 yield _file(match), _relative(os.path.dirname(match), base)
     else:
         raise InputError("no such file or folder", source)
+
+
+def _matches(top: str, pattern: Sequence[str]) -> Iterator[str]:
+    """What a pattern, in parts, matches below a folder. Where links lead is looked through once: they may go round."""
+    seen = set()
+    for folder, below, names in os.walk(top, followlinks=True):
+        status = os.stat(folder)
+        inside = () if folder == top else Path(os.path.relpath(folder, top)).parts
+        if (status.st_dev, status.st_ino) in seen or ("**" not in pattern and len(inside) >= len(pattern)):
+            below.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        below.sort()
+        yield from (os.path.join(folder, name) for name in names if _fits((*inside, name), pattern))
+
+
+def _fits(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    """As a shell does it: '**' stands for any folders, and only a dot stands for one that begins a name."""
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        here = _fits(parts, pattern[1:] or ("*",)) if parts else not pattern[1:]
+        return here or (len(parts) > 1 and parts[0][0] != "." and _fits(parts[1:], pattern))
+    if not parts or (parts[0][0] == "." and pattern[0][0] != "."):
+        return False
+    return fnmatch.fnmatch(parts[0], pattern[0]) and _fits(parts[1:], pattern[1:])
 
 
 def _below(top: str, leave_out: str | None) -> Iterator[tuple[File, str]]:

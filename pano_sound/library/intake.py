@@ -10,7 +10,7 @@ import os
 import posixpath
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -321,11 +321,25 @@ def manifest_path(out: Store, manifest: str | None) -> Path:
         return Path(manifest).absolute()
     if isinstance(out, Bucket):
         name = hashlib.sha256(out.root.encode()).hexdigest()[:16]
-        return platformdirs.user_state_path("pano-sound") / "batch" / name / MANIFEST
+        folder = _own_folder(platformdirs.user_state_path)
+        if folder is None:
+            raise OutputError("there is no home folder to keep the manifest in", hint="name a file with manifest")
+        return folder / "batch" / name / MANIFEST
     return Path(out.root) / HIDDEN / MANIFEST
 
 
 def _soundmaps_folder(out: Store, on_cluster: bool) -> str:
-    if on_cluster or isinstance(out, Bucket):
+    cache = _own_folder(platformdirs.user_cache_path)
+    if on_cluster or isinstance(out, Bucket) or cache is None:
         return out.name(f"{HIDDEN}/soundmaps")
-    return str(platformdirs.user_cache_path("pano-sound") / "soundmaps")
+    return str(cache / "soundmaps")
+
+
+def _own_folder(place: Callable[[str], Path]) -> Path | None:
+    """The user's folder of a kind, if it is there or could be: a user id that the system does not know has no home."""
+    try:
+        folder = place("pano-sound")
+    except RuntimeError:  # So do some versions of platformdirs; others return '~'.
+        return None
+    existing = next((f for f in (folder, *folder.parents) if os.path.exists(f)), folder)
+    return folder if folder.is_absolute() and os.access(existing, os.W_OK | os.X_OK) else None

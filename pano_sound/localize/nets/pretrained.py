@@ -59,10 +59,16 @@ class Source:
 
 
 def cache_folder() -> Path:
-    """Where imported weights are kept: $PANO_SOUND_CACHE, or pano-sound in $XDG_CACHE_HOME or in ~/.cache."""
+    """Where imported weights are kept: $PANO_SOUND_CACHE, or pano-sound in $XDG_CACHE_HOME or in ~/.cache.
+
+    Raises OutputError when the user has no home folder."""
     if own := os.environ.get("PANO_SOUND_CACHE"):
         return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pano-sound"
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
+    if not folder.is_absolute():
+        hint = "set PANO_SOUND_CACHE to a folder for them"
+        raise OutputError("there is no home folder in which imported weights could be kept", hint=hint)
+    return folder / "pano-sound"
 
 
 def imported(name: str) -> dict[str, Tensor]:
@@ -114,7 +120,11 @@ def import_weights(name: str, file: str | os.PathLike[str] | None = None, quiet:
 
 def available() -> list[dict[str, Any]]:
     """What has been imported, as `weights.available` lists models."""
-    return [describe(path, FORMAT) for name in SOURCES if (path := _place(name)).is_file()]
+    try:
+        places = [_place(name) for name in SOURCES]
+    except OutputError:
+        return []
+    return [describe(path, FORMAT) for path in places if path.is_file()]
 
 
 def _place(name: str) -> Path:

@@ -1,0 +1,77 @@
+"""Where films are looked for and things are kept: folders with odd names, links in a circle, users without a home."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pano_sound.errors import OutputError
+from pano_sound.library import intake
+from pano_sound.library.discover import discover
+from pano_sound.library.storage import store
+from pano_sound.localize.nets import pretrained
+
+
+@pytest.fixture
+def tree(tmp_path):
+    for name in ("1.mp4", "a/2.mp4", "a/b/3.mp4", "a/b/3.txt", "c/.h/4.mp4", "c/.5.mp4", "[1]/6.mp4", "[1]/x/7.mp4"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    return tmp_path
+
+
+def found(pattern):
+    return {os.path.basename(film.paths[0])[0]: film.folder for film in discover([pattern])}
+
+
+PATTERNS = [
+    (".", "*.mp4", {"1": ""}),
+    (".", "**/*.mp4", {"1": "", "2": "a", "3": "a/b", "6": "[1]", "7": "[1]/x"}),
+    (".", "a/**/*.mp4", {"2": "", "3": "b"}),
+    (".", "**/b/*.mp4", {"3": "a/b"}),
+    (".", "*/.h/*.mp4", {"4": "c/.h"}),
+    (".", "?/*.mp4", {"2": "a"}),
+    (".", "[[]1]/*", {"6": "[1]"}),
+    ("[1]", "*.mp4", {"6": ""}),
+    ("[1]", "**/*.mp4", {"6": "", "7": "x"}),
+    ("[1]", "../a/*.mp4", {"2": ""}),
+]
+
+
+@pytest.mark.parametrize(("folder", "pattern", "films"), PATTERNS)
+def test_patterns(tree, monkeypatch, folder, pattern, films):
+    monkeypatch.chdir(tree / folder)
+    assert found(pattern) == films
+
+
+def test_links_in_a_circle_are_followed_once(tree, monkeypatch):
+    for i in range(3):
+        (tree / "a" / f"up{i}").symlink_to(tree)
+    (tree / "a" / "b" / "elsewhere").symlink_to(tree / "[1]")
+    monkeypatch.chdir(tree)
+    assert sorted(found("a/**/*.mp4")) == ["1", "2", "3", "6", "7"]
+    assert len(discover(["a/**/*.mp4"])) == 5
+
+
+@pytest.fixture(params=["no home", "one that is not theirs"])
+def homeless(request, monkeypatch):
+    """As in a container that is run with a user id of its own."""
+    for name in ("XDG_CACHE_HOME", "XDG_STATE_HOME", "PANO_SOUND_CACHE", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    if request.param == "no home":
+        monkeypatch.setattr("pwd.getpwuid", lambda number: {}[number])
+    else:
+        monkeypatch.setenv("HOME", "/proc/nobody")
+        monkeypatch.setattr(os, "access", lambda path, mode: not str(path).startswith("/proc"))
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a folder in which nobody can make another")
+def test_without_a_home_everything_is_kept_beside_the_results(tmp_path, monkeypatch, homeless):
+    monkeypatch.chdir(tmp_path)
+    assert Path(intake._soundmaps_folder(store(tmp_path), False)) == tmp_path / ".pano-sound" / "soundmaps"
+    with pytest.raises(OutputError, match="there is no home folder to keep the manifest in"):
+        intake.manifest_path(store("memory://bucket"), None)
+    assert pretrained.available() == []
+    assert list(tmp_path.iterdir()) == []
