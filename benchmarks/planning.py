@@ -35,7 +35,7 @@ def film(hours: float, every: float, rows: int) -> SoundMap:
         response[i] = here
     level = np.full(len(times), -20.0, np.float32)
     source = {"path": "made.mp4", "width": 3840, "height": 1920, "end": 3600.0 * hours}
-    return SoundMap(times, response, level, 0.07, (40.0, 0.12), source)
+    return SoundMap.of_responses(times, response, level, 0.07, (40.0, 0.12), source)
 
 
 def main() -> None:

@@ -17,7 +17,6 @@ import numpy as np
 from memory import make
 
 from pano_sound.library.work import prepare_process
-from pano_sound.localize.analysis import joined, sound_map
 from pano_sound.localize.nets.weights import load
 from pano_sound.media.joining import join
 from pano_sound.media.probe import probe
@@ -52,9 +51,9 @@ def main() -> None:
         info = probe(work / "film.mp4")
         found = segments(info, args.seconds)
         took = [time.process_time()]
-        whole = sound_map(info, AnalyseSettings(), silent)
+        whole = analyse_segment(info, AnalyseSettings(), silent)
         took.append(time.process_time())
-        parts = joined([sound_map(info, AnalyseSettings(), silent, segment) for segment in found])
+        parts = joined([analyse_segment(info, AnalyseSettings(), silent, segment) for segment in found])
         took.append(time.process_time())
         path = plan(whole)
         same_path = np.array_equal(path.samples, plan(parts).samples)
@@ -74,7 +73,8 @@ def main() -> None:
         sizes = [(work / name).stat().st_size for name in ("parts.mp4", "once.mp4")]
         print(f"bytes      {sizes[0] / sizes[1]:.3f} times")
         print(
-            f"responses differ by {np.abs(whole.response.astype(float) - parts.response).max():.5f} at most; ", end=""
+            f"probabilities differ by {np.abs(whole.posterior.astype(float) - parts.posterior).max():.5f} at most; ",
+            end="",
         )
         print("the path is the same" if same_path else "the path is another one")
         (times, here), (other_times, there) = luma(work / "once.mp4"), luma(work / "parts.mp4")

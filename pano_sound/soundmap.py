@@ -128,8 +128,7 @@ class SoundMap:
                 if found not in (FORMAT, BEFORE):
                     raise DataFileError(f"format is {found!r}, this version reads {FORMAT!r}", path, "analyse again")
                 about = json.loads(str(archive["about"]))
-                make = cls._from_archive if found == FORMAT else cls._from_responses
-                soundmap = make(archive, about)
+                soundmap = (cls._from_archive if found == FORMAT else cls._from_responses)(archive, about)
                 soundmap._check(path)
         except FileNotFoundError:
             raise DataFileError("no such sound map", path) from None
@@ -152,11 +151,43 @@ class SoundMap:
 
     @classmethod
     def _from_responses(cls, archive: Any, about: dict[str, Any]) -> SoundMap:
-        """From a file of the first format: the network's attention, where its presence says that something sounds."""
-        responses, level = archive["response"], archive["level_db"]
-        temperature = float(about["temperature"])
+        """From a file of the first format."""
         steepness, middle = (float(number) for number in about["presence"])
-        if not (temperature > 0 and responses.ndim == 3):
+        return cls.of_responses(
+            archive["times"],
+            archive["response"],
+            archive["level_db"],
+            float(about["temperature"]),
+            (steepness, middle),
+            about["source"],
+            about["settings"],
+            archive["cuts"] if "cuts" in archive else None,
+        )
+
+    @classmethod
+    def of_responses(
+        cls,
+        times: NDArray[np.float64],
+        responses: NDArray[np.floating],
+        level_db: NDArray[np.float32],
+        temperature: float,
+        presence: tuple[float, float],
+        source: dict[str, Any] | None = None,
+        settings: dict[str, Any] | None = None,
+        cuts: NDArray[np.float64] | None = None,
+    ) -> SoundMap:
+        """From one network's responses: the paper's attention (mechanism 2), where presence says that something sounds.
+
+        Args:
+            responses: (n, rows, columns), cosines of sound and picture.
+            temperature: what they are divided by before the softmax, > 0.
+            presence: steepness and middle of the logistic curve from a map's highest response to the probability that
+                anything in the picture makes the sound.
+
+        Raises ValueError for what are no responses.
+        """
+        steepness, middle = presence
+        if not (temperature > 0 and responses.ndim == 3 and responses.shape[:1] == np.shape(level_db)):
             raise ValueError("not responses")
         areas = cell_areas(*responses.shape[1:]).astype(np.float32)
         posterior = np.empty(responses.shape, np.float16)
@@ -167,20 +198,13 @@ class SoundMap:
             best = cells.max(axis=(1, 2))
             # The curve was learnt on a smooth maximum of this temperature.
             highest = best + 0.03 * np.log(np.exp((cells - best[:, None, None]) / 0.03).mean(axis=(1, 2)))
-            present = 1.0 / (1.0 + np.exp(-steepness * (highest - middle)))
-            present = np.where(level[part] > SILENCE_DB, present, 0.0).astype(np.float32)
+            odds = np.clip(steepness * (highest - middle), -60.0, 60.0)
+            present = np.where(level_db[part] > SILENCE_DB, 1.0 / (1.0 + np.exp(-odds)), 0.0).astype(np.float32)
             attention = np.exp((np.maximum(cells, 0) - np.maximum(best, 0)[:, None, None]) / temperature) * areas
             attention /= attention.sum(axis=(1, 2), keepdims=True)
             posterior[part], elsewhere[part] = attention * present[:, None, None], 1.0 - present
-        return cls(
-            times=archive["times"],
-            posterior=posterior,
-            elsewhere=elsewhere,
-            level_db=level,
-            source=about["source"],
-            settings=about["settings"],
-            cuts=archive["cuts"] if "cuts" in archive else np.empty(0),
-        )
+        shots = np.empty(0) if cuts is None else cuts
+        return cls(times, posterior, elsewhere, level_db, source or {}, settings or {}, shots)
 
     def _check(self, path: str | os.PathLike[str]) -> None:
         """Raises DataFileError, naming `path`, when the parts do not fit each other."""

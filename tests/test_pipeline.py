@@ -71,7 +71,8 @@ def test_sound_that_comes_late_is_silence_before(tiny, tmp_path):
     soundmap = pano_sound.analyse(film, model=tiny, window=0.5, every=0.5)
     assert (soundmap.level_db[:3] < -60).all()
     assert (soundmap.level_db[5:] > -20).all()
-    assert (soundmap.response[:3] == 0).all()
+    assert (soundmap.posterior[:3] == 0).all()
+    assert (soundmap.elsewhere[:3] == 1).all()
 
 
 def test_ten_bits_stay_ten_bits(tiny, tmp_path):
@@ -131,14 +132,14 @@ def test_sound_that_jumps_far_ahead_is_left_out(tiny, tmp_path, kind):
         assert float(result.duration / av.time_base) < 15
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a graphics card")
-def test_a_graphics_card_that_is_not_there(film, tiny):
-    with pytest.raises(ModelError, match="no graphics card of NVIDIA"):
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there(film, tiny):
+    with pytest.raises(ModelError, match="finds no NVIDIA GPU"):
         pano_sound.analyse(film, model=tiny, device="cuda")
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a graphics card")
-def test_a_graphics_card_hears_the_same(film, tiny):
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_hears_the_same(film, tiny):
     here, there = (pano_sound.analyse(film, model=tiny, device=device) for device in ("cpu", "cuda"))
-    assert there.response == pytest.approx(here.response, abs=0.02)
+    assert there.posterior == pytest.approx(here.posterior, abs=0.02)
     assert there.level_db == pytest.approx(here.level_db)

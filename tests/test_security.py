@@ -72,10 +72,9 @@ def test_names_in_paths_and_sound_maps_are_never_opened(tmp_path, monkeypatch, a
     CameraPath(64, 64, np.array([[0.0, 0, 0, 0, 90]]), source={"path": aim, "output": aim}).save("a.path.json")
     SoundMap(
         times=np.array([0.0, 0.3]),
-        response=np.zeros((2, 4, 8), np.float16),
+        posterior=np.zeros((2, 4, 8), np.float16),
+        elsewhere=np.ones(2, np.float32),
         level_db=np.zeros(2, np.float32),
-        temperature=0.1,
-        presence=(10.0, 0.5),
         source={"path": aim, "width": 128, "height": 64, "end": 0.4},
         settings={"model": aim},
     ).save("a.soundmap.npz")
@@ -118,23 +117,22 @@ def header(shape):
 @pytest.fixture
 def soundmap(tmp_path):
     path = tmp_path / "a.soundmap.npz"
-    response = np.zeros((1, 4, 8), np.float16)
-    source = {"width": 128, "height": 64}
-    SoundMap(np.zeros(1), response, np.zeros(1, np.float32), 0.1, (10.0, 0.5), source, {}).save(path)
-    assert SoundMap.load(path).response.shape == (1, 4, 8)
+    posterior, elsewhere = np.zeros((1, 4, 8), np.float16), np.ones(1, np.float32)
+    SoundMap(np.zeros(1), posterior, elsewhere, np.zeros(1, np.float32), {"width": 128, "height": 64}).save(path)
+    assert SoundMap.load(path).posterior.shape == (1, 4, 8)
     return path
 
 
 @pytest.mark.parametrize("shape", [(10**7, 10**4, 10**4), (2**40, 2**40, 1), (-1, 4, 8)])
 def test_sizes_that_lie_in_a_sound_map(soundmap, shape):
-    replaced(soundmap, "response.npy", [header(shape)])
+    replaced(soundmap, "posterior.npy", [header(shape)])
     with pytest.raises(DataFileError, match="not a sound map, or damaged"):
         SoundMap.load(soundmap)
 
 
 @pytest.mark.slow
 def test_a_sound_map_that_unpacks_to_more_than_memory_holds(soundmap):
-    replaced(soundmap, "response.npy", [header((2**32 // 64, 4, 8)), *[bytes(1 << 24)] * 257])
+    replaced(soundmap, "posterior.npy", [header((2**32 // 64, 4, 8)), *[bytes(1 << 24)] * 257])
     assert soundmap.stat().st_size < 10_000_000
     with pytest.raises(DataFileError, match="unpacks to more than 4 GB"):
         SoundMap.load(soundmap)

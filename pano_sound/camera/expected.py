@@ -12,8 +12,10 @@ from .timeline import Timeline
 
 _FINE = 6.0
 """Degrees between the still views that are compared."""
-_GIVEN = 0.1
+GIVEN = 0.1
 """Share of its expected time that a still view gives up to have the source nearer to its middle."""
+_ALIKE = 0.02
+"""Share of its expected time by which a still view must be better to be taken: less is within the maps' rounding."""
 
 
 def of_path(timeline: Timeline, view: View, looks: NDArray[np.float64], hfov: NDArray[np.float64]) -> float:
@@ -48,9 +50,12 @@ class StillViews:
         self._middle = self._inside * np.clip((cells @ forward.T).T - corner, 0, None).astype(np.float32) / (1 - corner)
 
     def best(self, timeline: Timeline) -> tuple[NDArray[np.float64], float]:
-        """The best look (yaw, pitch) through a shot, and its expected seconds with the source in view."""
+        """The best look (yaw, pitch) through a shot, and the expected seconds in view from which a path is as good.
+
+        Those are never below 1 - GIVEN times what the view holds that holds most.
+        """
         sums = (timeline.maps * np.diff(timeline.edges)[:, None, None].astype(np.float32)).sum(axis=0).ravel()
         held = self._inside @ sums
-        good = np.flatnonzero(held >= held.max() * (1 - _GIVEN))
+        good = np.flatnonzero(held >= held.max() * (1 - GIVEN))
         chosen = good[(self._middle[good] @ sums).argmax()]
-        return self.looks[chosen], float(held[chosen])
+        return self.looks[chosen], float(max(held[chosen] * (1 - _ALIKE), held.max() * (1 - GIVEN)))

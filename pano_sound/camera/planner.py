@@ -151,8 +151,9 @@ def _by_shots(
             times, path, hfov, jumps = shots.compose(context, part, parts)
             at = np.clip(np.searchsorted(times, part.middles), 0, len(times) - 1)
             if not (found or pins or masks or part.home.any()):
-                look, seconds = stills.best(part)
-                if expected.of_path(part, view, path[at], hfov[at]) < seconds:
+                look, enough = stills.best(part)
+                # By where it looks alone: that the view narrows to what sounds is what zooming is for.
+                if expected.of_path(part, view, path[at], np.full(len(at), view.hfov)) < enough:
                     path, hfov = np.repeat(look[None], len(times), axis=0), np.full(len(times), view.hfov)
                     jumps = np.zeros(len(times), bool)
             seen[a:b] = directions(*path[at].T)

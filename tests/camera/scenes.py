@@ -36,4 +36,4 @@ def soundmap(
     source = {"path": "made.mp4", "width": 3840, "height": 1920, "end": seconds}
     presence = (40.0, 0.12)
     shots = np.array(cuts, dtype=float)
-    return SoundMap(times, response.astype(np.float16), level, 0.07, presence, source, cuts=shots)
+    return SoundMap.of_responses(times, response, level, 0.07, presence, source, cuts=shots)

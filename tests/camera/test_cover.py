@@ -14,7 +14,7 @@ FRONT = [-90.0, 90.0, -90.0, 90.0]
 def test_a_source_at_the_edge_of_a_half_sphere_is_shown_without_the_black(preset):
     heard = soundmap(20.0, lambda t: [(80.0, 0.0)])
     yaw, _ = angles(CELLS)
-    heard.response[:, np.abs(yaw) > 90] = -1
+    heard.posterior[:, np.abs(yaw) > 90] = 0
     heard.source["covers"] = FRONT
     path = plan(heard, PlanSettings(preset=preset))
     ends = np.array([[s[1] - s[4] / 2, s[1] + s[4] / 2] for s in path.samples])

@@ -62,7 +62,7 @@ def test_of_two_sources_only_the_glimpses_choose_one_and_the_mean_is_unsure():
 
 def test_the_path_shows_every_number_it_was_made_with():
     path = plan(soundmap(5, still((0, 0))), PlanSettings(fov=70.0))
-    extra = {"preset": "default", "mechanism": 2, "fov": 70.0, "size": None, "aspect": None, "cut_over": None}
+    extra = {"preset": "default", "fov": 70.0, "size": None, "aspect": None, "cut_over": None}
     assert path.settings == {**PRESETS["default"], **extra, "yaw": 0.0, "pitch": 0.0, "roll": 0.0}
 
 

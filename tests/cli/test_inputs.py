@@ -154,9 +154,9 @@ def test_no_sound_is_looked_for_beside_a_half_sphere(run, tmp_path):
 
     heard = SoundMap.load(tmp_path / "a.soundmap.npz")
     _, columns = heard.grid
-    assert (heard.response[:, :, : columns // 4] == -1).all()
-    assert (heard.response[:, :, -(columns // 4) :] == -1).all()
-    assert (heard.response[:, :, columns // 4 : -(columns // 4)] > -1).any()
+    assert (heard.posterior[:, :, : columns // 4] == 0).all()
+    assert (heard.posterior[:, :, -(columns // 4) :] == 0).all()
+    assert (heard.posterior[:, :, columns // 4 : -(columns // 4)] > 0).all()
     assert heard.source["covers"] == [-90.0, 90.0, -90.0, 90.0]
 
 

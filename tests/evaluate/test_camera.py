@@ -79,12 +79,12 @@ def test_agreement_is_pano2vids():
 def test_made_scenes_are_those_that_are_promised():
     scenes = {scene.name: scene for scene in made_scenes()}
     assert len(scenes) == 15
-    assert scenes["silence"].soundmap().confidence().max() == 0
+    assert scenes["silence"].soundmap().present().max() == 0
     offscreen = scenes["off-screen"].soundmap()
     assert offscreen.level_db.min() == -20
-    assert offscreen.confidence().max() < 0.3
+    assert offscreen.present().max() < 0.3
     for name in ("single", "moving, 20°/s", "two at once"):
-        assert scenes[name].soundmap().confidence().min() > 0.6
+        assert scenes[name].soundmap().present().min() > 0.6
     assert len(camera.switches(scenes["alternating, 1 s"].sources, 0, 60)) == 59
 
 

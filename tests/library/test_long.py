@@ -92,7 +92,7 @@ def test_the_result_is_that_of_a_film_made_at_once(making, tmp_path, tiny, monke
     assert [v for _, v in pictures(one)] == pytest.approx([v for _, v in pictures(other)], abs=2.5)
     maps = [SoundMap.load(next(Path(m.soundmaps.root).rglob("*.npz"))) for m in (making, once)]
     assert np.array_equal(maps[0].times, maps[1].times)
-    assert maps[0].response == pytest.approx(maps[1].response, abs=2e-3)
+    assert maps[0].posterior == pytest.approx(maps[1].posterior, abs=2e-3)
 
 
 class StopError(Exception):

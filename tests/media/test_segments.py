@@ -14,13 +14,13 @@ from test_matrix import CODECS, SOUND, TAKEN
 import pano_sound
 from pano_sound.camera_path import CameraPath
 from pano_sound.errors import InputError, OutputError
-from pano_sound.localize.analysis import joined, sound_map
 from pano_sound.media.joining import join
 from pano_sound.media.probe import probe
 from pano_sound.media.reader import NoPictureError, VideoReader
 from pano_sound.media.segments import WHOLE, Segment, segments
 from pano_sound.media.sound import SoundReader
 from pano_sound.pipeline import render_segment
+from pano_sound.pipeline.analyse import analyse_segment, joined
 from pano_sound.settings import AnalyseSettings, RenderSettings
 
 EVEN = films.steady(80, 10)
@@ -194,13 +194,18 @@ def test_where_segments_end(tmp_path):
 def test_sound_maps_are_those_of_the_whole(tmp_path, tiny, times, every):
     info = probe(made(tmp_path, times=times))
     settings = AnalyseSettings(model=tiny, every=every, window=1.0)
-    whole = sound_map(info, settings, silent)
-    parts = [sound_map(info, settings, silent, segment) for segment in segments(info, 2.0)]
+    whole = analyse_segment(info, settings, silent)
+    parts = [analyse_segment(info, settings, silent, segment) for segment in segments(info, 2.0)]
     assert len(parts) > 3
     found = joined(parts)
     assert np.array_equal(found.times, whole.times)
     assert found.level_db == pytest.approx(whole.level_db, abs=0.01)
-    assert found.response == pytest.approx(whole.response, abs=2e-3)
+    # The network's convolutions round differently over other lengths of sound, and sharp maps show it more.
+    assert found.posterior == pytest.approx(whole.posterior, abs=2e-3)
+    assert found.elsewhere == pytest.approx(whole.elsewhere, abs=2e-3)
+    assert found.cues.keys() == whole.cues.keys()
+    for name, maps in found.cues.items():
+        assert maps == pytest.approx(whole.cues[name], abs=0.02), name
     assert found.source == whole.source
 
 
@@ -208,14 +213,14 @@ def test_cuts_at_the_ends_of_segments_are_found(tmp_path, tiny):
     levels = [40] * 20 + [200] * 20 + [90] * 15 + [230] * 25
     info = probe(made(tmp_path, levels=levels))
     settings = AnalyseSettings(model=tiny)
-    whole = sound_map(info, settings, silent)
+    whole = analyse_segment(info, settings, silent)
     assert whole.cuts == pytest.approx([1.95, 3.95, 5.45])
-    found = joined([sound_map(info, settings, silent, segment) for segment in segments(info, 2.0)])
+    found = joined([analyse_segment(info, settings, silent, segment) for segment in segments(info, 2.0)])
     assert found.cuts == pytest.approx(whole.cuts)
 
 
 def test_a_segment_without_pictures_has_an_empty_sound_map(tmp_path, tiny):
     info = probe(made(tmp_path, times=[t if t < 3 else t + 9 for t in EVEN]))
     ticks = [round(t / info.video.time_base) for t in (6, 9)]
-    found = sound_map(info, AnalyseSettings(model=tiny), silent, Segment(*ticks))
+    found = analyse_segment(info, AnalyseSettings(model=tiny), silent, Segment(*ticks))
     assert len(found) == 0

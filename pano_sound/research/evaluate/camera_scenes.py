@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...soundmap import SILENCE_DB, SoundMap
+from ...soundmap import SoundMap
 from ...sphere.convention import directions
-from ...sphere.geometry import angle_between, cell_areas, cell_directions
+from ...sphere.geometry import angle_between, cell_directions
 
 GRID = (30, 60)
 WIDTH = 12.0
@@ -63,12 +63,7 @@ class Scene:
                 off = angle_between(cells, directions(*place))
                 response[i] += PEAK * share * np.exp(-((off / WIDTH) ** 2))
         source = {"path": f"{self.name}.mp4", "width": 3840, "height": 1920, "end": self.seconds}
-        highest = response.max(axis=(1, 2))
-        present = np.where(level > SILENCE_DB, 1.0 / (1.0 + np.exp(-PRESENCE[0] * (highest - PRESENCE[1]))), 0.0)
-        posterior = np.exp((np.maximum(response, 0) - np.maximum(highest, 0)[:, None, None]) / TEMPERATURE)
-        posterior *= cell_areas(*GRID)
-        posterior *= (present / posterior.sum(axis=(1, 2)))[:, None, None]
-        return SoundMap(times, posterior.astype(np.float16), (1 - present).astype(np.float32), level, source)
+        return SoundMap.of_responses(times, response, level, TEMPERATURE, PRESENCE, source)
 
 
 def taking_turns(seconds: float, *order: Sequence[int]) -> Callable[[float], Sequence[int]]:
