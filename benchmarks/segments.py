@@ -24,6 +24,7 @@ from pano_sound.media.reader import VideoReader
 from pano_sound.media.segments import segments
 from pano_sound.media.sound import SoundReader
 from pano_sound.pipeline import plan, render, render_segment
+from pano_sound.pipeline.analyse import analyse_segment, joined
 from pano_sound.settings import AnalyseSettings, RenderSettings
 
 

@@ -21,7 +21,6 @@ import numpy as np
 import torch
 
 from pano_sound.camera.planner import plan
-from pano_sound.localize.analysis import SOUND_BLOCK
 from pano_sound.localize.nets.weights import load
 from pano_sound.localize.windows import SoundFeatures
 from pano_sound.media.probe import probe
@@ -29,6 +28,7 @@ from pano_sound.media.reader import VideoReader
 from pano_sound.media.sound import SoundReader
 from pano_sound.media.writer import VideoWriter
 from pano_sound.pipeline import analyse
+from pano_sound.pipeline.passes import SOUND_BLOCK
 from pano_sound.settings import AnalyseSettings, RenderSettings
 from pano_sound.sphere.view import View, render_planes
 

@@ -1,52 +1,114 @@
+import io
+import json
+import tracemalloc
+import zipfile
+
 import numpy as np
 import pytest
 
 from pano_sound.errors import DataFileError
-from pano_sound.soundmap import FORMAT, SoundMap
+from pano_sound.soundmap import BEFORE, FORMAT, SoundMap
+from pano_sound.sphere.geometry import cell_areas
 
 
 @pytest.fixture
 def soundmap():
     rng = np.random.default_rng(0)
-    response = rng.uniform(-1, 1, (3, 4, 8)).astype(np.float16)
-    levels = np.array([-20, -80, -30], np.float32)
+    posterior = rng.uniform(0, 1, (3, 4, 8))
+    posterior *= np.array([0.7, 0.0, 1.0])[:, None, None] / posterior.sum(axis=(1, 2), keepdims=True)
     return SoundMap(
-        np.array([0.0, 0.5, 1.0]), response, levels, 0.1, (10.0, 0.2), {"path": "é.mp4", "width": 960}, {"every": 0.5}
+        np.array([0.0, 0.5, 1.0]),
+        posterior.astype(np.float16),
+        np.array([0.3, 1.0, 0.0], np.float32),
+        np.array([-20, -80, -30], np.float32),
+        {"path": "é.mp4", "width": 960},
+        {"every": 0.5},
+        np.array([0.7]),
+        {name: rng.normal(size=(3, 4, 8)).astype(np.float16) for name in ("motion", "semantic")},
     )
 
 
 def test_a_saved_map_comes_back(soundmap, tmp_path):
     soundmap.save(tmp_path / "a.soundmap.npz")
     back = SoundMap.load(tmp_path / "a.soundmap.npz")
-    assert (back.response == soundmap.response).all()
-    assert (back.times == soundmap.times).all()
-    assert (back.source, back.settings, back.presence) == (soundmap.source, soundmap.settings, (10.0, 0.2))
+    for name in ("times", "posterior", "elsewhere", "level_db", "cuts"):
+        here, there = getattr(soundmap, name), getattr(back, name)
+        assert here.dtype == there.dtype
+        assert np.array_equal(here, there), name
+    assert (back.source, back.settings) == (soundmap.source, soundmap.settings)
+    assert back.cues.keys() == soundmap.cues.keys()
+    assert all(np.array_equal(back.cues[name], maps) for name, maps in soundmap.cues.items())
     assert [p.name for p in tmp_path.iterdir()] == ["a.soundmap.npz"]
 
 
-def test_both_mechanisms_by_hand():
-    response = np.array([[[0.2, -0.4]]], np.float16)
-    soundmap = SoundMap(np.zeros(1), response, np.zeros(1, np.float32), 0.2, (0, 1))
-    assert soundmap.saliency(1)[0, 0, 0] == pytest.approx(1 / (1 + np.exp(-0.6 / 0.2)), abs=1e-3)
-    assert soundmap.saliency(2)[0, 0, 0] == pytest.approx(1 / (1 + np.exp(-0.2 / 0.2)), abs=1e-3)
+def test_saliency_is_probability_per_area(soundmap):
+    assert soundmap.present() == pytest.approx([0.7, 0, 1])
+    areas = cell_areas(4, 8)
+    assert (soundmap.saliency() * areas).sum(axis=(1, 2)) == pytest.approx([0.7, 0, 1], abs=2e-3)
+    chance = SoundMap(np.zeros(1), areas[None].astype(np.float16), np.zeros(1, np.float32), np.zeros(1, np.float32))
+    assert chance.saliency() == pytest.approx(1, abs=2e-3)
 
 
-def test_confidence_is_the_learnt_curve_of_the_highest_response():
+RESPONSES = np.random.default_rng(1).uniform(-0.3, 0.5, (3, 30, 60)).astype(np.float16)
+LEVELS = np.array([-20, -80, -30], np.float32)
+
+
+def first_format(path, **change):
+    """A file as the version before this wrote it."""
+    about = {"source": {"path": "a.mp4", "width": 960}, "settings": {"model": "base"}}
+    about |= {"temperature": 0.07, "presence": [12.0, 0.2]}
+    parts = {"format": np.array("pano-sound.soundmap/1"), "times": np.arange(3.0), "response": RESPONSES}
+    parts |= {"level_db": LEVELS, "cuts": np.array([1.5]), "about": np.array(json.dumps(about))}
+    np.savez(path, **(parts | change))
+
+
+def test_files_of_the_first_format_are_read_as_what_they_meant(tmp_path):
+    """The attention by mechanism 2 (equation 3) over the learnt temperature, where presence says that it sounds."""
+    first_format(tmp_path / "a.npz")
+    found = SoundMap.load(tmp_path / "a.npz")
+    raw = np.maximum(RESPONSES.astype(float), 0) / 0.07
+    attention = np.exp(raw) / np.exp(raw).sum(axis=(1, 2), keepdims=True)
+    shown = found.saliency()[[0, 2]]
+    assert shown / shown.sum(axis=(1, 2), keepdims=True) == pytest.approx(attention[[0, 2]], rel=0.05, abs=2e-5)
+    assert found.elsewhere[1] == 1
+    assert (found.posterior[1] == 0).all()
+    assert found.posterior.sum(axis=(1, 2), dtype=float) + found.elsewhere == pytest.approx(1, abs=0.01)
+    assert found.cuts == pytest.approx([1.5])
+    assert (found.source["width"], found.settings) == (960, {"model": "base"})
+    assert BEFORE == "pano-sound.soundmap/1"
+    found.save(tmp_path / "b.npz")
+    assert np.array_equal(SoundMap.load(tmp_path / "b.npz").posterior, found.posterior)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"response": RESPONSES[:2]},
+        {"response": RESPONSES[0]},
+        {"response": np.full((3, 30, 60), np.nan, np.float16)},
+        {"level_db": np.zeros(2, np.float32)},
+        {"about": np.array('{"source": {"width": 2}, "settings": {}, "temperature": 0, "presence": [1, 0]}')},
+        {"about": np.array('{"source": {"width": 2}, "settings": {}, "temperature": 0.1, "presence": [[], 0]}')},
+        {"about": np.array('{"source": {"width": 2}, "settings": {}}')},
+    ],
+)
+def test_damaged_files_of_the_first_format_are_refused(tmp_path, change):
+    first_format(tmp_path / "a.npz", **change)
+    with pytest.raises(DataFileError):
+        SoundMap.load(tmp_path / "a.npz")
+
+
+def test_presence_is_the_learnt_curve_of_the_highest_response():
     response = np.full((3, 30, 60), -0.2, np.float16)
     response[0, 15, 30], response[1, 15, 28:32] = 0.2, 0.6
-    soundmap = SoundMap(np.arange(3.0), response, np.zeros(3, np.float32), 0.07, (12.0, 0.2))
+    found = SoundMap.of_responses(np.arange(3.0), response, np.zeros(3, np.float32), 0.07, (12.0, 0.2))
     # One cell of 1,800 counts 0.03 * ln(1800) less than its response, four cells 0.03 * ln(450) less.
     want = [1 / (1 + np.exp(-12 * (best - 0.2))) for best in (0.2 - 0.2249, 0.6 - 0.1833, -0.2)]
-    assert soundmap.confidence() == pytest.approx(want, abs=0.01)
-
-
-def test_confidence_is_nothing_in_silence(soundmap):
-    assert soundmap.confidence()[1] == 0
-    assert (soundmap.confidence()[[0, 2]] > 0).all()
+    assert found.present() == pytest.approx(want, abs=0.01)
 
 
 def about(source):
-    return np.array(f'{{"temperature": 0.1, "presence": [1, 0], "source": {source}, "settings": {{}}}}')
+    return np.array(f'{{"source": {source}, "settings": {{}}}}')
 
 
 @pytest.mark.parametrize(
@@ -55,35 +117,31 @@ def about(source):
         {"format": np.array("pano-sound.soundmap/9")},
         {"times": np.array([0.0, 0.5])},
         {"times": np.array([0.0, 0.5, 0.5])},
-        {"response": np.zeros((3, 4))},
+        {"posterior": np.zeros((3, 4))},
+        {"posterior": np.zeros((3, 4, 8))},
+        {"posterior": np.full((3, 4, 8), -0.1)},
+        {"elsewhere": np.ones(3, np.float32)},
+        {"elsewhere": np.ones((3, 1), np.float32)},
+        {"elsewhere": np.array([0.3, np.nan, 0.0], np.float32)},
+        {"cues/motion": np.zeros((3, 4, 9), np.float16)},
+        {"cues/motion": np.full((3, 4, 8), np.inf, np.float16)},
+        {"cuts": np.array([0.7, 0.7])},
         {"about": np.array("{}")},
-        {"response": np.full((3, 4, 8), np.nan)},
+        {"posterior": np.full((3, 4, 8), np.nan)},
         {"level_db": np.zeros(2)},
-        {"about": np.array('{"temperature": 0.1, "presence": [[], 0], "source": {"width": 2}, "settings": {}}')},
-        {"about": np.array('{"temperature": 0.1, "presence": [1, 0], "source": {"width": 2}, "settings": []}')},
+        {"about": np.array('{"source": {"width": 2}, "settings": []}')},
+        {"about": np.array('{"source": [], "settings": {}}')},
         {"times": np.array(0.0)},
         {"times": np.array([-np.inf, 0.5, 1.0])},
         {"times": np.array([0.0, 0.5, 1e12])},
         {"level_db": np.array([0, np.nan, 0], np.float32)},
         {"about": about('{"width": 0}')},
-        {
-            "about": np.array(
-                '{"temperature": 0.1, "presence": [1, 0], "source": {"width": 2, "end": "x"}, "settings": {}}'
-            )
-        },
-        {
-            "about": np.array(
-                '{"temperature": 0.1, "presence": [1, 0], "source": {"width": 2, "end": 1e9}, "settings": {}}'
-            )
-        },
-        {
-            "about": np.array(
-                '{"temperature": 0.1, "presence": [1, 0], "source": {"width": 2, "covers": [1]}, "settings": {}}'
-            )
-        },
+        {"about": about('{"width": 2, "end": "x"}')},
+        {"about": about('{"width": 2, "end": 1e9}')},
+        {"about": about('{"width": 2, "covers": [1]}')},
         {"times": np.array(["0", "1", "2"])},
         {"level_db": np.zeros(3, complex)},
-        {"response": np.zeros((3, 4, 8), "U3")},
+        {"posterior": np.zeros((3, 4, 8), "U3")},
         {"about": np.array("not json")},
         {"about": np.array({"a": 1}, dtype=object)},
     ],
@@ -107,3 +165,39 @@ def test_flipped_bytes_are_refused_or_harmless(soundmap, tmp_path):
             SoundMap.load(tmp_path / "b.npz")
         except DataFileError:
             continue
+
+
+def header(shape, descr="<f2"):
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": shape})
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("part", ["posterior.npy", "cues/motion.npy", "times.npy", "about.npy"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(header((1 << 20, 30, 60)), id="4 GB that are not there"),
+        pytest.param(header((2**40, 2**40, 1)), id="more than any machine has"),
+        pytest.param(header((3, 1 << 11, 1 << 11)) + bytes(24 << 20), id="maps of too many cells"),
+        pytest.param(header((-1, 4, 8)), id="less than none"),
+        pytest.param(header((3, 4, 8), "|O"), id="objects"),
+        pytest.param(header((3,)).replace(b"descr", b"d(scr"), id="a header that is no Python"),
+        pytest.param(header((3,)).replace(b"(3,)", b"(3,\\"), id="a header that breaks off"),
+        pytest.param(b"\x93NUMPY\x07\x00" + bytes(100), id="a version to come"),
+        pytest.param(b"\x93NUMPY\x02\x00\xff\xff\xff\x7f{", id="a header of 2 GB"),
+        pytest.param(b"", id="nothing"),
+    ],
+)
+def test_headers_that_lie_are_refused_before_memory_is_taken(soundmap, tmp_path, part, content):
+    soundmap.save(tmp_path / "a.npz")
+    with zipfile.ZipFile(tmp_path / "a.npz") as good, zipfile.ZipFile(tmp_path / "b.npz", "w", 8) as bad:
+        for name in good.namelist():
+            bad.writestr(name, content if name == part else good.read(name))
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataFileError):
+            SoundMap.load(tmp_path / "b.npz")
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()

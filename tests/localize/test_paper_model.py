@@ -119,7 +119,7 @@ def test_the_command_line_pans_with_it(tiny: PaperLocalizer, tmp_path: Path, mon
     monkeypatch.chdir(tmp_path)
     for words in (
         "pan in.mp4 -o out.mp4 --model ./tiny.safetensors -q",
-        "analyse in.mp4 -o again.soundmap.npz --model ./tiny.safetensors -q",
+        "analyse in.mp4 -o again.soundmap.npz --model ./tiny.safetensors --attention 1 -q",
     ):
         monkeypatch.setattr(sys, "argv", ["pano-sound", *words.split()])
         with pytest.raises(SystemExit) as exit:
@@ -128,8 +128,6 @@ def test_the_command_line_pans_with_it(tiny: PaperLocalizer, tmp_path: Path, mon
     assert probe(tmp_path / "out.mp4").duration == pytest.approx(2.0, abs=0.1)
     soundmap = SoundMap.load("again.soundmap.npz")
     assert soundmap.grid == (30, 60)
-    assert soundmap.temperature == 1.0
-    assert np.abs(soundmap.response).max() > 0
-    alpha = soundmap.saliency(1)
-    raw = soundmap.response.astype(np.float32)
-    np.testing.assert_allclose(alpha, np.exp(raw) / np.exp(raw).sum(axis=(1, 2), keepdims=True), rtol=1e-4)
+    assert (soundmap.settings["attention"], list(soundmap.cues)) == (1, ["semantic"])
+    assert soundmap.posterior.max() > 0
+    np.testing.assert_allclose(soundmap.posterior.sum(axis=(1, 2), dtype=float) + soundmap.elsewhere, 1, atol=0.01)

@@ -72,7 +72,7 @@ def test_every_format_becomes_420_without_changing_brightness(tmp_path, pix_fmt,
 
 def test_analysis_pictures_are_spaced_small_and_rgb(tmp_path):
     path = films.make_film(tmp_path / "a.mp4", films.steady(60, films.NTSC, start=Fraction(1, 2)), halves=True)
-    taken = list(VideoReader(path).analysis_pictures(0.5))
+    taken = list(VideoReader(path).analysis_pictures(0.5, 960, 480))
     ticks = [n for n in range(60) if n in (0, 15, 30, 45)]
     assert np.allclose([t for t, _ in taken], [0.5 + n * 1001 / 30000 for n in ticks], atol=1e-6)
     picture = taken[1][1]
@@ -94,7 +94,7 @@ def test_one_eye_is_read(tmp_path, stereo, value):
     assert info.eye == (128, 64)
     picture = next(VideoReader(path).pictures())
     assert [p.shape for p in picture.planes] == [(64, 128), (32, 64), (32, 64)]
-    _, small = next(VideoReader(path).analysis_pictures(1))
+    _, small = next(VideoReader(path).analysis_pictures(1, 960, 480))
     assert small.shape == (480, 960, 3)
 
 
