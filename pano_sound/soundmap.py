@@ -161,7 +161,7 @@ class SoundMap:
             (steepness, middle),
             about["source"],
             about["settings"],
-            archive["cuts"] if "cuts" in archive else None,
+            archive.get("cuts"),
         )
 
     @classmethod
