@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -38,6 +39,8 @@ _MIXED_EYES = {
 }
 _EXPORT = "export it as a 360° video (equirectangular, 2:1) with the camera's software"
 _STEADY = 0.001
+_FIELDS = (4, 9, 16)
+"""Numbers of channels that ambisonics of the first three orders have."""
 
 
 @dataclass(frozen=True)
@@ -285,6 +288,14 @@ def _one_file(footage: Footage, settings: InputSettings) -> MediaInfo:
             if raw is None and spherical.projection is None and looks_like_two_fisheyes(frame):
                 raw = f"the picture shows two round lens pictures, not stitched yet: {_EXPORT}"
         audio = None if source.audio is None else _audio_info(source, index.moov, settings.ambisonics)
+        if (
+            audio
+            and audio.channels in _FIELDS
+            and not audio.ambisonic
+            and not audio.assumed
+            and not settings.ambisonics
+        ):
+            audio = _recognized(audio, footage)
         return MediaInfo(
             path=source.path,
             container=source.container.format.name,
@@ -425,6 +436,21 @@ def _audio_info(source: Source, moov: bytes | None, ambisonics: str | None) -> A
         ambisonic=kind,
         assumed=assumed,
     )
+
+
+def _recognized(audio: AudioInfo, footage: Footage) -> AudioInfo:
+    """A sound track that no tag says anything of, taken for what it sounds like."""
+    from .soundfield import recognized  # It reads sound, and what reads sound asks this module what there is.
+
+    channels = f"the sound's {audio.channels} channels have no tag"
+    found = recognized(footage)
+    if found is None:
+        told = "taken for plain ones: their sound does not tell; if they are ambisonics, say so with `ambisonics`"
+        return replace(audio, assumed=f"{channels} and are {told}")
+    order = "W, X, Y, Z (FuMa)" if found.norm == "fuma" else "W, Y, Z, X (AmbiX)"
+    told = f"taken for ambisonics, {order}, by their sound; if they are not, say so with `ambisonics`"
+    found = replace(found, order=math.isqrt(audio.channels) - 1)
+    return replace(audio, ambisonic=found, assumed=f"{channels} and are {told}")
 
 
 def _seconds(ticks: int | None, time_base: Fraction) -> float:

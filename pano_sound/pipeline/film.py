@@ -27,9 +27,6 @@ def pannable(src: Film, reading: InputSettings) -> MediaInfo:
     """What a film is. Raises InputError; UnsupportedInputError when it is not one that can be panned."""
     info = probe(src, **vars(reading))
     require_pannable(info)
-    if info.audio and info.audio.channels == 4 and not info.audio.ambisonic and reading.ambisonics is None:
-        what = "four channels without an ambisonics tag are taken as plain sound (see `ambisonics`)"
-        log.warning("%s: %s", info.path, what)
     return info
 
 

@@ -59,7 +59,9 @@ def sa3d(order=1, kind=0, ordering=0, norm=0, channels=(0, 1, 2, 3), count=None)
 @pytest.mark.parametrize("layout", ["4.0", "quad"])
 def test_four_channels_are_plain_sound_unless_somebody_says_otherwise(tmp_path, size, layout):
     path = film_with(tmp_path / "a.mkv", layout=layout, size=size)
-    assert probe(path).audio.ambisonic is None
+    info = probe(path)
+    assert info.audio.ambisonic is None
+    assert "their sound does not tell" in info.audio.assumed
     assert probe(path, ambisonics="none").audio.ambisonic is None
     assert probe(path, ambisonics="ambix").audio.ambisonic == Ambisonics(1, (0, 1, 2, 3))
 

@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+from soundfields import RATE, in_room, noise, plane_wave, talker
+from test_ambisonics import wav
+
+from pano_sound.media.ambisonics import Ambisonics
+from pano_sound.media.probe import probe
+from pano_sound.media.soundfield import order_of, waves
+
+AMBIX, FUMA = Ambisonics(1, (0, 1, 2, 3)), Ambisonics(1, (0, 2, 3, 1), norm="fuma")
+SPEAKERS = np.array([-45, 45, -135, 135])
+
+
+def as_fuma(field):
+    return field[[0, 3, 1, 2]] * np.array([[2**-0.5], [1], [1], [1]], np.float32)
+
+
+@pytest.fixture(scope="module")
+def room():
+    """Three talkers around the microphone."""
+    return sum(in_room(talker(4, k), yaw, pitch) for k, (yaw, pitch) in enumerate([(-40, 5), (70, -10), (160, 8)]))
+
+
+def towards(field, yaw, pitch):
+    """What a cardioid microphone hears that looks there."""
+    x, y, z = plane_wave(np.ones(1), yaw, pitch)[[3, 1, 2], 0]
+    return (field[0] + x * field[3] + y * field[1] + z * field[2]) / 2
+
+
+def panned(sound, yaw):
+    """Between the two of four loudspeakers beside it."""
+    gains = np.maximum(np.cos(np.radians(SPEAKERS - yaw)), 0)
+    return (gains / np.linalg.norm(gains))[:, None] * sound
+
+
+@pytest.mark.parametrize("seed", [0, 10, 20])
+@pytest.mark.parametrize(
+    ("yaws", "sure"), [((0,), False), ((90,), False), ((-30, 150), False), ((-50, 100), True), ((20, -70, 110), True)]
+)
+def test_the_order_of_recorded_fields_is_heard_or_not_told(yaws, sure, seed):
+    """Sources before the microphone alone, or beside it, may be either."""
+    field = sum(in_room(talker(4, seed + k), yaw, 5 - 4 * k) for k, yaw in enumerate(yaws))
+    assert order_of(waves(field)) in ((AMBIX,) if sure else (AMBIX, None))
+    assert order_of(waves(as_fuma(field))) in ((FUMA,) if sure else (FUMA, None))
+
+
+@pytest.mark.parametrize("lost", ["quiet", "flat", "W loud", "W soft", "wind"])
+def test_damaged_fields_are_recognized_all_the_same(room, lost):
+    field = room.copy()
+    if lost == "quiet":
+        field *= 1e-3
+    elif lost == "flat":
+        field[2] = 0
+    elif lost == "wind":
+        spectrum = np.fft.rfft(np.random.default_rng(0).normal(size=field.shape))
+        spectrum[:, np.fft.rfftfreq(field.shape[1], 1 / RATE) > 120] = 0
+        field += (np.fft.irfft(spectrum) * 3 * field.std()).astype(np.float32)
+    else:
+        field[0] *= 2 ** (0.5 if lost == "W loud" else -0.5)
+    assert order_of(waves(field)) == AMBIX
+
+
+def test_plain_channels_are_not_taken_for_a_field(room):
+    left, right = towards(room, -45, 0), towards(room, 45, 0)
+    plain = {
+        "four directions": [towards(room, yaw, 0) for yaw in SPEAKERS],
+        "a tetrahedron, raw": [
+            towards(room, yaw, pitch) for yaw, pitch in zip(SPEAKERS, (35, -35, -35, 35), strict=True)
+        ],
+        "stereo twice": [left, right, left, right],
+        "stereo and silence": [left, right, 0 * left, 0 * left],
+        "mono": [room[0]] * 4,
+        "one channel": [room[0], *[0 * left] * 3],
+        "loudspeakers": sum(panned(talker(4, k), yaw) for k, yaw in enumerate((-20, 80, 170))),
+        "tracks": [talker(4, k) for k in range(4)],
+        "noise": [noise(4, k) for k in range(4)],
+        "silence": np.zeros((4, RATE)),
+        "too short": room[:, :700],
+        "nothing": room[:, :0],
+    }
+    found = {name: order_of(waves(np.asarray(channels, np.float32))) for name, channels in plain.items()}
+    assert found == dict.fromkeys(plain)
+
+
+@pytest.mark.parametrize(("channels", "order"), [(4, 1), (9, 2), (16, 3)])
+def test_a_file_without_a_tag_is_read_as_it_sounds_and_says_so(tmp_path, room, channels, order):
+    sound = np.zeros((channels, room.shape[1]), np.float32)
+    sound[:4] = room / np.abs(room).max() / 2
+    path = wav(tmp_path / "a.wav", sound, RATE)
+    audio = probe(path).audio
+    assert (audio.ambisonic.order, audio.ambisonic.channels) == (order, (0, 1, 2, 3))
+    assert "taken for ambisonics, W, Y, Z, X (AmbiX), by their sound" in audio.assumed
+    sound[:4] = as_fuma(sound[:4])
+    assert "W, X, Y, Z (FuMa)" in probe(wav(path, sound, RATE)).audio.assumed
+    assert probe(path, ambisonics="none").audio.assumed is None
