@@ -133,6 +133,7 @@ def watch(stretch: Stretch, cues: Sequence[Cue], every: float, progress: Progres
             for cut in cuts.cuts[told:]:
                 for feed in feeds:
                     feed.cue.cut(cut)
+                    feed.look_again()
             told = len(cuts.cuts)
             shared: dict[Pictures, NDArray[np.uint8]] = {}
             for feed in feeds:
@@ -159,6 +160,10 @@ class Clock:
         self._step = Fraction(every).limit_denominator(1_000_000)
         self._start = start
         self._latest: int | None = None
+
+    def reset(self) -> None:
+        """Strike at the next picture, whenever that is."""
+        self._latest = None
 
     def strikes(self, t: Fraction) -> bool:
         if not self._step:
@@ -190,6 +195,10 @@ class _Feed:
         self._each = max(1, math.floor(fps / Fraction(wanted.rate) + Fraction(1, 50))) if fps and wanted.rate > 1 else 1
         step = every if not wanted.rate else 1.0 / wanted.rate if wanted.rate <= 1 else 0.0
         self._clock = Clock(step, start)
+
+    def look_again(self) -> None:
+        """The next picture is of another shot."""
+        self._clock.reset()
 
     def see(self, t: Fraction, picture: StoredPicture, shared: dict[Pictures, NDArray[np.uint8]]) -> None:
         if (self._begin is not None and t < self._begin) or (self._end is not None and t >= self._end):
