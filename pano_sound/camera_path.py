@@ -73,6 +73,8 @@ class CameraPath:
             _, yaw, pitch, roll, hfov = self.samples[max(i - 1, 0)]
             return float(wrap_degrees(yaw)), float(pitch), float(roll), float(hfov)
         a, b = self.samples[i - 1], self.samples[i]
+        if (a[1:] == b[1:]).all():
+            return float(wrap_degrees(a[1])), float(a[2]), float(a[3]), float(a[4])
         share = (t - a[0]) / (b[0] - a[0])
         yaw, pitch = angles(slerp(directions(a[1], a[2]), directions(b[1], b[2]), share))
         roll, hfov = a[3:] + share * (b[3:] - a[3:])

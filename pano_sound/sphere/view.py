@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -16,10 +17,15 @@ from .convention import rotation
 Plane = NDArray[Any]
 Planes = tuple[Plane, Plane, Plane]
 
-# The map from output to source is smooth, so it is computed at every GRID-th pixel and interpolated; where the
-# view comes near a pole, whose neighbourhood bends the map, at every pixel. Tested to a tenth of a source pixel.
-GRID = 4
-NEAR_POLE = 12.0
+# The map from output to source is smooth, so it is computed at every 4th pixel and interpolated; at every 8th where it
+# bends least, far from the poles in a view of many pixels; at every pixel near a pole. Tested to a tenth of a pixel.
+COARSE_GRID, GRID = 8, 4
+LONG_FOCAL = 300.0
+"""Focal length in pixels of a view of many pixels."""
+FAR_FROM_POLE, NEAR_POLE = 30.0, 12.0
+"""Degrees from a pole."""
+SAME_ANGLE = 4
+"""Decimals of a degree to which the camera's angles count: a few thousandths of a pixel of an 8K source."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,10 @@ def sampling_map(
     """
     columns, rows = -(-view.width // pitch_px), -(-view.height // pitch_px)
     half_diagonal = np.degrees(np.arctan(np.hypot(view.width, view.height) / 2 / view.focal))
-    grid = 1 if abs(pitch) + half_diagonal > 90.0 - NEAR_POLE else GRID
+    from_pole = 90.0 - abs(pitch) - half_diagonal
+    grid = COARSE_GRID if from_pole > FAR_FROM_POLE and view.focal >= LONG_FOCAL * pitch_px else GRID
+    if from_pole < NEAR_POLE:
+        grid = 1
     x = first[0] + pitch_px * _grid_points(columns, grid) - (view.width - 1) / 2
     y = first[1] + pitch_px * _grid_points(rows, grid) - (view.height - 1) / 2
     r = (rotation(yaw, pitch, roll) @ np.diag([view.focal, -1.0, -1.0])).astype(np.float32)
@@ -111,7 +120,7 @@ def sample(plane: Plane, u: Plane, v: Plane, *, smooth: bool = True) -> Plane:
     `smooth` interpolates bicubically, otherwise linearly. uint8, uint16 or float32; one or more channels.
     """
     height, width = plane.shape[:2]
-    lowest, highest = float(v.min()), float(v.max())
+    lowest, highest, _, _ = cv2.minMaxLoc(v)
     if lowest < 1 or highest > height - 3:
         across = np.roll(plane, width // 2, axis=1)
         plane = np.concatenate([across[1::-1], plane, across[:-3:-1]])
@@ -139,10 +148,17 @@ def render_planes(
         width, height = width // shrink // 2 * 2, height // shrink // 2 * 2
         small = [(width, height), (width // 2, height // 2), (width // 2, height // 2)]
         planes = [cv2.resize(p, s, interpolation=cv2.INTER_AREA) for p, s in zip(planes, small, strict=True)]
-    u, v = sampling_map(view, yaw, pitch, roll, width, height)
-    luma = sample(planes[0], u, v)
+    luma_map, chroma_map = _maps(view, *(round(angle, SAME_ANGLE) for angle in (yaw, pitch, roll)), width, height)
+    luma = sample(planes[0], *luma_map)
     if luma.dtype == np.uint16:
-        luma = np.minimum(luma, np.uint16((1 << bit_depth) - 1))
+        np.minimum(luma, np.uint16((1 << bit_depth) - 1), out=luma)
+    return luma, sample(planes[1], *chroma_map, smooth=False), sample(planes[2], *chroma_map, smooth=False)
+
+
+@lru_cache(maxsize=1)
+def _maps(
+    view: View, yaw: float, pitch: float, roll: float, width: int, height: int
+) -> tuple[tuple[Plane, Plane], tuple[Plane, Plane]]:
+    """Where luma and chroma samples of the view lie in the source's planes; kept while the camera stands still."""
     u, v = sampling_map(view, yaw, pitch, roll, width, height, first=(0.0, 0.5), pitch_px=2)
-    u, v = u / 2, (v - np.float32(0.5)) / 2
-    return luma, sample(planes[1], u, v, smooth=False), sample(planes[2], u, v, smooth=False)
+    return sampling_map(view, yaw, pitch, roll, width, height), (u / 2, (v - np.float32(0.5)) / 2)

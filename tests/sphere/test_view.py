@@ -45,9 +45,15 @@ def test_fine_stripes_agree_within_their_half_pixels(hfov, yaw, pitch, roll):
 
 
 @settings(deadline=None, max_examples=30)
-@given(st.floats(-180, 180), st.floats(-90, 90), st.floats(-180, 180), st.floats(30, 120))
-def test_the_coarse_grid_is_exact_to_a_tenth_of_a_pixel(yaw, pitch, roll, hfov):
-    view = View(320, 180, hfov)
+@given(
+    st.floats(-180, 180),
+    st.one_of(st.floats(-90, 90), st.floats(-20, 20)),
+    st.floats(-180, 180),
+    st.floats(30, 120),
+    st.sampled_from([(320, 180), (640, 360), (360, 640)]),
+)
+def test_the_coarse_grid_is_exact_to_a_tenth_of_a_pixel(yaw, pitch, roll, hfov, size):
+    view = View(*size, hfov)
     near, view_module.NEAR_POLE = view_module.NEAR_POLE, 1000.0
     try:
         exact = sampling_map(view, yaw, pitch, roll, 960, 480)
@@ -128,3 +134,16 @@ def test_contains_agrees_with_the_picture(yaw, pitch, roll):
         ray = rotation(yaw, pitch, roll) @ np.array([1, -edge * side, 0])
         assert view.contains(ray / np.linalg.norm(ray), yaw, pitch, roll) == inside
     assert not view.contains(-directions(yaw, pitch), yaw, pitch, roll)
+
+
+def test_a_view_that_turns_is_never_drawn_where_it_looked_before():
+    rng = np.random.default_rng(6)
+    luma, chroma = rng.integers(0, 256, (240, 480), np.uint8), np.full((120, 240), 128, np.uint8)
+    view = View(64, 36, 60)
+    looks = [(0, 0, 0), (0.01, 0, 0), (0, 0.01, 0), (0, 0, 0.5), (0, 0, 0)]
+    drawn = [render_planes((luma, chroma, chroma), view, *look)[0] for look in looks]
+    for look, picture in zip(looks, drawn, strict=True):
+        assert np.array_equal(picture, sample(luma, *sampling_map(view, *look, 480, 240)))
+    assert np.array_equal(drawn[0], drawn[-1])
+    assert not any(np.array_equal(drawn[0], other) for other in drawn[1:4])
+    assert not np.array_equal(drawn[0], render_planes((luma, chroma, chroma), View(64, 36, 61), 0, 0, 0)[0])
