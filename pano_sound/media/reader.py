@@ -5,6 +5,7 @@ Whatever is stored (see `unwrap`), what comes out is the full equirectangular sp
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -101,7 +102,8 @@ class VideoReader:
     def close(self) -> None:
         """Close the file; iterators that are still running end."""
         if self._running is not None:
-            self._running.close()  # type: ignore[attr-defined]
+            with contextlib.suppress(ValueError):  # A thread that was given up is still in it.
+                self._running.close()  # type: ignore[attr-defined]
             self._running = None
 
     def pictures(self) -> Iterator[Picture]:

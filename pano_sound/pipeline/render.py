@@ -20,6 +20,7 @@ from ..settings import InputSettings, RenderSettings
 from ..soundmap import SoundMap
 from ..sphere.view import Planes, View, render_planes
 from ..visualize.overlay import Overlay
+from .ahead import Ahead
 from .film import Film, Path, Progress, check_belongs, files, no_progress, pannable, sorted_options
 
 log = logging.getLogger("pano_sound")
@@ -114,32 +115,36 @@ def _write(
 ) -> None:
     """Encode what `draw` makes of each picture, at that picture's own time and in its colours.
 
+    Pictures are decoded, drawn and encoded at the same time, each in a thread.
+
     `of`: the film of which this is a segment, encoded like all the others, and without sound.
     """
     assert info.video is not None
-    with VideoReader(info.path, info) as reader:
-        pictures = reader.pictures()
+    with VideoReader(info.path, info) as reader, Ahead(reader.pictures()) as pictures:
         first = next(pictures)
         colour = _first_colour(of) if of else first.colour
-        with VideoWriter(
-            dst,
-            width=size[0],
-            height=size[1],
-            time_base=first.time_base,
-            fps=info.video.fps,
-            source=None if of else info,
-            bit_depth=first.bit_depth,
-            colour=colour,
-            sound_from=info.footage if info.audio and not of else None,
-            codec=settings.codec,
-            crf=settings.crf,
-            bitrate=None if settings.bitrate is None else bits_per_second(settings.bitrate),
-            preset=settings.encoder_preset,
-            overwrite=overwrite,
-            spherical=spherical,
-        ) as writer:
-            for picture in chain([first], pictures):
-                writer.write(replace(picture, planes=draw(picture)))
+        with (
+            VideoWriter(
+                dst,
+                width=size[0],
+                height=size[1],
+                time_base=first.time_base,
+                fps=info.video.fps,
+                source=None if of else info,
+                bit_depth=first.bit_depth,
+                colour=colour,
+                sound_from=info.footage if info.audio and not of else None,
+                codec=settings.codec,
+                crf=settings.crf,
+                bitrate=None if settings.bitrate is None else bits_per_second(settings.bitrate),
+                preset=settings.encoder_preset,
+                overwrite=overwrite,
+                spherical=spherical,
+            ) as writer,
+            Ahead(replace(picture, planes=draw(picture)) for picture in chain([first], pictures)) as drawn,
+        ):
+            for picture in drawn:
+                writer.write(picture)
                 progress(stage, min(picture.t - info.start, info.duration), info.duration)
     progress(stage, info.duration, info.duration)
 

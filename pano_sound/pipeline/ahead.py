@@ -1,0 +1,67 @@
+"""Work done in a thread of its own, a few items ahead of whoever uses them, so that all cores are busy."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+_ITEMS_READY = 2
+_AGAIN, _PATIENCE = 0.02, 5.0  # seconds
+
+
+class Ahead(Generic[T]):
+    """The items of an iterable, made in a thread, at most two of them ahead.
+
+    What the iterable raises is raised here, where its next item would have come. Leaving the `with` block, also before
+    the last item and by any exception, waits until the thread has ended; it gives up one that does not, as where a
+    network does not answer, after a few seconds.
+    """
+
+    def __init__(self, items: Iterable[T]) -> None:
+        self._items = items
+        self._ready: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(_ITEMS_READY)
+        self._stop = threading.Event()
+        self._end: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, daemon=True)
+
+    def __enter__(self) -> Ahead[T]:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        given_up = time.monotonic() + _PATIENCE
+        while self._thread.is_alive() and time.monotonic() < given_up:
+            # It may wait for room.
+            while not self._ready.empty():
+                self._ready.get()
+            self._thread.join(_AGAIN)
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        if self._end is None:
+            item, self._end = self._ready.get()
+            if self._end is None:
+                return item  # type: ignore[no-any-return]
+        raise self._end
+
+    def _work(self) -> None:
+        end: BaseException = StopIteration()
+        try:
+            for item in self._items:
+                self._ready.put((item, None))
+                if self._stop.is_set():
+                    return
+        except BaseException as error:
+            end = error
+        self._ready.put((None, end))
