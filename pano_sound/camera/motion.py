@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
 from ..sphere.convention import wrap_degrees
 
@@ -54,6 +53,8 @@ def middle(track: Array, reach: int) -> Array:
 
     What goes to and fro faster than that stands still, and what goes on steadily is left as it is.
     """
+    from scipy.ndimage import maximum_filter1d, minimum_filter1d
+
     size = 2 * reach + 1
     both = [extreme(track, size, axis=0, mode="nearest") for extreme in (maximum_filter1d, minimum_filter1d)]
     found: Array = (both[0] + both[1]) / 2

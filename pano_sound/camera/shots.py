@@ -9,7 +9,6 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter1d
 
 from ..constraints import Mask, Pin
 from ..settings import PlanSettings
@@ -228,6 +227,8 @@ def _follow(context: PlanContext, timeline: Timeline, looks: NDArray[np.intp], s
     if not chosen.zoom_speed:
         return Hold(begin, end, track, np.full(len(times), context.view.hfov))
     off = angle_between(where, directions(*line.T))[latest]
+    from scipy.ndimage import maximum_filter1d
+
     # Off the middle, it has to fit into the shorter side.
     wide = max(context.view.width / context.view.height, 1.0)
     asked = np.maximum(ROOM * width[latest], 2.2 * wide * (off + width[latest]))

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
 
 from .cue import GRID, Cue, Evidence, Maps, Pictures, Sound, normalized
 from .onsets import RATE, STEP, Onsets
@@ -73,6 +72,8 @@ class TemporalCue(Cue):
 
     def heard(self) -> None:
         strength = self._heard.strength()
+        from scipy.ndimage import gaussian_filter1d
+
         self._onsets = gaussian_filter1d(strength, 0.027 / STEP) - gaussian_filter1d(strength, 1.0 / STEP)
 
     def see(self, t: float, picture: NDArray[np.uint8]) -> None:
@@ -217,6 +218,8 @@ def _trust(speed: float) -> float:
 
 def _blur_matrix(cells: int, wrap: bool) -> NDArray[np.float32]:
     identity = np.eye(cells, dtype=np.float32)
+    from scipy.ndimage import gaussian_filter1d
+
     return np.asarray(gaussian_filter1d(identity, 1.0, axis=0, mode="wrap" if wrap else "nearest"))
 
 

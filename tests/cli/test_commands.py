@@ -231,6 +231,12 @@ def test_help_imports_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
+def test_what_renders_imports_neither_torch_nor_scipy():
+    code = "import sys, pano_sound.pipeline; print(sorted({'torch', 'scipy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_a_closed_pipe_is_met_with_silence(film):
     line = f'"{sys.executable}" "{CLI}" probe "{film}" --json | true'
     done = subprocess.run(line, shell=True, capture_output=True, text=True)
