@@ -52,7 +52,7 @@ class Ahead(Generic[T]):
         if self._end is None:
             item, self._end = self._ready.get()
             if self._end is None:
-                return item  # type: ignore[no-any-return]
+                return item
         raise self._end
 
     def _work(self) -> None:
