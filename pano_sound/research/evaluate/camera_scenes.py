@@ -1,4 +1,4 @@
-"""Made scenes whose truth is known: sound maps as a good network would give them, and what truly sounds where."""
+"""Made scenes whose truth is known: sound maps as a good analysis would give them, and what truly sounds where."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ...sphere.geometry import angle_between, cell_directions
 GRID = (30, 60)
 WIDTH = 12.0
 """Degrees at which the response to a source has fallen to 1/e: about two cells, as real maps have it."""
-NOISE, PEAK, PRESENCE, TEMPERATURE = 0.03, 0.4, (40.0, 0.12), 0.07
+NOISE, PEAK, PRESENCE, TEMPERATURE = 0.03, 0.4, (40.0, 0.12), 0.05
 
 
 Place = tuple[float, float]

@@ -1,0 +1,108 @@
+"""The temporal cue on made pictures, fed directly: what moves, what moves with the sound, and what only seems to."""
+
+import numpy as np
+import pytest
+
+from pano_sound.localize.level import Level
+from pano_sound.localize.rotation import Derotation
+from pano_sound.localize.temporal import HEIGHT, PICTURES_A_SECOND, WIDTH, TemporalCue
+
+SECONDS = 12.0
+TIMES = np.arange(0.0, SECONDS, 1 / PICTURES_A_SECOND)
+BEATS = np.cumsum(np.random.default_rng(3).uniform(0.6, 1.6, 9))
+OTHERS = np.cumsum(np.random.default_rng(8).uniform(0.6, 1.6, 9)) + 0.35
+
+
+def clicks():
+    sound = 1e-3 * np.random.default_rng(0).standard_normal(int(SECONDS * 16000)).astype(np.float32)
+    for t in BEATS[BEATS < SECONDS - 0.2]:
+        at = int(t * 16000)
+        sound[at : at + 1600] += np.random.default_rng(at).standard_normal(1600).astype(np.float32) * 0.3
+    return sound
+
+
+def textured(seed=1):
+    from scipy.ndimage import gaussian_filter
+
+    noise = gaussian_filter(np.random.default_rng(seed).standard_normal((HEIGHT, WIDTH)), 2.5, mode=("nearest", "wrap"))
+    return (120 + 40 * noise / noise.std()).clip(0, 255).astype(np.float32)
+
+
+def evidence(picture_at, cuts=()):
+    cue = TemporalCue()
+    cue.begin(0.0)
+    for block in np.array_split(clicks(), 7):
+        cue.hear(block)
+    cue.heard()
+    asked = []
+    for i, t in enumerate(TIMES):
+        for cut in cuts:
+            if TIMES[i - 1] < cut <= t:
+                cue.cut(cut)
+        cue.see(t, np.clip(picture_at(t), 0, 255).astype(np.uint8))
+        if i % 15 == 7:
+            cue.ask(t)
+            asked.append(t)
+    cue.seen()
+    found = cue.evidence(asked)
+    return found["motion"].maps, found["synchrony"].maps
+
+
+def hop(t, beats, row, column):
+    """A patch that changes brightness for a moment after each beat."""
+    since = t - beats[beats <= t].max(initial=-9.0)
+    picture = np.zeros((HEIGHT, WIDTH))
+    picture[row : row + 6, column : column + 6] = 60.0 * max(0.0, 1.0 - since / 0.25)
+    return picture
+
+
+def test_synchrony_is_where_it_moves_with_the_sound_and_motion_where_it_moves():
+    still = textured()
+    motion, synchrony = evidence(lambda t: still + hop(t, BEATS, 28, 20) + hop(t, OTHERS, 28, 80))
+    middle = synchrony[len(synchrony) // 2]
+    row, column = np.unravel_index(middle.argmax(), middle.shape)
+    assert abs(row - 15) <= 2
+    assert abs(column - 11) <= 2
+    assert middle.max() > 2 * middle[13:18, 39:44].max()
+    steady = motion.mean(axis=0)
+    ordered = np.sort(steady.ravel())
+    for place in (steady[13:18, 9:14].max(), steady[13:18, 39:44].max()):
+        assert place > ordered[-40]
+
+
+@pytest.mark.parametrize("what", ["still", "flicker", "exposure", "cut"])
+def test_what_changes_everywhere_at_once_is_no_evidence(what):
+    one, two = textured(1), textured(2)
+
+    def picture(t):
+        if what == "cut":
+            return one if t < 6 else two
+        return one + {"still": 0, "flicker": 6 * np.sin(40 * t), "exposure": 12 * (int(t / 3) % 2)}[what]
+
+    motion, synchrony = evidence(picture, cuts=[6.0] if what == "cut" else [])
+    # Of chance alone the best of some lags is above 0 everywhere; no direction must stand out.
+    assert (synchrony.max(axis=(1, 2)) - synchrony.mean(axis=(1, 2))).max() < 0.15
+    assert motion.max() < 1.0
+
+
+@pytest.mark.parametrize("turn", [(0.0, 0.0, 0.04), (0.02, 0.0, 0.0), (0.01, -0.02, 0.03)])
+def test_a_known_rotation_is_found_and_undone(turn):
+    derotation, picture = Derotation(HEIGHT, WIDTH), textured()
+    turned = derotation.undo(picture, -np.array(turn))
+    found, upright = derotation.fit(picture, turned)
+    assert found == pytest.approx(turn, abs=0.006)
+    inside = slice(15, 45)
+    left, before = (np.abs((p - picture)[inside]).mean() for p in (upright, turned))
+    assert left < 0.5 * before  # Two interpolations blur what is left.
+
+
+def test_loudness_is_that_of_the_window_around_a_time():
+    level = Level()
+    level.begin(10.0)
+    wave = np.concatenate([np.zeros(16000), np.full(16000, 0.5), np.zeros(16000)]).astype(np.float32)
+    for block in np.array_split(wave, 5):
+        level.hear(block)
+    level.heard()
+    found = level.at([10.2, 11.5, 12.0, 12.8], 0.2)
+    assert found == pytest.approx([-120, -6.02, -9.03, -120], abs=0.3)
+    assert level.at([5.0, 99.0], 0.2) == pytest.approx([-120, -120])

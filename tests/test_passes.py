@@ -1,0 +1,58 @@
+from fractions import Fraction
+
+import films
+import numpy as np
+import pytest
+
+from pano_sound.localize.cue import Cue, Pictures, Sound
+from pano_sound.media.probe import probe
+from pano_sound.pipeline.passes import Clock, Stretch, listen, watch
+
+
+def silent(stage, done, total):
+    pass
+
+
+class Recorder(Cue):
+    names = ("recorder",)
+
+    def __init__(self, pictures, sound=None):
+        self.pictures, self.sound, self.log = pictures, sound, []
+
+    def hear(self, block):
+        self.log.append(("hear", block.shape[-1]))
+
+    def see(self, t, picture):
+        self.log.append(("see", t, picture.shape))
+
+    def ask(self, t):
+        self.log.append(("ask", t))
+
+    def of(self, what):
+        return [entry[1] for entry in self.log if entry[0] == what]
+
+
+def test_each_cue_gets_the_pictures_that_it_asks_for_from_one_pass(tmp_path):
+    film = films.make_film(tmp_path / "a.mp4", films.steady(60, 30), size=(128, 64), sound=films.tone(2.0))
+    stretch = Stretch(probe(film))
+    each, fast, slow, asked = (Recorder(Pictures(16, 8, grey=True, rate=r)) for r in (60.0, 15.0, 1.0, 0.0))
+    colour = Recorder(Pictures(16, 8, rate=15.0), Sound(8000))
+    cues = [each, fast, slow, asked, colour]
+    listen(stretch, cues, silent)
+    found = watch(stretch, cues, 0.5, silent)
+    assert found.times == pytest.approx([0, 0.5, 1.0, 1.5], abs=0.04)
+    for cue, count in ((each, 60), (fast, 30), (slow, 2), (asked, 4), (colour, 30)):
+        assert len(cue.of("see")) == count
+        assert np.ptp(np.diff(cue.of("see"))) < 0.04
+        assert cue.of("ask") == found.times
+    assert fast.log[0][2] == (8, 16)
+    see = next(entry for entry in colour.log if entry[0] == "see")
+    assert see[2] == (8, 16, 3)
+    assert sum(colour.of("hear")) == pytest.approx(16000, abs=400)
+
+
+def test_a_clock_strikes_once_in_each_period_and_always_without_one():
+    times = [Fraction(n, 30) + 1 for n in range(60)]
+    clock = Clock(0.5, Fraction(1))
+    assert [t for t in times if clock.strikes(t)] == [1, Fraction(3, 2), 2, Fraction(5, 2)]
+    assert all(map(Clock(0.0, Fraction(1)).strikes, times))
