@@ -18,6 +18,11 @@ from pano_sound.media.reader import VideoReader
 from pano_sound.media.segments import part, segments
 from pano_sound.media.sound import SoundReader
 
+
+def slow(*values):
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 FPS, SECONDS = 30, 2
 FLASH = 0.5
 """Seconds after each begin of a second at which a bright picture and a click come."""
@@ -97,7 +102,7 @@ def check_written(out, made, pieces, sound):
 
 @pytest.mark.parametrize(
     "starts",
-    [(0, 0), (0, 0, 0), (100, 3), (3, 2), (0, 5000), (0, 40000), (7, 7000, 1, 90)],
+    [(0, 0), (100, 3), (0, 5000), *(slow(starts) for starts in [(0, 0, 0), (3, 2), (0, 40000), (7, 7000, 1, 90)])],
     ids=lambda starts: "-".join(map(str, starts)),
 )
 def test_spliced_transport_streams(tmp_path, starts, caplog):
@@ -105,13 +110,13 @@ def test_spliced_transport_streams(tmp_path, starts, caplog):
 
 
 @pytest.mark.parametrize("starts", [(0, 0), (50, 3), (0, 5000)], ids=lambda starts: "-".join(map(str, starts)))
-@pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg2video"])
+@pytest.mark.parametrize("codec", ["libx264", slow("libx265"), slow("mpeg2video")])
 def test_without_sound(tmp_path, starts, codec, caplog):
     check(spliced(tmp_path, starts, sound=False, codec=codec), len(starts), caplog, sound=False)
 
 
-@pytest.mark.parametrize("seconds", [11, 4000])
-@pytest.mark.parametrize("container", ["mp4", "mov", "mkv", "ts"])
+@pytest.mark.parametrize("seconds", [11, slow(4000)])
+@pytest.mark.parametrize("container", ["mp4", slow("mov"), "mkv", slow("ts")])
 def test_a_recorder_that_stood_still(tmp_path, container, seconds, caplog):
     check(stalled(tmp_path, container, seconds), 2, caplog, out=tmp_path / "b.mp4")
 
@@ -170,7 +175,7 @@ NO_JUMPS = {
 }
 
 
-@pytest.mark.parametrize("container", ["mp4", "mkv", "ts"])
+@pytest.mark.parametrize("container", ["mp4", slow("mkv"), slow("ts")])
 @pytest.mark.parametrize("name", NO_JUMPS)
 def test_what_is_no_jump(tmp_path, name, container, caplog):
     if container == "ts" and "minute" in name:

@@ -73,7 +73,11 @@ def test_the_picture_on_the_screen_comes_first(tmp_path, container, start, end, 
         assert info.duration == pytest.approx(float(end or 20) - float(start or 0), abs=0.03)
 
 
-@pytest.mark.parametrize("fps", [30, films.NTSC, 25, Fraction(60000, 1001)], ids=["30", "29.97", "25", "59.94"])
+@pytest.mark.parametrize(
+    "fps",
+    [30, *(pytest.param(fps, marks=pytest.mark.slow) for fps in (films.NTSC, 25, Fraction(60000, 1001)))],
+    ids=["30", "29.97", "25", "59.94"],
+)
 @pytest.mark.parametrize("container", ["mp4", "mkv", "ts"])
 def test_a_cut_is_never_a_picture_late(tmp_path, fps, container):
     """At the time of each picture, as people write it, in the middle between two, and just before one."""
@@ -135,7 +139,9 @@ def chirp(seconds):
     return np.tile(0.4 * np.sin(2 * np.pi * (200 * t + CHIRP_RATE / 2 * t * t)), (2, 1)).astype(np.float32)
 
 
-@pytest.mark.parametrize("sound_codec", ["aac", "mp3", "ac3", "libopus", "flac"])
+@pytest.mark.parametrize(
+    "sound_codec", ["aac", *(pytest.param(c, marks=pytest.mark.slow) for c in ("mp3", "ac3", "libopus", "flac"))]
+)
 @pytest.mark.parametrize("output", ["b.mp4", "b.mkv"])
 def test_sound_is_from_the_instant_of_the_cut(tmp_path, sound_codec, output):
     """To 0.1 ms, whole from its first sample on, copied and encoded."""
