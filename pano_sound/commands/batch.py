@@ -100,7 +100,7 @@ def run(
         from ..library.estimate import estimate
 
         found = estimate(sources, listed, out, BatchSettings(**batch), options, overwrite, lists)
-        click.echo(json.dumps(found.to_json()) if as_json else str(found))
+        click.echo(json.dumps(found.to_json()) if as_json else with_flags(str(found)))
         return 0
     with Library(out, BatchSettings(**batch)) as library:
         synced = library.take_in(sources, listed, options, overwrite, lists)

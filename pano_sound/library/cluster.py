@@ -22,7 +22,7 @@ from .intake import Library
 from .job import Job
 from .manifest import MAX_TRIES, LostClaimError
 from .ownership import PENDING
-from .pool import WORKER_BYTES, Tell, record_outcome, unexpected
+from .pool import WORKER_BYTES, Tell, record_outcome, say_warnings, unexpected
 from .records import FilmRecord, RenderResult
 from .storage import first_line, store
 
@@ -165,6 +165,8 @@ class _Driver:
                 state = record_outcome(manifest, row, found)
         except LostClaimError:
             state = "lost"
+        if state == "done":
+            say_warnings(manifest, row.output)
         self._tell(row.output, state, 0.0, 0.0, error)
         return state
 

@@ -75,7 +75,7 @@ class Film:
 
 
 def discover(sources: Sequence[str], listed: Iterable[str] = (), leave_out: str | None = None) -> list[Film]:
-    """All films, each once, in order of their names.
+    """All films, each once, in the order of `sources` and `listed`, and within a folder in order of their names.
 
     Args:
         sources: folders (searched with all below them), files, patterns such as 'trip/**/*.mp4', URLs of these.
@@ -99,7 +99,7 @@ def discover(sources: Sequence[str], listed: Iterable[str] = (), leave_out: str 
         followers.update(chapters[path])
     return [
         Film(tuple(found[p][0] for p in (path, *chapters[path])), found[path][1])
-        for path in sorted(found)
+        for path in found
         if path not in followers
     ]
 

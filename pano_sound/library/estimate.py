@@ -41,7 +41,8 @@ _ENOUGH = 3
 @dataclass(frozen=True)
 class Estimate:
     """films: to be made; others, by state. hours: of film, of work of one core, and until it is done (with so many
-    workers). bytes: of results. free: bytes where they go, None if nobody knows."""
+    workers). bytes: of results. free: bytes where they go, None if nobody knows. refused: the files that will fail or
+    be skipped, and why."""
 
     films: int
     skipped: int
@@ -54,6 +55,7 @@ class Estimate:
     hours: float
     bytes: int
     free: int | None
+    refused: dict[str, str]
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -68,6 +70,7 @@ class Estimate:
             f"will fail      {self.failed}",
             f"time           about {_hours(self.hours)} on {self.workers} cores, {_hours(self.core_hours)} on one",
             f"room           about {_bytes(self.bytes)}{enough}",
+            *(f"{path}: {why}" for path, why in self.refused.items()),
         ]
         return "\n".join(lines)
 
@@ -101,8 +104,10 @@ def _estimate(library: Library, options: dict[str, Any]) -> Estimate:
     waiting = [row for row in rows if row.state == "waiting"]
     reading = {k: v for k, v in options.items() if k in InputSettings.__dataclass_fields__}
     with ThreadPoolExecutor(2 * (os.cpu_count() or 1)) as pool:
-        infos = list(pool.map(lambda row: _probed(row, reading), waiting))
+        probed = list(pool.map(lambda row: _probed(row, reading), waiting))
+    infos = [None if isinstance(found, PanoSoundError) else found for found in probed]
     good = [info for info in infos if info is not None and info.problem is None]
+    refused = {row.paths[0]: _why(row, found) for row, found in zip(waiting, probed, strict=True)}
     cores, sizes = _costs(good, options, rows)
     workers = min(library.settings.workers or fitting_workers(), max(1, len(good)))
     count = library.manifest.count(library.run)
@@ -118,14 +123,22 @@ def _estimate(library: Library, options: dict[str, Any]) -> Estimate:
         hours=max([sum(cores) / workers, *cores]) / 3600,
         bytes=round(sum(sizes)),
         free=library.out.free(),
+        refused={path: why for path, why in refused.items() if why},
     )
 
 
-def _probed(row: FilmRecord, reading: dict[str, Any]) -> MediaInfo | None:
+def _probed(row: FilmRecord, reading: dict[str, Any]) -> MediaInfo | PanoSoundError:
     try:
         return probe(row.paths, **reading)
-    except PanoSoundError:
-        return None
+    except PanoSoundError as error:
+        return error
+
+
+def _why(row: FilmRecord, found: MediaInfo | PanoSoundError) -> str:
+    """Why a film will not be made; '' when it will."""
+    if isinstance(found, PanoSoundError):
+        return str(found).removeprefix(f"{row.paths[0]}: ")
+    return found.problem or ""
 
 
 def _costs(infos: list[MediaInfo], options: dict[str, Any], rows: list[FilmRecord]) -> tuple[list[float], list[float]]:

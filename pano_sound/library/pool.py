@@ -167,6 +167,8 @@ class WorkerPool:
                 self._stop |= self._fail_fast
                 row = self._library.manifest.known(film)
                 error = row.error if row else None
+            elif stage == "done":
+                say_warnings(self._library.manifest, film)
             self._tell(film, stage, done, total, error)
 
     def _reap(self, worker: _Process, exit_code: int | None) -> None:
@@ -308,6 +310,13 @@ def record_outcome(manifest: Manifest, row: FilmRecord, found: Outcome) -> str:
         manifest.release(row.claim or "", found.error)
         return "failed" if row.tries + 1 >= MAX_TRIES else "again"
     return found.state
+
+
+def say_warnings(manifest: Manifest, output: str) -> None:
+    """Print what is to be said of a finished film."""
+    row = manifest.known(output)
+    for warning in row.warnings if row else ():
+        log.warning("%s: %s", output, warning)
 
 
 def unexpected(error: BaseException) -> str:

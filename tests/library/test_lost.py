@@ -14,11 +14,12 @@ import pytest
 from pano_sound.errors import DataFileError, DiskError, InputError, OutputError, PanoSoundError
 from pano_sound.library import work
 from pano_sound.library.discover import path_name
+from pano_sound.library.estimate import estimate
 from pano_sound.library.intake import Library
 from pano_sound.library.job import Job
 from pano_sound.library.manifest import Manifest
 from pano_sound.library.ownership import put_result
-from pano_sound.library.pool import record_outcome
+from pano_sound.library.pool import record_outcome, say_warnings
 from pano_sound.settings import BatchSettings
 
 
@@ -364,3 +365,34 @@ def test_what_a_lost_cluster_put_in_place_is_known(finished, card, options):
     (pending / "1.json").write_text(json.dumps(noted))
     (pending / "2.json").write_text("nonsense")
     assert take_in([card], finished, options)["waiting"] == 2
+
+
+def test_of_equal_films_the_first_one_named_is_the_original(card, options, tmp_path):
+    first, second = tmp_path / "z", tmp_path / "a"
+    for folder in (first, second):
+        folder.mkdir()
+        shutil.copyfile(card / "a.mp4", folder / "clip.mp4")
+    with Library(str(tmp_path / "out")) as library:
+        library.take_in([str(first), str(second)], [], options)
+        found = {row.paths[0]: (row.state, row.same_as) for row in library.manifest.rows()}
+    assert found == {str(first / "clip.mp4"): ("waiting", None), str(second / "clip.mp4"): ("duplicate", "clip.mp4")}
+
+
+def test_a_dry_run_names_what_will_be_refused(card, options, tmp_path):
+    (card / "empty.mp4").write_bytes(b"")
+    films.make_film(card / "flat.mp4", size=(320, 180), sound=films.tone(0.4))
+    found = estimate([str(card)], [], str(tmp_path / "out"), BatchSettings(), options)
+    assert (found.films, found.failed, found.skipped) == (2, 1, 1)
+    assert {os.path.basename(path) for path in found.refused} == {"empty.mp4", "flat.mp4"}
+    assert f"{card / 'empty.mp4'}: the file is empty" in str(found)
+    assert not (tmp_path / "out").exists()
+
+
+def test_warnings_on_finished_films_are_printed(card, options, tmp_path, caplog):
+    films.make_film(card / "mute.mp4", size=(128, 64))
+    with Library(str(tmp_path / "out")) as library:
+        library.take_in([str(card / "mute.mp4")], [], options)
+        assert make(library, tmp_path)[2] == "done"
+        caplog.clear()
+        say_warnings(library.manifest, "mute.mp4")
+    assert any("has no sound" in record.getMessage() for record in caplog.records)
