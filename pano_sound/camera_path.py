@@ -25,9 +25,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .atomic_file import written_whole
 from .constraints import Mask, Pin, number, read_masks, read_pins
 from .errors import DataFileError
-from .outputs import written_whole
 from .sphere.convention import angles, directions, wrap_degrees
 from .sphere.geometry import angle_between, slerp
 from .sphere.view import View

@@ -31,8 +31,8 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from .atomic_file import written_whole
 from .errors import DataFileError
-from .outputs import written_whole
 from .sphere.geometry import cell_areas
 
 FORMAT = "pano-sound.soundmap/2"

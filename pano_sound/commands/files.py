@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
+from ..atomic_file import check_files
 from ..errors import ModelError
-from ..outputs import check_files
 
 
 class ReadFile(click.Path):
@@ -53,7 +53,7 @@ def check_outputs(
 
     `inputs`: what it reads besides the files that its parameters name.
 
-    Raises OutputError: as `outputs.check_files`.
+    Raises OutputError: as `atomic_file.check_files`.
     """
     check_files(outputs, [*files_read(), *inputs], overwrite)
 

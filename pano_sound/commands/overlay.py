@@ -42,7 +42,7 @@ def command(
     \b
     pano-sound overlay holiday.mp4 -o holiday-heard.mp4
     """
-    from ..media.outputs import check_output
+    from ..media.output_format import check_output
     from ..pipeline import analyse, overlay
     from ..soundmap import SoundMap
 

@@ -82,9 +82,9 @@ def export(path: Path, kind: str, output: Path | None, overwrite: bool, fps: flo
     ae         After Effects keyframes, to paste onto a 3D layer
     humanedit  Pano2Vid's HumanEdit JSON, a row for each frame
     """
+    from ..atomic_file import written_whole
     from ..camera.formats import ENDINGS, WRITERS, sendcmd_line
     from ..camera_path import CameraPath
-    from ..outputs import written_whole
 
     output = output or Path(path.name.removesuffix(".json").removesuffix(".path") + ENDINGS[kind])
     check_outputs([output], overwrite)

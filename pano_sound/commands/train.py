@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from ..outputs import check_folder
+from ..atomic_file import check_folder
 from .files import ReadFile, WrittenFile, check_outputs
 from .options import output_option, overwrite_option, verbosity, wrote
 

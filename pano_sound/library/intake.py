@@ -21,7 +21,7 @@ from ..encoders import ENCODERS
 from ..errors import OutputError, PanoSoundError
 from ..localize.nets.files import find
 from ..media.footage import is_url
-from ..media.outputs import MUXERS
+from ..media.output_format import MUXERS
 from ..settings import AnalyseSettings, BatchSettings, InputSettings, PlanSettings, RenderSettings
 from .discover import Film, discover, outputs, path_name
 from .lease import ManifestLease

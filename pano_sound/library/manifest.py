@@ -27,8 +27,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ..atomic_file import output_error
 from ..errors import DataFileError, DiskError, PanoSoundError
-from ..outputs import output_error
 from . import schema
 from .discover import File, Film, path_name
 from .process_lock import is_alive

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from ..atomic_file import identity, local_path
 from ..errors import OutputError, PanoSoundError
-from ..outputs import identity, local_path
 from .manifest import Manifest
 from .records import OwnFile
 from .storage import HIDDEN, Bucket, Stamp, Store, digest

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from ..atomic_file import remove_partials
 from ..errors import PanoSoundError
-from ..outputs import remove_partials
 from .discover import path_name
 from .intake import Library
 from .job import Job

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import filelock
 
-from ..outputs import output_error
+from ..atomic_file import output_error
 
 
 class ProcessLock:

@@ -7,8 +7,8 @@ import os
 import sqlite3
 from pathlib import Path
 
+from ..atomic_file import new_partial, put_in_place, remove_partial
 from ..errors import DataFileError, OutputError
-from ..outputs import new_partial, put_in_place, remove_partial
 
 VERSION = 2
 _APPLICATION = 0x50616E6F  # 'Pano', by which SQLite files of this library are known.

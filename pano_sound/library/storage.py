@@ -13,9 +13,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ..atomic_file import local_path, new_partial, output_error, put_in_place, remove_partial, written_whole
 from ..errors import DiskError, OutputError, PanoSoundError
 from ..media.footage import open_bytes
-from ..outputs import local_path, new_partial, output_error, put_in_place, remove_partial, written_whole
 
 HIDDEN = ".pano-sound"
 """The folder beside the results for what the library keeps for itself."""

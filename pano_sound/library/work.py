@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import torch
 
+from ..atomic_file import output_error
 from ..camera_path import CameraPath
 from ..errors import DataFileError, DiskError, InputError, OutputError, PanoSoundError, UnsupportedInputError
 from ..media import threads
@@ -23,7 +24,6 @@ from ..media.footage import is_url
 from ..media.probe import probe
 from ..media.reader import VideoReader
 from ..media.segments import segments
-from ..outputs import output_error
 from ..pipeline import pannable, plan, render
 from ..pipeline.analyse import analyse_segment, warn_if_uncertain
 from ..pipeline.film import Progress

@@ -12,8 +12,8 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
+from ..atomic_file import new_partial, output_error, remove_partial
 from ..errors import OutputError
-from ..outputs import new_partial, output_error, remove_partial
 from .boxes import box, children
 from .tags import V1_UUID
 

@@ -12,15 +12,15 @@ from typing import Any
 import av
 import numpy as np
 
+from ..atomic_file import new_partial, output_error, put_in_place, remove_partial
 from ..encoders import ENCODERS, default_encoder
 from ..errors import OutputError
-from ..outputs import new_partial, output_error, put_in_place, remove_partial
 from . import threads
 from .colour import LIMITED, UNSTATED, Colour, stated
 from .hardware import usable
 from .inputs import log
 from .metadata import kept
-from .outputs import MUXERS, check_output
+from .output_format import MUXERS, check_output
 from .probe import MediaInfo
 from .reader import Picture
 from .soundtrack import Soundtrack

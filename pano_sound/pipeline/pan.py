@@ -8,7 +8,7 @@ from typing import Any
 from ..camera.planner import plan as plan_path
 from ..camera_path import CameraPath
 from ..constraints import Mask, Pin
-from ..media.outputs import check_output
+from ..media.output_format import check_output
 from ..settings import AnalyseSettings, InputSettings, PlanSettings, RenderSettings
 from ..soundmap import SoundMap
 from .analyse import analyse_film

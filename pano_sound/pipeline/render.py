@@ -11,7 +11,7 @@ from typing import Any
 from ..camera_path import CameraPath
 from ..encoders import bits_per_second
 from ..media.colour import Colour
-from ..media.outputs import check_output
+from ..media.output_format import check_output
 from ..media.probe import MediaInfo
 from ..media.reader import Picture, VideoReader
 from ..media.segments import Segment, part

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ..atomic_file import written_whole
 from ..camera_path import CameraPath
 from ..errors import PanoSoundError
-from ..outputs import written_whole
 from ..soundmap import SoundMap
 
 if TYPE_CHECKING:

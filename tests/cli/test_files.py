@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 import pano_sound
-from pano_sound import outputs
+from pano_sound import atomic_file
+from pano_sound.atomic_file import new_partial, put_in_place, written_whole
 from pano_sound.commands import cli
 from pano_sound.commands.files import ReadFile, WrittenFile
 from pano_sound.errors import OutputError
-from pano_sound.outputs import new_partial, put_in_place, written_whole
 
 # Every command that writes: its words, in which each parameter that names a file has a file of its own, and the ending
 # of its output. `{name}` is the file of the parameter of that name.
@@ -149,7 +149,7 @@ def test_a_file_behind_a_url_is_a_file(run, film):
 def test_two_outputs_are_not_one_file(tmp_path):
     for one, other in (("a.csv", "a.csv"), ("a.csv", "A.CSV"), ("é.csv", "e\u0301.csv")):
         with pytest.raises(OutputError, match="is the same file as"):
-            outputs.check_files([tmp_path / one, tmp_path / other])
+            atomic_file.check_files([tmp_path / one, tmp_path / other])
 
 
 def test_a_folder_with_other_files_is_not_worked_in(run, tmp_path):
@@ -182,7 +182,7 @@ def file_system(request, monkeypatch):
         raise PermissionError(1, "Operation not permitted")
 
     if request.param != "renamed by the kernel":
-        monkeypatch.setattr(outputs, "_renamed_by_kernel", lambda *_: False)
+        monkeypatch.setattr(atomic_file, "_renamed_by_kernel", lambda *_: False)
     if request.param == "without links":
         monkeypatch.setattr(os, "link", no_links)
 
@@ -228,7 +228,7 @@ def test_partial_names_cannot_be_foreseen_and_no_link_is_followed(tmp_path, monk
     assert len(made) == 100
     assert all(len(os.fsencode(p.name)) < 256 and p.name.startswith(".") for p in made)
     new_partial(tmp_path / ("é" * 127)).unlink()
-    monkeypatch.setattr(outputs.secrets, "token_hex", lambda _: "known")
+    monkeypatch.setattr(atomic_file.secrets, "token_hex", lambda _: "known")
     victim = tmp_path / "victim"
     victim.write_text("theirs")
     (tmp_path / ".a.csv.partial-known").symlink_to(victim)

@@ -21,10 +21,10 @@ import pytest
 
 import pano_sound
 from pano_sound import commands
+from pano_sound.atomic_file import new_partial, remove_partials, written_whole
 from pano_sound.camera_path import CameraPath
 from pano_sound.commands import stopping
 from pano_sound.errors import OutputError
-from pano_sound.outputs import new_partial, remove_partials, written_whole
 
 CLI = Path(__file__).parents[2] / "cli.py"
 

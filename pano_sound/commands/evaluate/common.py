@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
+from ...atomic_file import check_file
 from ...errors import OutputError
-from ...outputs import check_file
 from ..files import ReadFile, ReadModel, WrittenFile, check_outputs
 from ..options import json_option, overwrite_option, verbosity
 

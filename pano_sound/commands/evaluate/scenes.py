@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ...outputs import written_whole
+from ...atomic_file import written_whole
 from ..files import ReadFile, WrittenFile, check_outputs
 from ..options import overwrite_option
 from .common import common, model_option, seed_option, show

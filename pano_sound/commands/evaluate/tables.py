@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ...outputs import written_whole
+from ...atomic_file import written_whole
 from ..files import ReadModel, WrittenFile
 from ..options import overwrite_option, wrote
 from .common import (

@@ -26,8 +26,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from ...atomic_file import check_files, written_whole
 from ...errors import InputError, ModelError, OutputError
-from ...outputs import check_files, written_whole
 from . import soundnet, vgg
 from .weights import describe, read_metadata
 

@@ -18,8 +18,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 
+from ...atomic_file import written_whole
 from ...errors import ModelError
-from ...outputs import written_whole
 from ..memory import keep_freed_memory
 from .files import SUFFIX, find, folders
 from .network import Localizer

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ...atomic_file import written_whole
 from ...errors import PanoSoundError
-from ...outputs import written_whole
 from ..datasets.examples import Example, square
 from .ambient import Heat
 from .interactive import Shown

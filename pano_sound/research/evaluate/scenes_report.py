@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...atomic_file import written_whole
 from ...localize.fusion import Fusion
-from ...outputs import written_whole
 from ..train.fusing import leave_one_out
 from .plots import _figure
 from .scenes import Figures, Heard, judge, over_places, reliability

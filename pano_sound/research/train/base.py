@@ -19,13 +19,13 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ... import __version__
+from ...atomic_file import written_whole
 from ...errors import DataFileError, ModelError, PanoSoundError
 from ...localize.nets import weights
 from ...localize.nets.joint_encoder import JointEncoder
 from ...localize.nets.network import BASE, Localizer
 from ...localize.nets.trunks import channels_last
 from ...localize.semantic import PEAK
-from ...outputs import written_whole
 from ..datasets.examples import PICTURE_SIZE, read_picture
 from ..datasets.labelled import Item, read_items, read_pairs, useful_pictures
 from . import losses

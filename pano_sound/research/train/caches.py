@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
+from ...atomic_file import written_whole
 from ...localize.nets.sound_encoder import RATE
 from ...localize.nets.weights import has_bfloat16
-from ...outputs import written_whole
 from ..datasets.examples import read_sound
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from ...atomic_file import written_whole
 from ...errors import DataFileError
-from ...outputs import written_whole
 
 log = logging.getLogger("pano_sound")
 

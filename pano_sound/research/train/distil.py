@@ -19,11 +19,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from ...atomic_file import written_whole
 from ...errors import DataFileError, PanoSoundError
 from ...localize.nets.joint_encoder import JointEncoder, WaveEncoder
 from ...localize.nets.sound_encoder import HOP, SoundEncoder, mel_bank, mel_magnitudes
 from ...localize.nets.weights import has_bfloat16
-from ...outputs import written_whole
 from . import augment
 from .caches import WaveCache
 from .log import Log

@@ -6,7 +6,7 @@ import json
 import time
 from pathlib import Path
 
-from ...outputs import written_whole
+from ...atomic_file import written_whole
 
 
 class Log:

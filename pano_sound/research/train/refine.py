@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from ...atomic_file import written_whole
 from ...errors import DataFileError, PanoSoundError
 from ...localize.nets.joint_encoder import JointEncoder
 from ...localize.nets.network import Localizer
 from ...localize.nets.sound_encoder import RATE, MelEncoder
-from ...outputs import written_whole
 from . import augment
 from .caches import WaveCache
 from .log import Log

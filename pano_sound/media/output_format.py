@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from ..atomic_file import FilePath, check_files
 from ..encoders import ENCODERS
 from ..errors import OutputError
-from ..outputs import FilePath, check_files
 
 MUXERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 """FFmpeg's format for each extension that an output may have."""
@@ -24,12 +24,12 @@ def check_output(
 
     Args:
         path: the file to be written; its extension (mp4, m4v, mov, mkv) decides its format.
-        inputs, overwrite: as for `outputs.check_files`.
+        inputs, overwrite: as for `atomic_file.check_files`.
         spherical: it is to be tagged as 360°, which only mp4 and mov can be.
         codec: the encoder of its pictures; None: the default, which every format takes.
 
     Raises:
-        OutputError: unknown or unfit extension, and as `outputs.check_files`.
+        OutputError: unknown or unfit extension, and as `atomic_file.check_files`.
     """
     name = os.fspath(path)
     extension = os.path.splitext(name)[1].lower()
