@@ -15,6 +15,7 @@ from ..media.segments import Segment
 from ..pipeline import render_segment
 from ..pipeline.analyse import analyse_segment, joined
 from ..pipeline.film import Progress
+from ..pipeline.render import left_of
 from ..settings import AnalyseSettings, RenderSettings
 from ..soundmap import SoundMap
 from .storage import SEGMENTS, Bucket, Store, digest
@@ -79,7 +80,7 @@ class LongFilm:
             self.draw(number, path, settings, progress)
             if (local := self._local(self._drawn(number))) is not None:
                 parts.append((segment.begin or 0, local))
-        join(parts, dst, self._info, settings.codec)
+        join(parts, dst, self._info, settings.codec, left_of(path, self._info))
 
     def forget(self) -> None:
         """Remove all segments."""

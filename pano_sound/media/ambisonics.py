@@ -61,7 +61,8 @@ class Ambisonics:
 
         Args:
             layout: 'mono': W; 'stereo': what two cardioid microphones hear that look left and right, (W + Y) / 2 and
-                (W - Y) / 2 in SN3D, with head-locked sound added; '4.0': W, Y, Z, X in SN3D.
+                (W - Y) / 2 in SN3D, with head-locked sound added; '4.0': W, Y, Z, X in SN3D; '4.0+2': these, and left
+                and right of head-locked sound.
         """
         first = np.zeros((4, count), np.float32)
         first[range(4), self.channels] = _GAINS[self.norm]
@@ -69,6 +70,10 @@ class Ambisonics:
             return first[:1]
         if layout == "4.0":
             return first
+        if layout == "4.0+2":
+            locked = np.zeros((2, count), np.float32)
+            locked[range(len(self.head_locked)), self.head_locked] = 1
+            return np.concatenate([first, locked])
         sides = np.stack([first[0] + first[1], first[0] - first[1]]) / 2
         for side, channel in enumerate(self.head_locked):
             sides[side, channel] = 1

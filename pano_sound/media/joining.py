@@ -13,11 +13,16 @@ import numpy as np
 
 from ..errors import InputError, OutputError
 from .probe import MediaInfo
+from .soundtrack import LeftAt
 from .writer import VideoWriter
 
 
 def join(
-    parts: Sequence[tuple[int, str | os.PathLike[str]]], dst: str | os.PathLike[str], info: MediaInfo, codec: str | None
+    parts: Sequence[tuple[int, str | os.PathLike[str]]],
+    dst: str | os.PathLike[str],
+    info: MediaInfo,
+    codec: str | None,
+    left_at: LeftAt | None = None,
 ) -> None:
     """Write `dst` from what `VideoWriter` made of a film's segments, with the film's sound.
 
@@ -25,6 +30,7 @@ def join(
         parts: of each segment its begin, in ticks of the film's pictures' clock, and the file of its pictures, whose
             times count from there; in their order.
         info: the film.
+        left_at: as of VideoWriter.
         codec: as of VideoWriter; what they are encoded with.
 
     Raises:
@@ -45,6 +51,7 @@ def join(
             codec=codec,
             overwrite=True,
             encoded=stream,
+            left_at=left_at,
         ) as writer:
             clock = writer.time_base
             times = np.concatenate(

@@ -2,23 +2,26 @@
 
 Copied is what the container takes and what ordinary players play in it: mono, stereo, 5.1, 7.1. Everything else
 becomes AAC: mono and stereo at 192 kbit/s, 5.1 and more of its kind as 5.1 at 384, other layouts as stereo.
-First-order ambisonics become what two virtual cardioid microphones hear that look left and right from the middle of
-the 360° picture: L = (W + Y) / 2, R = (W - Y) / 2 in SN3D. In 360° output ambisonics keep their four channels.
+First-order ambisonics become what two virtual cardioid microphones hear that look left and right: of the camera,
+turning with it, or, where there is none, of the middle of the 360° picture: L = (W + Y) / 2, R = (W - Y) / 2 in SN3D.
+In 360° output ambisonics keep their four channels.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from typing import Any
 
 import av
+import numpy as np
+from numpy.typing import NDArray
 
 from .ambisonics import FIRST_ORDER, Ambisonics
 from .inputs import log, open_source
 from .probe import AudioInfo
-from .sound import rechunked, timeline, until
+from .sound import Samples, rechunked, timeline, until
 
 _EVERYWHERE = {"aac", "mp3", "mp3float", "ac3", "eac3", "alac"}
 _COPIED = {"mp4": _EVERYWHERE, "mov": _EVERYWHERE | {f"pcm_{form}" for form in ("s16le", "s16be", "s24le", "s24be")}}
@@ -45,6 +48,9 @@ _AAC_FRAME = 1024
 _BITS_PER_SECOND = 192_000
 _KEEP_CHANNELS_BITS = 384_000
 
+LeftAt = Callable[[float], NDArray[np.float64]]
+"""Where a camera's left is at a presentation time (s): a unit vector (3,)."""
+
 Packets = Iterator[tuple[Fraction, Any]]
 """(decoding time in seconds, packet of the output)."""
 
@@ -58,6 +64,7 @@ class Soundtrack:
         path: the file whose sound it is. Without a sound track nothing is written.
         audio: which of its tracks, and what it is; None: its main one, plain channels.
         spherical: the output is 360° footage.
+        left_at: where the left of the camera is whose picture goes with ambisonics; None: of the picture's middle.
         may_copy: whether packets may be copied at all.
         end: sound later than this presentation time (s) is left out, as damaged; None: no limit.
 
@@ -78,10 +85,12 @@ class Soundtrack:
         spherical: bool,
         may_copy: bool = True,
         end: float | None = None,
+        left_at: LeftAt | None = None,
     ) -> None:
         self._output = output
         self._source = open_source(path, audio.track if audio else None)
         self._field = audio.ambisonic if audio else None
+        self._left_at = left_at
         self._end = None if end is None else Fraction(end)
         self._packets: Packets = iter(())
         self._next: tuple[Fraction, Any] | None = None
@@ -171,10 +180,13 @@ class Soundtrack:
 
     def _encoded(self, sound: Any, stream: Any, rate: int, layout: str) -> Packets:
         at = round(self._source.begin(sound) * rate)
-        pieces = timeline(self._source, rate, layout, Fraction(at, rate), self._end, self._field)
+        left_at = self._left_at if self._field is not None and layout == "stereo" else None
+        heard = layout if left_at is None else "4.0+2"
+        pieces = timeline(self._source, rate, heard, Fraction(at, rate), self._end, self._field)
         footage = self._source.footage
         left = None if footage.end is None else max(0, round((footage.end - footage.origin) * rate) - at)
-        for samples in rechunked(until(pieces, left), _AAC_FRAME):
+        blocks: Iterable[Samples] = rechunked(until(pieces, left), _AAC_FRAME)
+        for samples in blocks if left_at is None else turned(blocks, left_at, at, rate):
             frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=layout)
             frame.sample_rate, frame.pts, frame.time_base = rate, at, Fraction(1, rate)
             at += samples.shape[1]
@@ -184,6 +196,24 @@ class Soundtrack:
     def _timed(self, packets: list[Any]) -> Packets:
         for packet in packets:
             yield packet.dts * Fraction(packet.time_base), packet
+
+
+def turned(blocks: Iterable[Samples], left_at: LeftAt, at: int, rate: int) -> Iterator[Samples]:
+    """A field in short blocks, (6, samples) W, Y, Z, X and head-locked left and right, as a camera hears it in stereo.
+
+    Where its left is, is looked up once a block and changes evenly in between: nothing clicks, also where it jumps.
+
+    Args:
+        at: number of the first sample, counted from presentation time 0.
+    """
+    left = left_at(at / rate)
+    for block in blocks:
+        at += block.shape[1]
+        after = left_at(at / rate)
+        x, y, z = np.linspace(left, after, block.shape[1], endpoint=False, dtype=np.float32).T
+        side = y * block[1] + z * block[2] + x * block[3]
+        yield np.clip(np.stack([block[0] + side, block[0] - side]) / 2 + block[4:], -1, 1)
+        left = after
 
 
 def _leaves_out_from_inside(sound: Any) -> bool:

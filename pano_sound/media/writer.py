@@ -23,7 +23,7 @@ from .metadata import kept
 from .output_format import MUXERS, check_output
 from .probe import MediaInfo
 from .reader import Picture
-from .soundtrack import Soundtrack
+from .soundtrack import LeftAt, Soundtrack
 from .spherical import tag_mp4
 
 _FINEST_TIME_BASE = Fraction(1, 1_000_000)
@@ -67,6 +67,7 @@ class VideoWriter:
         overwrite: bool = False,
         spherical: bool = False,
         encoded: Any = None,
+        left_at: LeftAt | None = None,
     ) -> None:
         """
         Args:
@@ -86,6 +87,7 @@ class VideoWriter:
                 mp4 and mov.
             encoded: an open PyAV stream of pictures like those that are to be written, which are encoded already:
                 nothing more is, and `copy` takes them instead of `write`.
+            left_at: where the camera's left is, for ambisonics that become stereo (see `soundtrack`).
 
         Raises:
             OutputError: as `check_output`; odd size; an encoder that does not exist or does not open.
@@ -105,6 +107,7 @@ class VideoWriter:
         self._bit_depth = bit_depth
         self.time_base = max(time_base, _FINEST_TIME_BASE)
         self._spherical = spherical
+        self._left_at = left_at
         self._written = 0
         self._waiting: Any = None  # The latest picture: how long it is shown is only known when the next one comes.
         self._end = _end_of_part(source)
@@ -178,7 +181,7 @@ class VideoWriter:
             audio = source.audio if source else None
             end = source.start + source.duration + _SOUND_BEYOND if source and source.duration else None
             self._soundtrack = Soundtrack(
-                self._container, self._muxer, sound_from, audio, self._spherical, may_copy, end
+                self._container, self._muxer, sound_from, audio, self._spherical, may_copy, end, self._left_at
             )
             log.info("%s: sound is %s", self.path, "copied" if self._soundtrack.copied else "encoded to AAC")
         self._container.start_encoding()

@@ -15,9 +15,11 @@ from ..media.output_format import check_output
 from ..media.probe import MediaInfo
 from ..media.reader import Picture, VideoReader
 from ..media.segments import Segment, part
+from ..media.soundtrack import LeftAt
 from ..media.writer import VideoWriter
 from ..settings import InputSettings, RenderSettings
 from ..soundmap import SoundMap
+from ..sphere.convention import rotation
 from ..sphere.view import Planes, View, render_planes
 from ..visualize.overlay import Overlay
 from .ahead import Ahead
@@ -98,7 +100,13 @@ def render_path(
 
     fastest = float(path.speed().max(initial=0.0))
     log.info("%s: %dx%d, %d samples, up to %.0f°/s", info.path, path.width, path.height, len(path.samples), fastest)
-    _write(info, dst, (path.width, path.height), look, settings, overwrite, progress, "render", of=of)
+    ears = left_of(path, info)
+    _write(info, dst, (path.width, path.height), look, settings, overwrite, progress, "render", of=of, left_at=ears)
+
+
+def left_of(path: CameraPath, info: MediaInfo) -> LeftAt:
+    """Where the camera's left is at a presentation time of the film."""
+    return lambda t: rotation(*path.at(t + info.origin)[:3])[:, 1]
 
 
 def _write(
@@ -112,6 +120,7 @@ def _write(
     stage: str,
     spherical: bool = False,
     of: MediaInfo | None = None,
+    left_at: LeftAt | None = None,
 ) -> None:
     """Encode what `draw` makes of each picture, at that picture's own time and in its colours.
 
@@ -140,6 +149,7 @@ def _write(
                 preset=settings.encoder_preset,
                 overwrite=overwrite,
                 spherical=spherical,
+                left_at=left_at,
             ) as writer,
             Ahead(replace(picture, planes=draw(picture)) for picture in chain([first], pictures)) as drawn,
         ):

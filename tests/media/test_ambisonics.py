@@ -8,11 +8,13 @@ import pytest
 from test_sound import whole
 from test_writer import rewrite
 
+from pano_sound.camera_path import CameraPath
 from pano_sound.errors import InputError, UnsupportedInputError
 from pano_sound.media.ambisonics import Ambisonics
 from pano_sound.media.probe import probe, require_pannable
 from pano_sound.media.sound import SoundReader
 from pano_sound.media.spherical import tag_mp4
+from pano_sound.pipeline import render
 
 PITCHES = {"W": 200, "Y": 400, "Z": 600, "X": 800, "L": 1000, "R": 1200}
 
@@ -113,6 +115,18 @@ def test_head_locked_sound_is_kept_in_stereo(tmp_path):
     assert sides["W"] == pytest.approx((0.1, 0.1), abs=0.01)
     copied = rewrite(path, tmp_path / "c.mp4", spherical=True)
     assert copied.audio.ambisonic == probe(path).audio.ambisonic
+
+
+@pytest.mark.parametrize(("yaw", "heard"), [(0, "Y"), (90, "X"), (180, "Y")])
+def test_the_flat_film_hears_what_its_camera_does(tmp_path, yaw, heard):
+    """Left is where the camera's left is; W is heard on both sides."""
+    path = film_with(tmp_path / "a.mkv")
+    look = CameraPath(64, 32, np.array([[0.0, yaw, 0, 0, 90]]))
+    render(path, look, tmp_path / "b.mp4", ambisonics="ambix")
+    sides = stereo(tmp_path / "b.mp4")
+    assert sides["W"] == pytest.approx((0.1, 0.1), abs=0.01)
+    assert sides[heard] == pytest.approx((0.1, 0.1), abs=0.01)
+    assert max(sides["Z"] + sides["YX".replace(heard, "")]) < 1e-3
 
 
 def test_fuma_is_another_order_and_a_softer_w(tmp_path):
