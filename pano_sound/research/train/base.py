@@ -54,6 +54,7 @@ class Recipe:
     Attributes:
         start: weights of the same architecture to go on from; empty: distil the encoder and begin the heads anew.
         distil_steps, refine_steps, steps: of the first teacher, the second one, and the heads.
+            With `start`, `steps` may be 0: the heads stay.
         refine_rate: of the encoder's upper layers; 0: they stay, and only the tags are learnt.
         sounds, pictures: how many of a label at most.
         frames: pictures of each film of `clips/`.
@@ -88,9 +89,9 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Raises ValueError for what no training can follow."""
-        least_of = {"mosaic": 2, "names_per_step": 6, "real_scenes": 0}
+        least_of = {"mosaic": 2, "names_per_step": 6, "real_scenes": 0, "steps": 0 if self.start else 1}
         for name in (
-            *("distil_steps", "refine_steps", "steps", "sounds", "pictures", "frames", "scenes"),
+            *("distil_steps", "refine_steps", "sounds", "pictures", "frames", "scenes"),
             *least_of,
         ):
             least = least_of.get(name, 1)
@@ -256,6 +257,23 @@ def train(data: Path, out: Path, folder: Path, recipe: Recipe | None = None, ove
     model.requires_grad_(True).eval()
     bank, pairs = learn_sounds(model, tagger, waves, sounds, pairs, folder, recipe, log)
 
+    if recipe.steps:
+        learn_heads(model, bank, pairs, data, folder, recipe, log)
+    metadata = {"name": out.stem, "version": __version__, "recipe": json.dumps(asdict(recipe))}
+    weights.save(model, out, metadata, overwrite)
+    return model
+
+
+def learn_heads(
+    model: Localizer,
+    bank: SoundBank,
+    pairs: dict[str, list[str]],
+    data: Path,
+    folder: Path,
+    recipe: Recipe,
+    log: Log,
+) -> None:
+    """Train the heads in place, above what the frozen parts say of all pictures and scenes."""
     frames = clip_frames(data, folder, recipe.frames)
     pictures = useful_pictures(read_items(data, "pictures"), pairs, recipe.pictures)
     pictures = [item for item in pictures if item.split == "train"] + frames
@@ -277,9 +295,6 @@ def train(data: Path, out: Path, folder: Path, recipe: Recipe | None = None, ove
     head = Head(model, embedded=not recipe.visual)
     fit(head, Sampler(bank, pictures, maps, scenes, pairs, recipe.names_per_step), recipe, folder, log)
     model.set_presence(head.steepness.item(), head.middle.item())
-    metadata = {"name": out.stem, "version": __version__, "recipe": json.dumps(asdict(recipe))}
-    weights.save(model, out, metadata, overwrite)
-    return model
 
 
 def learn_sounds(
@@ -328,6 +343,7 @@ def start_from(model: Localizer, path: Path) -> None:
     if any(k not in theirs or theirs[k].shape != v.shape for k, v in ours.items() if not k.startswith("tag_head.")):
         raise ModelError("the weights to start from are of another architecture", path=path)
     model.load_state_dict({**ours, **theirs})
+    model.set_presence(*start.presence)
 
 
 def _begin(

@@ -146,15 +146,19 @@ def lower(
 
 
 class Upper(nn.Module):
-    """The layers that learn: the last blocks of the mel encoder, and linear heads above all features."""
+    """The layers that learn: the last blocks of the mel encoder, and linear heads above all features, standardised."""
+
+    mean: Tensor
+    spread: Tensor
 
     def __init__(self, model: Localizer, bands: int, embedding: int, labels: int) -> None:
         super().__init__()
         self.bands = bands
         self.blocks = _mel(model).blocks[KEPT_BLOCKS:]
         features = model.sound_encoder.features
-        assert model.tag_head is not None
-        self.tags = model.tag_head
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("spread", torch.ones(features))
+        self.tags = nn.Linear(features, len(model.tags))
         self.embedding, self.labels = nn.Linear(features, embedding), nn.Linear(features, labels)
 
     def features(self, low: Tensor, rest: Tensor) -> Tensor:
@@ -162,6 +166,36 @@ class Upper(nn.Module):
         x = low.unflatten(2, (-1, self.bands)).permute(0, 2, 1, 3).contiguous(memory_format=torch.channels_last)
         mel = self.blocks(x).mean(dim=3).transpose(1, 2)[:, :STEPS]
         return torch.cat([mel, rest], dim=2)
+
+    @torch.no_grad()
+    def begin(self, features: Tensor, scores: Tensor) -> None:
+        """Standardise what the heads get by these features, (versions, n, STEPS, F); tags begin at
+        their mean scores, (tags,)."""
+        pooled = features.float().mean(dim=2).flatten(0, 1)
+        spread = pooled.std(dim=0)
+        self.mean.copy_(pooled.mean(dim=0))
+        self.spread.copy_(spread + 0.3 * spread.mean())  # what hardly ever speaks shall not shout
+        self.tags.weight.zero_()
+        self.tags.bias.copy_(torch.logit(scores.clamp(1e-4, 1 - 1e-4)))
+
+    def standardised(self, pooled: Tensor) -> Tensor:
+        """Pooled features (n, F) as the heads want them."""
+        out: Tensor = (pooled - self.mean) / self.spread
+        return out
+
+    @torch.no_grad()
+    def give_tags(self, head: nn.Linear) -> None:
+        """Make `head` say of features what `tags` says of standardised ones."""
+        head.weight.copy_(self.tags.weight / self.spread)
+        head.bias.copy_(self.tags.bias - head.weight @ self.mean)
+
+    @torch.no_grad()
+    def everything(self, known: Lower, batch: int = 64) -> Tensor:
+        """The features of all pieces, float16 (versions, n, STEPS, F)."""
+        low, rest = (torch.from_numpy(a).flatten(0, 1) for a in (known.low, known.rest))
+        parts = zip(low.split(batch), rest.split(batch), strict=True)
+        features = torch.cat([self.features(x.float(), y.float()).half() for x, y in parts])
+        return features.unflatten(0, known.low.shape[:2])
 
 
 def refine(
@@ -173,7 +207,7 @@ def refine(
     steps: int,
     rate: float = 1e-3,
     head_rate: float = 2e-3,
-    batch: int = 32,
+    batch: int = 64,
     seed: int = 0,
     log: Log | None = None,
 ) -> Tensor:
@@ -193,7 +227,10 @@ def refine(
     chance = 1 / np.sqrt(counts[labels])
     chance /= chance.sum()
     torch.manual_seed(seed)
-    upper = Upper(model, _bands(model), known.taught.shape[3], len(names))
+    upper = Upper(model, _bands(model), known.taught.shape[3], len(names)).eval()
+    before = upper.everything(known)
+    with torch.no_grad():
+        upper.begin(before, tagger.scores(torch.from_numpy(known.taught[0]).float().mean(dim=1)).mean(dim=0))
     sample = torch.from_numpy(known.taught[0, :: max(1, len(pieces) // 400)]).float().mean(dim=1)
     mean, spread = sample.mean(0), sample.std(0) + 0.05
     fresh = [*upper.tags.parameters(), *upper.embedding.parameters(), *upper.labels.parameters()]
@@ -210,6 +247,7 @@ def refine(
     if log is not None:
         log.rewind(start, stage="refine")
     upper.blocks.requires_grad_(rate > 0).train(rate > 0)
+    fixed = None if rate else before
     for step in tqdm(range(start, steps), "refine", initial=start, total=steps, disable=None):
         rng = np.random.default_rng((seed, step))
         for group in optimiser.param_groups:
@@ -217,16 +255,19 @@ def refine(
             group["lr"] = group["rate"] * schedule
         chosen = rng.choice(len(pieces), batch, p=chance)
         versions = rng.integers(known.low.shape[0], size=batch)
-        features = upper.features(*(torch.from_numpy(a[versions, chosen]).float() for a in (known.low, known.rest)))
+        if fixed is not None:
+            features = fixed[versions, chosen].float()
+        else:
+            features = upper.features(*(torch.from_numpy(a[versions, chosen]).float() for a in (known.low, known.rest)))
         window = _windows(known.lengths[versions, chosen], rng)
-        pooled = torch.einsum("nsf,ns->nf", features, window)
+        inputs = upper.standardised(torch.einsum("nsf,ns->nf", features, window))
         wanted = torch.einsum("nsf,ns->nf", torch.from_numpy(known.taught[versions, chosen]).float(), window)
         with torch.no_grad():
             tags = tagger.scores(wanted)
         parts = {
-            "embedding": (upper.embedding(pooled) - (wanted - mean) / spread).square().mean(),
-            "tags": F.binary_cross_entropy_with_logits(upper.tags(pooled), tags, reduction="none").sum(1).mean(),
-            "labels": F.cross_entropy(upper.labels(pooled), torch.from_numpy(labels[chosen]), label_smoothing=0.1),
+            "embedding": (upper.embedding(inputs) - (wanted - mean) / spread).square().mean(),
+            "tags": F.binary_cross_entropy_with_logits(upper.tags(inputs), tags, reduction="none").sum(1).mean(),
+            "labels": F.cross_entropy(upper.labels(inputs), torch.from_numpy(labels[chosen]), label_smoothing=0.1),
         }
         loss = parts["embedding"] + 0.1 * parts["tags"] + 0.2 * parts["labels"]
         if not torch.isfinite(loss):
@@ -241,19 +282,9 @@ def refine(
             state = {"upper": upper.state_dict(), "optimiser": optimiser.state_dict(), "step": step + 1}
             with written_whole(at) as file:
                 torch.save(state, file)
-    upper.eval()
-    with torch.inference_mode():
-        return torch.stack(
-            [
-                torch.cat(
-                    [
-                        upper.features(*(torch.from_numpy(a[v, i : i + 64]).float() for a in (known.low, known.rest)))
-                        for i in range(0, len(pieces), 64)
-                    ]
-                ).half()
-                for v in range(known.low.shape[0])
-            ]
-        )
+    assert model.tag_head is not None
+    upper.give_tags(model.tag_head)
+    return upper.eval().everything(known) if fixed is None else fixed
 
 
 def _windows(lengths: NDArray[np.int64], rng: np.random.Generator) -> Tensor:

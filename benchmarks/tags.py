@@ -1,0 +1,63 @@
+"""Do the model's tags name what the tagger hears that taught them? `val` sounds, and films of the split val.
+
+python benchmarks/tags.py DATA [--model base] [--each 3]
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pano_sound.localize.nets import weights
+from pano_sound.localize.nets.network import Localizer
+from pano_sound.research.datasets.examples import read_sound
+from pano_sound.research.datasets.labelled import read_clips, read_items
+from pano_sound.research.evaluate.metrics import Share
+from pano_sound.research.train.refine import SAMPLES, Tagger, doubled
+
+
+def chosen(data: Path, each: int) -> dict[str, list[Path]]:
+    """The first `each` val sounds of every label, and all val films."""
+    sounds: dict[str, list[Path]] = defaultdict(list)
+    for item in read_items(data, "sounds"):
+        if item.split == "val" and len(sounds[item.label]) < each:
+            sounds[item.label].append(item.path)
+    return {"sounds": [path for paths in sounds.values() for path in paths], "films": read_clips(data, "val")}
+
+
+@torch.inference_mode()
+def scores(model: Localizer, tagger: Tagger, path: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(tags,) of the model and of the tagger, both from the first 5.12 s at most."""
+    wave = read_sound(path, model.sound_rate)[:SAMPLES]
+    wave = torch.from_numpy(np.pad(wave, (0, max(0, model.sound_rate - len(wave)))))
+    ours = model.tag_scores(model.sound_features(wave).mean(dim=0, keepdim=True))[0]
+    features = tagger.net.features(tagger.module.log_mel(doubled(wave[None])))
+    return ours.numpy(), tagger.scores(features.mean(dim=(2, 3)))[0].numpy()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--model", default="base")
+    parser.add_argument("--each", type=int, default=3, help="sounds of each label")
+    given = parser.parse_args()
+    model, tagger = weights.load(given.model), Tagger(given.data)
+    if model.tags != tagger.names:
+        parser.error("this model has no tags of the tagger")
+    for kind, paths in chosen(given.data, given.each).items():
+        first, any_of_three = Share(), Share()
+        for path in paths:
+            ours, theirs = scores(model, tagger, path)
+            first.add(bool(ours.argmax() == theirs.argmax()))
+            any_of_three.add(bool(ours.argmax() in np.argsort(-theirs)[:3]))
+        print(f"{kind}: the tagger's first {first}")
+        print(f"{kind}: one of its first three {any_of_three}")
+
+
+if __name__ == "__main__":
+    main()
