@@ -14,6 +14,7 @@ mixed with a uniform sphere.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import cache
 from typing import ClassVar
@@ -25,6 +26,8 @@ from ..soundmap import SILENCE_DB
 from ..sphere.convention import angles, wrap_degrees
 from ..sphere.geometry import cell_areas, cell_directions
 from .cue import GRID, Cue, Evidence, Maps, Sound, normalized
+
+log = logging.getLogger("pano_sound")
 
 Array = NDArray[np.float64]
 
@@ -42,8 +45,10 @@ _LEAST = _ZONES * _FRAMES * 10 ** (SILENCE_DB / 10)
 _WINDOW = 0.75
 """Seconds before and after a time at which sound stops counting for it."""
 _CHUNK = 64
-_SILENT_Z = 1e-6
-"""Share of the energy below which Z is silent: sources on the horizon are never so near it."""
+_SILENT = 1e-6
+"""Share of the power below which a channel is silent: no recorded source is so exactly in the plane that it misses."""
+_LACKING = 0.9
+"""Power of X, Y and Z beside W below which one of them is missing, if it is silent."""
 
 # Chosen in made rooms (RT60 0.5 s), for the least error in yaw.
 _LOUDNESS, _DIRECTNESS, _RISE = 0.35, 2.0, 2.0
@@ -64,7 +69,7 @@ class SpatialCue(Cue):
     """Evidence from the direction of the sound. It looks at nothing.
 
     It is zero where the sound is silent, and near zero where it is diffuse. Where the field has no height (a silent Z)
-    it tells yaw only.
+    it tells yaw only; where X or Y is silent, nothing.
     """
 
     names: ClassVar[tuple[str, ...]] = ("spatial",)
@@ -96,15 +101,23 @@ class SpatialCue(Cue):
         maps = np.zeros((len(times), *GRID), np.float32)
         if self._sums and len(times):
             sums = np.stack(self._sums)
-            flat = bool(sums[:, 3].sum() < _SILENT_Z * sums[:, 1].sum())
+            w, y, z, x = powers = sums[:, 3:].sum(axis=0)
+            silent = powers < _SILENT * powers.sum()
+            # Made sound may come from the very front; where it does, X, Y and Z together are as strong as W.
+            if (silent[1] or silent[3]) and x + y + z < _LACKING * w:
+                log.warning(
+                    "the sound field's %s channel is silent: directions are not heard", "Y" if silent[1] else "X"
+                )
+                return {"spatial": Evidence(maps, np.zeros(len(times), np.float32))}
+            flat = bool(silent[2])
             for first in range(0, len(times), _CHUNK):
                 part = slice(first, first + _CHUNK)
                 maps[part] = self._maps(np.asarray(times[part], np.float64), sums, flat)
         return {"spatial": Evidence(maps, np.zeros(len(times), np.float32))}
 
     def _add(self, wave: NDArray[np.float32]) -> None:
-        """Keep the histogram of one step, and what its zones sum up to: weight, energy, flow, energy of Z."""
-        energy, intensity, height = zones(wave)
+        """Keep the histogram of one step, and what it sums up to: weight, energy, flow, power of each channel."""
+        energy, intensity = zones(wave)
         before = np.concatenate([energy[:1] if self._before is None else self._before, energy[:-1]])
         self._before = energy[-1:]
         flow = np.linalg.norm(intensity, axis=-1)
@@ -113,7 +126,7 @@ class SpatialCue(Cue):
         weights = energy**_LOUDNESS * directness**_DIRECTNESS * rise**_RISE
         counts = histogram(intensity, weights)
         self._histograms.append((counts / max(counts.sum(), 1e-30)).astype(np.float16))
-        self._sums.append(np.array([counts.sum(), energy.sum(), flow.sum(), height.sum()]))
+        self._sums.append(np.array([counts.sum(), energy.sum(), flow.sum(), *np.square(wave).mean(axis=1)]))
 
     def _maps(self, times: Array, sums: Array, flat: bool) -> Maps:
         """Log-likelihood ratios at a few times; zeros where it is silent."""
@@ -124,7 +137,7 @@ class SpatialCue(Cue):
             return maps
         sums = sums[first:last]
         near = np.maximum(1 - np.abs(times[:, None] - middles[first:last]) / _WINDOW, 0)
-        weight, energy, flow, _ = (near @ sums).T
+        weight, energy, flow = (near @ sums[:, :3]).T
         sounds = (energy > near.sum(axis=1) * _LEAST) & (weight > 0)
         near, energy, flow = near[sounds], energy[sounds, None], flow[sounds, None]
         shares = (near * sums[:, 0] / weight[sounds, None]).astype(np.float32)
@@ -137,15 +150,15 @@ class SpatialCue(Cue):
         return maps
 
 
-def zones(wave: NDArray[np.float32]) -> tuple[Array, Array, Array]:
-    """Energy, intensity and the energy of Z in zones of a first-order field.
+def zones(wave: NDArray[np.float32]) -> tuple[Array, Array]:
+    """Energy and intensity in zones of a first-order field.
 
     Args:
         wave: (4, samples) W, Y, Z, X in SN3D at 16 kHz; what does not fill a zone at its end is left out.
 
     Returns:
         (times, bands) energy, the mean square of W for a plane wave; (times, bands, 3) x, y, z of the intensity, as
-        long as that in a plane wave, towards its source; (times, bands) the share of the energy that is Z's.
+        long as that in a plane wave, towards its source.
     """
     frames = np.lib.stride_tricks.sliding_window_view(wave, _FRAME, axis=1)[:, ::_HOP]
     window = np.hanning(_FRAME + 1)[:_FRAME].astype(np.float32)
@@ -157,10 +170,9 @@ def zones(wave: NDArray[np.float32]) -> tuple[Array, Array, Array]:
         of_zones = bins[: times * _FRAMES, : bands * _BINS].reshape(times, _FRAMES, bands, _BINS)
         return of_zones.sum(axis=(1, 3), dtype=np.float64)
 
+    energy = np.sum([summed(np.abs(channel) ** 2) for channel in spectrum], axis=0) / 2
     w, y, z, x = spectrum
-    powers = [summed(np.abs(channel) ** 2) for channel in (w, y, z, x)]
-    intensity = np.stack([summed((w.conj() * channel).real) for channel in (x, y, z)], axis=-1)
-    return np.sum(powers, axis=0) / 2, intensity, powers[2] / 2
+    return energy, np.stack([summed((w.conj() * channel).real) for channel in (x, y, z)], axis=-1)
 
 
 def histogram(vectors: ArrayLike, weights: ArrayLike) -> Array:

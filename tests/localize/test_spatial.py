@@ -96,6 +96,19 @@ def test_without_z_only_yaw_is_told():
     assert np.ptp(column[np.abs(pitch[:, 0]) < 25]) < 0.5
 
 
+@pytest.mark.parametrize(("channel", "said"), [(0, ""), (1, "Y channel is silent"), (3, "X channel is silent")])
+def test_without_w_x_or_y_nothing_is_told(channel, said, caplog):
+    field = plane_wave(noise(2), 60, 20)
+    field[channel] = 0
+    assert not maps(field, [1.0]).any()
+    assert said in caplog.text
+
+
+@pytest.mark.parametrize("yaw", [0, 90, 180])
+def test_made_sound_from_the_very_front_or_side_is_heard_there(yaw):
+    assert angle_between(peaks(maps(plane_wave(noise(2), yaw, 20), [1.0])[0])[0], directions(yaw, 20)) < 2
+
+
 @pytest.mark.parametrize("gains", [(2**0.5, 1, 1, 1), (2**-0.5, 1, 1, 1), (1, 3**0.5, 3**0.5, 3**0.5)])
 def test_levels_that_are_off_change_no_direction(gains):
     field = plane_wave(noise(2), -110, 30) * np.array(gains, np.float32)[:, None]
