@@ -50,7 +50,8 @@ def make_scenes(
     boxed = read_photographs(data / "stills" / "auto_boxes.csv", least=0.4)
     boxed = [p for p in boxed if p.path in stills and any(label in sounding for label, _ in p.things)][:real]
     few = SceneMaker(stills, pictures, sounding, {"person": 0.15}, 0, photographs, frames)
-    crowds = Crowds(stills, pictures, 0)
+    crowds = Crowds([], pictures, 0)
+    crowds.stills = few.stills  # read once: some 5 MB each
 
     def scene(i: int) -> Scene:
         if i < len(boxed):
