@@ -90,10 +90,10 @@ def test_made_scenes_are_those_that_are_promised():
 
 def test_a_wide_window_hears_both_of_two_that_take_turns():
     scene = Scene("turns", 12.0, lambda t: [(-60.0, 0.0), (60.0, 0.0)], taking_turns(6.0, [0], [1]))
-    sharp, wide = (scene.soundmap(window=w).response[12].astype(float) for w in (0.0, 3.0))  # at 6 s
+    sharp, wide = (scene.soundmap(window=w).posterior[12].astype(float) for w in (0.0, 3.0))  # at 6 s
     left, right = np.s_[14:16, 19:21], np.s_[14:16, 39:41]
-    assert sharp[left].mean() < 0.1 < 0.3 < sharp[right].mean()
-    assert wide[left].mean() == pytest.approx(wide[right].mean(), abs=0.06)
+    assert sharp[left].sum() < 0.01 < 0.2 < sharp[right].sum()
+    assert 0.25 < wide[left].sum() / (wide[left].sum() + wide[right].sum()) < 0.75
 
 
 def test_the_report_has_a_row_for_each_scene_and_preset():
