@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from pano_sound.commands import COMMANDS, cli
+from pano_sound.commands.options import show_all_options
 
 PAGE = Path(__file__).with_name("cli.md")
 
@@ -16,6 +17,7 @@ def page() -> str:
     parts = ["# The command line\n\nWritten by `python docs/make_cli.py`; a test keeps it true.\n"]
     shape = {"terminal_width": 100, "max_content_width": 100, "help_option_names": ["-h", "--help"]}
     top = click.Context(cli, info_name="pano-sound", **shape)
+    show_all_options(top)
     contexts = [top]
     for name in COMMANDS:
         command = cli.get_command(top, name)

@@ -1,5 +1,5 @@
-"""Every option once: name, default, range, choices and help. The command line, the path file and the docs
-are derived from these classes; no default is written anywhere else."""
+"""Every option once: name, default, range, choices, help and where `--help` lists it. The command line, the path file
+and the docs are derived from these classes; no default is written anywhere else."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ def option(
     default: Any,
     help: str,
     *,
+    group: str,
+    advanced: bool = False,
     minimum: float | None = None,
     maximum: float | None = None,
     choices: tuple[Any, ...] | None = None,
@@ -28,11 +30,14 @@ def option(
 ) -> Any:
     """A dataclass field that knows its range and its help text.
 
-    `kind` gives the type of an option whose default is None (decided from the input or the preset), `also` another
-    name that the command line takes for it, `reads` that it names a file that is read.
+    `group` is the heading in `--help` under which the option is listed; `advanced` ones only by `--help-all`. `kind`
+    is the type of an option whose default is None (decided from the input or the preset), `also` a second name on the
+    command line. `reads` marks the name of a file to read.
     """
     about = {
         "help": help,
+        "group": group,
+        "advanced": advanced,
         "minimum": minimum,
         "maximum": maximum,
         "choices": choices,
@@ -46,7 +51,7 @@ def option(
 
 @dataclass(frozen=True)
 class Settings:
-    """Values of one stage's options. Raises ValueError, naming the option, for a value out of range."""
+    """The options of one stage. Raises ValueError, naming the option, for a value out of range."""
 
     def __post_init__(self) -> None:
         for f in fields(self):
@@ -59,7 +64,7 @@ class Settings:
             low, high = about["minimum"], about["maximum"]
             too_low, too_high = low is not None and value < low, high is not None and value > high
             if too_low or too_high or value != value:
-                raise ValueError(f"{name} must be {_range_words(low, high)}, not {value}")
+                raise ValueError(f"{name} must be {range_words(low, high)}, not {value}")
 
     def to_json(self) -> dict[str, Any]:
         return {name: os.fspath(v) if isinstance(v, os.PathLike) else v for name, v in asdict(self).items()}
@@ -67,59 +72,93 @@ class Settings:
 
 @dataclass(frozen=True)
 class InputSettings(Settings):
-    """What of the film is read, and how what it does not say is to be understood."""
+    """Which part of the film to read, and how to understand what its tags leave out."""
 
     projection: str = option(
         None,
-        "How the sphere is laid out in the picture: 'equirectangular', 'half-equirectangular' (the front half, as in "
-        "VR180), 'cubemap' (3x2 faces) or 'eac' (3x2 faces as YouTube's). By default as the film's tags say.",
+        "How the sphere is laid out in the picture: 'equirectangular', 'half-equirectangular' (the front half, as"
+        " in VR180), 'cubemap' (3x2 faces) or 'eac' (YouTube's 3x2 faces). By default as the film's tags say.",
+        group="Input",
         choices=("equirectangular", "half-equirectangular", "cubemap", "eac"),
         kind=str,
     )
     stereo: str = option(
         None,
-        "Where the two eyes are: 'mono', 'top-bottom' or 'left-right'; the upper or left one is used. By default as "
-        "the film's tags say.",
+        "How the two eyes are stored: 'mono' (there is one), 'top-bottom' or 'left-right'. The top or left eye is"
+        " used. By default as the film's tags say.",
+        group="Input",
         choices=("mono", "top-bottom", "left-right"),
         kind=str,
     )
     start: str = option(
         None,
-        "Leave out what is before this time of the film: seconds, or 1:30, or 1:02:03.5.",
+        "Begin at this time: seconds, 1:30 or 1:02:03.5.",
+        group="Input",
         metavar="TIME",
         kind=str,
     )
-    end: str = option(None, "Leave out what is from this time of the film on.", metavar="TIME", kind=str)
-    duration: str = option(None, "Read so much of the film, from --start on.", metavar="TIME", kind=str)
+    end: str = option(
+        None,
+        "Stop at this time.",
+        group="Input",
+        metavar="TIME",
+        kind=str,
+    )
+    duration: str = option(
+        None,
+        "Stop this long after --start.",
+        group="Input",
+        metavar="TIME",
+        kind=str,
+    )
     video_track: int = option(
         None,
-        "Video track to read, counted from 1. By default the 360° one: by its tags, else by its 2:1 shape.",
+        "Video track to use, counted from 1. By default the 360° one, found by its tags or its 2:1 shape.",
+        group="Input",
+        advanced=True,
         minimum=1,
         kind=int,
     )
     audio_track: int = option(
         None,
-        "Sound track to listen to and to keep, counted from 1. By default the film's main one.",
+        "Sound track to listen to and keep, counted from 1. By default the film's main one.",
+        group="Input",
         minimum=1,
         kind=int,
     )
     ambisonics: str = option(
         None,
-        "What the sound's first four channels are: 'ambix' (W, Y, Z, X), 'n3d' (the same order, other levels), 'fuma' "
-        "(W, X, Y, Z) or 'none' (plain channels). By default as the film's tags say.",
+        "How the first four sound channels are to be understood: 'ambix' (W, Y, Z, X), 'n3d' (the same order, "
+        "other levels), 'fuma' (W, X, Y, Z) or 'none' (plain channels). By default as the film's tags say.",
+        group="Input",
+        advanced=True,
         choices=("ambix", "fuma", "n3d", "none"),
         kind=str,
     )
     max_damage: float = option(
         0.5,
-        "Share of the pictures that may be damaged, 0..1; they are left out. With more the work stops.",
+        "Give up when more than this share of the frames is damaged, 0..1. Up to that, damaged frames are left out.",
+        group="Input",
+        advanced=True,
         minimum=0.0,
         maximum=1.0,
     )
     max_megapixels: float = option(
-        150.0, "Larger pictures are not decoded; 16384x8192 are 134 megapixels.", minimum=0.01, maximum=1000.0
+        150.0,
+        "Refuse larger pictures. 16384x8192 is 134 megapixels.",
+        group="Input",
+        advanced=True,
+        minimum=0.01,
+        maximum=1000.0,
     )
-    max_hours: float = option(24.0, "Longer films are refused, as damaged.", minimum=0.01, maximum=10000.0)
+    max_hours: float = option(
+        24.0,
+        "Refuse longer films: their index is probably damaged.",
+        group="Input",
+        advanced=True,
+        minimum=0.01,
+        maximum=10000.0,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -132,44 +171,56 @@ class InputSettings(Settings):
 
 @dataclass(frozen=True)
 class AnalyseSettings(Settings):
-    """How the film is listened to and looked at (footage -> sound map)."""
+    """How sources are found (footage -> sound map)."""
 
     model: str = option(
         "base",
-        "Weights: a name that `pano-sound models` lists, or a .safetensors file.",
+        "Weights of the network: a name from `pano-sound models`, or a .safetensors file.",
+        group="Listening",
         metavar="NAME|FILE",
         reads=True,
     )
     every: float = option(
         0.5,
-        "Seconds between analysed pictures; 0 analyses every frame, as the paper does.",
+        "Seconds between the times at which sources are located. 0: at every frame, as in the paper.",
+        group="Listening",
+        advanced=True,
         minimum=0.0,
         maximum=10.0,
     )
     window: float = option(
         3.0,
-        "Seconds of sound, centred on a picture, that are compared with it. The paper uses 20, which cannot "
-        "follow sources that take turns.",
+        "Seconds of sound to compare with each picture, centred on it. The paper uses 20, too long to follow "
+        "sources that take turns.",
+        group="Listening",
+        advanced=True,
         minimum=0.5,
         maximum=60.0,
     )
     listen: str = option(
         "auto",
-        "What tells where it sounds: 'auto' (all there is: what looks like the sound, what moves with it, and the "
-        "direction that an ambisonic track carries), 'mono' (not the direction) or 'spatial' (the direction alone).",
+        "How to find sources: 'auto' (all cues: what looks like the sound, what moves with it, and the direction "
+        "recorded in an ambisonic track), 'mono' (without that direction) or 'spatial' (by that direction alone).",
+        group="Listening",
         choices=("auto", "mono", "spatial"),
     )
     attention: int = option(
         None,
-        "The paper's way: no fusion of cues, but the network's attention alone, by its mechanism 1 (softmax) or 2 "
-        "(ReLU, then softmax).",
+        "Use only the paper's network, with its attention mechanism 1 (softmax) or 2 (ReLU, then softmax).",
+        group="Listening",
+        advanced=True,
         choices=(1, 2),
         kind=int,
     )
-    device: str = option("cpu", "What the network runs on: 'cpu', or 'cuda', an NVIDIA GPU.", choices=("cpu", "cuda"))
+    device: str = option(
+        "cpu",
+        "Where the networks run: 'cpu' or 'cuda' (an NVIDIA GPU).",
+        group="Listening",
+        choices=("cpu", "cuda"),
+    )
 
 
-# How a camera moves that holds, follows and switches.
+# A camera that holds, follows and switches.
 _DEFAULT: dict[str, Any] = {
     "signal": "glimpse",
     "fov": 90.0,
@@ -233,125 +284,215 @@ ASPECTS = ("16:9", "9:16", "1:1", "4:3", "3:4")
 
 @dataclass(frozen=True)
 class PlanSettings(Settings):
-    """How the camera is moved (sound map -> camera path).
+    """How the camera moves (sound map -> camera path).
 
-    What is None is as the preset says, and has its number after `resolved()`; there None means that it has no part.
+    None stands for the preset's value, which `resolved()` fills in. An option that is still None then is not used.
     """
 
     preset: str = option(
         "default",
-        "Numbers for the options below: 'calm', 'default', 'lively', or 'paper': AUTOCAM's 198 directions, 5 s clips "
-        "and at most 30° per clip.",
+        "How the camera behaves: 'calm' (few, slow moves), 'default', 'lively' (follows sooner and zooms) or "
+        "'paper' (AUTOCAM as published).",
+        group="Camera",
         choices=tuple(PRESETS),
     )
     signal: str = option(
         None,
-        "What is followed: 'glimpse' (the view that holds most saliency; also right for several sources), 'mean' "
-        "(vector mean on the sphere; of several sources it is between them, or holds) or 'centroid' (the paper's "
-        "planar mean of pixels; wrong near the seam and for several sources).",
+        "What to follow: 'glimpse' (the view most likely to hold the source; works with several sources), 'mean' "
+        "(mean direction on the sphere; points between several sources) or 'centroid' (the paper's mean of pixel "
+        "positions; wrong near the seam and with several sources).",
+        group="Camera",
+        advanced=True,
         choices=("glimpse", "mean", "centroid"),
         kind=str,
     )
     aspect: str = option(
         None,
-        "Shape of the output, in the size that the source's detail fills; by default 16:9.",
+        "Shape of the output, as large as the source's detail allows. By default 16:9.",
+        group="View",
         choices=ASPECTS,
         kind=str,
     )
-    size: str | None = option(None, "Output size in pixels; any. With --preset paper 640x480.", metavar="WxH", kind=str)
+    size: str | None = option(
+        None,
+        "Exact output size in pixels. By default 16:9, as large as the source's detail allows; 640x480 with "
+        "--preset paper.",
+        group="View",
+        metavar="WxH",
+        kind=str,
+    )
     fov: float = option(
         None,
-        "Field of view of the output's longer side, degrees. By default 90 (paper: 65.5).",
+        "Field of view along the longer side of the output, in degrees.",
+        group="View",
         minimum=20.0,
         maximum=150.0,
         kind=float,
     )
     yaw: float = option(
-        0.0, "Where the front of the film is in its picture, degrees to the right.", minimum=-180.0, maximum=180.0
+        0.0,
+        "Which direction is the front: degrees right of the middle of the 360° picture.",
+        group="View",
+        minimum=-180.0,
+        maximum=180.0,
     )
     pitch: float = option(
-        0.0, "Where the horizon in front is, degrees upwards: levels a tilted film.", minimum=-90.0, maximum=90.0
+        0.0,
+        "How far up the horizon lies in front, in degrees: levels a tilted camera.",
+        group="View",
+        minimum=-90.0,
+        maximum=90.0,
     )
     roll: float = option(
-        0.0, "How far the horizon leans to the right, degrees: levels a tilted film.", minimum=-180.0, maximum=180.0
+        0.0,
+        "How far the horizon leans to the right, in degrees: levels a tilted camera.",
+        group="View",
+        minimum=-180.0,
+        maximum=180.0,
     )
     centring: float = option(
         None,
-        "How much less a source at the corner of the view counts than one in its middle, 0..1.",
+        "How much less a source in the corner of the view counts than one in its middle, 0..1.",
+        group="Camera",
+        advanced=True,
         minimum=0.0,
         maximum=1.0,
         kind=float,
     )
-    step: float = option(None, "Seconds between decisions (paper: of a clip).", minimum=0.1, maximum=30.0, kind=float)
-    tilt: float = option(None, "Steepest look up or down, degrees.", minimum=0.0, maximum=90.0, kind=float)
+    step: float = option(
+        None,
+        "Seconds between decisions. With --preset paper, the length of a clip.",
+        group="Camera",
+        advanced=True,
+        minimum=0.1,
+        maximum=30.0,
+        kind=float,
+    )
+    tilt: float = option(
+        None,
+        "Steepest look up or down, in degrees.",
+        group="Camera",
+        advanced=True,
+        minimum=0.0,
+        maximum=90.0,
+        kind=float,
+    )
     min_hold: float = option(
-        None, "Seconds that a source is shown at least before another one is.", minimum=0.0, maximum=60.0, kind=float
+        None,
+        "Stay on a source at least this long, in seconds.",
+        group="Camera",
+        advanced=True,
+        minimum=0.0,
+        maximum=60.0,
+        kind=float,
     )
     switch_cost: float = option(
         None,
-        "Price of moving to another source, in expected seconds of source in view: higher is calmer.",
+        "What moving to another source costs, in expected seconds of source in view. Higher is calmer.",
+        group="Camera",
+        advanced=True,
         minimum=0.0,
         maximum=60.0,
         kind=float,
     )
     move_cost: float = option(
         None,
-        "Price of turning by one degree, in expected seconds of source in view: higher is calmer.",
+        "What each degree of turning costs, in expected seconds of source in view. Higher is calmer.",
+        group="Camera",
+        advanced=True,
         minimum=0.0,
         maximum=1.0,
         kind=float,
     )
     dead_zone: float = option(
         None,
-        "Share of the view, around its middle, in which a source may wander without being followed, 0..1.",
+        "How far a source may wander before the camera follows, as a share of the view, 0..1.",
+        group="Camera",
+        advanced=True,
         minimum=0.0,
         maximum=1.0,
         kind=float,
     )
     look_ahead: float = option(
         None,
-        "Seconds by which a move to a source that starts while another one sounds has its middle before that.",
+        "How early to start turning, in seconds: the middle of a move comes this long before the new source starts.",
+        group="Camera",
+        advanced=True,
         minimum=0.0,
         maximum=10.0,
         kind=float,
     )
     max_speed: float = option(
-        None, "Fastest turn, degrees per second (paper: per axis).", minimum=1.0, maximum=180.0, kind=float
+        None,
+        "Fastest turn, in degrees per second. With --preset paper, per axis.",
+        group="Camera",
+        advanced=True,
+        minimum=1.0,
+        maximum=180.0,
+        kind=float,
     )
     max_acceleration: float = option(
         None,
-        "Greatest acceleration of a move, degrees/s²: how softly it is eased.",
+        "How softly moves begin and end: greatest acceleration, in degrees/s².",
+        group="Camera",
+        advanced=True,
         minimum=1.0,
         maximum=5000.0,
         kind=float,
     )
-    max_jerk: float = option(None, "Greatest jerk of a move, degrees/s³.", minimum=1.0, maximum=50000.0, kind=float)
+    max_jerk: float = option(
+        None,
+        "How softly acceleration sets in: greatest jerk, in degrees/s³.",
+        group="Camera",
+        advanced=True,
+        minimum=1.0,
+        maximum=50000.0,
+        kind=float,
+    )
     cut_over: float = option(
         None,
-        "Make turns to another source of more than this many degrees as cuts; by default none.",
+        "Cut instead of turning when the next source is more than this many degrees away. By default never.",
+        group="Camera",
+        advanced=True,
         minimum=0.0,
         maximum=180.0,
         kind=float,
     )
     home_after: float = option(
         None,
-        "Return to the front after so many seconds of silence; 0: never.",
+        "Return to the front after this many seconds of silence. 0: never.",
+        group="Camera",
+        advanced=True,
         minimum=0.0,
         maximum=3600.0,
         kind=float,
     )
     zoom_speed: float = option(
         None,
-        "Fastest zoom, degrees of view per second: the view becomes as wide as what sounds asks for; 0: no zoom.",
+        "Fastest zoom, in degrees of view per second. The view widens to hold what sounds. 0: no zoom.",
+        group="Camera",
+        advanced=True,
         minimum=0.0,
         maximum=90.0,
         kind=float,
     )
     min_fov: float = option(
-        None, "Narrowest horizontal view when zooming, degrees.", minimum=20.0, maximum=150.0, kind=float
+        None,
+        "Narrowest horizontal view when zooming, in degrees.",
+        group="Camera",
+        advanced=True,
+        minimum=20.0,
+        maximum=150.0,
+        kind=float,
     )
     max_fov: float = option(
-        None, "Widest horizontal view when zooming, degrees.", minimum=20.0, maximum=150.0, kind=float
+        None,
+        "Widest horizontal view when zooming, in degrees.",
+        group="Camera",
+        advanced=True,
+        minimum=20.0,
+        maximum=150.0,
+        kind=float,
     )
 
     def __post_init__(self) -> None:
@@ -363,13 +504,13 @@ class PlanSettings(Settings):
         if self.preset == "paper":
             idle = [f for f in (*_DEFAULT, "cut_over") if f not in PRESETS["paper"] and getattr(self, f) is not None]
             if idle:
-                raise ValueError(f"`{idle[0]}` has no part in `preset='paper'`")
+                raise ValueError(f"`{idle[0]}` is not used by `preset='paper'`")
         chosen = PRESETS[self.preset] | {k: v for k, v in vars(self).items() if v is not None}
         if "min_fov" in chosen and chosen["min_fov"] > chosen["max_fov"]:
             raise ValueError("`min_fov` must not be above `max_fov`")
 
     def resolved(self) -> PlanSettings:
-        """The same settings with the preset's numbers filled in (size may stay None: as the source's detail)."""
+        """The same settings with the preset's numbers filled in. A size of None is left to the source's detail."""
         chosen = {k: v for k, v in PRESETS[self.preset].items() if getattr(self, k) is None}
         if self.aspect is not None:
             chosen.pop("size", None)
@@ -382,9 +523,11 @@ class RenderSettings(Settings):
 
     codec: str = option(
         None,
-        "Video encoder, by FFmpeg's name. By default libx264, but libx265 for films of more than 8 bits, which few "
-        "players show as H.264. One of a graphics card that does not work here is replaced, with a warning.",
+        "Video encoder, by FFmpeg's name: libx264, libx265, libsvtav1, prores_ks, or a hardware encoder such as "
+        "hevc_nvenc. By default libx264, or libx265 for films of more than 8 bits, which few players show as H.264.",
+        group="Video",
         choices=tuple(ENCODERS),
+        metavar="ENCODER",
         kind=str,
         also="-c:v",
     )
@@ -392,22 +535,32 @@ class RenderSettings(Settings):
         None,
         "Quality in the encoder's own terms: with most, smaller is better. By default "
         f"{', '.join(f'{e.default:g} for {name}' for name, e in ENCODERS.items() if e.default and not e.instead)}.",
+        group="Video",
         minimum=0.0,
         maximum=100.0,
         kind=float,
     )
-    bitrate: str = option(None, "Bits per second instead of a quality, such as 20M or 800k.", metavar="RATE", kind=str)
+    bitrate: str = option(
+        None,
+        "Bits per second, such as 20M or 800k, instead of a quality.",
+        group="Video",
+        metavar="RATE",
+        kind=str,
+    )
     encoder_preset: str = option(
         None,
-        "Encoder effort in the encoder's own terms: ultrafast to veryslow for libx264 and libx265 (default: medium), "
-        "13 to 0 for libsvtav1 (8), proxy, lt, standard or hq for prores_ks (hq), p1 to p7 for nvenc (p5).",
+        "Speed against file size, in the encoder's own terms: ultrafast to veryslow for libx264 and libx265 "
+        "(default: medium), 13 to 0 for libsvtav1 (8), proxy, lt, standard or hq for prores_ks (hq), p1 to p7 for"
+        " nvenc (p5).",
+        group="Video",
+        advanced=True,
         metavar="NAME",
         kind=str,
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        codec = self.codec or default_encoder(8)  # Both defaults understand the same.
+        codec = self.codec or default_encoder(8)  # Both default encoders take the same qualities and presets.
         ENCODERS[codec].check(codec, self.crf, self.bitrate, self.encoder_preset)
         if self.bitrate is not None:
             bits_per_second(self.bitrate)
@@ -415,40 +568,53 @@ class RenderSettings(Settings):
 
 @dataclass(frozen=True)
 class BatchSettings(Settings):
-    """How a whole library is worked through."""
+    """How to work through a whole library."""
 
     name: str = option(
         "{folder}/{stem}.mp4",
-        "What results are called: {folder} is where the film lies below the FOLDER given, {stem} its name without "
+        "What to call the results: {folder} is the film's folder below FOLDER, {stem} its name without the "
         "ending. The ending decides the format.",
+        group="Batch",
         metavar="RULE",
     )
     workers: int = option(
         None,
-        "How many films are worked on at once, each by one core. By default as many as cores and memory allow.",
+        "How many films to work on at once, one core each. By default as many as cores and memory allow.",
+        group="Batch",
         minimum=1,
         maximum=1024,
         kind=int,
     )
-    limit: int = option(None, "Make at most so many films, then stop.", minimum=1, kind=int)
+    limit: int = option(
+        None,
+        "Stop after this many films.",
+        group="Batch",
+        minimum=1,
+        kind=int,
+    )
     soundmaps: str = option(
         None,
-        "Where sound maps are kept, so that no film is listened to twice: a folder or URL. By default this user's "
-        "cache folder; for results behind a URL, beside them.",
+        "Folder or URL in which to keep sound maps, so that no film is analysed twice. By default your cache "
+        "folder or, if OUT is a URL, a folder in it.",
+        group="Batch",
         metavar="FOLDER",
         kind=str,
     )
     manifest: str = option(
         None,
-        "The file in which is noted what has been made. By default in OUT; for results behind a URL, in this user's "
-        "state folder. It must not lie on a network drive.",
+        "File that records what has been made, on a local disk. By default in OUT or, if OUT is a URL, in your "
+        "state folder.",
+        group="Batch",
+        advanced=True,
         metavar="FILE",
         kind=str,
     )
     ray: str = option(
         None,
-        "Work on a Ray cluster: its address, 'auto' for the one that this machine belongs to, or 'local' for one of "
-        "this machine's own. All its machines must reach films, results and --soundmaps by the same names.",
+        "Work on a Ray cluster: its address, 'auto' for the one this machine belongs to, or 'local' to start one "
+        "on this machine. Every machine must reach films, results and --soundmaps under the same names.",
+        group="Batch",
+        advanced=True,
         metavar="ADDRESS",
         kind=str,
     )
@@ -469,7 +635,7 @@ def option_name(field_name: str) -> str:
 
 
 def with_flags(text: str) -> str:
-    """A message with its options as the command line has them: '`max_hours`' -> '--max-hours',
+    """A message with its options spelt as on the command line: '`max_hours`' -> '--max-hours',
     "`stereo='mono'`" -> '--stereo mono'."""
 
     def flag(match: re.Match[str]) -> str:
@@ -482,7 +648,7 @@ _FLAGS = {f.name: option_name(f.name) for kind in Settings.__subclasses__() for 
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """'1280x720' -> (1280, 720), pixels. Raises ValueError for another form, odd or out of 64..8192."""
+    """'1280x720' -> (1280, 720), pixels. Raises ValueError for another form, and for odd, small or huge sides."""
     if not isinstance(text, str):
         raise ValueError(f"`size` must be text like '1280x720', not {text!r}")
     width, times, height = text.lower().partition("x")
@@ -497,7 +663,7 @@ def parse_size(text: str) -> tuple[int, int]:
 def parse_time(text: str | float | None, name: str = "the time") -> Fraction | None:
     """Seconds of '90', '1:30', '1:02:03.5' or a number, exactly; None for None.
 
-    Raises ValueError, beginning with `name`, for what is none, negative, or above 10,000 hours.
+    Raises ValueError, beginning with `name`, for text in another form, or a time above 10,000 hours.
     """
     if text is None:
         return None
@@ -511,7 +677,8 @@ def parse_time(text: str | float | None, name: str = "the time") -> Fraction | N
     return total
 
 
-def _range_words(low: float | None, high: float | None) -> str:
+def range_words(low: float | None, high: float | None) -> str:
+    """'from 20 to 150', 'at least 1' or 'at most 9'."""
     if low is not None and high is not None:
         return f"from {low:g} to {high:g}"
     return f"at least {low:g}" if low is not None else f"at most {high:g}"

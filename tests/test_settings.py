@@ -32,7 +32,7 @@ def test_presets_are_complete_and_given_options_win(preset):
 
 
 def test_what_has_no_part_or_cannot_be_is_said():
-    with pytest.raises(ValueError, match="`min_hold` has no part in `preset='paper'`"):
+    with pytest.raises(ValueError, match="`min_hold` is not used by `preset='paper'`"):
         PlanSettings(preset="paper", min_hold=3.0)
     with pytest.raises(ValueError, match="`size` and `aspect`"):
         PlanSettings(size="640x360", aspect="16:9")

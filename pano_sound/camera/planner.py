@@ -68,7 +68,7 @@ def plan_paths(
     start, end = soundmap.times[0], max(soundmap.times[-1], soundmap.source.get("end", 0.0))
     if chosen.preset == "paper":
         if pins:
-            raise ValueError("pins have no part in `preset='paper'`")
+            raise ValueError("pins cannot be used with `preset='paper'`")
         found = autocam.plan(soundmap, chosen, view, count, masks, start, end)
     else:
         found = _by_shots(soundmap, chosen, view, count, pins, masks, start, end)

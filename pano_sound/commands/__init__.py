@@ -3,6 +3,7 @@ command runs, so that `--help` answers at once."""
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import logging
 import os
@@ -14,6 +15,7 @@ from .. import __version__
 from ..atomic_file import NO_ROOM, output_error, remove_partials
 from ..errors import EXIT_CODES, OutputError, PanoSoundError, printable
 from ..settings import with_flags
+from .options import early_verbosity
 from .stopping import heed_signals, ignore_signals, raise_if_asked
 from .streams import flush, open_standard_streams, say, stopped_printing
 
@@ -32,6 +34,16 @@ class LazyGroup(click.Group):
         command: click.Command = importlib.import_module(f".{name}", __name__).command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            if os.path.isfile(args[0]):
+                ctx.fail(f"No command given. For a video of this film: pano-sound pan {printable(args[0])} -o out.mp4")
+            if near := difflib.get_close_matches(args[0].lower(), COMMANDS):
+                ctx.fail(f"No such command {args[0]!r}. Did you mean {' or '.join(map(repr, near))}?")
+        return super().resolve_command(ctx, args)
+
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Exit codes"):
             formatter.write_dl([(str(code), meaning) for code, meaning in EXIT_CODES.items()])
@@ -39,14 +51,15 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="pano-sound")
+@early_verbosity
 def cli() -> None:
     """Turn 360° footage into an ordinary video that looks where the sound comes from.
 
     \b
     pano-sound pan input.mp4 -o out.mp4
 
-    'pan' is three steps in a row, each of which can be run alone: 'analyse' finds where the film sounds,
-    'plan' decides where to look, 'render' writes the video.
+    'pan' runs three steps that you can also run one by one: 'analyse' finds where the film sounds, 'plan' decides
+    where to look, and 'render' writes the video.
     """
 
 

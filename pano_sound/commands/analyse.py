@@ -11,6 +11,7 @@ import click
 from ..settings import AnalyseSettings, InputSettings
 from .files import check_outputs
 from .options import (
+    Command,
     Progress,
     json_option,
     output_option,
@@ -22,9 +23,9 @@ from .options import (
 )
 
 
-@click.command("analyse")
+@click.command("analyse", cls=Command)
 @source_argument
-@output_option("The sound map to write; default: INPUT's name with .soundmap.npz, in this folder.", required=False)
+@output_option("The sound map to write. By default INPUT's name with .soundmap.npz, in this folder.", required=False)
 @overwrite_option
 @settings_options(InputSettings)
 @settings_options(AnalyseSettings)
@@ -33,7 +34,10 @@ from .options import (
 def command(
     source: list[str], output: Path | None, overwrite: bool, options: dict[str, Any], as_json: bool, quiet: bool
 ) -> None:
-    """Find where the 360° film INPUT sounds, over time, and write it as a sound map.
+    """Find where a 360° film sounds, and write a sound map.
+
+    INPUT is the 360° film. The sound map says how likely each direction is to hold the source, over time; 'plan' and
+    'overlay' read it.
 
     \b
     pano-sound analyse holiday.mp4 -o holiday.soundmap.npz

@@ -12,7 +12,7 @@ import click
 
 from ..settings import AnalyseSettings, BatchSettings, InputSettings, PlanSettings, RenderSettings, with_flags
 from .files import ReadFile
-from .options import json_option, overwrite_option, settings_options, verbosity
+from .options import Command, Option, json_option, overwrite_option, settings_options, verbosity
 
 if TYPE_CHECKING:
     from ..library.intake import Library
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 class _WithDefault(click.Group):
     """`batch FOLDER` is `batch run FOLDER`. A folder called like a sub-command is './status'."""
 
+    command_class = Command
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
             args = ["run", *args]
@@ -29,15 +31,22 @@ class _WithDefault(click.Group):
 
 
 _out_argument = click.argument("out", metavar="OUT")
-_manifest_only = {"manifest": "The file in which is noted what has been made, if it is not in OUT."}
+_manifest_only = {"manifest": "File that records what has been made, if it is not in OUT."}
 _fail_fast_option = click.option(
-    "--fail-fast/--keep-going", default=False, show_default=True, help="Stop when the first film fails, or never."
+    "--fail-fast/--keep-going",
+    default=False,
+    show_default=True,
+    cls=Option,
+    group="Batch",
+    help="Stop at the first film that fails, or go on with the others.",
 )
 
 
 @click.group("batch", cls=_WithDefault, context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
-    """Make ordinary videos of all 360° films in folders, and go on where it stopped.
+    """Pan whole folders of 360° films.
+
+    Run the same command again to go on after a stop.
 
     \b
     pano-sound batch DCIM -o flat          the same as: pano-sound batch run DCIM -o flat
@@ -49,7 +58,13 @@ def command() -> None:
 @command.command("run")
 @click.argument("sources", metavar="FOLDER…", nargs=-1, type=ReadFile(str))
 @click.option(
-    "-o", "--output", "out", required=True, metavar="OUT", help="The folder of the results, or an s3:// or gs:// URL."
+    "-o",
+    "--output",
+    "out",
+    required=True,
+    metavar="OUT",
+    cls=Option,
+    help="Folder for the results, or an s3:// or gs:// URL.",
 )
 @click.option(
     "--list",
@@ -57,9 +72,16 @@ def command() -> None:
     type=ReadFile(str),
     multiple=True,
     metavar="FILE",
-    help="A text file that names films, one a line; may be given several times.",
+    cls=Option,
+    help="A text file that names films, one per line. Repeatable.",
 )
-@click.option("-n", "--dry-run", is_flag=True, help="Only say what would be made, and estimate time and room.")
+@click.option(
+    "-n",
+    "--dry-run",
+    is_flag=True,
+    cls=Option,
+    help="Only say what would be made, and how much time and space it takes.",
+)
 @overwrite_option
 @_fail_fast_option
 @settings_options(BatchSettings, to="batch")
@@ -81,10 +103,11 @@ def run(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Make an ordinary video of each 360° film in FOLDER…: folders, files, patterns, or URLs of these.
+    """Pan every 360° film in folders, or go on after a stop.
 
-    Run it again to go on after a stop, or with what is new: what is finished is left alone, what has changed is made
-    anew. OUT gets a video and a camera path for each film, report.html to look at and report.jsonl for programs.
+    FOLDER… may be folders, files, patterns, or URLs of these. Run the same command again to go on, or to add new films:
+    finished films are left alone, films that have changed are made again. OUT gets a video and a camera path for each
+    film, report.html for you and report.jsonl for programs.
 
     \b
     pano-sound batch DCIM -o flat
@@ -115,7 +138,7 @@ def run(
 @json_option
 @verbosity
 def status(out: str, batch: dict[str, Any], as_json: bool, quiet: bool) -> None:
-    """Say how far the batch into OUT is, and what failed."""
+    """Say how far a batch is, and what failed."""
     from ..library.intake import Library
 
     with Library(out, BatchSettings(**batch), create=False) as library:
@@ -139,16 +162,16 @@ def status(out: str, batch: dict[str, Any], as_json: bool, quiet: bool) -> None:
     BatchSettings,
     only={
         **_manifest_only,
-        "workers": "How many films are worked on at once. By default as many as cores and memory allow.",
-        "soundmaps": "Where sound maps are kept, if another place was named before.",
-        "ray": "Work on a Ray cluster: its address, 'auto', or 'local'.",
+        "workers": "How many films to work on at once. By default as many as cores and memory allow.",
+        "soundmaps": "Where sound maps are kept, if you named a place before.",
+        "ray": "Work on a Ray cluster: its address, 'auto' or 'local'.",
     },
     to="batch",
 )
 @json_option
 @verbosity
 def retry(out: str, overwrite: bool, fail_fast: bool, batch: dict[str, Any], as_json: bool, quiet: bool) -> int:
-    """Try again what failed in the batch into OUT, with the options it had."""
+    """Try failed films again, with the options they had."""
     from ..library.intake import Library
 
     with Library(out, BatchSettings(**batch), create=False) as library:
@@ -179,8 +202,8 @@ def _work(library: Library, fail_fast: bool, as_json: bool, quiet: bool) -> int:
 def _found(synced: Synced) -> str:
     words = (
         (synced.new, "new"),
-        (synced.changed, "changed, to be made anew"),
-        (synced.lost, "whose results are gone or damaged, to be made anew"),
+        (synced.changed, "changed, to be made again"),
+        (synced.lost, "whose results are gone or damaged, to be made again"),
         (synced.same, "known"),
     )
     return "films: " + "; ".join(f"{count} {what}" for count, what in words if count)

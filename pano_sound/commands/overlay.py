@@ -9,10 +9,20 @@ import click
 
 from ..settings import AnalyseSettings, InputSettings, RenderSettings
 from .files import ReadFile, check_outputs
-from .options import Progress, output_option, overwrite_option, settings_options, source_argument, verbosity, wrote
+from .options import (
+    Command,
+    Option,
+    Progress,
+    output_option,
+    overwrite_option,
+    settings_options,
+    source_argument,
+    verbosity,
+    wrote,
+)
 
 
-@click.command("overlay")
+@click.command("overlay", cls=Command)
 @source_argument
 @output_option("The 360° video to write: .mp4, .mov or .m4v.")
 @click.option(
@@ -20,7 +30,8 @@ from .options import Progress, output_option, overwrite_option, settings_options
     "soundmap_file",
     type=ReadFile(),
     metavar="FILE",
-    help="What `analyse` wrote for INPUT; default: INPUT is analysed now, with the options of `analyse`.",
+    cls=Option,
+    help="The sound map that 'analyse' wrote for INPUT. By default INPUT is analysed now.",
 )
 @overwrite_option
 @settings_options(InputSettings, to="reading")
@@ -37,7 +48,9 @@ def command(
     rendering: dict[str, Any],
     quiet: bool,
 ) -> None:
-    """Write the 360° film INPUT with its saliency drawn over it: still 360°, tagged so, its sound kept.
+    """Draw over a 360° film where it was heard to sound.
+
+    INPUT is the 360° film. The output is still a 360° film, tagged as one, with its sound.
 
     \b
     pano-sound overlay holiday.mp4 -o holiday-heard.mp4

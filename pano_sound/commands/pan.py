@@ -11,6 +11,7 @@ import click
 from ..settings import AnalyseSettings, InputSettings, PlanSettings, RenderSettings
 from .files import check_outputs
 from .options import (
+    Command,
     Progress,
     json_option,
     output_option,
@@ -22,7 +23,7 @@ from .options import (
 )
 
 
-@click.command("pan")
+@click.command("pan", cls=Command)
 @source_argument
 @output_option("The video to write: .mp4, .mov, .m4v or .mkv.")
 @overwrite_option
@@ -35,7 +36,10 @@ from .options import (
 def command(
     source: list[str], output: Path, overwrite: bool, options: dict[str, Any], as_json: bool, quiet: bool
 ) -> None:
-    """Write an ordinary video of the 360° film INPUT that looks where the sound comes from.
+    """Turn a 360° film into a video that looks at the sound.
+
+    INPUT is the 360° film. The camera turns to what sounds and stays where it is while nothing does. The film keeps its
+    sound, and INPUT is never changed.
 
     \b
     pano-sound pan holiday.mp4 -o holiday-flat.mp4

@@ -19,13 +19,16 @@ fps_option = click.option(
     type=click.FloatRange(1.0, 240.0),
     default=30.0,
     show_default=True,
-    help="Frames per second of the film; for ae and humanedit, which count frames.",
+    help="Frames per second of the film, for ae and humanedit, which count frames.",
 )
 
 
 @click.group("path")
 def command() -> None:
-    """Look at a camera path, and take it to other programs and back. docs/camera.md describes the formats."""
+    """Show a camera path, export it, or import one.
+
+    docs/camera.md describes the formats.
+    """
 
 
 @command.command("show")
@@ -36,7 +39,7 @@ def command() -> None:
 @json_option
 @verbosity
 def show(path: Path, soundmap: Path | None, output: Path | None, overwrite: bool, as_json: bool, quiet: bool) -> None:
-    """Print the holds, moves and cuts of a camera path, and draw it.
+    """Print a camera path's holds, moves and cuts, or draw it.
 
     \b
     pano-sound path show holiday.path.json --soundmap holiday.soundmap.npz -o holiday.png
@@ -74,7 +77,9 @@ def show(path: Path, soundmap: Path | None, output: Path | None, overwrite: bool
 @fps_option
 @verbosity
 def export(path: Path, kind: str, output: Path | None, overwrite: bool, fps: float, quiet: bool) -> None:
-    """Write a camera path for another program; for FFmpeg, print the command line that follows it.
+    """Write a camera path for another program.
+
+    For FFmpeg, this also prints the command line to run.
 
     \b
     csv        t,yaw,pitch,roll,hfov in seconds and degrees, width,height in pixels
@@ -102,13 +107,16 @@ def export(path: Path, kind: str, output: Path | None, overwrite: bool, fps: flo
 @click.option("--from", "kind", type=click.Choice(KINDS), required=True, help="The format.")
 @output_option("The camera path to write.  [default: FILE's name with .path.json, in this folder]", required=False)
 @overwrite_option
-@click.option("--size", metavar="WxH", help="Output size of the path, pixels.  [default: as FILE says, else 1280x720]")
+@click.option("--size", metavar="WxH", help="Output size in pixels.  [default: as FILE says, else 1280x720]")
 @fps_option
 @verbosity
 def import_(
     file: Path, kind: str, output: Path | None, overwrite: bool, size: str | None, fps: float, quiet: bool
 ) -> None:
-    """Make a camera path of what 'export' wrote, or another program in the same format."""
+    """Read a camera path written by another program.
+
+    FILE is what 'export' wrote, or another program in the same format.
+    """
     try:
         pixels = None if size is None else parse_size(size)
     except ValueError as error:

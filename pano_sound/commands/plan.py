@@ -10,26 +10,28 @@ import click
 
 from ..settings import PlanSettings, with_flags
 from .files import ReadFile, check_outputs
-from .options import json_option, output_option, overwrite_option, settings_options, verbosity, wrote
+from .options import Command, Option, json_option, output_option, overwrite_option, settings_options, verbosity, wrote
 
 ENDING, PATH_ENDING = ".soundmap.npz", ".path.json"
 
 
-@click.command("plan")
+@click.command("plan", cls=Command)
 @click.argument("soundmap", metavar="SOUNDMAP", type=ReadFile())
-@output_option("The camera path to write; default: SOUNDMAP's name with .path.json, in this folder.", required=False)
+@output_option("The camera path to write. By default SOUNDMAP's name with .path.json, in this folder.", required=False)
 @overwrite_option
 @click.option(
     "--keep",
     type=click.Choice(["pins"]),
-    help="Keep the pins and masks of the camera path that is there, and plan the rest again. Needs -y.",
+    cls=Option,
+    help="Keep the pins and masks of the existing camera path and plan the rest again. Needs -y.",
 )
 @click.option(
     "--paths",
     type=click.IntRange(1, 20),
     default=1,
     show_default=True,
-    help="How many paths to write, each away from those before it: NAME.path.json, NAME-2.path.json …",
+    cls=Option,
+    help="Write this many different paths, the best first: NAME.path.json, NAME-2.path.json …",
 )
 @settings_options(PlanSettings)
 @json_option
@@ -44,7 +46,10 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Decide where to look while the film of SOUNDMAP plays, and write it as a camera path that one can edit.
+    """Decide where the camera looks, and write a camera path.
+
+    SOUNDMAP is what 'analyse' wrote. The camera path is a text file that you can edit before you 'render'. Planning
+    takes seconds: try several.
 
     \b
     pano-sound plan holiday.soundmap.npz -o holiday.path.json

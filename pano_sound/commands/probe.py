@@ -10,7 +10,7 @@ import click
 
 from ..errors import printable
 from ..settings import InputSettings, with_flags
-from .options import json_option, settings_options, source_argument, verbosity
+from .options import Command, json_option, settings_options, source_argument, verbosity
 
 if TYPE_CHECKING:
     from ..media.probe import AudioInfo, MediaInfo, VideoInfo
@@ -28,13 +28,16 @@ LAYOUTS = {
 EYES = {"top-bottom": "upper", "left-right": "left"}
 
 
-@click.command("probe")
+@click.command("probe", cls=Command)
 @source_argument
 @settings_options(InputSettings)
 @json_option
 @verbosity
 def command(source: list[str], options: dict[str, Any], as_json: bool, quiet: bool) -> None:
-    """Say what is in the file INPUT and whether it can be panned, and if not, why."""
+    """Say what is in a file, and whether it can be panned.
+
+    INPUT is any media file. If it cannot be panned, the last line says why.
+    """
     from ..media.probe import probe
 
     info = probe(source, **options)

@@ -9,10 +9,19 @@ import click
 
 from ..settings import InputSettings, PlanSettings, RenderSettings, parse_size
 from .files import ReadFile, check_outputs
-from .options import Progress, output_option, overwrite_option, settings_options, source_argument, verbosity, wrote
+from .options import (
+    Command,
+    Progress,
+    output_option,
+    overwrite_option,
+    settings_options,
+    source_argument,
+    verbosity,
+    wrote,
+)
 
 
-@click.command("render")
+@click.command("render", cls=Command)
 @source_argument
 @click.argument("path", metavar="PATH", type=ReadFile())
 @output_option("The video to write: .mp4, .mov, .m4v or .mkv.")
@@ -21,8 +30,8 @@ from .options import Progress, output_option, overwrite_option, settings_options
 @settings_options(
     PlanSettings,
     only={
-        "fov": "Field of view of the output's longer side, degrees, throughout. By default PATH's.",
-        "size": "Output size in pixels. By default PATH's.",
+        "fov": "Field of view along the longer side of the output, in degrees, throughout. By default as in PATH.",
+        "size": "Output size in pixels. By default as in PATH.",
     },
     to="view",
 )
@@ -37,7 +46,9 @@ def command(
     options: dict[str, Any],
     quiet: bool,
 ) -> None:
-    """Write an ordinary video of the 360° film INPUT, seen along the camera path PATH.
+    """Write the video that follows a camera path.
+
+    INPUT is the 360° film, PATH the camera path that 'plan' wrote.
 
     \b
     pano-sound render holiday.mp4 holiday.path.json -o holiday-flat.mp4

@@ -25,28 +25,28 @@ R = TypeVar("R")
     type=click.Choice(["paper", "base"]),
     default="paper",
     show_default=True,
-    help="How: as the paper does, or as the shipped model was made (from one folder of labelled pictures and sounds).",
+    help="As in the paper, or as the shipped weights were made (from one folder of labelled pictures and sounds).",
 )
 @click.option(
     "--mode",
     type=click.Choice(["unsupervised", "supervised", "semi"]),
-    help="Of the paper's recipe: without boxes, with boxes only, or both. [default: unsupervised]",
+    help="With the paper's recipe: learn without boxes, from boxes only, or from both.  [default: unsupervised]",
 )
 @click.option(
     "--set",
     "settings",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Another value for a field of the recipe, such as steps=2000; docs/training.md lists them. Repeatable.",
+    help="Change a number of the recipe, such as steps=2000. docs/training.md lists them. Repeatable.",
 )
-@click.option("--layout", help="The layout of DATA, if it shall not be recognised.")
-@click.option("--split", default="train", show_default=True, help="The part of DATA to learn from.")
+@click.option("--layout", help="Layout of DATA. By default it is recognised.")
+@click.option("--split", default="train", show_default=True, help="Part of DATA to learn from.")
 @click.option(
     "--work",
     type=WrittenFile(file_okay=False),
     default=Path("training"),
     show_default=True,
-    help="Folder for checkpoints, logs and caches. The same command with the same folder goes on where it was stopped.",
+    help="Folder for checkpoints, logs and caches. Run the same command again to go on after a stop.",
 )
 @verbosity
 def command(
@@ -61,7 +61,7 @@ def command(
     work: Path,
     quiet: bool,
 ) -> None:
-    """Train a model on sets of pictures and their sounds.
+    """Train a network on pictures with their sounds.
 
     \b
     pano-sound train flickr/ -o mine.safetensors --mode semi

@@ -1,13 +1,18 @@
 import json
+import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from pano_sound.commands import cli
 from pano_sound.errors import EXIT_CODES
+from pano_sound.settings import AnalyseSettings, InputSettings, PlanSettings, RenderSettings, option_name
 
 CLI = Path(__file__).parents[2] / "cli.py"
 
@@ -45,7 +50,7 @@ def test_render_takes_another_size_and_field_of_view(run, film, tmp_path):
         assert (out.streams.video[0].width, out.streams.video[0].height) == (320, 240)
 
 
-def test_encoders_are_chosen_as_in_ffmpeg(run, film, tmp_path):
+def test_encoders_are_named_as_in_ffmpeg(run, film, tmp_path):
     run("analyse", film, "-o", "a.soundmap.npz", model=True)
     run("plan", "a.soundmap.npz")
     done = run(
@@ -68,13 +73,13 @@ def test_overlay_is_still_a_sphere_with_its_sound(run, film, tmp_path):
     assert stamps(tmp_path / "heard.mp4") == stamps(film)
 
 
-def test_overlay_says_at_once_what_cannot_be_tagged(run, film):
+def test_overlay_refuses_formats_without_360_tags_at_once(run, film):
     done = run("overlay", film, "-o", "heard.mkv", "--model", "there is no such model")
     assert done.returncode == 5
     assert "360° tags" in done.stderr
 
 
-def test_files_of_another_film_are_noticed(run, bad, film, tmp_path):
+def test_files_made_for_another_film_are_noticed(run, bad, film, tmp_path):
     run("analyse", film, "-o", "a.soundmap.npz", "-q", model=True)
     run("plan", "a.soundmap.npz")
     other = bad("mute")
@@ -88,7 +93,7 @@ def test_verbose_says_more(run, film):
     assert "listening at" in run("pan", film, "-o", "out.mp4", "-v", model=True).stderr
 
 
-def test_analyse_tells_programs_what_it_found(run, film):
+def test_analyse_prints_what_it_found_as_json(run, film):
     done = json.loads(run("analyse", film, "--json", "--every", "0.5", model=True).stdout)
     assert [s["t"] for s in done["samples"]] == pytest.approx([0, 0.533, 1, 1.533], abs=0.01)
     assert done["output"] == f"{film.stem}.soundmap.npz"
@@ -116,7 +121,7 @@ def test_the_paper_preset_and_every_frame(run, film, tmp_path):
     ],
 )
 @pytest.mark.parametrize("command", ["pan", "analyse", "overlay"])
-def test_what_cannot_be_panned_is_refused_in_one_line(run, bad, tmp_path, command, kind, code, says):
+def test_footage_that_cannot_be_panned_is_refused_in_one_line(run, bad, tmp_path, command, kind, code, says):
     source = bad(kind)
     before = source.read_bytes() if source.is_file() else None
     done = run(command, source, "-o", "out.npz" if command == "analyse" else "out.mp4", model=True)
@@ -144,7 +149,7 @@ def test_without_sound_the_view_holds_and_it_says_so(run, bad, tmp_path, kind, s
     assert run("pan", source, "-o", "out.mp4", "-y", "-q", model=True).stderr == ""
 
 
-def test_outputs_are_never_replaced_unasked_nor_the_input_ever(run, film, tmp_path):
+def test_outputs_are_replaced_only_when_asked_and_inputs_never(run, film, tmp_path):
     out = tmp_path / "out.mp4"
     out.write_text("mine")
     done = run("pan", film, "-o", out, model=True)
@@ -189,7 +194,7 @@ def test_wrong_options_are_refused(run, film, wrong):
     assert "Traceback" not in done.stderr
 
 
-def test_weights_that_are_none(run, film, tmp_path):
+def test_missing_and_damaged_weights_are_refused(run, film, tmp_path):
     (tmp_path / "w.safetensors").write_bytes(b"nothing")
     for model in ("unknown", "w.safetensors", "gone.safetensors"):
         done = run("pan", film, "-o", "out.mp4", "--model", model)
@@ -197,7 +202,7 @@ def test_weights_that_are_none(run, film, tmp_path):
         assert done.stderr.count("\n") == 1
 
 
-def test_data_files_that_are_none(run, film, tmp_path):
+def test_damaged_data_files_are_refused(run, film, tmp_path):
     (tmp_path / "a.path.json").write_text("{}")
     (tmp_path / "a.soundmap.npz").write_bytes(b"PK")
     assert run("render", film, "a.path.json", "-o", "out.mp4").returncode == 7
@@ -220,6 +225,61 @@ def test_help_of_every_command(run, command):
             assert meaning.split(",")[0] in " ".join(done.stdout.split())
 
 
+def groups(text):
+    """Heading -> the long options listed below it, of a help text."""
+    found, here = {}, None
+    for line in text.splitlines():
+        if re.fullmatch(r"\w+:", line):
+            here = found.setdefault(line[:-1], [])
+        elif here is not None and (match := re.match(r"  (?:-\S+, )?(--[\w-]+)", line)):
+            here.append(match[1])
+    return found
+
+
+def test_help_lists_everyday_options_by_group_and_help_all_every_one():
+    short, full = (groups(CliRunner().invoke(cli, ["pan", option]).output) for option in ("--help", "--help-all"))
+    assert list(short) == list(full) == ["Options", "Input", "Listening", "View", "Camera", "Video", "General"]
+    assert short["Options"] == ["--output", "--overwrite"]
+    assert short["Camera"] == ["--preset"]
+    assert short["General"] == ["--json", "--quiet", "--verbose", "--help-all", "--help"]
+    settings = [f for kind in (InputSettings, AnalyseSettings, PlanSettings, RenderSettings) for f in fields(kind)]
+    for f in settings:
+        name = "--codec" if f.name == "codec" else option_name(f.name)
+        assert name in full[f.metadata["group"]]
+        assert (name in short[f.metadata["group"]]) is not f.metadata["advanced"]
+
+
+def test_the_list_of_commands_shows_whole_summaries(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    for group in ([], ["batch"], ["path"], ["models"], ["evaluate"]):
+        listed = CliRunner().invoke(cli, [*group, "--help"], terminal_width=80).output.split("Commands:")[1]
+        listed = listed.split("\n\n")[0]
+        assert len(listed.split()) > 3
+        assert "..." not in listed
+        assert all(line.endswith((".", "?")) for line in listed.strip().splitlines())
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["pam"], "Did you mean 'pan'?"),
+        (["analyze", "a.mp4"], "Did you mean 'analyse'?"),
+        (["pan", "a.mp4", "--ouput", "b.mp4"], "--output"),
+        (["FILM"], "pano-sound pan FILM -o out.mp4"),
+        (["nonsense"], "No such command 'nonsense'."),
+    ],
+)
+def test_a_wrong_word_suggests_the_right_one(words, says, film):
+    done = CliRunner().invoke(cli, [word.replace("FILM", str(film)) for word in words])
+    assert done.exit_code == 2
+    assert says.replace("FILM", str(film)) in done.output
+
+
+def test_quiet_and_verbose_work_before_the_command_too(run, bad):
+    assert run("-q", "pan", bad("mute"), "-o", "out.mp4", model=True).stderr == ""
+    assert "listening at" in run("-v", "pan", bad("silent"), "-o", "out2.mp4", model=True).stderr
+
+
 def test_help_imports_nothing_heavy():
     heavy = "{'torch', 'cv2', 'av', 'numpy', 'scipy', 'tqdm'}"
     code = (
@@ -237,7 +297,7 @@ def test_what_renders_imports_neither_torch_nor_scipy():
     assert done.stdout.strip() == "[]"
 
 
-def test_a_closed_pipe_is_met_with_silence(film):
+def test_a_closed_pipe_is_no_error(film):
     line = f'"{sys.executable}" "{CLI}" probe "{film}" --json | true'
     done = subprocess.run(line, shell=True, capture_output=True, text=True)
     assert done.stderr == ""

@@ -19,9 +19,11 @@ from .tables import tables
 
 @click.group("evaluate")
 def command() -> None:
-    """Measure weights on data that they have never seen. docs/evaluation.md says what each number means.
+    """Measure weights on data they have never seen.
 
-    DATA is a set in any layout that 'train' reads (but no tar shards), with boxes where a measure needs them.
+    docs/evaluation.md explains each number.
+
+    DATA is a set in any layout that 'train' reads, but no tar shards, with boxes where a measure needs them.
     """
 
 

@@ -35,7 +35,10 @@ def ambient(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Responses to sounds that do not belong: off-screen, ambient, noise, silence; AP and max-F1."""
+    """Does it notice sounds that do not belong? AP and max-F1.
+
+    Pictures are shown with off-screen and ambient sounds, noise and silence.
+    """
     from ...localize.nets.weights import load
     from ...research.evaluate import ambient, sets
 

@@ -38,7 +38,10 @@ def boxes(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Overlap with what people boxed: cIoU and AUC, beside chance, the centre, and other sounds."""
+    """Does it find what people boxed? cIoU and AUC.
+
+    Chance, a box in the centre, and other sounds are measured beside it.
+    """
     from ...localize.nets.weights import load
     from ...research.evaluate import boxed, sets
 

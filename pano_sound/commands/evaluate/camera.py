@@ -52,10 +52,10 @@ def camera(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """How good camera paths are: what they show of what sounds, how they move, and Pano2Vid's measures.
+    """What camera paths show, and how they move.
 
-    On made scenes whose truth is known, or on the 360° films of FOLDER/pano/directions.csv. docs/camera.md says what
-    each number means.
+    On made scenes whose truth is known, or on the 360° films of FOLDER/pano/directions.csv. Pano2Vid's measures are
+    among the numbers. docs/camera.md explains each.
     """
     if data is None and (people or soundmaps):
         raise click.UsageError("--people and --soundmaps are for the films of a FOLDER")

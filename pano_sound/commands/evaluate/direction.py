@@ -26,9 +26,9 @@ from .common import (
 def direction(
     data: Path, model: str, turns: int, window: float, smooth: float, seed: int, as_json: bool, quiet: bool
 ) -> None:
-    """360° scenes: the angle between the answer and the true direction.
+    """How far from the true direction is the answer?
 
-    FOLDER has pano/directions.csv, and sounds.csv for what no scene sounds like.
+    FOLDER has 360° scenes in pano/directions.csv, and in sounds.csv sounds that no scene has.
     """
     from ...localize.nets.weights import load
     from ...research.evaluate import direction

@@ -38,7 +38,7 @@ def interactive(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """The same picture, other sounds: of two pictures side by side, does the peak follow what is heard?"""
+    """Of two pictures side by side, is the one heard found?"""
     from ...localize.nets.weights import load
     from ...research.evaluate import interactive, sets
 

@@ -23,7 +23,10 @@ from .common import (
 @seed_option
 @common
 def pictures(data: Path, model: str, draws: int, seed: int, as_json: bool, quiet: bool) -> None:
-    """One sound and four pictures: is the right one chosen? FOLDER has sounds.csv, pictures.csv and pairs.csv."""
+    """One sound, four pictures: is the right one chosen?
+
+    FOLDER has sounds.csv, pictures.csv and pairs.csv.
+    """
     from ...localize.nets.weights import load
     from ...research.evaluate.localization import four_pictures
 

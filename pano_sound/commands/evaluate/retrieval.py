@@ -38,7 +38,10 @@ def retrieval(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Nearest neighbours from pictures to sounds and back: the share that has a label of the query."""
+    """Do pictures find like sounds, and sounds pictures?
+
+    The share of nearest neighbours that share a label with the query.
+    """
     import numpy as np
 
     from ...localize.nets.weights import load

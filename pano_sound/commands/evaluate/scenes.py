@@ -56,10 +56,10 @@ def scenes(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Does the planned camera look where it sounds? On real and made scenes, by cue.
+    """Does the planned camera look where it sounds?
 
-    DATA has pano/directions.csv, clips/clips.csv and stills/. Made scenes of train clips are learnt from, those of
-    val clips judged. docs/evaluation.md says what each number means.
+    On real and made scenes, cue by cue. DATA has pano/directions.csv, clips/clips.csv and stills/. Made scenes of train
+    clips are learnt from, those of val clips judged. docs/evaluation.md explains each number.
     """
     if fit is not None:
         check_outputs([fit], overwrite)

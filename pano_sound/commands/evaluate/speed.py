@@ -16,7 +16,10 @@ from .common import (
 @model_option
 @common
 def speed(model: str, as_json: bool, quiet: bool) -> None:
-    """How long one panorama takes to look at, and one second of sound to hear, in milliseconds."""
+    """How long do the networks take?
+
+    In milliseconds, for one panorama and for one second of sound.
+    """
     from ...research.evaluate.speed import speed
 
     found = speed(model)

@@ -58,7 +58,7 @@ def tables(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Print the paper's Tables I to VI with these models beside it."""
+    """Print the paper's Tables I to VI with these weights."""
     from ...research.evaluate import retrieval, sets, tables
 
     if output is not None:
