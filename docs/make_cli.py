@@ -1,15 +1,20 @@
-"""Writes docs/cli.md, the command line's help as a page:  python docs/make_cli.py"""
+"""Writes what the docs say of options: docs/cli.md, the command line's help as a page, and the tables of
+docs/python.md:  python docs/make_cli.py"""
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import click
 
 from pano_sound.commands import COMMANDS, cli
-from pano_sound.commands.options import show_all_options
+from pano_sound.commands.options import GROUPS, show_all_options
+from pano_sound.settings import PRESETS, AnalyseSettings, InputSettings, PlanSettings, RenderSettings, range_words
 
 PAGE = Path(__file__).with_name("cli.md")
+PYTHON_PAGE = Path(__file__).with_name("python.md")
+BEGIN, END = "<!-- written by docs/make_cli.py -->\n", "<!-- end -->\n"
 
 
 def page() -> str:
@@ -34,5 +39,30 @@ def page() -> str:
     return "\n".join(parts)
 
 
+def python_page() -> str:
+    """The text of docs/python.md, with its tables as the settings are now."""
+    before, rest = PYTHON_PAGE.read_text(encoding="utf-8").split(BEGIN)
+    after = rest.split(END)[1]
+    options = [f for kind in (InputSettings, AnalyseSettings, PlanSettings, RenderSettings) for f in fields(kind)]
+    tables = []
+    for group in GROUPS:
+        rows = []
+        for f in options:
+            about = f.metadata
+            if about["group"] != group:
+                continue
+            values = about["kind"].__name__
+            if about["choices"]:
+                values = ", ".join(f"`{choice!r}`" for choice in about["choices"])
+            elif about["minimum"] is not None or about["maximum"] is not None:
+                values += ", " + range_words(about["minimum"], about["maximum"])
+            usual = PRESETS["default"].get(f.name) if f.default is None else None
+            rows.append(f"| `{f.name}` | {values} | `{(f.default if usual is None else usual)!r}` |")
+        if rows:
+            tables.append("\n".join([f"**{group}**", "", "| keyword | values | default |", "|---|---|---|", *rows, ""]))
+    return before + BEGIN + "\n" + "\n".join(tables) + "\n" + END + after
+
+
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
+    PYTHON_PAGE.write_text(python_page(), encoding="utf-8")

@@ -1,6 +1,6 @@
 """What a run would make, and about how long that takes and how much room it needs, without making anything.
 
-The cost model is that of docs/scale.md, measured by benchmarks/scale.py; as soon as some films are made, their own
+The cost model is that of docs/research/scale.md, measured by benchmarks/scale.py; as soon as some films are made, their own
 times and sizes stand for the others.
 """
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("pano_sound")
 
 WORKER_BYTES = 2_000_000_000
-"""Memory that one worker needs for films of 4K; see docs/scale.md."""
+"""Memory that one worker needs for films of 4K; see docs/research/scale.md."""
 _LOOK_ROUND = 2.0
 _LONGEST_PAUSE = 30.0
 

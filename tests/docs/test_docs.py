@@ -19,6 +19,7 @@ from pano_sound.settings import PRESETS, option_name
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CAMERA = (ROOT / "docs" / "camera.md").read_text(encoding="utf-8")
+PYTHON = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
@@ -66,23 +67,26 @@ def test_every_command_of_a_page_runs(folder, monkeypatch, page, count):
         assert exit.value.code == 0, line
 
 
-def test_the_python_example_runs(folder, monkeypatch):
+@pytest.mark.parametrize(
+    ("page", "output"), [(README, "out.mp4"), (PYTHON, "tall.mp4")], ids=["README.md", "python.md"]
+)
+def test_the_python_example_runs(folder, monkeypatch, page, output):
     monkeypatch.chdir(folder)
-    (folder / "out.mp4").unlink(missing_ok=True)
-    (code,) = blocks(README, "python")
-    code = code.replace('analyse("input.mp4")', 'analyse("input.mp4", model="tiny.safetensors")')
-    exec(compile(code, "README.md", "exec"), {})
-    assert (folder / "out.mp4").stat().st_size > 0
+    (folder / output).unlink(missing_ok=True)
+    (code,) = blocks(page, "python")
+    code = code.replace('analyse("input.mp4"', 'analyse("input.mp4", model="tiny.safetensors"')
+    exec(compile(code, "page", "exec"), {})
+    assert (folder / output).stat().st_size > 0
 
 
-def test_the_path_file_of_the_docs_is_one():
+def test_the_path_file_of_the_docs_can_be_read():
     (example,) = blocks(CAMERA, "json")
     path = CameraPath.from_json(json.loads(example))
     assert path.at(2.5)[0] == pytest.approx(40)
     assert (len(path.pins), len(path.masks), path.cuts) == (1, 2, {2})
 
 
-def test_the_presets_of_the_docs_are_those_of_the_program():
+def test_the_docs_state_the_presets_of_the_program():
     head, _, *rows = re.findall(
         r"^\|.*\|$", CAMERA.partition("## Presets")[2].partition("- **`calm`**")[0], re.MULTILINE
     )
@@ -106,15 +110,23 @@ def test_ci_runs_what_the_readme_says():
         assert start in script
 
 
-def test_the_exit_codes_are_those_of_the_program():
-    text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8").split("| exit code | meaning |", 1)[1].split("\n\n", 1)[0]
+def test_the_docs_state_the_exit_codes_of_the_program():
+    text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    text = text.split("| exit code | meaning |", 1)[1].split("\n\n", 1)[0]
     table = dict(re.findall(r"^\| (\d+) \| (.*) \|$", text, re.MULTILINE))
     assert table == {str(code): meaning for code, meaning in EXIT_CODES.items()}
 
 
-def test_the_command_line_page_is_up_to_date():
-    page = runpy.run_path(str(ROOT / "docs" / "make_cli.py"))["page"]()
-    assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == page, "run python docs/make_cli.py"
+@pytest.mark.parametrize(("name", "text"), [("cli.md", "page"), ("python.md", "python_page")])
+def test_the_pages_of_options_are_up_to_date(name, text):
+    now = runpy.run_path(str(ROOT / "docs" / "make_cli.py"))[text]()
+    assert (ROOT / "docs" / name).read_text(encoding="utf-8") == now, "run python docs/make_cli.py"
+
+
+def test_the_index_names_every_page():
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    pages = [page.relative_to(ROOT / "docs").as_posix() for page in PAGES[1:]]
+    assert [page for page in pages if page != "README.md" and f"]({page})" not in index] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
