@@ -40,7 +40,7 @@ class Option(click.Option):
         default = self.default if self.preset is None else self.preset
         if isinstance(default, float) or self.preset is not None:
             extra["default"] = f"{default:g}" if isinstance(default, float) else str(default)
-        if isinstance(self.type, click.FloatRange | click.IntRange):
+        if "range" in extra and isinstance(self.type, click.FloatRange | click.IntRange):
             extra["range"] = range_words(self.type.min, self.type.max)
         return extra
 

@@ -1,7 +1,7 @@
 """What a run would make, and about how long that takes and how much room it needs, without making anything.
 
-The cost model is that of docs/research/scale.md, measured by benchmarks/scale.py; as soon as some films are made, their own
-times and sizes stand for the others.
+The cost model is that of docs/research/scale.md, measured by benchmarks/scale.py. As soon as some films are made, their
+own times and sizes stand for the others.
 """
 
 from __future__ import annotations
