@@ -157,7 +157,8 @@ class TemporalCue(Cue):
         onsets /= onsets.std(axis=1, keepdims=True) + 1e-9
         correlation = (onsets.astype(np.float32) @ growth / len(times)).max(axis=0).reshape(GRID)
         length = min(1.0, (times[-1] - times[0]) / _SETTLE)
-        return np.asarray(_blurred(correlation) * (np.sqrt(length) * _trust(speed)), np.float32)
+        # The highest of several lags is above zero by chance, everywhere alike.
+        return normalized((_blurred(correlation) * (np.sqrt(length) * _trust(speed)))[None])[0]
 
 
 class _Change:
