@@ -33,11 +33,15 @@ from numpy.typing import NDArray
 
 from .atomic_file import written_whole
 from .errors import DataFileError
-from .sphere.geometry import cell_areas
+from .sphere.geometry import cell_areas, cell_directions
 
 FORMAT = "pano-sound.soundmap/2"
 BEFORE = "pano-sound.soundmap/1"
 SILENCE_DB = -70.0
+SURE = 0.5
+"""From this sureness on, a map is called sure."""
+NEARBY = 30.0
+"""Degrees around the likeliest direction that count as there: about what a view holds."""
 CHUNK = 256
 """Maps computed at once: a long film's need not be in memory as float32 all together."""
 
@@ -101,6 +105,21 @@ class SoundMap:
         1 where a direction is as probable as chance would have it if something surely sounded.
         """
         return np.asarray(self.posterior[part].astype(np.float32) / cell_areas(*self.grid).astype(np.float32))
+
+    def sureness(self) -> NDArray[np.float32]:
+        """Probability that the sound comes from within `NEARBY` degrees of its likeliest direction, (n,) float32.
+
+        Low where nothing in the picture seems to make the sound, and where it might come from anywhere; 0 in silence.
+        """
+        cells = cell_directions(*self.grid).reshape(-1, 3).astype(np.float32)
+        near = np.cos(np.radians(NEARBY))
+        found = np.empty(len(self), np.float32)
+        for begin in range(0, len(self), CHUNK):
+            part = slice(begin, begin + CHUNK)
+            peaks = cells[self.saliency(part).reshape(-1, len(cells)).argmax(axis=1)]
+            mass = self.posterior[part].reshape(-1, len(cells)).astype(np.float32)
+            found[part] = (mass * (peaks @ cells.T >= near)).sum(axis=1)
+        return found
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = True) -> None:
         """Write the file, beside its final name first. Raises OutputError."""

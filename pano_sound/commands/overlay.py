@@ -33,6 +33,7 @@ from .options import (
     cls=Option,
     help="The sound map that 'analyse' wrote for INPUT. By default INPUT is analysed now.",
 )
+@click.option("--path", "path_file", type=ReadFile(), metavar="FILE", help="Outline the view of this camera path.")
 @overwrite_option
 @settings_options(InputSettings, to="reading")
 @settings_options(AnalyseSettings, to="analysing")
@@ -42,6 +43,7 @@ def command(
     source: list[str],
     output: Path,
     soundmap_file: Path | None,
+    path_file: Path | None,
     overwrite: bool,
     reading: dict[str, Any],
     analysing: dict[str, Any],
@@ -52,19 +54,25 @@ def command(
 
     INPUT is the 360° film. The output is still a 360° film, tagged as one, with its sound.
 
+    The likelier a sound comes from a direction, the warmer its colour. A strip along the bottom shows how loud the film
+    is and how sure the map is; where it says "unsure", colours are faint and only compare directions with each other.
+
     \b
     pano-sound overlay holiday.mp4 -o holiday-heard.mp4
+    pano-sound overlay holiday.mp4 --soundmap holiday.soundmap.npz --path holiday.path.json -o holiday-heard.mp4
     """
+    from ..camera_path import CameraPath
     from ..media.output_format import check_output
     from ..pipeline import analyse, overlay
     from ..soundmap import SoundMap
 
     check_outputs([output], overwrite)
     check_output(output, source, overwrite, spherical=True)
+    path = None if path_file is None else CameraPath.load(path_file)
     with Progress(quiet) as progress:
         if soundmap_file is None:
             soundmap = analyse(source, progress=progress, **reading, **analysing)
         else:
             soundmap = SoundMap.load(soundmap_file)
-        overlay(source, soundmap, output, overwrite=overwrite, progress=progress, **reading, **rendering)
+        overlay(source, soundmap, output, path=path, overwrite=overwrite, progress=progress, **reading, **rendering)
     wrote(output, quiet)

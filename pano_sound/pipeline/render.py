@@ -55,20 +55,27 @@ def overlay(
     soundmap: SoundMap,
     dst: Path,
     *,
+    path: CameraPath | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
     **options: Any,
 ) -> None:
-    """Write `dst`: the 360° video `src` with its saliency drawn over it, sound kept, tagged as 360°.
+    """Write `dst`: the 360° video `src` with what was heard drawn over it, sound kept, tagged as 360°.
 
-    Options: InputSettings and RenderSettings. Raises what `render` raises.
+    `path`: whose view is outlined. Options: InputSettings and RenderSettings. Raises what `render` raises.
     """
     reading, settings = sorted_options(options, InputSettings, RenderSettings)
     check_output(dst, files(src), overwrite, spherical=True, codec=settings.codec)
     info = pannable(src, reading)
     check_belongs(soundmap.source, info, "sound map")
+    if path is not None:
+        check_belongs(path.source, info, "camera path")
     width, height = (side // 2 * 2 for side in info.eye)
-    draw = Overlay(replace(soundmap, times=soundmap.times - info.origin), width, height)
+    overlaid = Overlay(soundmap, width, height, path)
+
+    def draw(picture: Picture) -> Planes:
+        return overlaid(picture, picture.t + info.origin)
+
     _write(info, dst, (width, height), draw, settings, overwrite, progress or no_progress, "overlay", spherical=True)
 
 

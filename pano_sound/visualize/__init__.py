@@ -1,1 +1,1 @@
-"""Pictures for people: saliency overlays."""
+"""What was heard and planned, for people: the overlay, plots of a camera path."""

@@ -1,80 +1,130 @@
-"""Saliency drawn over the 360° picture, in the picture's own planes."""
+"""What was heard, drawn over the 360° picture in the picture's own planes: the posterior as a heat map, the planned
+view's outline, and a strip along the bottom with the level and how sure the map is."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..media.colour import FULL, LUMA_WEIGHTS, Colour
+from ..camera_path import CameraPath
+from ..media.colour import Colour
 from ..media.reader import Picture
 from ..soundmap import SoundMap
-from ..sphere.view import Plane, Planes
+from ..sphere.convention import angles, angles_to_pixel, rotation
+from ..sphere.view import Plane, Planes, View
+from .colours import heat_colours, in_film
+from .strip import Strip
 
-STRENGTH = 0.65
+FAINTEST, STRONGEST = 0.4, 0.75
+"""Opacity of the likeliest direction where the map knows nothing, and where it is certain."""
+_COOLEST = 0.35
+"""How far up the colours the likeliest direction is where the map knows nothing."""
+_SOLID = 2.0
+"""From half of the peak on, directions are as opaque as the peak; from there colour tells them apart."""
+_SHARPNESS = 0.6
+"""Exponent that lifts what is less probable than the peak to where it can be seen."""
+_EDGE_POINTS = 64
+_WHITE = np.full((1, 3), 255, np.uint8)
 
 
 class Overlay:
-    """Draws a sound map over pictures: call with a Picture, returns its planes with the saliency as a heat map.
+    """Draws a sound map over pictures: for each Picture its planes with what was heard.
 
-    Heat is the saliency over its peak, times the map's confidence: where the network is not sure, nothing shows.
+    Heat is relative to each moment's own peak, so that something shows whenever there is sound; the surer the map is,
+    the warmer and the less transparent its colours are, and the strip says "unsure" where it is.
     """
 
-    def __init__(self, soundmap: SoundMap, width: int, height: int) -> None:
-        """`width`, `height`: size of the pictures' luma, even."""
+    def __init__(self, soundmap: SoundMap, width: int, height: int, path: CameraPath | None = None) -> None:
+        """`width`, `height`: size of the pictures' luma, even. `path`: whose view is outlined."""
         self.soundmap = soundmap
         self.size = (width, height)
-        self.sure = soundmap.present()
+        self.path = path
+        self.sureness = soundmap.sureness()
+        self._strip = Strip(soundmap, self.sureness, width, height)
 
-    def heat(self, t: float) -> NDArray[np.float32]:
-        """Heat at presentation time `t` in seconds on the map's grid, (rows, columns) float32, 0..1."""
+    def heat(self, t: float) -> tuple[NDArray[np.float32], float]:
+        """What is drawn at `t`, seconds in the map's time: the map's shape, (rows, columns) float32, 0..1; and how
+        sure it is, 0..1."""
         times = self.soundmap.times
         i = int(np.clip(np.searchsorted(times, t, side="right") - 1, 0, len(times) - 1))
         j = min(i + 1, len(times) - 1)
         share = 0.0 if i == j else float(np.clip((t - times[i]) / (times[j] - times[i]), 0.0, 1.0))
-        maps = [self._heat_of(k) for k in (i, j)]
-        return (1 - share) * maps[0] + share * maps[1]
+        shape = (1 - share) * self._shape(i) + share * self._shape(j)
+        return shape, float((1 - share) * self.sureness[i] + share * self.sureness[j])
 
-    def __call__(self, picture: Picture) -> Planes:
+    def __call__(self, picture: Picture, t: float) -> Planes:
+        """A picture's planes with what was heard at `t`, seconds in the map's time."""
         width, height = self.size
-        heat = self.heat(picture.t)
-        shades = colour_planes(picture.bit_depth, picture.colour)
-        planes = []
-        for plane, shade, half in zip(picture.planes, shades, (1, 2, 2), strict=True):
-            wide, high = width // half, height // half
-            here = _spread(heat, wide, high)
-            index = (here * 255).astype(np.uint8)
-            painted = cv2.LUT(index, shade) if shade.dtype == np.uint8 else shade[index]
-            alpha = here * STRENGTH
-            plane = plane[:high, :wide]
-            planes.append(
-                cv2.blendLinear(painted.astype(np.float32), plane.astype(np.float32), alpha, 1 - alpha)
-                .round()
-                .astype(plane.dtype)
-            )
+        shape, sure = self.heat(t)
+        colours = in_film(heat_colours(), picture.bit_depth, picture.colour)
+        small = _spread(shape, width // 2, height // 2)
+        spread = (_spread(shape, width, height), small, small)
+        outline = self._outline(t)
+        planes: list[Plane] = []
+        for plane, table, heat, scale in zip(picture.planes, colours, spread, (1, 2, 2), strict=True):
+            plane = plane[: height // scale, : width // scale]
+            index = (heat * (255 * (_COOLEST + (1 - _COOLEST) * sure))).astype(np.uint8)
+            painted = cv2.LUT(index, table) if table.dtype == np.uint8 else table[index]
+            alpha = np.minimum(heat * _SOLID, 1) * np.float32(FAINTEST + (STRONGEST - FAINTEST) * sure)
+            blended = cv2.blendLinear(painted.astype(np.float32), plane.astype(np.float32), alpha, 1 - alpha)
+            planes.append(blended.round().astype(plane.dtype))
+        self._draw_outline(planes, outline, picture.bit_depth, picture.colour)
+        self._strip.draw(planes, picture.bit_depth, picture.colour, t, sure)
         return planes[0], planes[1], planes[2]
 
-    def _heat_of(self, k: int) -> NDArray[np.float32]:
+    def _shape(self, k: int) -> NDArray[np.float32]:
         saliency = self.soundmap.saliency(part=slice(k, k + 1))[0]
+        # Where half of all directions are as probable as the rest of them, nothing is to be seen.
         low = np.median(saliency)
-        return np.clip((saliency - low) / max(saliency.max() - low, 1e-9), 0, 1) * self.sure[k]
+        excess = np.clip(saliency - low, 0, None) / max(float(saliency.max() - low), 0.05 * float(saliency.max()), 1e-9)
+        return np.asarray(excess**_SHARPNESS, np.float32)
+
+    def _outline(self, t: float) -> list[NDArray[np.int32]]:
+        if self.path is None:
+            return []
+        yaw, pitch, roll, hfov = self.path.at(t)
+        return outline(View(self.path.width, self.path.height, hfov), yaw, pitch, roll, *self.size)
+
+    def _draw_outline(
+        self, planes: list[Plane], lines: Sequence[NDArray[np.int32]], bit_depth: int, colour: Colour
+    ) -> None:
+        """A white line with a dark edge, so that it shows on anything."""
+        if not lines:
+            return
+        width, height = self.size
+        thin = max(2, round(width / 640))
+        for bgr, thickness in ((0 * _WHITE, 2 * thin), (_WHITE, thin)):
+            mask = np.zeros((height, width), np.uint8)
+            cv2.polylines(mask, lines, False, 255, thickness, cv2.LINE_AA)
+            for i, value in enumerate(in_film(bgr, bit_depth, colour)):
+                here = mask if i == 0 else cv2.resize(mask, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+                at = here > 0
+                alpha = here[at].astype(np.float32) / 255
+                planes[i][at] = np.round(planes[i][at] * (1 - alpha) + float(value[0]) * alpha)
 
 
-def colour_planes(bit_depth: int, colour: Colour) -> tuple[Plane, ...]:
-    """The heat map's 256 colours as (Y, U, V) tables in a film's matrix and range, uint8 or uint16 of `bit_depth`
-    bits."""
-    # Without the map's dark third, which would read as shadow.
-    shades = np.linspace(90, 255, 256).round().astype(np.uint8)[None]
-    bgr = cv2.applyColorMap(shades, cv2.COLORMAP_INFERNO)[0].astype(np.float64) / 255
-    b, g, r = bgr.T
-    red, blue = LUMA_WEIGHTS[colour.space]
-    y = red * r + (1 - red - blue) * g + blue * b
-    u, v = (b - y) / (2 - 2 * blue), (r - y) / (2 - 2 * red)
-    luma, chroma, base = (255, 255, 0) if colour.range == FULL else (219, 224, 16)
-    scale = 1 << (bit_depth - 8)
-    kind = np.uint8 if bit_depth == 8 else np.uint16
-    tables = (base + luma * y, 128 + chroma * u, 128 + chroma * v)
-    return tuple(np.clip(np.round(t * scale), 0, 256 * scale - 1).astype(kind) for t in tables)
+def outline(view: View, yaw: float, pitch: float, roll: float, width: int, height: int) -> list[NDArray[np.int32]]:
+    """The border of a view on an equirectangular picture: polylines (n, 2) of pixels, split where they leave it at one
+    side and return at the other."""
+    side = np.linspace(-1, 1, _EDGE_POINTS)
+    ones = np.ones_like(side)
+    x, y = np.concatenate([[side, ones], [ones, -side], [-side, -ones], [-ones, side]], axis=1)
+    across, up = x * view.width / 2 / view.focal, y * view.height / 2 / view.focal
+    vectors = np.stack([np.ones_like(across), -across, up], axis=-1) @ rotation(yaw, pitch, roll).T
+    points = np.stack(angles_to_pixel(*angles(vectors), width, height), axis=-1)
+    lines, line = [], [points[0]]
+    for before, point in pairwise(points):
+        step = point[0] - before[0]
+        if abs(step) > width / 2:
+            turn = np.array([np.copysign(width, step), 0])
+            lines.append([*line, point - turn])
+            line = [before + turn]
+        line.append(point)
+    return [np.round(each).astype(np.int32) for each in (*lines, line)]
 
 
 def _spread(heat: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:

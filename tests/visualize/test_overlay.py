@@ -3,18 +3,25 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from pano_sound.media.colour import Colour
+from pano_sound.camera_path import CameraPath
+from pano_sound.media.colour import BT709, FULL, LIMITED, Colour
 from pano_sound.media.reader import Picture
 from pano_sound.soundmap import SoundMap
-from pano_sound.visualize.overlay import Overlay, colour_planes
+from pano_sound.sphere.convention import directions, pixel_to_angles
+from pano_sound.sphere.view import View
+from pano_sound.visualize.colours import heat_colours, in_film
+from pano_sound.visualize.overlay import FAINTEST, Overlay, outline
+from pano_sound.visualize.strip import words
+
+STRIP = 240 // 16 // 4 * 4
 
 
-def made_map(row, column, present=0.9):
-    """Of a film whose sound comes from that cell, or, as probable as the rest, from nowhere in the picture."""
+def made_map(row, column, present=0.9, level_db=-20.0):
+    """Of a film whose sound comes from that cell, or from nowhere in the picture."""
     posterior = np.zeros((2, 30, 60), np.float16)
     posterior[:, row, column] = present
     elsewhere = np.full(2, 1 - present, np.float32)
-    return SoundMap(np.array([0.0, 1.0]), posterior, elsewhere, np.full(2, -20, np.float32), {"width": 480})
+    return SoundMap(np.array([0.0, 1.0]), posterior, elsewhere, np.full(2, level_db, np.float32), {"width": 480})
 
 
 def grey(bit_depth=8):
@@ -27,34 +34,114 @@ def grey(bit_depth=8):
     return Picture(planes, 0, Fraction(1, 30), bit_depth, Colour())
 
 
+def drawn(soundmap, path=None, bit_depth=8):
+    """How far from grey each chroma sample above the strip is, (h, 240)."""
+    chroma = Overlay(soundmap, 480, 240, path)(grey(bit_depth), 0.0)[1:]
+    return np.abs(np.stack(chroma).astype(int) - (128 << (bit_depth - 8))).sum(axis=0)[: -STRIP // 2]
+
+
 @pytest.mark.parametrize("bit_depth", [8, 10])
+@pytest.mark.parametrize("present", [0.9, 0.05])
 @pytest.mark.parametrize(("row", "column"), [(15, 30), (3, 0), (20, 59)])
-def test_heat_is_drawn_where_it_sounds_and_nowhere_else(bit_depth, row, column):
+def test_heat_is_drawn_where_it_sounds_and_nowhere_else(bit_depth, present, row, column):
+    changed = drawn(made_map(row, column, present), bit_depth=bit_depth)
+    assert changed[row * 4 + 2, column * 4 + 2] >= 0.7 * changed.max() >= 20 * FAINTEST
+    y, x = np.nonzero(changed)
+    assert np.abs(y - (row * 4 + 2)).max() <= 5
+    assert np.abs((x - (column * 4 + 2) + 120) % 240 - 120).max() <= 5
+
+
+@pytest.mark.parametrize("bit_depth", [8, 10])
+def test_planes_keep_their_shape_and_kind(bit_depth):
     before = grey(bit_depth)
-    after = Overlay(made_map(row, column), 480, 240)(before)
-    changed = np.abs(after[0].astype(int) - before.planes[0])
-    y, x = np.unravel_index(changed.argmax(), changed.shape)
-    assert abs(y - (row * 8 + 4)) <= 4
-    assert abs((x - (column * 8 + 4) + 240) % 480 - 240) <= 4
-    assert changed[:, (column * 8 + 240) % 480].max() == 0
-    assert [p.dtype for p in after] == [p.dtype for p in before.planes]
-    assert [p.shape for p in after] == [p.shape for p in before.planes]
+    after = Overlay(made_map(15, 30), 480, 240)(before, 0.5)
+    assert [(p.dtype, p.shape) for p in after] == [(p.dtype, p.shape) for p in before.planes]
+    assert max(p.max() for p in after) < 1 << bit_depth
+
+
+def test_the_surer_the_more_is_drawn():
+    peaks = [drawn(made_map(15, 30, present)).max() for present in (0.02, 0.3, 0.6, 0.95)]
+    assert peaks[0] > 0
+    luma = [Overlay(made_map(15, 30, present), 480, 240)(grey(), 0.0)[0][124, 244] for present in (0.02, 0.6, 0.95)]
+    assert luma[0] < luma[1] < luma[2]
 
 
 def test_heat_crosses_the_seam():
-    after = Overlay(made_map(15, 0), 480, 240)(grey())[0]
-    assert after[124, 478] != 90
-    assert after[124, 0] != 90
+    changed = drawn(made_map(15, 0))
+    assert changed[62, 239] > 0
+    assert changed[62, 0] > 0
 
 
-def test_nothing_is_drawn_when_nothing_in_the_picture_sounds():
-    after = Overlay(made_map(15, 30, present=0), 480, 240)(grey())
-    assert (after[0] == 90).all()
+def test_nothing_is_drawn_in_silence_nor_where_all_directions_are_alike():
+    assert not drawn(made_map(15, 30, present=0, level_db=-120)).any()
+    even = made_map(15, 30, present=0)
+    even.posterior[:] = np.repeat(np.diff(-np.sin(np.linspace(np.pi / 2, -np.pi / 2, 31)))[:, None], 60, axis=1) / 120
+    even.elsewhere[:] = 0
+    assert drawn(even).max() < 0.1 * drawn(made_map(15, 30)).max()
 
 
-def test_colours_are_in_the_pictures_own_range():
-    for bit_depth, top in ((8, 235), (10, 940)):
-        luma, *chroma = colour_planes(bit_depth, Colour(range=1))
-        assert luma.min() >= 16 << (bit_depth - 8)
-        assert luma.max() <= top
-        assert all(c.dtype == luma.dtype for c in chroma)
+LOOKS = [(0, 0, 0, 90), (179, 10, 5, 90), (-120, 60, -30, 75), (30, 85, 0, 100), (90, -89, 0, 60), (-180, 0, 0, 120)]
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_the_outline_is_the_border_of_what_the_view_holds(look):
+    yaw, pitch, roll, hfov = look
+    view, size = View(1280, 720, hfov), (2048, 1024)
+    lines = outline(view, yaw, pitch, roll, *size)
+    assert all(np.abs(np.diff(line[:, 0])).max() <= size[0] / 2 for line in lines)
+    points = np.concatenate(lines)
+    vectors = directions(*pixel_to_angles(points[:, 0], points[:, 1], *size))
+    slightly = 1.5
+    assert View(1280, 720, hfov + slightly).contains(vectors, yaw, pitch, roll).all()
+    smaller = View(1280, 720, hfov - slightly)
+    assert not smaller.contains(vectors, yaw, pitch, roll).any()
+
+
+def test_the_planned_view_is_outlined_at_the_moments_own_look():
+    samples = np.array([[0.0, -90, 0, 0, 60], [1.0, 90, 0, 0, 60]])
+    path = CameraPath(640, 360, samples, cuts=frozenset([1]))
+    quiet = made_map(15, 30, present=0, level_db=-120)
+    plain, bright = grey().planes[0], []
+    for t in (0.0, 1.0):
+        luma = Overlay(quiet, 480, 240, path)(grey(), t)[0][:-STRIP].astype(int)
+        bright.append(np.nonzero((luma - plain[:-STRIP]).max(axis=0) > 50)[0])
+    assert (bright[0].min(), bright[0].max()) == (pytest.approx(80, abs=3), pytest.approx(160, abs=3))
+    assert (bright[1].min(), bright[1].max()) == (pytest.approx(320, abs=3), pytest.approx(400, abs=3))
+
+
+@pytest.mark.parametrize(
+    ("level", "sure", "text"),
+    [
+        (-21.6, 0.94, "-22 dB, 94% sure"),
+        (-30, 0.31, "-30 dB, unsure (31%)"),
+        (-30, 0.5, "-30 dB, 50% sure"),
+        (-120, 0.0, "silent"),
+    ],
+)
+def test_the_strip_says_how_loud_and_how_sure(level, sure, text):
+    assert words(level, sure) == text
+
+
+def test_the_strip_marks_the_moment_along_the_films_length():
+    overlay = Overlay(made_map(15, 30), 480, 240)
+    for t in (0.0, 0.5, 1.0):
+        row = overlay(grey(), t)[0][-STRIP // 2]
+        assert row.argmax() == pytest.approx(t * 479, abs=2)
+
+
+@pytest.mark.parametrize("bit_depth", [8, 10])
+@pytest.mark.parametrize("light", [LIMITED, FULL])
+def test_colours_are_in_the_films_own_range(bit_depth, light):
+    white = in_film(np.full((1, 3), 255, np.uint8), bit_depth, Colour(range=light))
+    top = 235 if light == LIMITED else 255
+    assert [int(p[0]) >> (bit_depth - 8) for p in white] == [top, 128, 128]
+
+
+@pytest.mark.parametrize(("transfer", "share"), [(BT709, 1.0), (16, 0.58), (18, 0.75)])
+def test_white_in_hdr_is_that_of_paper(transfer, share):
+    y, _, _ = in_film(np.full((1, 3), 255, np.uint8), 10, Colour(range=FULL, space=9, transfer=transfer))
+    assert y[0] == pytest.approx(share * 1020, abs=1)
+
+
+def test_heat_has_no_dark_end():
+    assert in_film(heat_colours(), 8, Colour(range=FULL))[0].min() > 40
