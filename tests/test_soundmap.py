@@ -201,3 +201,21 @@ def test_headers_that_lie_are_refused_before_memory_is_taken(soundmap, tmp_path,
         assert tracemalloc.get_traced_memory()[1] < 8 << 20
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("near", "far", "elsewhere", "expected"), [(0.9, 0.1, 0.0, 0.9), (0.4, 0.1, 0.5, 0.4), (0.0, 0.0, 1.0, 0.0)]
+)
+def test_sureness_is_the_probability_around_the_likeliest_direction(near, far, elsewhere, expected):
+    posterior = np.zeros((1, 30, 60), np.float16)
+    posterior[0, 15, [59, 0, 3]] = near / 3  # Across the seam.
+    posterior[0, 15, 30] = far
+    soundmap = SoundMap(np.zeros(1), posterior, np.full(1, elsewhere, np.float32), np.full(1, -20, np.float32))
+    assert soundmap.sureness() == pytest.approx([expected], abs=1e-3)
+
+
+def test_an_even_map_is_unsure():
+    even = cell_areas(30, 60)[None].astype(np.float16)
+    soundmap = SoundMap(np.zeros(1), even, np.zeros(1, np.float32), np.full(1, -20, np.float32))
+    # A cap of 30° is 6.7 % of the sphere.
+    assert soundmap.sureness() == pytest.approx([0.067], abs=0.007)

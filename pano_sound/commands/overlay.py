@@ -33,7 +33,9 @@ from .options import (
     cls=Option,
     help="The sound map that 'analyse' wrote for INPUT. By default INPUT is analysed now.",
 )
-@click.option("--path", "path_file", type=ReadFile(), metavar="FILE", help="Outline the view of this camera path.")
+@click.option(
+    "--path", "path_file", type=ReadFile(), metavar="FILE", cls=Option, help="Outline the view of this camera path."
+)
 @overwrite_option
 @settings_options(InputSettings, to="reading")
 @settings_options(AnalyseSettings, to="analysing")
