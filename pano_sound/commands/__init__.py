@@ -19,7 +19,20 @@ from .options import early_verbosity
 from .stopping import heed_signals, ignore_signals, raise_if_asked
 from .streams import flush, open_standard_streams, say, stopped_printing
 
-COMMANDS = ("pan", "batch", "analyse", "plan", "path", "render", "overlay", "probe", "models", "train", "evaluate")
+COMMANDS = (
+    "pan",
+    "batch",
+    "analyse",
+    "plan",
+    "path",
+    "render",
+    "overlay",
+    "report",
+    "probe",
+    "models",
+    "train",
+    "evaluate",
+)
 
 
 class LazyGroup(click.Group):

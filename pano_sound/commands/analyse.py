@@ -18,6 +18,7 @@ from .options import (
     overwrite_option,
     settings_options,
     source_argument,
+    summarise,
     verbosity,
     wrote,
 )
@@ -46,10 +47,12 @@ def command(
     check_outputs([output], overwrite)
     from ..camera.glimpses import mean_direction
     from ..pipeline import analyse
+    from ..visualize.summary import heard
 
     with Progress(quiet) as progress:
         soundmap = analyse(source, progress=progress, **options)
     soundmap.save(output, overwrite)
+    summarise(str(heard(soundmap)), quiet)
     wrote(output, quiet)
     if as_json:
         rows = []

@@ -239,6 +239,12 @@ class Progress:
         self.bar.update(done - self.bar.n)
 
 
+def summarise(words: str, quiet: bool) -> None:
+    """Say on a terminal, in one line, what came out."""
+    if not quiet and sys.stderr.isatty():
+        say(printable(words))
+
+
 def wrote(output: Path, quiet: bool) -> None:
     """Says, on a terminal, which file is complete."""
     if not quiet and sys.stderr.isatty():

@@ -9,15 +9,17 @@ from typing import Any
 import click
 
 from ..settings import AnalyseSettings, InputSettings, PlanSettings, RenderSettings
-from .files import check_outputs
+from .files import WrittenFile, check_outputs
 from .options import (
     Command,
+    Option,
     Progress,
     json_option,
     output_option,
     overwrite_option,
     settings_options,
     source_argument,
+    summarise,
     verbosity,
     wrote,
 )
@@ -26,6 +28,13 @@ from .options import (
 @click.command("pan", cls=Command)
 @source_argument
 @output_option("The video to write: .mp4, .mov, .m4v or .mkv.")
+@click.option(
+    "--report",
+    type=WrittenFile(),
+    metavar="FILE",
+    cls=Option,
+    help="Also write a page (.html) that shows the videos beside what was heard over time.",
+)
 @overwrite_option
 @settings_options(InputSettings)
 @settings_options(AnalyseSettings)
@@ -34,7 +43,13 @@ from .options import (
 @json_option
 @verbosity
 def command(
-    source: list[str], output: Path, overwrite: bool, options: dict[str, Any], as_json: bool, quiet: bool
+    source: list[str],
+    output: Path,
+    report: Path | None,
+    overwrite: bool,
+    options: dict[str, Any],
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """Turn a 360° film into a video that looks at the sound.
 
@@ -43,12 +58,23 @@ def command(
 
     \b
     pano-sound pan holiday.mp4 -o holiday-flat.mp4
+    pano-sound pan holiday.mp4 -o holiday-flat.mp4 --report holiday.html
     """
-    check_outputs([output], overwrite)
-    from ..pipeline import pan
+    check_outputs([output, *([report] if report else [])], overwrite)
+    from ..pipeline import pan_with_map
+    from ..visualize.summary import heard, shown
 
     with Progress(quiet) as progress:
-        path = pan(source, output, overwrite=overwrite, progress=progress, **options)
+        soundmap, path = pan_with_map(source, output, overwrite=overwrite, progress=progress, **options)
+    if report is not None:
+        from ..visualize.report import write_report
+
+        # Only one film can be played beside the result.
+        write_report(
+            report, soundmap, path, source=source[0] if len(source) == 1 else None, result=output, overwrite=overwrite
+        )
+    words = f"{heard(soundmap)}; {shown(soundmap, path)}"
+    summarise(f"{words}; report: {report}" if report else words, quiet)
     wrote(output, quiet)
     if as_json:
         click.echo(json.dumps({"output": str(output), "path": path.to_json()}))

@@ -10,10 +10,10 @@ import base64
 import json
 from collections.abc import Iterable, Sequence
 from html import escape
-from itertools import pairwise
 from urllib.parse import quote
 
 from ..settings import with_flags
+from ..visualize.curve import curve_shapes
 from .records import STATES, FilmRecord
 
 CARDS_A_PAGE = 1000
@@ -121,30 +121,13 @@ def plot(curve: list[list[float]]) -> str:
         return ""
     width, height = _PLOT
     end = max(curve[-1][0], 1e-3)
-    pieces: list[list[list[float]]] = [[curve[0]]]
-    for before, point in pairwise(curve):
-        if abs(point[1] - before[1]) > 180:
-            pieces.append([])
-        pieces[-1].append(point)
-
-    def at(t: float, yaw: float) -> str:
-        return f"{t / end * width:.1f},{(180 - yaw) / 360 * height:.1f}"
-
     shapes = [
         f'<line x1="0" x2="{width}" y1="{y * height:g}" y2="{y * height:g}" stroke="#fff" stroke-opacity=".2"/>'
         for y in (0.25, 0.5, 0.75)
     ]
-    for piece in pieces:
-        # What the view holds beyond one edge of the turn it holds at the other.
-        for turn in (-360, 0, 360):
-            upper = [at(t, yaw + turn + fov / 2) for t, yaw, fov in piece]
-            lower = [at(t, yaw + turn - fov / 2) for t, yaw, fov in reversed(piece)]
-            shapes.append(f'<polygon points="{" ".join(upper + lower)}" fill="#00e5ff" fill-opacity=".18"/>')
-        line = " ".join(at(t, yaw) for t, yaw, _ in piece)
-        shapes.append(f'<polyline points="{line}" fill="none" stroke="#00e5ff" stroke-width="2"/>')
     label = "where the camera looks: yaw from -180° (below) to 180° over time"
     head = f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{label}"><title>{label}</title>'
-    return head + "".join(shapes) + "</svg>"
+    return head + "".join(shapes) + curve_shapes(curve, width, height, end) + "</svg>"
 
 
 def _clock(seconds: float) -> str:

@@ -5,7 +5,7 @@ Options are those of pano_sound.settings, by name: `pan("in.mp4", "out.mp4", fov
 
 from .analyse import analyse
 from .film import pannable
-from .pan import pan, plan
+from .pan import pan, pan_with_map, plan
 from .render import overlay, render, render_segment
 
-__all__ = ["analyse", "overlay", "pan", "pannable", "plan", "render", "render_segment"]
+__all__ = ["analyse", "overlay", "pan", "pan_with_map", "pannable", "plan", "render", "render_segment"]

@@ -32,10 +32,18 @@ def pan(
 
     Options: InputSettings, AnalyseSettings, PlanSettings and RenderSettings. Raises what `analyse` and `render` raise.
     """
+    return pan_with_map(src, dst, overwrite=overwrite, progress=progress, **options)[1]
+
+
+def pan_with_map(
+    src: Film, dst: Path, *, overwrite: bool = False, progress: Progress | None = None, **options: Any
+) -> tuple[SoundMap, CameraPath]:
+    """As `pan`, but returns what was heard, too."""
     kinds = (InputSettings, AnalyseSettings, PlanSettings, RenderSettings)
     reading, analysing, planning, rendering = sorted_options(options, *kinds)
     check_output(dst, [*files(src), analysing.model], overwrite, codec=rendering.codec)
     info = pannable(src, reading)
-    path = plan_path(analyse_film(info, analysing, progress or no_progress), planning)
+    soundmap = analyse_film(info, analysing, progress or no_progress)
+    path = plan_path(soundmap, planning)
     render_path(info, path, dst, rendering, overwrite, progress or no_progress)
-    return path
+    return soundmap, path
