@@ -78,7 +78,7 @@ def check_file(path: FilePath, inputs: Sequence[FilePath] = (), overwrite: bool 
 
 
 def check_folder(path: FilePath, overwrite: bool = False) -> None:
-    """Make a folder to work in, if there is none yet, and mark it as ours.
+    """Make a folder to work in, unless it exists, and mark it as ours.
 
     Args:
         overwrite: whether it may hold files that are not ours.

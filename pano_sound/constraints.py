@@ -1,4 +1,4 @@
-"""What a person asks of a path: pins (look here from then to then) and masks (nothing to look at there)."""
+"""What a person asks of a path: pins (look here, from then to then) and masks (never look there)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What can go wrong, as one small tree. Each error knows its exit code and says, in one line, what is
-wrong, with which file, and what the user can do. The command line prints `str(error)` and exits."""
+"""Every error meant for users. Each has an exit code and says in one line what is wrong, with which file, and what to
+do. The command line prints `str(error)` and exits."""
 
 from __future__ import annotations
 

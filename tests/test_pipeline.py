@@ -50,7 +50,7 @@ def test_options_out_of_range(film, tmp_path, wrong):
         pano_sound.pan(film, tmp_path / "out.mp4", **wrong)
 
 
-def test_options_that_are_none(film, tmp_path):
+def test_unknown_options_are_refused(film, tmp_path):
     with pytest.raises(TypeError, match="unknown option 'fow'"):
         pano_sound.pan(film, tmp_path / "out.mp4", fow=80)
 

@@ -31,7 +31,7 @@ def test_presets_are_complete_and_given_options_win(preset):
     assert set(PRESETS[preset]) == has_part
 
 
-def test_what_has_no_part_or_cannot_be_is_said():
+def test_unused_and_conflicting_options_are_refused():
     with pytest.raises(ValueError, match="`min_hold` is not used by `preset='paper'`"):
         PlanSettings(preset="paper", min_hold=3.0)
     with pytest.raises(ValueError, match="`size` and `aspect`"):
@@ -59,6 +59,6 @@ def test_sizes(text, size):
 
 
 @pytest.mark.parametrize("text", ["", "x", "1280", "1280x", "-2x4", "63x64", "1281x720", "99999x2", "1280x720x3"])
-def test_sizes_that_are_none(text):
+def test_malformed_sizes_are_refused(text):
     with pytest.raises(ValueError, match="`size`"):
         parse_size(text)

@@ -13,9 +13,9 @@ from .timeline import Timeline
 _FINE = 6.0
 """Degrees between the still views that are compared."""
 GIVEN = 0.1
-"""Share of its expected time that a still view gives up to have the source nearer to its middle."""
+"""Share of its expected time that a still view may give up to have the source nearer to its middle."""
 _ALIKE = 0.02
-"""Share of its expected time by which a still view must be better to be taken: less is within the maps' rounding."""
+"""A still view must be better by this share of its expected time: less may be rounding."""
 
 
 def of_path(timeline: Timeline, view: View, looks: NDArray[np.float64], hfov: NDArray[np.float64]) -> float:
@@ -38,7 +38,7 @@ def of_path(timeline: Timeline, view: View, looks: NDArray[np.float64], hfov: ND
 
 
 class StillViews:
-    """All views that a camera which never turns might have."""
+    """All views of a camera that never turns."""
 
     def __init__(self, timeline: Timeline, view: View, settings: PlanSettings) -> None:
         self.looks = glimpses.even_directions(_FINE, settings.tilt)

@@ -239,8 +239,8 @@ def from_humanedit(text: str, name: str, fps: float) -> tuple[Array, set[int]]:
 
 
 def read_humanedit(text: str, name: str) -> dict[tuple[str, str, str], Array]:
-    """All trajectories by video, editor and number: (frames, 3) longitude, latitude and field of view (65.5° where
-    there is none), degrees. Raises DataFileError when it is of another form."""
+    """All trajectories by video, editor and number: (frames, 3) longitude, latitude and field of view (65.5° if
+    missing), degrees. Raises DataFileError for another form."""
     try:
         found = {
             (video, editor, key): np.array(rows, dtype=np.float64)
@@ -259,7 +259,7 @@ def read_humanedit(text: str, name: str) -> dict[tuple[str, str, str], Array]:
 
 
 def load_humanedit(file: Path) -> dict[tuple[str, str, str], Array]:
-    """`read_humanedit` of a file. Raises DataFileError also where there is none."""
+    """`read_humanedit` of a file. Raises DataFileError, also when the file is missing."""
     return read_humanedit(_text(file), str(file))
 
 

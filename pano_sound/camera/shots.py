@@ -38,7 +38,7 @@ LEVEL = 1 / 6
 FOLLOWING = 0.75
 """Share of its greatest speed at which the camera follows: the rest is for moving to another source meanwhile."""
 ROOM = 6.0
-"""When zooming, the view is so many times as wide as the sounding region's root mean square."""
+"""When zooming, width of the view over the root mean square width of the sounding region."""
 ZOOM_REACH = 8.0
 """Degrees by which the view may be wider or narrower than the sounding region asks for, before it zooms."""
 
@@ -101,7 +101,7 @@ class PlanContext:
         if settings.cut_over is not None:
             seconds[way > settings.cut_over] = 0.0
         lock = np.ceil((settings.min_hold + seconds) / settings.step - 1e-6).astype(np.intp)
-        # What leads to a pin or away from it is no question of taste, and nothing is followed onto one.
+        # Moves to and from pins are asked for: they need no hold, and nothing is followed onto a pin.
         lock[len(grid) :] = 0
         nearby = way.copy()
         nearby[len(grid) :, :] = nearby[:, len(grid) :] = np.inf

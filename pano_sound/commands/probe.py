@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..media.probe import AudioInfo, MediaInfo, VideoInfo
 
 LATE = 0.1
-"""Seconds by which sound may begin or end apart from the picture without a word."""
+"""Seconds between the ends of sound and picture that are worth mentioning."""
 
 LAYOUTS = {
     "equirectangular": "a full sphere (equirectangular)",

@@ -11,10 +11,10 @@ import click.utils
 
 
 def open_standard_streams() -> None:
-    """Have streams that were closed lead nowhere, and any text go to the others.
+    """Open closed standard streams to nowhere, and let the others take any text.
 
-    Else the next file that is opened, perhaps a film, would take the closed one's number, and with it what FFmpeg and
-    encoders write to standard error.
+    Otherwise the next file to be opened, perhaps a film, would get the closed stream's number, and with it what FFmpeg
+    and encoders write to standard error.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
@@ -44,8 +44,8 @@ def say(line: str) -> None:
 
 
 def stopped_printing(error: OSError) -> bool:
-    """Whether an error came from printing to standard output. If so, that is given up: nor shall the interpreter try
-    once more."""
+    """Whether an error came from printing to standard output. If so, stop printing, so that the interpreter does not
+    try again at exit."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

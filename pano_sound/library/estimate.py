@@ -35,14 +35,19 @@ DECODE, LOOK, LISTEN, DRAW = 0.0014, 0.56, 1.0, 0.034
 BITS_A_PIXEL = 0.043
 SOUND_BYTES = 24_000
 _ENOUGH = 3
-"""From so many finished films on, they say what others take."""
+"""From this many finished films on, the estimate rests on them."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """films: to be made; others, by state. hours: of film, of work of one core, and until it is done (with so many
-    workers). bytes: of results. free: bytes where they go, None if nobody knows. refused: the files that will fail or
-    be skipped, and why."""
+    """What a run would do.
+
+    Args:
+        films: to be made; others, by state.
+        hours: of film, of work of one core, and until it is done (with `workers`).
+        bytes: of results. free: bytes of free space there, None if unknown.
+        refused: the files that will fail or be skipped, and why.
+    """
 
     films: int
     skipped: int

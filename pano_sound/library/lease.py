@@ -23,7 +23,7 @@ from .storage import HIDDEN, Bucket
 
 RENEWED_EVERY, EXPIRES_AFTER = 30.0, 180.0
 _SHARE = 20.0
-"""Copies of the manifest may take one part in so many of the time."""
+"""Copying the manifest may take at most 1/_SHARE of the time."""
 _LEASE, _COPY, _HOLDER = f"{HIDDEN}/lease.json", f"{HIDDEN}/manifest.sqlite", f"{HIDDEN}/holder.json"
 
 

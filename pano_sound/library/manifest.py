@@ -217,7 +217,7 @@ class Manifest:
         return found
 
     def claim(self, run: str, worker: str) -> FilmRecord | None:
-        """Take the largest waiting film that the run wants; None: there is none."""
+        """Take the largest waiting film that the run wants; None if no film waits."""
         sql = (
             "UPDATE films SET state='running', claim=?, attempts=attempts+1, started=? WHERE id=("
             "SELECT id FROM films JOIN wanted ON film=id WHERE run=? AND state='waiting' "
@@ -354,7 +354,7 @@ class Manifest:
             raise output_error(error, self.path) from error
 
     def _free(self) -> int:
-        """Bytes of room on the manifest's disk; 0 where there is none any more."""
+        """Bytes of free space on the manifest's disk; 0 if the disk is gone."""
         try:
             return shutil.disk_usage(self.path.parent).free
         except OSError:

@@ -128,25 +128,25 @@ def read_record(row: Mapping[str, Any]) -> FilmRecord:
         stamp=_checked(row, "stamp", _optional(read_stamp)),
     )
     if found.state == "done" and (found.stamp is None or not found.made):
-        raise ValueError("it is done, but nothing is said of its result")
+        raise ValueError("it is done, but its result is not recorded")
     if found.state == "running" and found.claim is None:
-        raise ValueError("it is being made, but by nobody")
+        raise ValueError("it is running, but no worker has claimed it")
     return found
 
 
 def read_stamp(value: Any) -> Stamp:
-    """Raises ValueError for what is no stamp, as JSON or read from it."""
+    """A stamp, from JSON text or its value. Raises ValueError for anything else."""
     found = json.loads(value) if isinstance(value, str) else value
     if not isinstance(found, list) or len(found) != 2 or not isinstance(found[1], str):
-        raise ValueError(f"{value!r} is no stamp")
+        raise ValueError(f"{value!r} is not a stamp")
     return _count(found[0]), found[1]
 
 
 def read_curve(value: Any) -> list[list[float]]:
-    """Raises ValueError for what is no camera's curve in JSON."""
+    """A camera's curve, from JSON text. Raises ValueError for anything else."""
     found = json.loads(_text(value))
     if not isinstance(found, list) or any(not isinstance(point, list) or len(point) != 3 for point in found):
-        raise ValueError("the curve is none")
+        raise ValueError("not a camera's curve")
     return [[_number(v) for v in point] for point in found]
 
 

@@ -17,7 +17,7 @@ from ..visualize.curve import curve_shapes
 from .records import STATES, FilmRecord
 
 CARDS_A_PAGE = 1000
-"""A browser shows so many without trouble; more films make more pages."""
+"""Films per page: as many as a browser shows without trouble."""
 Look = tuple[bytes, list[list[float]]]
 
 _ORDER = ("failed", "running", "waiting", "done", "duplicate", "skipped")
@@ -69,7 +69,7 @@ def pages(rows: Sequence[FilmRecord], looks: Iterable[Look], title: str) -> dict
 
 
 def page_names(films: int) -> list[str]:
-    """What the pages for so many films are called."""
+    """The names of the pages for a number of films."""
     pages = max(1, -(-films // CARDS_A_PAGE))
     return ["report.html", *(f"report-{number}.html" for number in range(2, pages + 1))]
 

@@ -82,7 +82,7 @@ def update(db: sqlite3.Connection, path: Path) -> None:
     """Bring a manifest up to date, within a transaction.
 
     Raises:
-        DataFileError: it is none, or of a later version.
+        DataFileError: it is not a manifest, or one of a later version.
     """
     application, version = _pragma(db, "application_id"), _pragma(db, "user_version")
     tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type='table'")}

@@ -107,7 +107,7 @@ class Folder:
             raise output_error(error, self.name(name)) from error
 
     def clear(self, name: str) -> None:
-        """Remove a folder and all that is in it; nothing is wrong when it is not there."""
+        """Remove a folder and everything in it, if it exists."""
         shutil.rmtree(self.name(name), ignore_errors=True)
 
     def contents(self, name: str) -> Iterator[bytes]:

@@ -32,7 +32,7 @@ class Pictures:
     Args:
         width, height: pixels.
         grey: uint8 (height, width) of luma; else uint8 (height, width, 3) of RGB.
-        rate: at least so many a second, evenly spaced, where the film has them; 0: those at analysed times.
+        rate: least number per second, evenly spaced, if the film has that many; 0: only at the analysed times.
     """
 
     width: int
@@ -49,7 +49,7 @@ class Sound:
         rate: samples per second.
         channels: 'mono', float32 (samples,); or 'field', float32 (4, samples), first-order ambisonics in ACN order
             and SN3D normalization (W, Y, Z, X). A cue that asks for a field is left out of films that have none.
-        hop: the first sample is a multiple of so many samples after the film's start.
+        hop: the first sample is a multiple of this many samples after the film's start.
     """
 
     rate: int
@@ -59,7 +59,7 @@ class Sound:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What one cue says of a film.
+    """What one cue says about a film.
 
     Args:
         maps: (n, rows, columns) float32, log-likelihood ratios in nats, one for each analysed time.
@@ -85,19 +85,19 @@ class Cue:
     context: float = 0.0
 
     def begin(self, t: float) -> None:
-        """The first sample of sound is at `t` seconds."""
+        """Note that the first sample of sound is at `t` seconds."""
 
     def hear(self, block: NDArray[np.float32]) -> None:
-        """The next block of sound, as `sound` says."""
+        """Take the next block of sound, in the form that `sound` asks for."""
 
     def heard(self) -> None:
-        """All sound was heard."""
+        """Note that the sound is over."""
 
     def see(self, t: float, picture: NDArray[np.uint8]) -> None:
-        """The next picture, as `pictures` says, at `t` seconds."""
+        """Take the next picture, at `t` seconds, in the form that `pictures` asks for."""
 
     def cut(self, t: float) -> None:
-        """A shot ends at `t` seconds and another begins. Is told some pictures late."""
+        """Note a cut at `t` seconds. Called a few pictures late."""
 
     def ask(self, t: float) -> None:
         """Evidence will be asked for at `t` seconds, the time of a picture; all pictures up to it were seen."""

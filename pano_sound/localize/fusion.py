@@ -1,13 +1,13 @@
-"""The cues' evidence added up into one calibrated posterior, with weights that were learnt on scenes.
+"""Adds up the cues' evidence into one calibrated posterior, with weights learnt on scenes.
 
     seen(cell)       ∝  area(cell) · exp(sum over cues that look of weight · log-likelihood ratio)
     posterior(cell)  ∝  ((1 - spread) · seen(cell) + spread · area(cell)) · exp(weight · the sound's own direction)
     elsewhere        ∝  exp(bias + sum over cues of weight · their log-odds of 'nothing here')
 
-Where cues agree, what they add up to is high somewhere, and `elsewhere` low; where they contradict each other it is
-high. What looks and moves like the sound may still not make it: a share of it is spread over the whole sphere. A
-direction that the sound itself carries is beyond that doubt. The numbers and how
-they were learnt are in weights/fusion.json; `pano-sound evaluate fusion` learns and judges them.
+Where cues agree, their sum peaks and `elsewhere` is low; where they contradict each other, `elsewhere` is high. What
+looks and moves like the sound may still not make it, so a share of their answer is spread over the whole sphere; a
+direction that the sound itself carries needs no such doubt. The numbers are in weights/fusion.json; `pano-sound
+evaluate scenes --fit` learns them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .nets.files import folders
 
 FILE = "fusion.json"
 NOWHERE = 1e-3
-"""Probability that is never fallen below, of 'elsewhere' and of its contrary."""
+"""Least probability of 'elsewhere', and of its opposite."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Fusion:
         direction: of those of each cue that measures the sound's direction.
         nothing: of each cue's log-odds of 'nothing here'.
         bias: log-odds of `elsewhere` where no cue knows anything.
-        spread: share of what the cues that look say that is spread over the whole sphere, 0..1.
+        spread: share of the looking cues' answer that is spread over the whole sphere, 0..1.
     """
 
     weights: Mapping[str, float]
@@ -81,7 +81,7 @@ class Fusion:
 
 @cache
 def learnt() -> Fusion:
-    """The numbers that come with the weights. Raises ModelError when they are missing or damaged."""
+    """The numbers shipped with the weights. Raises ModelError when they are missing or damaged."""
     for folder in folders():
         path = folder / FILE
         if path.is_file():

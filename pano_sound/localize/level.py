@@ -36,7 +36,7 @@ class Level:
         self._cells = []
 
     def at(self, times: ArrayLike, window: float) -> NDArray[np.float32]:
-        """Loudness of the windows of so many seconds centred on each time (n,), in dBFS: (n,) float32.
+        """Loudness in dBFS, (n,) float32, of windows of `window` seconds centred on `times` (n,).
 
         A full-scale square wave is 0, digital silence -120. Windows are cut at the ends of the sound.
         """

@@ -206,14 +206,14 @@ class _Recent:
 
 
 def _window(t: float, seconds: float, begin: float, end: float) -> tuple[float, float]:
-    """The window of so many seconds around `t`, moved or cut to lie between `begin` and `end`."""
+    """Begin and end of a window of `seconds` around `t`, moved or shortened to lie between `begin` and `end`."""
     seconds = min(seconds, max(end - begin, 0.0))
     start = float(np.clip(t - seconds / 2, begin, max(end - seconds, begin)))
     return start, start + seconds
 
 
 def _trust(speed: float) -> float:
-    """How much a cue counts while the camera turns at so many degrees a second."""
+    """The weight, 0..1, of a cue while the camera turns at `speed` degrees per second."""
     return 1.0 / (1.0 + speed / _SHAKE)
 
 

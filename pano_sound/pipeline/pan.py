@@ -17,7 +17,7 @@ from .render import render_path
 
 
 def plan(soundmap: SoundMap, *, pins: Sequence[Pin] = (), masks: Sequence[Mask] = (), **options: Any) -> CameraPath:
-    """Where to look while the film of `soundmap` plays, and what a person wishes of it. Options: PlanSettings.
+    """Where to look while the film of `soundmap` plays, around a person's pins and masks. Options: PlanSettings.
 
     Raises ValueError or TypeError for options, and ValueError for pins that overlap.
     """

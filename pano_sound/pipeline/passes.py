@@ -45,7 +45,7 @@ class Stretch:
         return self.info.video.time_base
 
     def bounds(self, around: float) -> tuple[Fraction | None, Fraction | None]:
-        """Begin and end in presentation time (s), and so many seconds around; None: the film's own."""
+        """Begin and end in presentation time, with `around` seconds on either side; None: the film's own."""
         # Even, as the ends of segments are.
         ticks = 2 * math.ceil(Fraction(around) / self.base / 2)
         begin, end = self.segment.begin, self.segment.end
@@ -108,7 +108,7 @@ class Watched:
 
 
 def watch(stretch: Stretch, cues: Sequence[Cue], every: float, progress: Progress) -> Watched:
-    """Feed the cues their pictures, from one decode, and ask for their evidence `every` so many seconds.
+    """Feed the cues their pictures, from one decode, and ask for their evidence every `every` seconds.
 
     Raises InputError: not one picture can be decoded, or more are damaged than may be.
     """

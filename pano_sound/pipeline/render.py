@@ -84,7 +84,7 @@ def render_segment(
 ) -> None:
     """Write `dst`: the pictures of a segment of a film seen along `path`, without sound, for `media.joining.join`.
 
-    Raises what `render` raises; NoPictureError when there is none in it.
+    Raises what `render` raises; NoPictureError when it holds no picture.
     """
     assert info.video is not None
     begin, end = (None if ticks is None else ticks * info.video.time_base for ticks in (segment.begin, segment.end))

@@ -336,7 +336,7 @@ def test_pins_that_follow_each_other_and_one_at_the_start():
             assert angle_between(looks(path, t), directions(pin.yaw, pin.pitch)) < 1e-6
 
 
-def test_wishes_from_python():
+def test_pins_and_masks_from_python():
     source, pin, mask = still((100, 0)), pano_sound.Pin(5, 8, -60, 20), pano_sound.Mask((80, 120), (-90, 90))
     path = pano_sound.plan(soundmap(12, source), pins=[pin], masks=[mask], fov=70)
     assert (path.pins, path.masks, path.at(6)[:2]) == ((pin,), (mask,), pytest.approx((-60, 20)))

@@ -75,7 +75,7 @@ def test_probe_names_the_next_chapters(run, tmp_path):
         (("--projection", "mercator"), "mercator"),
     ],
 )
-def test_options_that_are_none_are_the_command_lines_mistake(run, film, options, word):
+def test_malformed_options_are_usage_errors(run, film, options, word):
     done = run("probe", film, *options)
     assert done.returncode == 2
     assert word in done.stderr

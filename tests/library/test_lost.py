@@ -145,7 +145,7 @@ def test_foreign_files_are_only_replaced_when_asked(card, options, tmp_path, nam
     assert take_in([card], out, options)["waiting"] == 2
 
 
-def test_results_may_lie_beside_the_films_and_are_none(card, options):
+def test_results_beside_the_films_are_not_taken_for_films(card, options):
     before = films_in(card)
     with Library(str(card), BatchSettings(name="{stem}-flat.mp4")) as library:
         library.take_in([str(card)], [], options)
@@ -259,7 +259,7 @@ DAMAGE = {
     "files='nonsense'": "Expecting value",
     "state='flying'": "is not one of",
     "state=7": "is not one of",
-    "state='done', stamp=NULL": "nothing is said",
+    "state='done', stamp=NULL": "not recorded",
     "stamp='7'": "no stamp",
     "made='[]'": "made",
     'made=\'{"bytes": "many"}\'': "made",

@@ -183,7 +183,7 @@ def test_architectures_that_no_file_has(tmp_path: Path, saved: Path, what: str) 
 
 
 @pytest.mark.parametrize("text", ["", "[]", "3", "null", "[" * 90_000, "{" * 100_001])
-def test_architectures_that_are_none(tmp_path: Path, saved: Path, text: str) -> None:
+def test_malformed_architectures_are_refused(tmp_path: Path, saved: Path, text: str) -> None:
     with safe_open(saved, "pt") as file:
         metadata = dict(file.metadata())
     save_file(load_file(saved), tmp_path / "odd.safetensors", metadata | {"config": text})

@@ -178,7 +178,7 @@ def test_mastering_data_that_an_encoder_does_not_take_is_missed_aloud(tmp_path, 
 
 
 @pytest.mark.parametrize("words", [["master-display=G(0,0)B(0,0)R(0,0)WP(0,0)L(0,0)", "max-cll=0,0"], []])
-def test_mastering_data_that_say_nothing_are_none(tmp_path, words):
+def test_empty_mastering_data_are_ignored(tmp_path, words):
     assert probe(mastered(tmp_path / "a.mkv", words)).video.colour.light is None
 
 

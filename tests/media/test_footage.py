@@ -119,7 +119,7 @@ def test_a_late_part_of_a_long_film_is_found_by_seeking(tmp_path, monkeypatch):
         ({"start": 5}, "after the film's end"),
     ],
 )
-def test_parts_that_are_none(tmp_path, options, word):
+def test_impossible_parts_are_refused(tmp_path, options, word):
     with pytest.raises(InputError, match=word):
         probe(flashing(tmp_path / "a.mp4"), **options)
 
@@ -136,7 +136,7 @@ def test_parts_that_are_none(tmp_path, options, word):
         ({"start": "99999:00:00"}, "at most 10000 hours"),
     ],
 )
-def test_times_that_are_none(options, word):
+def test_malformed_times_are_refused(options, word):
     with pytest.raises(ValueError, match=word):
         probe("a.mp4", **options)
 

@@ -17,7 +17,7 @@ def folders() -> list[Path]:
 
 
 def find(model: str | os.PathLike[str]) -> Path:
-    """The file of a model. Raises ModelError when there is none."""
+    """The file of a model. Raises ModelError when there is no such file."""
     given = os.fspath(model)
     if given.endswith(SUFFIX) or os.sep in given:
         path = Path(given)

@@ -64,7 +64,7 @@ class SoundEncoder(nn.Module):
         return (after - before) // 2
 
     def count(self, samples: int) -> int:
-        """How many features a wave of so many samples has: at least 1."""
+        """The number of features of a wave of `samples` samples, at least 1."""
         raise NotImplementedError
 
     def from_waves(self, waves: Tensor) -> Tensor:
