@@ -163,19 +163,19 @@ def _optional(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"{value!r} is no text")
+        raise ValueError(f"{value!r} is not text")
     return value
 
 
 def _count(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError(f"{value!r} is no count")
+        raise ValueError(f"{value!r} is not a count")
     return value
 
 
 def _number(value: Any) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) < 1e15:
-        raise ValueError(f"{value!r} is no number")
+        raise ValueError(f"{value!r} is not a number")
     return value
 
 
@@ -194,7 +194,7 @@ def _state(value: Any) -> str:
 def _files(value: Any) -> tuple[File, ...]:
     found = json.loads(_text(value))
     if not isinstance(found, list) or not found:
-        raise ValueError("there are none")
+        raise ValueError("no films are named")
     if any(not isinstance(file, list) or len(file) != 2 for file in found):
         raise ValueError("not pairs of a path and a stamp")
     return tuple(File(_text(path), None if stamp is None else read_stamp(stamp)) for path, stamp in found)
