@@ -24,7 +24,10 @@ WRITERS = {
     "analyse": ("{source} --concat {more} --model {model} -o {output}", ".soundmap.npz"),
     "plan": ("{soundmap} -o {output}", ".path.json"),
     "render": ("{source} {path} --concat {more} -o {output}", ".mp4"),
-    "overlay": ("{source} --concat {more} --soundmap {soundmap_file} --path {path_file} --model {model} -o {output}", ".mp4"),
+    "overlay": (
+        "{source} --concat {more} --soundmap {soundmap_file} --path {path_file} --model {model} -o {output}",
+        ".mp4",
+    ),
     "report": ("{source} {soundmap} {path} --result {result} -o {output}", ".html"),
     "path show": ("{path} --soundmap {soundmap} -o {output}", ".png"),
     "path export": ("{path} --to csv -o {output}", ".csv"),
