@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -217,6 +218,7 @@ def _trust(speed: float) -> float:
     return 1.0 / (1.0 + speed / _SHAKE)
 
 
+@cache
 def _blur_matrix(cells: int, wrap: bool) -> NDArray[np.float32]:
     identity = np.eye(cells, dtype=np.float32)
     from scipy.ndimage import gaussian_filter1d
@@ -224,10 +226,9 @@ def _blur_matrix(cells: int, wrap: bool) -> NDArray[np.float32]:
     return np.asarray(gaussian_filter1d(identity, 1.0, axis=0, mode="wrap" if wrap else "nearest"))
 
 
-_DOWN, _ACROSS = _blur_matrix(GRID[0], wrap=False), _blur_matrix(GRID[1], wrap=True)
 _LEVEL = np.cos(np.radians(90.0 - (np.arange(GRID[0]) + 0.5) * 180.0 / GRID[0]))[:, None].astype(np.float32)
 
 
 def _blurred(maps: NDArray[np.float32]) -> NDArray[np.float32]:
     """A map GRID blurred by a cell, round the seam."""
-    return np.asarray(_DOWN @ maps @ _ACROSS.T)
+    return np.asarray(_blur_matrix(GRID[0], False) @ maps @ _blur_matrix(GRID[1], True).T)
