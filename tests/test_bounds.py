@@ -40,13 +40,13 @@ XML = ["{}", "GSpherical:{}", "GSpherical:a{}", "GSpherical:a>{}", "GSpherical:a
 @pytest.mark.parametrize("unit", [" ", "a", ">", "GSpherical:", "GSpherical:a>", "GSpherical:a=' ", "GSpherical:a = "])
 def test_tags_are_read_in_linear_time(before, unit):
     """What takes more than linear time takes hours for a megabyte."""
-    assert _of_xml(before.format(megabyte(unit))) == Spherical()
+    assert _of_xml(before.format(megabyte(unit)))[0] == Spherical()
 
 
 def test_tags_with_a_megabyte_of_spaces_are_read_nevertheless():
     space = megabyte(" ")
     xml = f"<GSpherical:Spherical>{space}true{space}</GSpherical:Spherical><GSpherical:StereoMode{space}='top-bottom'/>"
-    assert _of_xml(xml) == Spherical("equirectangular", "top-bottom")
+    assert _of_xml(xml) == (Spherical("equirectangular"), "top-bottom")
 
 
 TEXTS = [

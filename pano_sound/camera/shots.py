@@ -27,6 +27,8 @@ REFUSED = 1e4
 """Expected seconds of source in view that a look costs which a person does not want. Finite: somewhere it must look."""
 HOME_WORTH = 0.3
 """What looking to the front is worth in a long silence, as a share of a certain source in view."""
+LEAST = 0.1
+"""Probability of the source in view below which a look follows nothing: what is left then is noise."""
 SOUNDS = 0.25
 """Probability that something in the picture sounds from which the camera is not free to leave early."""
 SETTLE = 1.0
@@ -120,6 +122,7 @@ def scores(
     held = timeline.held(context.weights)
     worth = held * np.diff(timeline.edges)[:, None].astype(np.float32)
     shown = held / np.maximum(held.max(axis=1, keepdims=True), 1e-9)
+    shown[held < LEAST] = 0.0
     middles = timeline.middles
     count = len(context.looks) - len(context.pins)
     in_picture = directions(*context.looks[:count].T) @ timeline.level.T

@@ -107,7 +107,7 @@ def export(path: Path, kind: str, output: Path | None, overwrite: bool, fps: flo
 @click.option("--from", "kind", type=click.Choice(KINDS), required=True, help="The format.")
 @output_option("The camera path to write.  [default: FILE's name with .path.json, in this folder]", required=False)
 @overwrite_option
-@click.option("--size", metavar="WxH", help="Output size in pixels.  [default: as FILE says, else 1280x720]")
+@click.option("--size", metavar="WxH", help="Output size in pixels.  [default: the imported file's, else 1280x720]")
 @fps_option
 @verbosity
 def import_(

@@ -190,7 +190,8 @@ def _tracks(container: Any, streams: list[Any]) -> dict[int, _Track]:
     rows: dict[int, list[tuple[int, int, int, int]]] = {stream.index: [] for stream in streams}
     for order, packet in enumerate(_packets(container, streams)):
         track = rows[packet.stream_index]
-        dts = packet.dts if packet.dts is not None else packet.pts
+        # Where the order of decoding is not known, times of presentation say nothing of jumps.
+        dts = packet.dts
         if dts is None:
             continue
         # Of several frames that are stored as one, only the first knows where.

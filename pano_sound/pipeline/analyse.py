@@ -133,8 +133,8 @@ def observe(
     stretch = Stretch(info, segment)
     level = listen(stretch, cues, progress)
     watched = watch(stretch, cues, settings.every, progress)
-    evidence = {name: one for cue in cues for name, one in cue.evidence(watched.times).items()}
-    return Observed(watched.times, watched.cuts, level.at(watched.times, settings.window), evidence)
+    levels = level.at(watched.times, settings.window)
+    return Observed(watched.times, watched.cuts, levels, watched.evidence(cues))
 
 
 def _network(info: MediaInfo, settings: AnalyseSettings) -> SemanticCue:

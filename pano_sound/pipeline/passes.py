@@ -11,7 +11,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from ..localize.cue import Cue, Pictures, Sound
+from ..localize.cue import Cue, Evidence, Pictures, Sound
 from ..localize.level import RATE as LEVEL_RATE
 from ..localize.level import Level
 from ..media.cuts import CutFinder
@@ -23,6 +23,8 @@ from ..media.sound import SoundReader
 from .film import Progress
 
 SOUND_BLOCK = 20.0
+_AVERAGED = 2.0
+"""Seconds on either side of a segment that cues are asked for: half of what they average over, and more."""
 _AROUND = 1.0
 """Seconds that are read on either side of a segment at least: for cuts at its ends."""
 
@@ -101,10 +103,30 @@ def _listen_once(stretch: Stretch, sound: Sound, listeners: Sequence[Cue | Level
 
 @dataclass
 class Watched:
-    """What the pass over the pictures found: the analysed times and the cuts, presentation times in seconds."""
+    """What the pass over the pictures found, presentation times in seconds.
 
-    times: list[float] = field(default_factory=list)
+    asked: the times that cues were asked for; `inside`: which of them are within the segment. Those around it are
+        asked for, too, because cues average over times.
+    cuts: where shots end.
+    """
+
+    asked: list[float] = field(default_factory=list)
+    inside: list[bool] = field(default_factory=list)
     cuts: list[float] = field(default_factory=list)
+
+    @property
+    def times(self) -> list[float]:
+        """The analysed times of the segment."""
+        return [t for t, inside in zip(self.asked, self.inside, strict=True) if inside]
+
+    def evidence(self, cues: Sequence[Cue]) -> dict[str, Evidence]:
+        """What the cues say at the analysed times, by name."""
+        kept = np.array(self.inside, bool)
+        return {
+            name: Evidence(one.maps[kept], one.nothing[kept])
+            for cue in cues
+            for name, one in cue.evidence(self.asked).items()
+        }
 
 
 def watch(stretch: Stretch, cues: Sequence[Cue], every: float, progress: Progress) -> Watched:
@@ -119,7 +141,7 @@ def watch(stretch: Stretch, cues: Sequence[Cue], every: float, progress: Progres
     # What to add to the times of what is read to get those of the film.
     later = begin or Fraction(0)
     start = round(info.start / stretch.base) * stretch.base
-    inside = stretch.bounds(0.0)
+    inside, asked = stretch.bounds(0.0), stretch.bounds(_AVERAGED)
     fps = info.video.fps if info.video else None
     feeds = [_Feed(cue, cue.pictures, start, every, inside, fps) for cue in cues if cue.pictures]
     analysed = Clock(every, start)
@@ -138,8 +160,9 @@ def watch(stretch: Stretch, cues: Sequence[Cue], every: float, progress: Progres
             shared: dict[Pictures, NDArray[np.uint8]] = {}
             for feed in feeds:
                 feed.see(t, picture, shared)
-            if analysed.strikes(t) and segment.holds(round(t / stretch.base)):
-                found.times.append(float(t))
+            if analysed.strikes(t) and (asked[0] is None or t >= asked[0]) and (asked[1] is None or t < asked[1]):
+                found.asked.append(float(t))
+                found.inside.append(segment.holds(round(t / stretch.base)))
                 for cue in cues:
                     cue.ask(float(t))
             progress("look", float(picture.t) - seen.start, seen.duration)

@@ -37,9 +37,10 @@ WRITERS = {
     "evaluate ambient": ("{data} --model {model} -o {output}", ".png"),
     "evaluate retrieval": ("{data} --model {model} --labels {labels} -o {output}", ".png"),
     "evaluate interactive": ("{data} --model {model} -o {output}", ".png"),
+    "evaluate scenes": ("{data} --model {model} --work {work} -o {output}", ""),
     "evaluate tables": ("{data} --model {models} --labels {labels} -o {output}", ""),
 }
-TAKES_A_FOLDER = {"evaluate tables": "tables.txt"}
+TAKES_A_FOLDER = {"evaluate tables": "tables.txt", "evaluate scenes": "scenes.csv"}
 NO_FILES_WRITTEN = {
     *("probe", "models", "models import", "batch status", "batch retry", "batch run"),
     *(f"evaluate {name}" for name in ("pictures", "pasted", "direction", "camera", "speed")),

@@ -266,7 +266,7 @@ def test_the_disk_has_all_of_a_file_before_it_gets_its_name(film, tmp_path, monk
     monkeypatch.setattr(os, "replace", lambda a, b: done.append((os.stat(a).st_ino, str(b))) or replace(a, b))
     path = CameraPath(64, 64, np.array([[0.0, 0, 0, 0, 90]]))
     path.save(tmp_path / "a.path.json")
-    pano_sound.render(film, path, tmp_path / "a.mp4", encoder_preset="ultrafast")
+    pano_sound.render(film, path, tmp_path / "a.mp4", overwrite=True, encoder_preset="ultrafast")
     for name in ("a.path.json", "a.mp4"):
         number = (tmp_path / name).stat().st_ino
         assert done.index(number) < done.index((number, str(tmp_path / name)))

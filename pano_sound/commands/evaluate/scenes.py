@@ -12,7 +12,7 @@ import click
 from ...atomic_file import written_whole
 from ..files import ReadFile, WrittenFile, check_outputs
 from ..options import overwrite_option
-from .common import common, model_option, seed_option, show
+from .common import check_folder_of, common, model_option, seed_option, show
 
 if TYPE_CHECKING:
     from ...research.evaluate.scenes import Scene
@@ -63,6 +63,8 @@ def scenes(
     """
     if fit is not None:
         check_outputs([fit], overwrite)
+    if output is not None:
+        check_folder_of(output, ["scenes.csv", "summary.csv", "reliability.png"], overwrite)
     work.mkdir(parents=True, exist_ok=True)
     from ...localize import fusion
     from ...research.evaluate import scenes as judging

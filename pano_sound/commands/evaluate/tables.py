@@ -63,7 +63,10 @@ def tables(
 
     if output is not None:
         check_folder_of(
-            output, [f"table-{number}.{kind}" for number in tables.TABLES for kind in ("csv", "png")], overwrite
+            output,
+            [f"table-{number}.{kind}" for number in tables.TABLES for kind in ("csv", "png")]
+            + ["figure-9.png", "tables.txt"],
+            overwrite,
         )
         need_plots()
     held_out = sets.read(data, split)

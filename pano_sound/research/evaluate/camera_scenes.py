@@ -14,7 +14,7 @@ from ...sphere.geometry import angle_between, cell_directions
 GRID = (30, 60)
 WIDTH = 12.0
 """Degrees at which the response to a source has fallen to 1/e: about two cells, as real maps have it."""
-NOISE, PEAK, PRESENCE, TEMPERATURE = 0.03, 0.4, (40.0, 0.12), 0.035
+NOISE, PEAK, PRESENCE, TEMPERATURE = 0.01, 0.4, (40.0, 0.12), 0.035
 
 
 Place = tuple[float, float]

@@ -142,8 +142,8 @@ def _observe_two(scene: Scene, other: Scene, settings: AnalyseSettings, cues: li
     pictures, sound = (Stretch(pannable(str(one.film), InputSettings())) for one in (scene, other))
     level = listen(sound, cues, no_progress)
     watched = watch(pictures, cues, settings.every, no_progress)
-    evidence = {name: one for cue in cues for name, one in cue.evidence(watched.times).items()}
-    return Observed(watched.times, watched.cuts, level.at(watched.times, settings.window), evidence)
+    levels = level.at(watched.times, settings.window)
+    return Observed(watched.times, watched.cuts, levels, watched.evidence(cues))
 
 
 @dataclass(frozen=True)
