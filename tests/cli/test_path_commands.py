@@ -64,7 +64,7 @@ def test_there_must_be_a_path_to_keep_from_and_pins_are_not_autocams(run, soundm
     file.write_text(json.dumps(data))
     done = run("plan", soundmap, "--keep", "pins", "-y", "--preset", "paper")
     assert done.returncode == 2
-    assert "pins have no part in --preset paper" in done.stderr
+    assert "pins cannot be used with --preset paper" in done.stderr
 
 
 def test_several_paths_are_several_files(run, soundmap, tmp_path):

@@ -54,7 +54,8 @@ def long_film(tmp_path):
 
 def wait_for_partial(work, folder):
     deadline = time.monotonic() + 60
-    while not any("partial" in name for name in names(folder)):
+    # Its name is taken first, then FFmpeg opens it and writes a header.
+    while not any(p.stat().st_size for p in folder.iterdir() if "partial" in p.name):
         assert time.monotonic() < deadline
         assert work.poll() is None, work.communicate()
         time.sleep(0.05)
