@@ -134,7 +134,7 @@ def test_sizes_that_lie_in_a_sound_map(soundmap, shape):
 def test_a_sound_map_that_unpacks_to_more_than_memory_holds(soundmap):
     replaced(soundmap, "posterior.npy", [header((2**32 // 64, 4, 8)), *[bytes(1 << 24)] * 257])
     assert soundmap.stat().st_size < 10_000_000
-    with pytest.raises(DataFileError, match="unpacks to more than 4 GB"):
+    with pytest.raises(DataFileError, match="unpacks to more than it should"):
         SoundMap.load(soundmap)
 
 
