@@ -1,5 +1,6 @@
 import logging
 import signal
+import sys
 
 import pytest
 
@@ -9,10 +10,12 @@ from pano_sound.commands import stopping
 @pytest.fixture(autouse=True)
 def can_be_interrupted():
     """The command line, run within a test, leaves signals ignored."""
+    hook = sys.unraisablehook
     before = {number: signal.getsignal(number) for number in stopping._SIGNALS}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+    sys.unraisablehook = hook
 
 
 @pytest.fixture(autouse=True)

@@ -82,7 +82,9 @@ def main() -> None:
         heed_signals()
         open_standard_streams()
         code = _run()
+        ignore_signals()
     except (KeyboardInterrupt, click.Abort):
+        ignore_signals()
         _complain("interrupted")
         code = 130
     finally:

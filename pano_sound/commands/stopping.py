@@ -5,7 +5,10 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+from collections.abc import Callable
+from functools import partial
 from types import FrameType
+from typing import Any
 
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _AGAIN = 0.05  # seconds
@@ -18,21 +21,39 @@ def heed_signals() -> None:
 
     Those that whoever started the program has had ignored, as nohup does, still are.
     """
+    sys.unraisablehook = partial(_report_unraisable, sys.unraisablehook)
     for number in _SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _stop)
 
 
 def ignore_signals() -> None:
-    """From now on nothing happens: whoever presses Ctrl-C again would only stop the tidying up."""
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+    """From now on nothing happens: whoever presses Ctrl-C again would only stop the tidying up.
+
+    The one that comes meanwhile still raises, and is the last.
+    """
+    try:
+        _ignore_signals()
+    except (KeyboardInterrupt, SystemExit):
+        _ignore_signals()
+        raise
 
 
 def raise_if_asked() -> None:
     """For where an error arrives: in a library, what `_stop` raised may have been turned into any."""
     if _asked:
         raise _ending(_asked[0])
+
+
+def _ignore_signals() -> None:
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _report_unraisable(report: Callable[[Any], Any], unraisable: Any) -> None:
+    """As sys.unraisablehook: a stop that arrives where nothing can be raised (a __del__, a callback) comes again."""
+    if not (_asked and issubclass(unraisable.exc_type, (KeyboardInterrupt, SystemExit))):
+        report(unraisable)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
@@ -42,7 +63,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
     again.daemon = True
     again.start()
     tidying_up = isinstance(sys.exc_info()[1], (KeyboardInterrupt, SystemExit))
-    if not tidying_up and not _importing(frame):
+    if not tidying_up and not _must_go_on(frame):
         raise _ending(number)
 
 
@@ -50,11 +71,15 @@ def _ending(number: int) -> BaseException:
     return KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number)
 
 
-def _importing(frame: FrameType | None) -> bool:
-    """Whether a module is being imported there: PyTorch aborts the process when that is interrupted."""
-    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
+def _must_go_on(frame: FrameType | None) -> bool:
+    """Whether a module is being imported there (PyTorch aborts the process when that is interrupted), or Python would
+    print what is raised."""
+    while frame is not None:
+        code = frame.f_code
+        if code.co_filename.startswith("<frozen importlib") or code is _report_unraisable.__code__:
+            return True
         frame = frame.f_back
-    return frame is not None
+    return False
 
 
 def _signal_main_thread(number: int) -> None:

@@ -102,6 +102,8 @@ class WorkerPool:
             worker.process.join(10)
             worker.process.kill()
             worker.process.join()
+            if not worker.name and worker.pipe.poll():
+                self._take(worker)  # Its name comes first.
             with contextlib.suppress(PanoSoundError):
                 self._reap(worker, None)
 
@@ -334,8 +336,17 @@ def _context() -> Any:
     """How workers are started: from a process that has everything imported and no threads, where there are such."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
+    from multiprocessing import forkserver, resource_tracker
+
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["pano_sound.library.work"])
+    # Ctrl-C goes to it, too, which would print a traceback before it has learnt to ignore that.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return context
 
 
@@ -347,4 +358,6 @@ def _die_with_parent() -> None:
 
 
 def _leave(number: int, frame: Any) -> None:
-    raise SystemExit(128 + number)
+    """Without an exception, which libraries swallow; what else is to be tidied up, the parent does."""
+    remove_partials()
+    os._exit(128 + number)

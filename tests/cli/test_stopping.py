@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import importlib
 import json
 import os
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from pathlib import Path
 
 import films
@@ -100,8 +102,9 @@ def test_stopped_at_any_moment(film, tiny, tmp_path):
 
 
 @pytest.fixture
-def heeded():
+def heeded(monkeypatch):
     # As from a terminal, see `start`.
+    monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
     before = {number: signal.signal(number, signal.SIG_DFL) for number in stopping._SIGNALS}
     stopping.heed_signals()
     yield
@@ -148,6 +151,88 @@ def test_tidying_up_is_not_stopped(heeded):
             time.sleep(0.3)
             tidied = True
     assert tidied
+
+
+class StoppedInDel:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(30)
+
+
+def in_a_finalizer():
+    """Whatever collects garbage, at any moment."""
+    StoppedInDel()
+
+
+def in_a_weak_reference_callback():
+    """As in `_weakrefset`, when an abstract class goes."""
+    one = set()
+    gone = weakref.ref(StoppedInDel, lambda _: None)  # noqa: F841
+    thing = type("Thing", (), {})()
+    one.add(weakref.ref(thing, lambda _: StoppedInDel.__del__(None)))
+    del thing
+
+
+def in_a_callback_of_c():
+    """As those that FFmpeg calls."""
+    ctypes.CFUNCTYPE(None)(lambda: StoppedInDel.__del__(None))()
+
+
+@pytest.mark.parametrize("where", [in_a_finalizer, in_a_weak_reference_callback, in_a_callback_of_c])
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, SystemExit])
+def test_where_nothing_can_be_raised_a_stop_is_not_printed(heeded, capsys, monkeypatch, where, raised):
+    monkeypatch.setattr(stopping, "_ending", lambda number: raised())
+    with pytest.raises(raised):  # noqa: PT012
+        where()
+        time.sleep(30)
+    assert capsys.readouterr().err == ""
+
+
+def test_other_errors_that_cannot_be_raised_are_printed(heeded, capsys):
+    class Broken:
+        def __del__(self):
+            raise ValueError("broken")
+
+    Broken()
+    assert "ValueError: broken" in capsys.readouterr().err
+
+
+def test_stopped_at_any_step_of_the_end(heeded, capsys, monkeypatch):
+    """Between the command's last step and the process's last one, there is none at which a stop prints a traceback."""
+    codes = []
+    left = None
+
+    def trace(frame, event, arg):
+        nonlocal left
+        if frame.f_code is stopping._stop.__code__:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode" and left is not None:
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGINT)
+        return trace
+
+    def begin(**_):
+        nonlocal left
+        left = len(codes) + 1
+
+    monkeypatch.setattr(commands, "cli", begin)
+    while left is None or left <= 0:
+        left = None
+        stopping._asked.clear()
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            with pytest.raises(SystemExit) as ended:
+                commands.main()
+        finally:
+            sys.settrace(before)
+        codes.append(ended.value.code)
+    assert codes[0] == 130
+    assert codes[-1] == 0
+    assert set(codes) == {0, 130}
+    assert capsys.readouterr().err == "pano-sound: interrupted\n" * codes.count(130)
 
 
 def test_what_a_library_makes_of_a_stop_is_not_reported(monkeypatch, heeded, capsys):

@@ -75,6 +75,17 @@ def test_ctrl_c_gives_everything_back(small, batch, tmp_path):
     assert os.listdir(tmp_path / "out" / ".pano-sound" / "work") == []
 
 
+def test_ctrl_c_while_the_workers_are_being_started(small, batch, tmp_path):
+    """What they are forked from has not imported anything yet."""
+    work = batch.start(small[0], "-o", "out", "--workers", "2", start_new_session=True)
+    while len(psutil.Process(work.pid).children()) < 2:
+        assert work.poll() is None, work.communicate()
+        time.sleep(0.01)
+    os.killpg(work.pid, signal.SIGINT)
+    _, said = work.communicate()
+    assert (work.returncode, said.strip()) == (130, "pano-sound: interrupted")
+
+
 @pytest.mark.slow
 def test_a_large_library_ends_in_its_states(large):
     """320 files, good and bad: each is taken once, and ends as it must."""
