@@ -49,6 +49,7 @@ from pano_sound.localize.nets.network import TINY, Localizer
 from pano_sound.localize.nets.weights import save
 from pano_sound.media.ambisonics import FIRST_ORDER
 from pano_sound.media.spherical import tag_mp4
+from pano_sound.options.steps import AnalyseOptions
 
 SECONDS = 30.0
 VARIABLE = [Fraction(n, 30) + Fraction(n * n % 7, 300) for n in range(12)]
@@ -109,7 +110,7 @@ def make_samples(folder: Path) -> int:
             tag_mp4(at, FIRST_ORDER.box if channels == 4 else None)
     torch.manual_seed(0)
     save(Localizer(**TINY), folder / WEIGHTS, {"name": "tiny", "version": "0"})
-    soundmap = pipeline.analyse(folder / FILM, model=str(folder / WEIGHTS))
+    soundmap = pipeline.analyse(folder / FILM, AnalyseOptions(model=str(folder / WEIGHTS)))
     soundmap.save(folder / SOUNDMAP)
     path = pipeline.plan(soundmap)
     path.save(folder / PATH)

@@ -14,7 +14,8 @@ import time
 import numpy as np
 
 from pano_sound.camera.planner import plan
-from pano_sound.settings import PRESETS, PlanSettings
+from pano_sound.options.camera import PlanOptions
+from pano_sound.options.presets import PRESETS
 from pano_sound.soundmap import SoundMap
 from pano_sound.sphere.convention import directions
 from pano_sound.sphere.geometry import cell_directions
@@ -51,7 +52,7 @@ def main() -> None:
         took = []
         for _ in range(args.runs):
             began = time.process_time()
-            path = plan(made, PlanSettings(preset=preset))
+            path = plan(made, PlanOptions(preset=preset))
             took.append(time.process_time() - began)
         print(f"{preset:<10}{min(took) / args.hours:6.2f} s per hour of film, {len(path.samples)} samples")
 

@@ -28,6 +28,7 @@ from pano_sound.library.manifest import Manifest
 from pano_sound.library.process_lock import ProcessLock
 from pano_sound.library.records import RenderResult
 from pano_sound.media.segments import SECONDS
+from pano_sound.options.steps import PanOptions
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "meadow.mp4"
 SHORT = 3.0
@@ -50,18 +51,18 @@ def measure(films: list[Path], model: str) -> None:
 
     from pano_sound.library.work import prepare_process
     from pano_sound.media.probe import probe
+    from pano_sound.options.steps import AnalyseOptions
     from pano_sound.pipeline import analyse
-    from pano_sound.settings import AnalyseSettings
 
     prepare_process()
-    every = AnalyseSettings().every
+    every = AnalyseOptions().every
     for film in films:
         info = probe(film)
         minutes = info.duration / 60
         with tempfile.TemporaryDirectory() as folder:
             took = stages(film, model, folder, clock=time.process_time)
             part = min(SHORT, info.duration)
-            analyse(film, model=model, duration=f"{part}").save(f"{folder}/map.npz")
+            analyse(film, AnalyseOptions(model=model, duration=f"{part}")).save(f"{folder}/map.npz")
             made, kept = (os.path.getsize(f"{folder}/{name}") for name in ("out.mp4", "map.npz"))
             result = probe(f"{folder}/out.mp4").video
         fps = float(info.video.fps)
@@ -191,7 +192,7 @@ def main() -> None:
         sys.path.insert(0, str(Path(__file__).parent))
         measure(args.films, args.model)
     else:
-        per_second = estimate.core_seconds(args.width, args.width // 2, 30.0, 60.0, {}) / 60
+        per_second = estimate.core_seconds(args.width, args.width // 2, 30.0, 60.0, PanOptions()) / 60
         show_simulation(args.hours, args.minutes, per_second, args.megabits, args.gigabits)
 
 

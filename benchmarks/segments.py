@@ -23,9 +23,10 @@ from pano_sound.media.probe import probe
 from pano_sound.media.reader import VideoReader
 from pano_sound.media.segments import segments
 from pano_sound.media.sound import SoundReader
+from pano_sound.options.listening import ListeningOptions
+from pano_sound.options.video import VideoOptions
 from pano_sound.pipeline import plan, render, render_segment
 from pano_sound.pipeline.analyse import analyse_segment, joined
-from pano_sound.settings import AnalyseSettings, RenderSettings
 
 
 def silent(stage: str, done: float, total: float) -> None:
@@ -52,9 +53,9 @@ def main() -> None:
         info = probe(work / "film.mp4")
         found = segments(info, args.seconds)
         took = [time.process_time()]
-        whole = analyse_segment(info, AnalyseSettings(), silent)
+        whole = analyse_segment(info, ListeningOptions(), silent)
         took.append(time.process_time())
-        parts = joined([analyse_segment(info, AnalyseSettings(), silent, segment) for segment in found])
+        parts = joined([analyse_segment(info, ListeningOptions(), silent, segment) for segment in found])
         took.append(time.process_time())
         path = plan(whole)
         same_path = np.array_equal(path.samples, plan(parts).samples)
@@ -63,7 +64,7 @@ def main() -> None:
         took.append(time.process_time())
         files = []
         for number, segment in enumerate(found):
-            render_segment(info, segment, path, work / f"{number}.mp4", RenderSettings(), silent)
+            render_segment(info, segment, path, work / f"{number}.mp4", VideoOptions(), silent)
             files.append((segment.begin or 0, work / f"{number}.mp4"))
         join(files, work / "parts.mp4", info, None)
         took.append(time.process_time())

@@ -27,9 +27,11 @@ from pano_sound.media.probe import probe
 from pano_sound.media.reader import VideoReader
 from pano_sound.media.sound import SoundReader
 from pano_sound.media.writer import VideoWriter
+from pano_sound.options.listening import ListeningOptions
+from pano_sound.options.steps import AnalyseOptions
+from pano_sound.options.video import VideoOptions
 from pano_sound.pipeline import analyse
 from pano_sound.pipeline.passes import SOUND_BLOCK
-from pano_sound.settings import AnalyseSettings, RenderSettings
 from pano_sound.sphere.view import View, render_planes
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "meadow.mp4"
@@ -39,7 +41,7 @@ def stages(
     film: Path, model_name: str, folder: str, clock: Callable[[], float] = time.perf_counter
 ) -> dict[str, float]:
     """Seconds by `clock` that each stage takes for the whole film."""
-    info, settings, rendering = probe(film), AnalyseSettings(model=model_name), RenderSettings()
+    info, settings, rendering = probe(film), ListeningOptions(model=model_name), VideoOptions()
     model = load(model_name)
     took: dict[str, float] = {}
 
@@ -74,7 +76,7 @@ def stages(
                 model.respond(v, h).numpy()
                 timed("attention", began)
 
-    soundmap = analyse(film, model=model_name)
+    soundmap = analyse(film, AnalyseOptions(model=model_name))
     began = clock()
     path = plan(soundmap)
     timed("plan", began)

@@ -3,14 +3,15 @@ docs/python.md:  python docs/make_cli.py"""
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 
 import click
 
 from pano_sound.commands import COMMANDS, cli
-from pano_sound.commands.options import GROUPS, show_all_options
-from pano_sound.settings import PRESETS, AnalyseSettings, InputSettings, PlanSettings, RenderSettings, range_words
+from pano_sound.commands.help import HEADINGS, show_all_options
+from pano_sound.options.base import described, range_words
+from pano_sound.options.camera import preset_value
+from pano_sound.options.steps import PanOptions
 
 PAGE = Path(__file__).with_name("cli.md")
 PYTHON_PAGE = Path(__file__).with_name("python.md")
@@ -40,26 +41,26 @@ def page() -> str:
 
 
 def python_page() -> str:
-    """The text of docs/python.md, with its tables as the settings are now."""
+    """The text of docs/python.md, with its tables as the options are now."""
     before, rest = PYTHON_PAGE.read_text(encoding="utf-8").split(BEGIN)
     after = rest.split(END)[1]
-    options = [f for kind in (InputSettings, AnalyseSettings, PlanSettings, RenderSettings) for f in fields(kind)]
     tables = []
-    for group in GROUPS:
+    for heading in HEADINGS:
         rows = []
-        for f in options:
-            about = f.metadata
-            if about["group"] != group:
+        for about in described(PanOptions).values():
+            if about.heading != heading:
                 continue
-            values = about["kind"].__name__
-            if about["choices"]:
-                values = ", ".join(f"`{choice!r}`" for choice in about["choices"])
-            elif about["minimum"] is not None or about["maximum"] is not None:
-                values += ", " + range_words(about["minimum"], about["maximum"])
-            usual = PRESETS["default"].get(f.name) if f.default is None else None
-            rows.append(f"| `{f.name}` | {values} | `{(f.default if usual is None else usual)!r}` |")
+            values = about.kind.__name__
+            if about.choices:
+                values = ", ".join(f"`{choice!r}`" for choice in about.choices)
+            elif about.minimum is not None or about.maximum is not None:
+                values += ", " + range_words(about.minimum, about.maximum)
+            usual = preset_value(about.name) if about.default is None else None
+            rows.append(f"| `{about.name}` | {values} | `{(about.default if usual is None else usual)!r}` |")
         if rows:
-            tables.append("\n".join([f"**{group}**", "", "| keyword | values | default |", "|---|---|---|", *rows, ""]))
+            tables.append(
+                "\n".join([f"**{heading}**", "", "| keyword | values | default |", "|---|---|---|", *rows, ""])
+            )
     return before + BEGIN + "\n" + "\n".join(tables) + "\n" + END + after
 
 

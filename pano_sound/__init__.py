@@ -1,7 +1,7 @@
 """pano-sound: 360° footage in, an ordinary video that looks where the sound comes from out.
 
     import pano_sound
-    pano_sound.pan("input.mp4", "out.mp4", fov=80)
+    pano_sound.pan("input.mp4", "out.mp4", pano_sound.PanOptions(fov=80))
 
 `analyse`, `plan` and `render` are the three steps of `pan`; they pass on a `SoundMap` and a `CameraPath`. `Pin` and
 `Mask` tell `plan` where to look and where not to. `overlay` draws a sound map over the footage. Errors for users are
@@ -17,15 +17,21 @@ if TYPE_CHECKING:
     from .camera_path import CameraPath
     from .constraints import Mask, Pin
     from .errors import PanoSoundError
+    from .options.camera import PlanOptions
+    from .options.steps import AnalyseOptions, PanOptions, RenderOptions
     from .pipeline import analyse, overlay, pan, plan, render
     from .soundmap import SoundMap
 
 __version__ = "0.1.0"
 __all__ = [
+    "AnalyseOptions",
     "CameraPath",
     "Mask",
+    "PanOptions",
     "PanoSoundError",
     "Pin",
+    "PlanOptions",
+    "RenderOptions",
     "SoundMap",
     "__version__",
     "analyse",
@@ -36,10 +42,14 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AnalyseOptions": "options.steps",
     "CameraPath": "camera_path",
     "Mask": "constraints",
+    "PanOptions": "options.steps",
     "PanoSoundError": "errors",
     "Pin": "constraints",
+    "PlanOptions": "options.camera",
+    "RenderOptions": "options.steps",
     "SoundMap": "soundmap",
 }
 

@@ -48,7 +48,7 @@ class CameraPath:
         width, height: size of the output in pixels, even.
         samples: (n, 5) float64: t (seconds, growing), yaw, pitch, roll, hfov (degrees).
         source: what it was planned for: the sound map's source.
-        settings: the PlanSettings used, with the preset's numbers.
+        settings: the CameraSettings used, as JSON.
         cuts: indices of samples that are jumped to.
         pins, masks: what a person asked for.
     """

@@ -73,7 +73,7 @@ class SoundMap:
         elsewhere: (n,) float32, probability that nothing in the picture makes the sound. 1 in silence.
         level_db: (n,) float32, level of the sound in each window, dBFS.
         source: what was analysed: path (its name), size_bytes, width, height, end (presentation time, s).
-        settings: the AnalyseSettings used, as JSON-able dict.
+        settings: the ListeningOptions used, as JSON.
         cuts: (m,) float64, presentation times at which the picture cuts to another shot, growing.
         cues: of each cue its log-likelihood ratios in nats, (n, rows, columns) float16; may be empty.
     """

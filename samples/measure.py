@@ -13,12 +13,12 @@ import csv
 from collections import defaultdict
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import pano_sound
-from pano_sound.settings import AnalyseSettings, PlanSettings
+from pano_sound.options.base import described
+from pano_sound.options.steps import PanOptions
 from pano_sound.sphere.convention import directions
 from pano_sound.sphere.view import View
 
@@ -55,9 +55,9 @@ class Measured:
     best_still: float
 
 
-def measure(film: Path, analysing: dict[str, Any], planning: dict[str, Any]) -> Measured:
+def measure(film: Path, options: PanOptions) -> Measured:
     """Analyse and plan a sample, and compare the path with its truth."""
-    path = pano_sound.plan(pano_sound.analyse(film, **analysing), **planning)
+    path = pano_sound.plan(pano_sound.analyse(film, options), options)
     view = View(path.width, path.height, path.samples[0, 4])
     truth, every = sounding(film.stem)
 
@@ -76,14 +76,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("options", nargs="*", metavar="OPTION=VALUE")
     args = parser.parse_args()
-    known = {**AnalyseSettings().to_json(), **PlanSettings().resolved().to_json()}
     given = dict(word.split("=", 1) for word in args.options)
-    values = {k: type(known[k])(v) if known[k] is not None else v for k, v in given.items()}
-    analysing = {k: v for k, v in values.items() if k in AnalyseSettings.__dataclass_fields__}
-    planning = {k: v for k, v in values.items() if k in PlanSettings.__dataclass_fields__}
+    options = PanOptions(**{name: described(PanOptions)[name].kind(value) for name, value in given.items()})
 
     print(f"{'sample':12}{'sounding':>10}{'in view':>10}{'share':>8}{'ahead':>8}{'best still':>12}")
-    rows = {film.stem: measure(film, analysing, planning) for film in sorted(HERE.glob("*.mp4"))}
+    rows = {film.stem: measure(film, options) for film in sorted(HERE.glob("*.mp4"))}
     rows["all"] = Measured(*np.sum([astuple(row) for row in rows.values()], axis=0))
     for name, row in rows.items():
         share = row.in_view / row.sounding

@@ -1,35 +1,35 @@
 import pytest
 
 from pano_sound.encoders import ENCODERS, bits_per_second
-from pano_sound.settings import RenderSettings
+from pano_sound.options.video import VideoOptions
 
 
 @pytest.mark.parametrize("name", ENCODERS)
 def test_every_encoder_says_quality_and_effort_in_its_own_words(name):
     encoder = ENCODERS[name]
     for preset in encoder.presets:
-        RenderSettings(codec=name, encoder_preset=preset)
+        VideoOptions(codec=name, encoder_preset=preset)
         assert preset in encoder.options(None, None, preset).values()
     with pytest.raises(ValueError, match="`encoder_preset`"):
-        RenderSettings(codec=name, encoder_preset="quickly")
+        VideoOptions(codec=name, encoder_preset="quickly")
     if encoder.default is None:
         with pytest.raises(ValueError, match="neither `crf` nor `bitrate`"):
-            RenderSettings(codec=name, crf=20)
+            VideoOptions(codec=name, crf=20)
         return
-    RenderSettings(codec=name, crf=encoder.best)
-    RenderSettings(codec=name, crf=encoder.worst)
+    VideoOptions(codec=name, crf=encoder.best)
+    VideoOptions(codec=name, crf=encoder.worst)
     worse = encoder.options(encoder.worst, None, None)
     assert worse != encoder.options(encoder.best, None, None)
     assert any(f"{encoder.worst:g}" in value or f"{encoder.worst * 118:g}" in value for value in worse.values())
     with pytest.raises(ValueError, match="`crf`"):
-        RenderSettings(codec=name, crf=max(encoder.best, encoder.worst) + 1)
+        VideoOptions(codec=name, crf=max(encoder.best, encoder.worst) + 1)
     assert encoder.options(None, 5_000_000, None)["b"] == "5000000"
     assert encoder.instead is None or ENCODERS[encoder.instead].instead is None
 
 
 def test_quality_and_bits_exclude_each_other():
     with pytest.raises(ValueError, match="exclude"):
-        RenderSettings(crf=20, bitrate="10M")
+        VideoOptions(crf=20, bitrate="10M")
 
 
 @pytest.mark.parametrize(("text", "bits"), [("20M", 20_000_000), ("1.5m", 1_500_000), ("800k", 800_000)])

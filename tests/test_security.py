@@ -17,6 +17,7 @@ import pytest
 import pano_sound
 from pano_sound.camera_path import CameraPath
 from pano_sound.errors import DataFileError
+from pano_sound.options.steps import RenderOptions
 from pano_sound.soundmap import SoundMap
 
 CODE = sorted(Path(pano_sound.__file__).parent.rglob("*.py"))
@@ -85,7 +86,7 @@ def test_names_in_paths_and_sound_maps_are_never_opened(tmp_path, monkeypatch, a
     )
     OPENED = []
     try:
-        pano_sound.render("a.mp4", CameraPath.load("a.path.json"), "b.mp4", encoder_preset="ultrafast")
+        pano_sound.render("a.mp4", CameraPath.load("a.path.json"), "b.mp4", RenderOptions(encoder_preset="ultrafast"))
         pano_sound.plan(SoundMap.load("a.soundmap.npz")).save("b.path.json")
     finally:
         opened, OPENED = OPENED, None

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..constraints import Mask
-from ..settings import PlanSettings
+from ..options.presets import CameraSettings
 from ..soundmap import SoundMap
 from ..sphere.convention import directions, turned, wrap_degrees
 from ..sphere.geometry import angle_between
@@ -60,7 +60,7 @@ def best_sequence(scores: NDArray[np.float32], costs: NDArray[np.float32]) -> ND
 
 
 def plan(
-    soundmap: SoundMap, chosen: PlanSettings, view: View, count: int, masks: Sequence[Mask], start: float, end: float
+    soundmap: SoundMap, chosen: CameraSettings, view: View, count: int, masks: Sequence[Mask], start: float, end: float
 ) -> list[Samples]:
     """Up to `count` paths through a film, the best first: AUTOCAM's, cut by nothing.
 

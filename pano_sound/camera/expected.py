@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..settings import PlanSettings
+from ..options.presets import ShotSettings
 from ..sphere.view import View
 from . import glimpses
 from .timeline import Timeline
@@ -40,7 +40,7 @@ def of_path(timeline: Timeline, view: View, looks: NDArray[np.float64], hfov: ND
 class StillViews:
     """All views of a camera that never turns."""
 
-    def __init__(self, timeline: Timeline, view: View, settings: PlanSettings) -> None:
+    def __init__(self, timeline: Timeline, view: View, settings: ShotSettings) -> None:
         self.looks = glimpses.even_directions(_FINE, settings.tilt)
         cells = timeline.cells().reshape(-1, 3)
         self._inside = np.stack([view.contains(cells, yaw, pitch) for yaw, pitch in self.looks]).astype(np.float32)

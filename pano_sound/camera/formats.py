@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from ..camera_path import COLUMNS, SHORTEST_STEP, CameraPath
 from ..constraints import LIMITS, number
 from ..errors import DataFileError
-from ..settings import parse_size
+from ..options.values import parse_size
 from ..sphere.convention import wrap_degrees
 from ..sphere.view import View
 from .motion import SAME, SAMPLE_EVERY, thin

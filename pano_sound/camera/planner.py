@@ -11,7 +11,9 @@ import numpy as np
 
 from ..camera_path import CameraPath
 from ..constraints import Mask, Pin, in_order
-from ..settings import PlanSettings, parse_size
+from ..options.camera import PlanOptions
+from ..options.presets import CameraSettings, ShotSettings
+from ..options.values import parse_size
 from ..soundmap import SoundMap
 from ..sphere.convention import angles, directions, turned
 from ..sphere.view import View
@@ -30,17 +32,17 @@ _PORTRAIT_HEIGHT = 1080
 
 def plan(
     soundmap: SoundMap,
-    settings: PlanSettings | None = None,
+    options: PlanOptions | None = None,
     pins: Sequence[Pin] = (),
     masks: Sequence[Mask] = (),
 ) -> CameraPath:
     """Where to look while the film of `soundmap` plays: the first of `plan_paths`."""
-    return plan_paths(soundmap, settings, 1, pins, masks)[0]
+    return plan_paths(soundmap, options, 1, pins, masks)[0]
 
 
 def plan_paths(
     soundmap: SoundMap,
-    settings: PlanSettings | None = None,
+    options: PlanOptions | None = None,
     count: int = 1,
     pins: Sequence[Pin] = (),
     masks: Sequence[Mask] = (),
@@ -60,18 +62,18 @@ def plan_paths(
         pins, masks: what a person asks for; kept in the path. Pins are in the picture's coordinates.
 
     Raises:
-        ValueError: settings out of range, pins that overlap, or pins with the `paper` preset.
+        ValueError: pins that overlap, or pins with the `paper` preset.
     """
     pins = in_order(pins)
-    chosen = (settings or PlanSettings()).resolved()
+    chosen = (options or PlanOptions()).resolved()
     view = _frame(chosen, soundmap.source.get("width", 3840))
     start, end = soundmap.times[0], max(soundmap.times[-1], soundmap.source.get("end", 0.0))
-    if chosen.preset == "paper":
-        if pins:
-            raise ValueError("pins cannot be used with `preset='paper'`")
-        found = autocam.plan(soundmap, chosen, view, count, masks, start, end)
-    else:
+    if isinstance(chosen, ShotSettings):
         found = _by_shots(soundmap, chosen, view, count, pins, masks, start, end)
+    elif pins:
+        raise ValueError("pins cannot be used with `preset='paper'`")
+    else:
+        found = autocam.plan(soundmap, chosen, view, count, masks, start, end)
     return [
         CameraPath(
             view.width,
@@ -107,7 +109,7 @@ def _of_short_side(side: int, across: int, down: int) -> tuple[int, int]:
     return (long, side) if across >= down else (side, long)
 
 
-def _frame(chosen: PlanSettings, source_width: int) -> View:
+def _frame(chosen: CameraSettings, source_width: int) -> View:
     """The output's size, as asked or as the source's detail, and its field of view."""
     if chosen.size:
         return View.of_longer_side(*parse_size(chosen.size), chosen.fov)
@@ -120,7 +122,7 @@ def _frame(chosen: PlanSettings, source_width: int) -> View:
 
 def _by_shots(
     soundmap: SoundMap,
-    chosen: PlanSettings,
+    chosen: ShotSettings,
     view: View,
     count: int,
     pins: Sequence[Pin],
@@ -136,7 +138,7 @@ def _by_shots(
         steps = max(1, round((b - a) / chosen.step))
         edges.append(a + (b - a) * np.arange(1, steps + 1) / steps)
         first.append(first[-1] + steps)
-    timeline = resample(soundmap, chosen, np.concatenate(edges), masks)
+    timeline = resample(soundmap, chosen, np.concatenate(edges), masks, home_after=chosen.home_after)
     level_pins = _levelled(pins, timeline)
     context = shots.PlanContext.of(timeline, view, chosen, level_pins)
     worth, shown = shots.scores(context, timeline, masks)

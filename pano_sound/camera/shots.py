@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..constraints import Mask, Pin
-from ..settings import PlanSettings
+from ..options.presets import ShotSettings
 from ..sphere.convention import angles, directions
 from ..sphere.geometry import angle_between
 from ..sphere.view import View
@@ -87,11 +87,11 @@ class PlanContext:
     weights: NDArray[np.float32]
     moves: Moves
     ease: float
-    settings: PlanSettings
+    settings: ShotSettings
     pins: tuple[Pin, ...] = ()
 
     @classmethod
-    def of(cls, timeline: Timeline, view: View, settings: PlanSettings, pins: Sequence[Pin]) -> PlanContext:
+    def of(cls, timeline: Timeline, view: View, settings: ShotSettings, pins: Sequence[Pin]) -> PlanContext:
         """The looks of a grid, and those of `pins` (in level coordinates) behind them."""
         grid = glimpses.even_directions(GRID, settings.tilt)
         looks = np.concatenate([grid, np.array([(pin.yaw, pin.pitch) for pin in pins]).reshape(-1, 2)])

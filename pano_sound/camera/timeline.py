@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..constraints import Mask
-from ..settings import PlanSettings
+from ..options.presets import CameraSettings
 from ..soundmap import CHUNK, SILENCE_DB, SoundMap
 from ..sphere.convention import rotation
 from ..sphere.geometry import cell_areas, cell_directions
@@ -65,16 +65,18 @@ class Timeline:
 
 def resample(
     soundmap: SoundMap,
-    settings: PlanSettings,
+    settings: CameraSettings,
     edges: NDArray[np.float64],
     masks: Sequence[Mask],
     conditional: bool = False,
+    home_after: float = 0.0,
 ) -> Timeline:
     """A sound map between `edges`, (t + 1,) seconds; a step without a picture takes the nearest one.
 
     Args:
         conditional: maps are of where it sounds if it does, so that a step's maps count alike, however probable each
             of them is that anything sounds.
+        home_after: seconds of silence after which the camera returns to the front; 0: it does not.
     """
     middles = (edges[1:] + edges[:-1]) / 2
     first = np.searchsorted(soundmap.times, edges)
@@ -104,7 +106,7 @@ def resample(
     level = rotation(settings.yaw, settings.pitch, settings.roll)
     _hide(maps, masks, middles)
     loud = _means((soundmap.level_db > SILENCE_DB).astype(np.float32), begins, ends) > 0
-    return Timeline(edges, maps, present, level, _long_silence(edges, loud, settings.home_after or np.inf))
+    return Timeline(edges, maps, present, level, _long_silence(edges, loud, home_after or np.inf))
 
 
 def _means(values: NDArray[Any], low: NDArray[np.intp], high: NDArray[np.intp]) -> NDArray[Any]:
@@ -118,7 +120,7 @@ def _means(values: NDArray[Any], low: NDArray[np.intp], high: NDArray[np.intp]) 
     return means
 
 
-def _signal(posterior: NDArray[np.float32], settings: PlanSettings) -> NDArray[np.float32]:
+def _signal(posterior: NDArray[np.float32], settings: CameraSettings) -> NDArray[np.float32]:
     """The chosen signal of coarse maps (n, rows, columns): all of each, or all of its probability in one point."""
     if settings.signal == "glimpse":
         return posterior

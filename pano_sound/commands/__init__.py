@@ -14,10 +14,10 @@ import click
 from .. import __version__
 from ..atomic_file import NO_ROOM, output_error, remove_partials
 from ..errors import EXIT_CODES, OutputError, PanoSoundError, printable
-from ..settings import with_flags
-from .options import early_verbosity
+from ..options.flags import with_flags
 from .stopping import heed_signals, ignore_signals, raise_if_asked
 from .streams import flush, open_standard_streams, say, stopped_printing
+from .verbosity import early_verbosity
 
 COMMANDS = (
     "pan",

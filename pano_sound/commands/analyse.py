@@ -4,36 +4,26 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import click
 
-from ..settings import AnalyseSettings, InputSettings
+from ..options.steps import AnalyseOptions
 from .files import check_outputs
-from .options import (
-    Command,
-    Progress,
-    json_option,
-    output_option,
-    overwrite_option,
-    settings_options,
-    source_argument,
-    summarise,
-    verbosity,
-    wrote,
-)
+from .help import Command
+from .parameters import json_option, options_of, output_option, overwrite_option, source_argument
+from .progress import Progress, summarise, wrote
+from .verbosity import verbosity
 
 
 @click.command("analyse", cls=Command)
 @source_argument
 @output_option("The sound map to write. By default INPUT's name with .soundmap.npz, in this folder.", required=False)
 @overwrite_option
-@settings_options(InputSettings)
-@settings_options(AnalyseSettings)
+@options_of(AnalyseOptions)
 @json_option
 @verbosity
 def command(
-    source: list[str], output: Path | None, overwrite: bool, options: dict[str, Any], as_json: bool, quiet: bool
+    source: list[str], output: Path | None, overwrite: bool, options: AnalyseOptions, as_json: bool, quiet: bool
 ) -> None:
     """Find where a 360° film sounds, and write a sound map.
 
@@ -50,7 +40,7 @@ def command(
     from ..visualize.summary import heard
 
     with Progress(quiet) as progress:
-        soundmap = analyse(source, progress=progress, **options)
+        soundmap = analyse(source, options, progress=progress)
     soundmap.save(output, overwrite)
     summarise(str(heard(soundmap)), quiet)
     wrote(output, quiet)

@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..settings import AnalyseSettings, BatchSettings, InputSettings, PlanSettings, RenderSettings, with_flags
+from ..options.batch import BatchOptions
+from ..options.flags import with_flags
+from ..options.steps import PanOptions
 from .files import ReadFile
-from .options import Command, Option, json_option, overwrite_option, settings_options, verbosity
+from .help import Command, Option
+from .parameters import json_option, options_of, overwrite_option
+from .verbosity import verbosity
 
 if TYPE_CHECKING:
     from ..library.intake import Library
@@ -37,7 +41,7 @@ _fail_fast_option = click.option(
     default=False,
     show_default=True,
     cls=Option,
-    group="Batch",
+    heading="Batch",
     help="Stop at the first film that fails, or go on with the others.",
 )
 
@@ -84,11 +88,8 @@ def command() -> None:
 )
 @overwrite_option
 @_fail_fast_option
-@settings_options(BatchSettings, to="batch")
-@settings_options(InputSettings)
-@settings_options(AnalyseSettings)
-@settings_options(PlanSettings)
-@settings_options(RenderSettings)
+@options_of(BatchOptions, to="batch")
+@options_of(PanOptions)
 @json_option
 @verbosity
 def run(
@@ -98,8 +99,8 @@ def run(
     dry_run: bool,
     overwrite: bool,
     fail_fast: bool,
-    batch: dict[str, Any],
-    options: dict[str, Any],
+    batch: BatchOptions,
+    options: PanOptions,
     as_json: bool,
     quiet: bool,
 ) -> int:
@@ -122,10 +123,10 @@ def run(
     if dry_run:
         from ..library.estimate import estimate
 
-        found = estimate(sources, listed, out, BatchSettings(**batch), options, overwrite, lists)
+        found = estimate(sources, listed, out, batch, options, overwrite, lists)
         click.echo(json.dumps(found.to_json()) if as_json else with_flags(str(found)))
         return 0
-    with Library(out, BatchSettings(**batch)) as library:
+    with Library(out, batch) as library:
         synced = library.take_in(sources, listed, options, overwrite, lists)
         if not quiet and sys.stderr.isatty():
             print(_found(synced), file=sys.stderr)
@@ -134,14 +135,14 @@ def run(
 
 @command.command("status")
 @_out_argument
-@settings_options(BatchSettings, only=_manifest_only, to="batch")
+@options_of(BatchOptions, only=_manifest_only, to="batch")
 @json_option
 @verbosity
-def status(out: str, batch: dict[str, Any], as_json: bool, quiet: bool) -> None:
+def status(out: str, batch: BatchOptions, as_json: bool, quiet: bool) -> None:
     """Say how far a batch is, and what failed."""
     from ..library.intake import Library
 
-    with Library(out, BatchSettings(**batch), create=False) as library:
+    with Library(out, batch, create=False) as library:
         counts = library.manifest.count()
         failed = [row for row in library.manifest.rows() if row.state == "failed"]
     if as_json:
@@ -158,8 +159,8 @@ def status(out: str, batch: dict[str, Any], as_json: bool, quiet: bool) -> None:
 @_out_argument
 @overwrite_option
 @_fail_fast_option
-@settings_options(
-    BatchSettings,
+@options_of(
+    BatchOptions,
     only={
         **_manifest_only,
         "workers": "How many films to work on at once. By default as many as cores and memory allow.",
@@ -170,17 +171,17 @@ def status(out: str, batch: dict[str, Any], as_json: bool, quiet: bool) -> None:
 )
 @json_option
 @verbosity
-def retry(out: str, overwrite: bool, fail_fast: bool, batch: dict[str, Any], as_json: bool, quiet: bool) -> int:
+def retry(out: str, overwrite: bool, fail_fast: bool, batch: BatchOptions, as_json: bool, quiet: bool) -> int:
     """Try failed films again, with the options they had."""
     from ..library.intake import Library
 
-    with Library(out, BatchSettings(**batch), create=False) as library:
+    with Library(out, batch, create=False) as library:
         library.retake(overwrite=overwrite)
         return _work(library, fail_fast, as_json, quiet)
 
 
 def _work(library: Library, fail_fast: bool, as_json: bool, quiet: bool) -> int:
-    if library.settings.ray is None:
+    if library.options.ray is None:
         from ..library.pool import work
     else:
         from ..library.cluster import work

@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from .files import ReadFile
-from .options import json_option, verbosity
+from .parameters import json_option
+from .verbosity import verbosity
 
 
 @click.group("models", invoke_without_command=True)

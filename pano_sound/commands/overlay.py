@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
-from ..settings import AnalyseSettings, InputSettings, RenderSettings
+from ..options.steps import OverlayOptions
 from .files import ReadFile, check_outputs
-from .options import (
-    Command,
-    Option,
-    Progress,
-    output_option,
-    overwrite_option,
-    settings_options,
-    source_argument,
-    verbosity,
-    wrote,
-)
+from .help import Command, Option
+from .parameters import options_of, output_option, overwrite_option, source_argument
+from .progress import Progress, wrote
+from .verbosity import verbosity
 
 
 @click.command("overlay", cls=Command)
@@ -37,9 +29,7 @@ from .options import (
     "--path", "path_file", type=ReadFile(), metavar="FILE", cls=Option, help="Outline the view of this camera path."
 )
 @overwrite_option
-@settings_options(InputSettings, to="reading")
-@settings_options(AnalyseSettings, to="analysing")
-@settings_options(RenderSettings, to="rendering")
+@options_of(OverlayOptions)
 @verbosity
 def command(
     source: list[str],
@@ -47,9 +37,7 @@ def command(
     soundmap_file: Path | None,
     path_file: Path | None,
     overwrite: bool,
-    reading: dict[str, Any],
-    analysing: dict[str, Any],
-    rendering: dict[str, Any],
+    options: OverlayOptions,
     quiet: bool,
 ) -> None:
     """Draw over a 360° film where it was heard to sound.
@@ -73,8 +61,8 @@ def command(
     path = None if path_file is None else CameraPath.load(path_file)
     with Progress(quiet) as progress:
         if soundmap_file is None:
-            soundmap = analyse(source, progress=progress, **reading, **analysing)
+            soundmap = analyse(source, options, progress=progress)
         else:
             soundmap = SoundMap.load(soundmap_file)
-        overlay(source, soundmap, output, path=path, overwrite=overwrite, progress=progress, **reading, **rendering)
+        overlay(source, soundmap, output, options, path=path, overwrite=overwrite, progress=progress)
     wrote(output, quiet)

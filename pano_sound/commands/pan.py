@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import click
 
-from ..settings import AnalyseSettings, InputSettings, PlanSettings, RenderSettings
+from ..options.steps import PanOptions
 from .files import WrittenFile, check_outputs
-from .options import (
-    Command,
-    Option,
-    Progress,
-    json_option,
-    output_option,
-    overwrite_option,
-    settings_options,
-    source_argument,
-    summarise,
-    verbosity,
-    wrote,
-)
+from .help import Command, Option
+from .parameters import json_option, options_of, output_option, overwrite_option, source_argument
+from .progress import Progress, summarise, wrote
+from .verbosity import verbosity
 
 
 @click.command("pan", cls=Command)
@@ -36,10 +26,7 @@ from .options import (
     help="Also write a page (.html) that shows the videos beside what was heard over time.",
 )
 @overwrite_option
-@settings_options(InputSettings)
-@settings_options(AnalyseSettings)
-@settings_options(PlanSettings)
-@settings_options(RenderSettings)
+@options_of(PanOptions)
 @json_option
 @verbosity
 def command(
@@ -47,7 +34,7 @@ def command(
     output: Path,
     report: Path | None,
     overwrite: bool,
-    options: dict[str, Any],
+    options: PanOptions,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -65,7 +52,7 @@ def command(
     from ..visualize.summary import heard, shown
 
     with Progress(quiet) as progress:
-        soundmap, path = pan_with_map(source, output, overwrite=overwrite, progress=progress, **options)
+        soundmap, path = pan_with_map(source, output, options, overwrite=overwrite, progress=progress)
     if report is not None:
         from ..visualize.report import write_report
 

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import click
 
-from ..settings import parse_size, with_flags
+from ..options.flags import with_flags
+from ..options.values import parse_size
 from .files import ReadFile, check_outputs
-from .options import json_option, output_option, overwrite_option, verbosity, wrote
+from .parameters import json_option, output_option, overwrite_option
+from .progress import wrote
+from .verbosity import verbosity
 
 KINDS = ("csv", "sendcmd", "ae", "humanedit")
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import click
 
-from ..settings import PlanSettings, with_flags
+from ..options.camera import PlanOptions
+from ..options.flags import with_flags
 from .files import ReadFile, check_outputs
-from .options import Command, Option, json_option, output_option, overwrite_option, settings_options, verbosity, wrote
+from .help import Command, Option
+from .parameters import json_option, options_of, output_option, overwrite_option
+from .progress import wrote
+from .verbosity import verbosity
 
 ENDING, PATH_ENDING = ".soundmap.npz", ".path.json"
 
@@ -33,7 +36,7 @@ ENDING, PATH_ENDING = ".soundmap.npz", ".path.json"
     cls=Option,
     help="Write this many different paths, the best first: NAME.path.json, NAME-2.path.json …",
 )
-@settings_options(PlanSettings)
+@options_of(PlanOptions)
 @json_option
 @verbosity
 def command(
@@ -42,7 +45,7 @@ def command(
     overwrite: bool,
     keep: str | None,
     paths: int,
-    options: dict[str, Any],
+    options: PlanOptions,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -66,7 +69,7 @@ def command(
     edited = CameraPath.load(output) if keep else None
     pins, masks = (edited.pins, edited.masks) if edited else ((), ())
     try:
-        found = plan_paths(SoundMap.load(soundmap), PlanSettings(**options), paths, pins, masks)
+        found = plan_paths(SoundMap.load(soundmap), options, paths, pins, masks)
     except ValueError as error:
         raise click.UsageError(with_flags(str(error))) from None
     for path, file in zip(found, outputs, strict=True):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import printable
-from ..settings import InputSettings, with_flags
-from .options import Command, json_option, settings_options, source_argument, verbosity
+from ..options.flags import with_flags
+from ..options.input import InputOptions
+from .help import Command
+from .parameters import json_option, options_of, source_argument
+from .verbosity import verbosity
 
 if TYPE_CHECKING:
     from ..media.probe import AudioInfo, MediaInfo, VideoInfo
@@ -30,17 +33,17 @@ EYES = {"top-bottom": "upper", "left-right": "left"}
 
 @click.command("probe", cls=Command)
 @source_argument
-@settings_options(InputSettings)
+@options_of(InputOptions)
 @json_option
 @verbosity
-def command(source: list[str], options: dict[str, Any], as_json: bool, quiet: bool) -> None:
+def command(source: list[str], options: InputOptions, as_json: bool, quiet: bool) -> None:
     """Say what is in a file, and whether it can be panned.
 
     INPUT is any media file. If it cannot be panned, the last line says why.
     """
     from ..media.probe import probe
 
-    info = probe(source, **options)
+    info = probe(source, options)
     if as_json:
         click.echo(json.dumps(info.to_json()))
         return

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
-from ..settings import InputSettings, PlanSettings, RenderSettings, parse_size
+from ..options.camera import ViewOptions
+from ..options.steps import RenderOptions
+from ..options.values import parse_size
 from .files import ReadFile, check_outputs
-from .options import (
-    Command,
-    Progress,
-    output_option,
-    overwrite_option,
-    settings_options,
-    source_argument,
-    verbosity,
-    wrote,
-)
+from .help import Command
+from .parameters import options_of, output_option, overwrite_option, source_argument
+from .progress import Progress, wrote
+from .verbosity import verbosity
 
 
 @click.command("render", cls=Command)
@@ -26,24 +21,23 @@ from .options import (
 @click.argument("path", metavar="PATH", type=ReadFile())
 @output_option("The video to write: .mp4, .mov, .m4v or .mkv.")
 @overwrite_option
-@settings_options(InputSettings)
-@settings_options(
-    PlanSettings,
+@options_of(
+    ViewOptions,
     only={
         "fov": "Field of view along the longer side of the output, in degrees, throughout. By default as in PATH.",
         "size": "Output size in pixels. By default as in PATH.",
     },
     to="view",
 )
-@settings_options(RenderSettings)
+@options_of(RenderOptions)
 @verbosity
 def command(
     source: list[str],
     path: Path,
     output: Path,
     overwrite: bool,
-    view: dict[str, Any],
-    options: dict[str, Any],
+    view: ViewOptions,
+    options: RenderOptions,
     quiet: bool,
 ) -> None:
     """Write the video that follows a camera path.
@@ -57,8 +51,8 @@ def command(
     from ..camera_path import CameraPath
     from ..pipeline import render
 
-    size = parse_size(view["size"]) if view["size"] else None
-    camera = CameraPath.load(path).with_view(size, view["fov"])
+    size = parse_size(view.size) if view.size else None
+    camera = CameraPath.load(path).with_view(size, view.fov)
     with Progress(quiet) as progress:
-        render(source, camera, output, overwrite=overwrite, progress=progress, **options)
+        render(source, camera, output, options, overwrite=overwrite, progress=progress)
     wrote(output, quiet)

@@ -7,7 +7,10 @@ from pathlib import Path
 import click
 
 from .files import ReadFile, check_outputs
-from .options import Command, Option, output_option, overwrite_option, verbosity, wrote
+from .help import Command, Option
+from .parameters import output_option, overwrite_option
+from .progress import wrote
+from .verbosity import verbosity
 
 
 @click.command("report", cls=Command)

@@ -11,7 +11,9 @@ import click
 
 from ..atomic_file import check_folder
 from .files import ReadFile, WrittenFile, check_outputs
-from .options import output_option, overwrite_option, verbosity, wrote
+from .parameters import output_option, overwrite_option
+from .progress import wrote
+from .verbosity import verbosity
 
 R = TypeVar("R")
 

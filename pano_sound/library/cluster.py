@@ -45,7 +45,7 @@ def work(library: Library, tell: Tell, fail_fast: bool = False) -> dict[str, int
         PanoSoundError: there is no such cluster, or no Ray.
         OutputError: nothing can be written any more.
     """
-    ray = _connected(library.settings.ray or "auto")
+    ray = _connected(library.options.ray or "auto")
     driver = _Driver(ray, library, tell, fail_fast)
     try:
         return driver.work()
@@ -86,7 +86,7 @@ class _Driver:
             if time.monotonic() - looked > _LOOK_EVERY:
                 looked = time.monotonic()
                 library.keep()
-                most = library.settings.workers or _AHEAD * self._cores()
+                most = library.options.workers or _AHEAD * self._cores()
                 # RenderResult by several, a film is read more often: only those help who would have nothing to do.
                 self._help = library.manifest.count(library.run)["waiting"] + len(self._out) <= self._cores()
             while len(self._out) < most and self._hand_out():

@@ -20,7 +20,10 @@ import numpy as np
 from ..camera.planner import plan
 from ..errors import PanoSoundError
 from ..media.probe import MediaInfo, probe
-from ..settings import AnalyseSettings, BatchSettings, InputSettings, PlanSettings
+from ..options.batch import BatchOptions
+from ..options.camera import PlanOptions
+from ..options.input import InputOptions
+from ..options.steps import PanOptions
 from ..soundmap import SoundMap
 from .intake import Library, manifest_path
 from .lease import ManifestLease
@@ -84,8 +87,8 @@ def estimate(
     sources: Sequence[str],
     listed: Iterable[str],
     out: str,
-    settings: BatchSettings,
-    options: dict[str, Any],
+    batch: BatchOptions,
+    options: PanOptions,
     overwrite: bool = False,
     inputs: Iterable[str] = (),
 ) -> Estimate:
@@ -93,28 +96,27 @@ def estimate(
     with tempfile.TemporaryDirectory(prefix="pano-sound-") as folder:
         copy = Path(folder) / "manifest.sqlite"
         results = store(out)
-        at = manifest_path(results, settings.manifest)
+        at = manifest_path(results, batch.manifest)
         if isinstance(results, Bucket):
             ManifestLease(results, at).fetch()
         if at.is_file():
             with Manifest(at, create=False) as before:
                 before.copy_to(copy)
-        with Library(out, replace(settings, manifest=str(copy)), rehearsal=True) as library:
+        with Library(out, replace(batch, manifest=str(copy)), rehearsal=True) as library:
             library.take_in(sources, listed, options, overwrite, inputs)
             return _estimate(library, options)
 
 
-def _estimate(library: Library, options: dict[str, Any]) -> Estimate:
+def _estimate(library: Library, options: PanOptions) -> Estimate:
     rows = list(library.manifest.rows(library.run))
     waiting = [row for row in rows if row.state == "waiting"]
-    reading = {k: v for k, v in options.items() if k in InputSettings.__dataclass_fields__}
     with ThreadPoolExecutor(2 * (os.cpu_count() or 1)) as pool:
-        probed = list(pool.map(lambda row: _probed(row, reading), waiting))
+        probed = list(pool.map(lambda row: _probed(row, options), waiting))
     infos = [None if isinstance(found, PanoSoundError) else found for found in probed]
     good = [info for info in infos if info is not None and info.problem is None]
     refused = {row.paths[0]: _why(row, found) for row, found in zip(waiting, probed, strict=True)}
     cores, sizes = _costs(good, options, rows)
-    workers = min(library.settings.workers or fitting_workers(), max(1, len(good)))
+    workers = min(library.options.workers or fitting_workers(), max(1, len(good)))
     count = library.manifest.count(library.run)
     return Estimate(
         films=len(good),
@@ -132,9 +134,9 @@ def _estimate(library: Library, options: dict[str, Any]) -> Estimate:
     )
 
 
-def _probed(row: FilmRecord, reading: dict[str, Any]) -> MediaInfo | PanoSoundError:
+def _probed(row: FilmRecord, options: InputOptions) -> MediaInfo | PanoSoundError:
     try:
-        return probe(row.paths, **reading)
+        return probe(row.paths, options)
     except PanoSoundError as error:
         return error
 
@@ -146,9 +148,8 @@ def _why(row: FilmRecord, found: MediaInfo | PanoSoundError) -> str:
     return found.problem or ""
 
 
-def _costs(infos: list[MediaInfo], options: dict[str, Any], rows: list[FilmRecord]) -> tuple[list[float], list[float]]:
+def _costs(infos: list[MediaInfo], options: PanOptions, rows: list[FilmRecord]) -> tuple[list[float], list[float]]:
     """Core seconds and bytes of each film's work and result."""
-    planning = {k: v for k, v in options.items() if k in PlanSettings.__dataclass_fields__}
     done = [row for row in rows if row.state == "done" and row.made]
     if len(done) >= _ENOUGH:
         seconds = sum(row.made["seconds"] for row in done)
@@ -159,28 +160,27 @@ def _costs(infos: list[MediaInfo], options: dict[str, Any], rows: list[FilmRecor
     for info in infos:
         assert info.video is not None
         fps = float(info.video.fps or 30)
-        width, height = _frame(info.eye[0], tuple(sorted(planning.items())))
+        width, height = _frame(info.eye[0], options.part(PlanOptions))
         cores.append(core_seconds(info.video.width, info.video.height, fps, info.duration, options))
         sizes.append(BITS_A_PIXEL * width * height * fps * info.duration / 8 + info.duration * SOUND_BYTES)
     return cores, sizes
 
 
-def core_seconds(width: int, height: int, fps: float, duration: float, options: dict[str, Any]) -> float:
+def core_seconds(width: int, height: int, fps: float, duration: float, options: PanOptions) -> float:
     """The cost model: work of one core, s, for a film of this size (pixels), rate and length (s)."""
-    planning = {k: v for k, v in options.items() if k in PlanSettings.__dataclass_fields__}
-    across, down = _frame(width, tuple(sorted(planning.items())))
-    every = options.get("every", AnalyseSettings().every) or 1 / fps
+    across, down = _frame(width, options.part(PlanOptions))
+    every = options.every or 1 / fps
     frames = fps * duration
     decoded, drawn = 2 * width * height * frames / 1e6, across * down * frames / 1e6
     return DECODE * decoded + LOOK * duration / every + LISTEN * duration / 60 + DRAW * drawn
 
 
 @lru_cache
-def _frame(source_width: int, planning: tuple[tuple[str, Any], ...]) -> tuple[int, int]:
+def _frame(source_width: int, options: PlanOptions) -> tuple[int, int]:
     """The size that a camera path through such a film would have."""
     nothing = np.zeros((2, 2, 4), np.float16), np.ones(2, np.float32), np.full(2, -120.0, np.float32)
     soundmap = SoundMap(np.array([0.0, 1.0]), *nothing, {"width": source_width, "end": 1.0})
-    path = plan(soundmap, PlanSettings(**dict(planning)))
+    path = plan(soundmap, options)
     return path.width, path.height
 
 

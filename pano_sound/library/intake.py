@@ -11,7 +11,6 @@ import posixpath
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,8 @@ from ..errors import OutputError, PanoSoundError
 from ..localize.nets.files import find
 from ..media.footage import is_url
 from ..media.output_format import MUXERS
-from ..settings import AnalyseSettings, BatchSettings, InputSettings, PlanSettings, RenderSettings
+from ..options.batch import BatchOptions
+from ..options.steps import PanOptions
 from .discover import Film, discover, outputs, path_name
 from .lease import ManifestLease
 from .manifest import Manifest, Synced
@@ -35,7 +35,6 @@ from .storage import HIDDEN, SEGMENTS, Bucket, Stamp, Store, digest, is_inside, 
 log = logging.getLogger("pano_sound")
 
 MANIFEST = "manifest.sqlite"
-KINDS = (InputSettings, AnalyseSettings, PlanSettings, RenderSettings)
 
 
 class Library:
@@ -53,7 +52,7 @@ class Library:
     def __init__(
         self,
         out: str,
-        settings: BatchSettings | None = None,
+        options: BatchOptions | None = None,
         *,
         create: bool = True,
         rehearsal: bool = False,
@@ -66,19 +65,19 @@ class Library:
         Raises:
             OutputError, DataFileError.
         """
-        self.settings = settings or BatchSettings()
+        self.options = options or BatchOptions()
         self.out: Store = store(out)
-        at = manifest_path(self.out, self.settings.manifest)
+        at = manifest_path(self.out, self.options.manifest)
         self.home = at.parent
         self._lease = ManifestLease(self.out, at) if isinstance(self.out, Bucket) and not rehearsal else None
         if self._lease:
             self._lease.fetch()
         # A cluster's results may lie on a network drive; then the manifest does, too.
-        on_cluster = self.settings.ray is not None
+        on_cluster = self.options.ray is not None
         if create and not rehearsal:
             self.out.create()
         self.manifest = Manifest(at, create=create, alone=on_cluster and self._lease is None)
-        self.soundmaps: Store = store(self.settings.soundmaps or _soundmaps_folder(self.out, on_cluster))
+        self.soundmaps: Store = store(self.options.soundmaps or _soundmaps_folder(self.out, on_cluster))
         self._rehearsal = rehearsal
         self._lock = ProcessLock(self.manifest.locks)
         self.run = self._lock.name
@@ -107,7 +106,7 @@ class Library:
         self,
         sources: Sequence[str],
         listed: Iterable[str],
-        options: dict[str, Any],
+        options: PanOptions,
         overwrite: bool = False,
         inputs: Iterable[str] = (),
     ) -> Synced:
@@ -122,10 +121,10 @@ class Library:
             OutputError: a result cannot be written, or would replace a file.
         """
         settings = full_settings(options)
-        check_rule(self.settings.name, settings["codec"])
+        check_rule(self.options.name, settings["codec"])
         self._begin()
         films = self._without_results(discover(sources, listed, self.out.root))
-        names = outputs(films, self.settings.name, self._known_names(films))
+        names = outputs(films, self.options.name, self._known_names(films))
         copies = self._copies(films, dict(zip((film.paths for film in films), names, strict=True)))
         wanted = [(name, film, copies.get(film.paths)) for name, film in zip(names, films, strict=True)]
         key = settings_key(settings)
@@ -135,8 +134,8 @@ class Library:
         read = [*(path for film in films for path in film.paths), str(find(settings["model"])), *inputs]
         self._check_results(to_make, read, overwrite)
         found = self.manifest.sync(self.run, wanted, settings, key, checked)
-        if self.settings.limit is not None:
-            self.manifest.limit(self.run, self.settings.limit)
+        if self.options.limit is not None:
+            self.manifest.limit(self.run, self.options.limit)
         return found
 
     def retake(self, state: str = "failed", overwrite: bool = False) -> int:
@@ -280,27 +279,22 @@ class Library:
         return row.stamp  # As before: the next run finds it changed, too.
 
 
-def full_settings(options: dict[str, Any]) -> dict[str, Any]:
-    """All that a film's result depends on besides the film: every option, and the weights' content.
+def full_settings(options: PanOptions) -> dict[str, Any]:
+    """All that a film's result depends on besides the film: every option, and the weights' SHA-256.
 
-    Raises ModelError when there are no such weights; ValueError, TypeError for options.
+    Raises ModelError when there are no such weights.
     """
-    found: dict[str, Any] = {}
-    for kind in KINDS:
-        names = {f.name for f in fields(kind)}
-        found |= kind(**{k: v for k, v in options.items() if k in names}).to_json()
-    found["weights"] = hashlib.sha256(find(found["model"]).read_bytes()).hexdigest()
-    return found
+    weights = find(options.model).read_bytes()
+    return {**options.to_json(), "weights": hashlib.sha256(weights).hexdigest()}
 
 
 def settings_key(settings: dict[str, Any]) -> str:
-    """A short text that is another one for other settings. Where a model's file lies is no matter, its content is;
-    nor is what it runs on."""
+    """Stable hash of settings. The weights count by their content, not by their file's name; the device does not."""
     return key_of({k: v for k, v in settings.items() if k not in ("model", "device")})
 
 
 def key_of(value: Any) -> str:
-    """A short text that is another one for another value, of what JSON can hold."""
+    """Stable hash of a JSON value."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
 
 

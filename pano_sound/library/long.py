@@ -12,11 +12,12 @@ from ..media.joining import join
 from ..media.probe import MediaInfo
 from ..media.reader import NoPictureError
 from ..media.segments import Segment
+from ..options.listening import ListeningOptions
+from ..options.video import VideoOptions
 from ..pipeline import render_segment
 from ..pipeline.analyse import analyse_segment, joined
 from ..pipeline.film import Progress
 from ..pipeline.render import left_of
-from ..settings import AnalyseSettings, RenderSettings
 from ..soundmap import SoundMap
 from .storage import SEGMENTS, Bucket, Store, digest
 
@@ -38,12 +39,12 @@ class LongFilm:
         self._folder = f"{SEGMENTS}/{key}"
         self._ending, self._part_ending = ending, ".mov" if ending == ".mov" else ".mp4"
 
-    def hear(self, number: int, settings: AnalyseSettings, progress: Progress) -> None:
+    def hear(self, number: int, options: ListeningOptions, progress: Progress) -> None:
         """Have the sound map of a segment in its place."""
         name = self._heard(number)
         if self._out.stamp(name) is not None:
             return
-        found = analyse_segment(self._info, settings, self._of_all(number, progress), self._segments[number])
+        found = analyse_segment(self._info, options, self._of_all(number, progress), self._segments[number])
         if len(found):
             made = self._scratch / os.path.basename(name)
             found.save(made)
@@ -51,36 +52,36 @@ class LongFilm:
         else:
             self._out.write(name, b"")
 
-    def analyse_segment(self, settings: AnalyseSettings, progress: Progress) -> SoundMap:
+    def analyse_segment(self, options: ListeningOptions, progress: Progress) -> SoundMap:
         """That of the film; segments that have none yet are heard."""
         parts = []
         for number in range(len(self._segments)):
-            self.hear(number, settings, progress)
+            self.hear(number, options, progress)
             if (local := self._local(self._heard(number))) is not None:
                 parts.append(SoundMap.load(local))
         return joined(parts)
 
-    def draw(self, number: int, path: CameraPath, settings: RenderSettings, progress: Progress) -> None:
+    def draw(self, number: int, path: CameraPath, options: VideoOptions, progress: Progress) -> None:
         """Have the pictures of a segment in their place."""
         name = self._drawn(number)
         if self._out.stamp(name) is not None:
             return
         made = self._scratch / os.path.basename(name)
         try:
-            render_segment(self._info, self._segments[number], path, made, settings, self._of_all(number, progress))
+            render_segment(self._info, self._segments[number], path, made, options, self._of_all(number, progress))
         except NoPictureError:  # Films of variable rate may have none for long.
             self._out.write(name, b"")
         else:
             self._out.put(made, name, overwrite=True)
 
-    def render(self, path: CameraPath, dst: Path, settings: RenderSettings, progress: Progress) -> None:
+    def render(self, path: CameraPath, dst: Path, options: VideoOptions, progress: Progress) -> None:
         """Write the film; segments that are not there yet are drawn."""
         parts = []
         for number, segment in enumerate(self._segments):
-            self.draw(number, path, settings, progress)
+            self.draw(number, path, options, progress)
             if (local := self._local(self._drawn(number))) is not None:
                 parts.append((segment.begin or 0, local))
-        join(parts, dst, self._info, settings.codec, left_of(path, self._info))
+        join(parts, dst, self._info, options.codec, left_of(path, self._info))
 
     def forget(self) -> None:
         """Remove all segments."""

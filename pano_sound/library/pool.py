@@ -86,7 +86,7 @@ class _Process:
 class WorkerPool:
     def __init__(self, library: Library, tell: Tell, fail_fast: bool) -> None:
         self._library, self._tell, self._fail_fast = library, tell, fail_fast
-        self._most = library.settings.workers or fitting_workers()
+        self._most = library.options.workers or fitting_workers()
         self._workers: list[_Process] = []
         self._stop = False
         self._trouble: PanoSoundError | None = None

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from urllib.parse import quote
 
-from ..settings import with_flags
+from ..options.flags import with_flags
 from ..visualize.curve import curve_shapes
 from .records import STATES, FilmRecord
 

@@ -8,9 +8,8 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -24,10 +23,11 @@ from ..media.footage import is_url
 from ..media.probe import probe
 from ..media.reader import VideoReader
 from ..media.segments import segments
+from ..options.input import InputOptions
+from ..options.steps import AnalyseOptions, PanOptions
 from ..pipeline import pannable, plan, render
 from ..pipeline.analyse import analyse_segment, warn_if_uncertain
 from ..pipeline.film import Progress
-from ..settings import AnalyseSettings, InputSettings, PlanSettings, RenderSettings, Settings
 from ..soundmap import FORMAT as SOUNDMAP_FORMAT
 from ..soundmap import SoundMap
 from .discover import PATH_ENDING, File, path_name
@@ -37,8 +37,6 @@ from .long import LongFilm
 from .ownership import put_result
 from .records import FilmRecord, OwnFile, RenderResult
 from .storage import HIDDEN, Bucket, Stamp, digest, store
-
-S = TypeVar("S", bound=Settings)
 
 _LOOKS, _LOOK_SIZE = 3, (160, 90)
 _CURVE_POINTS = 200
@@ -175,15 +173,15 @@ def hear_segment(job: Job, scratch: Path, number: int) -> list[str]:
     `pipeline.analyse` does."""
     with _segment(job, scratch) as (film, long, warnings):
         if film.kept() is None:
-            long.hear(number, film.options(AnalyseSettings), _silent)
+            long.hear(number, film.options, _silent)
     return warnings
 
 
 def draw_segment(job: Job, scratch: Path, number: int) -> list[str]:
     """Have the pictures of a long film's segment kept; returns warnings. Raises what `pipeline.pan` does."""
     with _segment(job, scratch) as (film, long, warnings):
-        path = plan(film.analyse_segment(_silent), **_options(job.settings, PlanSettings))
-        long.draw(number, path, film.options(RenderSettings), _silent)
+        path = plan(film.analyse_segment(_silent), film.options)
+        long.draw(number, path, film.options, _silent)
     return warnings
 
 
@@ -204,7 +202,9 @@ class _FilmWork:
     """One film in the making.
 
     Attributes:
-        segments: how many it has. long: how it is made of them; None for a film that is made at once.
+        options: how it is made.
+        segments: how many it has.
+        long: how it is made of them; None for a film that is made at once.
     """
 
     def __init__(self, job: Job, local: list[str], scratch: Path) -> None:
@@ -217,37 +217,33 @@ class _FilmWork:
         """
         row, settings, contents = job.row, job.settings, job.contents
         self._local, self._settings, self._scratch = local, settings, scratch
+        self.options = PanOptions.from_json(settings)
         self._soundmaps = store(job.soundmaps)
         self._names = dict(zip(local, row.paths, strict=True))
         self._ending = os.path.splitext(row.output)[1].lower()
         self._content = [contents[path] for path in row.paths]
         with _own_names(self._names), _heard_warnings() as self._said:
-            self._info = pannable(local, self.options(InputSettings))
+            self._info = pannable(local, self.options)
         parts = segments(self._info)
         self.segments, self.long = len(parts), None
         if len(parts) > 1:
             key = key_of([settings_key(settings), self._content, row.output])
             self.long = LongFilm(self._info, parts, key, self._ending, store(job.out), scratch)
 
-    def options(self, kind: type[S]) -> S:
-        return kind(**_options(self._settings, kind))
-
     def make(self, took: dict[str, float], progress: Progress, said: Sequence[str] = ()) -> _NewFiles:
         """Make its video and camera path, in the scratch folder. Raises PanoSoundError: as `pipeline.pan`."""
-        settings = self._settings
         with _heard_warnings() as warnings, _own_names(self._names):
             with _timed(took, "analyse"):
                 soundmap = self.analyse_segment(progress)
             warn_if_uncertain(self._info, soundmap)
             with _timed(took, "plan"):
-                path = plan(soundmap, **_options(settings, PlanSettings))
+                path = plan(soundmap, self.options)
             video = self._scratch / f"result{self._ending}"
             with _timed(took, "render"):
                 if self.long:
-                    self.long.render(path, video, self.options(RenderSettings), progress)
+                    self.long.render(path, video, self.options, progress)
                 else:
-                    how = _options(settings, InputSettings) | _options(settings, RenderSettings)
-                    render(self._local, path, video, overwrite=True, progress=progress, **how)
+                    render(self._local, path, video, self.options, overwrite=True, progress=progress)
             path_file = self._scratch / ("result" + PATH_ENDING)
             path.save(path_file)
             with _timed(took, "finish"):
@@ -270,11 +266,10 @@ class _FilmWork:
         """The film's sound map: as it was heard before, or heard now and kept."""
         found = self.kept()
         if found is None:
-            listening = self.options(AnalyseSettings)
             if self.long:
-                found = self.long.analyse_segment(listening, progress)
+                found = self.long.analyse_segment(self.options, progress)
             else:
-                found = analyse_segment(self._info, listening, progress)
+                found = analyse_segment(self._info, self.options, progress)
             made = self._scratch / "new.soundmap.npz"
             found.save(made)
             self._soundmaps.put(made, self._kept_as(), overwrite=True)
@@ -291,7 +286,7 @@ class _FilmWork:
         return None
 
     def _kept_as(self) -> str:
-        heard = _options(self._settings, InputSettings) | _options(self._settings, AnalyseSettings)
+        heard = self.options.part(AnalyseOptions).to_json()
         about = {**heard, "weights": self._settings["weights"], "format": SOUNDMAP_FORMAT}
         name = key_of([settings_key(about), self._content])
         return f"{name[:2]}/{name}.soundmap.npz"
@@ -325,16 +320,12 @@ def _renamed(line: str, names: dict[str, str]) -> str:
     return line
 
 
-def _options(settings: dict[str, Any], kind: type[Settings]) -> dict[str, Any]:
-    return {f.name: settings[f.name] for f in fields(kind)}
-
-
 def _strip(video: Path) -> bytes:
     """A few pictures of a video side by side, as JPEG."""
     length = probe(video).duration
     pictures = []
     for i in range(_LOOKS):
-        info = probe(video, start=f"{length * (i + 0.5) / _LOOKS:.3f}" if length > 1 else None)
+        info = probe(video, InputOptions(start=f"{length * (i + 0.5) / _LOOKS:.3f}" if length > 1 else None))
         with VideoReader(video, info) as reader:
             pictures.append(next(reader.analysis_pictures(0, *_look_size(info.eye)))[1])
     _, jpeg = cv2.imencode(".jpg", np.hstack(pictures)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])

@@ -12,7 +12,8 @@ from fractions import Fraction
 from typing import Any
 
 from ..errors import InputError, UnsupportedInputError
-from ..settings import InputSettings, parse_time
+from ..options.input import InputOptions
+from ..options.values import parse_time
 from .ambisonics import Ambisonics, ambisonics_of
 from .cameras import looks_like_two_fisheyes, raw_format, raw_tracks
 from .clock import Clock, read_clock
@@ -225,54 +226,53 @@ def require_pannable(info: MediaInfo) -> None:
 
 
 Path = str | os.PathLike[str]
+_DEFAULTS = InputOptions()
 
 
-def probe(source: Path | Sequence[Path], **options: Any) -> MediaInfo:
+def probe(source: Path | Sequence[Path], options: InputOptions = _DEFAULTS) -> MediaInfo:
     """Open a film, decode its first picture, and say what is in it.
 
     Args:
         source: a file or URL, or several that follow one another.
-        options: those of InputSettings: what of it is read, and how what it does not say is to be understood.
+        options: what of it is read, and how to understand what it does not say.
 
     Raises:
         UnsupportedInputError: files that do not go together, or options that do not go with the film.
         InputError: a file is missing, a folder, empty, not media, or so damaged that no picture decodes; it is larger
             or longer than the options allow; nothing is left between start and end.
-        ValueError, TypeError: as InputSettings.
     """
-    chosen = InputSettings(**options)
     given = [source] if isinstance(source, (str, os.PathLike)) else list(source)
     footage = Footage(
         tuple(os.fspath(path) for path in given),
-        video_track=chosen.video_track,
-        audio_track=chosen.audio_track,
-        max_pixels=round(chosen.max_megapixels * 1e6),
-        max_damage=chosen.max_damage,
+        video_track=options.video_track,
+        audio_track=options.audio_track,
+        max_pixels=round(options.max_megapixels * 1e6),
+        max_damage=options.max_damage,
     )
-    parts = [_one_file(replace(footage, paths=(path,)), chosen) for path in footage.paths]
+    parts = [_one_file(replace(footage, paths=(path,)), options) for path in footage.paths]
     info = parts[0] if len(parts) == 1 else _joined(parts, footage)
-    if info.duration > chosen.max_hours * 3600:
+    if info.duration > options.max_hours * 3600:
         what = f"the film says that it is {info.duration / 3600:.3g} hours long"
         raise InputError(what, info.path, "if that is true, raise `max_hours`; else it is damaged")
-    start, end = parse_time(chosen.start), parse_time(chosen.end)
-    if chosen.duration is not None:
-        end = (start or Fraction(0)) + (parse_time(chosen.duration) or 0)
+    start, end = parse_time(options.start), parse_time(options.end)
+    if options.duration is not None:
+        end = (start or Fraction(0)) + (parse_time(options.duration) or 0)
     return info if not start and end is None else _excerpt(info, start or None, end)
 
 
-def _one_file(footage: Footage, settings: InputSettings) -> MediaInfo:
+def _one_file(footage: Footage, options: InputOptions) -> MediaInfo:
     with open_source(footage) as source:
         if source.video is None and source.audio is None:
             raise InputError("holds neither pictures nor sound", source.path)
         size = size_of(source.path)
         index = read_container_index(source.path, source.container)
         video, spherical, start = None, Spherical(), 0.0
-        raw = raw_format(source.path) if settings.projection is None else None
+        raw = raw_format(source.path) if options.projection is None else None
         duration = _seconds(source.container.duration, Fraction(1, 1_000_000))
         if source.video is not None:
-            frame = _first_picture(source, settings)
+            frame = _first_picture(source, options)
             tags = index.tags(source.container, source.video)
-            spherical = read_tags(frame, tags).with_options(settings.projection, settings.stereo)
+            spherical = read_tags(frame, tags).with_options(options.projection, options.stereo)
             video = _video_info(source, frame)
             start = float(frame.pts * video.time_base)
             duration = _duration(source, source.video, start)
@@ -287,14 +287,8 @@ def _one_file(footage: Footage, settings: InputSettings) -> MediaInfo:
                 raw = raw_tracks([(s.codec_context.width, s.codec_context.height) for s in source.video_tracks])
             if raw is None and spherical.projection is None and looks_like_two_fisheyes(frame):
                 raw = f"the picture shows two round lens pictures, not stitched yet: {_EXPORT}"
-        audio = None if source.audio is None else _audio_info(source, index.moov, settings.ambisonics)
-        if (
-            audio
-            and audio.channels in _FIELDS
-            and not audio.ambisonic
-            and not audio.assumed
-            and not settings.ambisonics
-        ):
+        audio = None if source.audio is None else _audio_info(source, index.moov, options.ambisonics)
+        if audio and audio.channels in _FIELDS and not audio.ambisonic and not audio.assumed and not options.ambisonics:
             audio = _recognized(audio, footage)
         return MediaInfo(
             path=source.path,
@@ -322,14 +316,14 @@ def _with_clock(footage: Footage, size: int) -> Footage:
     return replace(footage, clocks=(clock,))
 
 
-def _first_picture(source: Source, settings: InputSettings) -> Any:
+def _first_picture(source: Source, options: InputOptions) -> Any:
     assert source.video is not None
     frame = next(source.frames(source.video), None)
     if frame is not None and frame.width and frame.height:
         return frame
     context = source.video.codec_context
     if not context.width or context.width * context.height > source.footage.max_pixels:
-        what = f"no picture can be decoded: it is damaged, or larger than {settings.max_megapixels:g} megapixels"
+        what = f"no picture can be decoded: it is damaged, or larger than {options.max_megapixels:g} megapixels"
         raise InputError(what, source.path, "if it is that large, raise `max_megapixels`")
     hint = "the file is damaged, cut short, or in a format that cannot be decoded"
     raise InputError("no picture can be decoded", source.path, hint)

@@ -1,6 +1,6 @@
 """The three steps, and the three in a row: analyse, plan, render; pan. And overlay, the look into analyse.
 
-Options are those of pano_sound.settings, by name: `pan("in.mp4", "out.mp4", fov=80, crf=20)`.
+Each takes its options as one object of pano_sound.options: `pan("in.mp4", "out.mp4", PanOptions(fov=80, crf=20))`.
 """
 
 from .analyse import analyse

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,10 @@ from ..media.cuts import APART
 from ..media.probe import MediaInfo
 from ..media.reader import VideoReader
 from ..media.segments import WHOLE, Segment
-from ..settings import AnalyseSettings, InputSettings
+from ..options.listening import ListeningOptions
+from ..options.steps import AnalyseOptions
 from ..soundmap import SILENCE_DB, SoundMap
-from .film import Film, Progress, no_progress, pannable, sorted_options
+from .film import Film, Progress, no_progress, pannable
 from .passes import Stretch, listen, watch
 
 if TYPE_CHECKING:
@@ -29,28 +30,28 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pano_sound")
 
+_DEFAULTS = AnalyseOptions()
 _RARELY = 0.1
 """Share of its sounding time below which a film's user is told that hardly anything was found."""
 
 
-def analyse(src: Film, *, progress: Progress | None = None, **options: Any) -> SoundMap:
-    """Where `src` sounds, over time. Options: InputSettings and AnalyseSettings.
+def analyse(src: Film, options: AnalyseOptions = _DEFAULTS, *, progress: Progress | None = None) -> SoundMap:
+    """Where `src` sounds, over time.
 
-    Raises InputError, UnsupportedInputError, ModelError; ValueError or TypeError for options.
+    Raises InputError, UnsupportedInputError, ModelError.
     """
-    reading, settings = sorted_options(options, InputSettings, AnalyseSettings)
-    return analyse_film(pannable(src, reading), settings, progress or no_progress)
+    return analyse_film(pannable(src, options), options, progress or no_progress)
 
 
-def analyse_film(info: MediaInfo, settings: AnalyseSettings, progress: Progress) -> SoundMap:
+def analyse_film(info: MediaInfo, options: ListeningOptions, progress: Progress) -> SoundMap:
     """The same for a film that was probed; warns where its user should not expect much."""
-    soundmap = analyse_segment(info, settings, progress)
+    soundmap = analyse_segment(info, options, progress)
     warn_if_uncertain(info, soundmap)
     return soundmap
 
 
 def analyse_segment(
-    info: MediaInfo, settings: AnalyseSettings, progress: Progress, segment: Segment = WHOLE
+    info: MediaInfo, options: ListeningOptions, progress: Progress, segment: Segment = WHOLE
 ) -> SoundMap:
     """Where a film sounds, at those of its pictures that are in the segment: equal to that part of the whole film's
     sound map, but for rounding in what is heard.
@@ -61,12 +62,12 @@ def analyse_segment(
         InputError: not one picture can be decoded, or more are damaged than may be.
         ModelError: the model is not there, or damaged; there is no such device.
     """
-    network, cues = make_cues(info, settings)
-    observed = observe(info, settings, cues, progress, segment)
+    network, cues = make_cues(info, options)
+    observed = observe(info, options, cues, progress, segment)
     with VideoReader(info.path, info) as reader:
         covered = reader.coverage(*GRID)
-    if network is not None and settings.attention:
-        posterior, elsewhere = network.attention_posterior(settings.attention, covered)
+    if network is not None and options.attention:
+        posterior, elsewhere = network.attention_posterior(options.attention, covered)
     else:
         posterior, elsewhere = fusion.learnt().posterior(observed.evidence, covered)
     silent = observed.level_db <= SILENCE_DB
@@ -85,7 +86,7 @@ def analyse_segment(
             "end": info.origin + info.start + info.duration,
             **({"covers": list(info.covers)} if info.covers else {}),
         },
-        settings=settings.to_json(),
+        settings=options.part(ListeningOptions).to_json(),
         cuts=np.array(observed.cuts, np.float64) + info.origin,
         cues={name: one.maps.astype(np.float16) for name, one in observed.evidence.items()},
     )
@@ -106,50 +107,50 @@ class Observed:
     evidence: dict[str, Evidence]
 
 
-def make_cues(info: MediaInfo, settings: AnalyseSettings) -> tuple[SemanticCue | None, list[Cue]]:
+def make_cues(info: MediaInfo, options: ListeningOptions) -> tuple[SemanticCue | None, list[Cue]]:
     """The network, if it is asked for, and all cues that a film is analysed with.
 
     Raises ModelError; UnsupportedInputError when a direction is asked for that the sound does not carry.
     """
     field = info.audio is not None and info.audio.ambisonic is not None
-    if settings.listen == "spatial" and not settings.attention:
+    if options.listen == "spatial" and not options.attention:
         if not field:
             hint = "leave `listen` out; or say what its channels are with `ambisonics`"
             raise UnsupportedInputError("the sound carries no direction: it is not ambisonic", info.path, hint)
         return None, [SpatialCue()]
-    network = _network(info, settings)
-    if settings.attention:
+    network = _network(info, options)
+    if options.attention:
         return network, [network]
     cues: list[Cue] = [network, TemporalCue()]
-    if field and settings.listen == "auto":
+    if field and options.listen == "auto":
         cues.append(SpatialCue())
     return network, cues
 
 
 def observe(
-    info: MediaInfo, settings: AnalyseSettings, cues: list[Cue], progress: Progress, segment: Segment = WHOLE
+    info: MediaInfo, options: ListeningOptions, cues: list[Cue], progress: Progress, segment: Segment = WHOLE
 ) -> Observed:
     """Show a film, or a segment of it, to cues. Raises InputError."""
     stretch = Stretch(info, segment)
     level = listen(stretch, cues, progress)
-    watched = watch(stretch, cues, settings.every, progress)
-    levels = level.at(watched.times, settings.window)
+    watched = watch(stretch, cues, options.every, progress)
+    levels = level.at(watched.times, options.window)
     return Observed(watched.times, watched.cuts, levels, watched.evidence(cues))
 
 
-def _network(info: MediaInfo, settings: AnalyseSettings) -> SemanticCue:
+def _network(info: MediaInfo, options: ListeningOptions) -> SemanticCue:
     # Imported late: torch takes seconds, and rendering does without it.
     import torch
 
     from ..localize.nets.weights import load
     from ..localize.semantic import SemanticCue
 
-    if settings.device == "cuda" and not torch.cuda.is_available():
+    if options.device == "cuda" and not torch.cuda.is_available():
         hint = "leave `device` out, or install a PyTorch build that fits the GPU"
         raise ModelError("PyTorch finds no NVIDIA GPU here", hint=hint)
-    model = load(settings.model, settings.device)
-    log.info("%s: listening at %d Hz with model %s", info.path, model.sound_rate, settings.model)
-    return SemanticCue(model, settings.window, settings.every)
+    model = load(options.model, options.device)
+    log.info("%s: listening at %d Hz with model %s", info.path, model.sound_rate, options.model)
+    return SemanticCue(model, options.window, options.every)
 
 
 def joined(parts: list[SoundMap]) -> SoundMap:

@@ -1,15 +1,14 @@
-"""What the three steps share: films that can be panned, options sorted by step, and the progress callback."""
+"""What the three steps share: films that can be panned, and the progress callback."""
 
 from __future__ import annotations
 
 import logging
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from typing import Any
 
 from ..media.probe import MediaInfo, probe, require_pannable
-from ..settings import InputSettings, Settings
+from ..options.input import InputOptions
 
 log = logging.getLogger("pano_sound")
 
@@ -23,9 +22,9 @@ OTHER_FILM = 1.0
 """Seconds by which a film's end may differ from what a sound map or path was made for."""
 
 
-def pannable(src: Film, reading: InputSettings) -> MediaInfo:
+def pannable(src: Film, options: InputOptions) -> MediaInfo:
     """What a film is. Raises InputError; UnsupportedInputError when it is not one that can be panned."""
-    info = probe(src, **vars(reading))
+    info = probe(src, options)
     require_pannable(info)
     return info
 
@@ -42,15 +41,6 @@ def check_belongs(source: dict[str, Any], info: MediaInfo, what: str) -> None:
 def files(src: Film) -> Sequence[Path]:
     """The files that a film consists of."""
     return [src] if isinstance(src, (str, os.PathLike)) else src
-
-
-def sorted_options(options: dict[str, Any], *kinds: type[Settings]) -> list[Any]:
-    """Options sorted into the settings that know them. Raises TypeError for one that none knows."""
-    known = {f.name: kind for kind in kinds for f in fields(kind)}
-    for name in options:
-        if name not in known:
-            raise TypeError(f"unknown option {name!r}; there are: {', '.join(known)}")
-    return [kind(**{n: v for n, v in options.items() if known[n] is kind}) for kind in kinds]
 
 
 def no_progress(stage: str, done: float, total: float) -> None:

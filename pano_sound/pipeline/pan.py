@@ -3,47 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from ..camera.planner import plan as plan_path
 from ..camera_path import CameraPath
 from ..constraints import Mask, Pin
 from ..media.output_format import check_output
-from ..settings import AnalyseSettings, InputSettings, PlanSettings, RenderSettings
+from ..options.camera import PlanOptions
+from ..options.steps import PanOptions
 from ..soundmap import SoundMap
 from .analyse import analyse_film
-from .film import Film, Path, Progress, files, no_progress, pannable, sorted_options
+from .film import Film, Path, Progress, files, no_progress, pannable
 from .render import render_path
 
+_AS_PRESET, _DEFAULTS = PlanOptions(), PanOptions()
 
-def plan(soundmap: SoundMap, *, pins: Sequence[Pin] = (), masks: Sequence[Mask] = (), **options: Any) -> CameraPath:
-    """Where to look while the film of `soundmap` plays, around a person's pins and masks. Options: PlanSettings.
 
-    Raises ValueError or TypeError for options, and ValueError for pins that overlap.
+def plan(
+    soundmap: SoundMap,
+    options: PlanOptions = _AS_PRESET,
+    *,
+    pins: Sequence[Pin] = (),
+    masks: Sequence[Mask] = (),
+) -> CameraPath:
+    """Where to look while the film of `soundmap` plays, around a person's pins and masks.
+
+    Raises ValueError for pins that overlap, and for pins with the `paper` preset.
     """
-    (settings,) = sorted_options(options, PlanSettings)
-    return plan_path(soundmap, settings, pins, masks)
+    return plan_path(soundmap, options, pins, masks)
 
 
 def pan(
-    src: Film, dst: Path, *, overwrite: bool = False, progress: Progress | None = None, **options: Any
+    src: Film,
+    dst: Path,
+    options: PanOptions = _DEFAULTS,
+    *,
+    overwrite: bool = False,
+    progress: Progress | None = None,
 ) -> CameraPath:
     """Write `dst`: an ordinary video of `src` that looks where the sound comes from; returns the path taken.
 
-    Options: InputSettings, AnalyseSettings, PlanSettings and RenderSettings. Raises what `analyse` and `render` raise.
+    Raises what `analyse` and `render` raise.
     """
-    return pan_with_map(src, dst, overwrite=overwrite, progress=progress, **options)[1]
+    return pan_with_map(src, dst, options, overwrite=overwrite, progress=progress)[1]
 
 
 def pan_with_map(
-    src: Film, dst: Path, *, overwrite: bool = False, progress: Progress | None = None, **options: Any
+    src: Film,
+    dst: Path,
+    options: PanOptions = _DEFAULTS,
+    *,
+    overwrite: bool = False,
+    progress: Progress | None = None,
 ) -> tuple[SoundMap, CameraPath]:
-    """As `pan`, but returns what was heard, too."""
-    kinds = (InputSettings, AnalyseSettings, PlanSettings, RenderSettings)
-    reading, analysing, planning, rendering = sorted_options(options, *kinds)
-    check_output(dst, [*files(src), analysing.model], overwrite, codec=rendering.codec)
-    info = pannable(src, reading)
-    soundmap = analyse_film(info, analysing, progress or no_progress)
-    path = plan_path(soundmap, planning)
-    render_path(info, path, dst, rendering, overwrite, progress or no_progress)
+    """As `pan`, but returns the sound map, too."""
+    check_output(dst, [*files(src), options.model], overwrite, codec=options.codec)
+    info = pannable(src, options)
+    soundmap = analyse_film(info, options, progress or no_progress)
+    path = plan_path(soundmap, options)
+    render_path(info, path, dst, options, overwrite, progress or no_progress)
     return soundmap, path

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import chain
-from typing import Any
 
 from ..camera_path import CameraPath
 from ..encoders import bits_per_second
@@ -17,56 +16,55 @@ from ..media.reader import Picture, VideoReader
 from ..media.segments import Segment, part
 from ..media.soundtrack import LeftAt
 from ..media.writer import VideoWriter
-from ..settings import InputSettings, RenderSettings
+from ..options.steps import RenderOptions
+from ..options.video import VideoOptions
 from ..soundmap import SoundMap
 from ..sphere.convention import rotation
 from ..sphere.view import Planes, View, render_planes
 from ..visualize.overlay import Overlay
 from .ahead import Ahead
-from .film import Film, Path, Progress, check_belongs, files, no_progress, pannable, sorted_options
+from .film import Film, Path, Progress, check_belongs, files, no_progress, pannable
 
 log = logging.getLogger("pano_sound")
+
+_DEFAULTS = RenderOptions()
 
 
 def render(
     src: Film,
     path: CameraPath,
     dst: Path,
+    options: RenderOptions = _DEFAULTS,
     *,
     overwrite: bool = False,
     progress: Progress | None = None,
-    **options: Any,
 ) -> None:
     """Write `dst`: `src` seen along `path`, from the original pixels, with its sound.
 
-    Options: InputSettings and RenderSettings.
-
-    Raises InputError, UnsupportedInputError, OutputError; ValueError or TypeError for options.
+    Raises InputError, UnsupportedInputError, OutputError.
     """
-    reading, settings = sorted_options(options, InputSettings, RenderSettings)
-    check_output(dst, files(src), overwrite, codec=settings.codec)
-    info = pannable(src, reading)
+    check_output(dst, files(src), overwrite, codec=options.codec)
+    info = pannable(src, options)
     check_belongs(path.source, info, "camera path")
-    render_path(info, path, dst, settings, overwrite, progress or no_progress)
+    render_path(info, path, dst, options, overwrite, progress or no_progress)
 
 
 def overlay(
     src: Film,
     soundmap: SoundMap,
     dst: Path,
+    options: RenderOptions = _DEFAULTS,
     *,
     path: CameraPath | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
-    **options: Any,
 ) -> None:
     """Write `dst`: the 360° video `src` with what was heard drawn over it, sound kept, tagged as 360°.
 
-    `path`: whose view is outlined. Options: InputSettings and RenderSettings. Raises what `render` raises.
+    `path`: whose view is outlined. Raises what `render` raises.
     """
-    reading, settings = sorted_options(options, InputSettings, RenderSettings)
-    check_output(dst, files(src), overwrite, spherical=True, codec=settings.codec)
-    info = pannable(src, reading)
+    check_output(dst, files(src), overwrite, spherical=True, codec=options.codec)
+    info = pannable(src, options)
     check_belongs(soundmap.source, info, "sound map")
     if path is not None:
         check_belongs(path.source, info, "camera path")
@@ -76,11 +74,11 @@ def overlay(
     def draw(picture: Picture) -> Planes:
         return overlaid(picture, picture.t + info.origin)
 
-    _write(info, dst, (width, height), draw, settings, overwrite, progress or no_progress, "overlay", spherical=True)
+    _write(info, dst, (width, height), draw, options, overwrite, progress or no_progress, "overlay", spherical=True)
 
 
 def render_segment(
-    info: MediaInfo, segment: Segment, path: CameraPath, dst: Path, settings: RenderSettings, progress: Progress
+    info: MediaInfo, segment: Segment, path: CameraPath, dst: Path, options: VideoOptions, progress: Progress
 ) -> None:
     """Write `dst`: the pictures of a segment of a film seen along `path`, without sound, for `media.joining.join`.
 
@@ -88,14 +86,14 @@ def render_segment(
     """
     assert info.video is not None
     begin, end = (None if ticks is None else ticks * info.video.time_base for ticks in (segment.begin, segment.end))
-    render_path(part(info, begin, end), path, dst, settings, True, progress, of=info)
+    render_path(part(info, begin, end), path, dst, options, True, progress, of=info)
 
 
 def render_path(
     info: MediaInfo,
     path: CameraPath,
     dst: Path,
-    settings: RenderSettings,
+    options: VideoOptions,
     overwrite: bool,
     progress: Progress,
     of: MediaInfo | None = None,
@@ -108,7 +106,7 @@ def render_path(
     fastest = float(path.speed().max(initial=0.0))
     log.info("%s: %dx%d, %d samples, up to %.0f°/s", info.path, path.width, path.height, len(path.samples), fastest)
     ears = left_of(path, info)
-    _write(info, dst, (path.width, path.height), look, settings, overwrite, progress, "render", of=of, left_at=ears)
+    _write(info, dst, (path.width, path.height), look, options, overwrite, progress, "render", of=of, left_at=ears)
 
 
 def left_of(path: CameraPath, info: MediaInfo) -> LeftAt:
@@ -121,7 +119,7 @@ def _write(
     dst: Path,
     size: tuple[int, int],
     draw: Callable[[Picture], Planes],
-    settings: RenderSettings,
+    options: VideoOptions,
     overwrite: bool,
     progress: Progress,
     stage: str,
@@ -150,10 +148,10 @@ def _write(
                 bit_depth=first.bit_depth,
                 colour=colour,
                 sound_from=info.footage if info.audio and not of else None,
-                codec=settings.codec,
-                crf=settings.crf,
-                bitrate=None if settings.bitrate is None else bits_per_second(settings.bitrate),
-                preset=settings.encoder_preset,
+                codec=options.codec,
+                crf=options.crf,
+                bitrate=None if options.bitrate is None else bits_per_second(options.bitrate),
+                preset=options.encoder_preset,
                 overwrite=overwrite,
                 spherical=spherical,
                 left_at=left_at,

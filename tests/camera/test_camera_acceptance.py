@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from pano_sound.camera.planner import plan
+from pano_sound.options.camera import PlanOptions
+from pano_sound.options.presets import PRESETS
 from pano_sound.research.evaluate import camera
 from pano_sound.research.evaluate.camera_scenes import made_scenes
-from pano_sound.settings import PRESETS, PlanSettings
 
 SCENES = {scene.name: scene for scene in made_scenes()}
 OURS = [name for name in PRESETS if name != "paper"]
@@ -21,7 +22,7 @@ def planned():
     def plan_once(name, preset="default", window=0.0):
         key = (name, preset, window)
         if key not in paths:
-            paths[key] = plan(SCENES[name].soundmap(window=window), PlanSettings(preset=preset))
+            paths[key] = plan(SCENES[name].soundmap(window=window), PlanOptions(preset=preset))
         return SCENES[name], paths[key]
 
     return plan_once
@@ -74,9 +75,9 @@ def test_it_moves_within_its_limits_and_never_jumps(planned, name, preset):
     scene, path = planned(name, preset)
     limit = PRESETS[preset]
     moved = camera.motion(path, 0, scene.seconds)
-    assert moved.speed[-1] <= limit["max_speed"] * 1.01
-    assert moved.acceleration[-1] <= limit["max_acceleration"] * 1.05
-    assert moved.jerk[-1] <= limit["max_jerk"] * 1.1
+    assert moved.speed[-1] <= limit.max_speed * 1.01
+    assert moved.acceleration[-1] <= limit.max_acceleration * 1.05
+    assert moved.jerk[-1] <= limit.max_jerk * 1.1
     assert moved.speed[-2] <= 60.01
     assert moved.cuts == 0
 

@@ -4,7 +4,7 @@ from scenes import CELLS, soundmap
 
 from pano_sound.camera.coverage import kept_inside
 from pano_sound.camera.planner import plan
-from pano_sound.settings import PlanSettings
+from pano_sound.options.camera import PlanOptions
 from pano_sound.sphere.convention import angles
 
 FRONT = [-90.0, 90.0, -90.0, 90.0]
@@ -16,7 +16,7 @@ def test_a_source_at_the_edge_of_a_half_sphere_is_shown_without_the_black(preset
     yaw, _ = angles(CELLS)
     heard.posterior[:, np.abs(yaw) > 90] = 0
     heard.source["covers"] = FRONT
-    path = plan(heard, PlanSettings(preset=preset))
+    path = plan(heard, PlanOptions(preset=preset))
     ends = np.array([[s[1] - s[4] / 2, s[1] + s[4] / 2] for s in path.samples])
     assert ends.max() <= 90.001
     assert ends.min() >= -90.001

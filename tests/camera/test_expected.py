@@ -9,13 +9,13 @@ from scenes import CELLS
 from pano_sound.camera.expected import GIVEN, StillViews, of_path
 from pano_sound.camera.planner import plan
 from pano_sound.camera.timeline import resample
-from pano_sound.settings import PlanSettings
+from pano_sound.options.camera import PlanOptions
 from pano_sound.soundmap import SoundMap
 from pano_sound.sphere.convention import directions
 from pano_sound.sphere.geometry import angle_between
 from pano_sound.sphere.view import View
 
-CHOSEN = PlanSettings().resolved()
+CHOSEN = PlanOptions().resolved()
 SOURCE = {"path": "made.mp4", "width": 3840, "height": 1920}
 
 
@@ -61,7 +61,7 @@ def test_it_rests_where_nothing_in_the_picture_sounds(preset, why):
     times = np.arange(0.0, 20.0, 0.5)
     level = np.full(len(times), -120.0 if why == "silence" else -20.0, np.float32)
     none = SoundMap(times, np.zeros((len(times), 30, 60), np.float16), np.ones(len(times), np.float32), level, SOURCE)
-    assert plan(none, PlanSettings(preset=preset)).speed().max(initial=0.0) == 0
+    assert plan(none, PlanOptions(preset=preset)).speed().max(initial=0.0) == 0
 
 
 def test_the_expected_time_is_the_probability_inside_the_view():

@@ -8,8 +8,9 @@ from scenes import soundmap
 import pano_sound
 from pano_sound.camera.planner import detail_size, plan, plan_paths
 from pano_sound.constraints import Mask, Pin
+from pano_sound.options.camera import ASPECTS, PlanOptions
+from pano_sound.options.presets import PRESETS
 from pano_sound.research.evaluate.camera import in_view, motion, sampled
-from pano_sound.settings import ASPECTS, PRESETS, PlanSettings
 from pano_sound.sphere.convention import directions, rotation
 from pano_sound.sphere.geometry import angle_between
 from pano_sound.sphere.view import View, render_planes
@@ -27,7 +28,7 @@ def looks(path, t):
 @pytest.mark.parametrize("yaw", [0, 120, 179, -90])
 def test_a_source_that_stays_is_in_view_and_the_camera_rests(preset, yaw):
     source = still((yaw, 5))
-    path = plan(soundmap(30, source), PlanSettings(preset=preset))
+    path = plan(soundmap(30, source), PlanOptions(preset=preset))
     assert in_view(path, source, 0, 30) == 1
     if preset != "paper":  # AUTOCAM may drift among views that show the same
         assert path.speed().max() < 1e-6
@@ -41,14 +42,14 @@ def test_no_confidence_holds_the_view():
 
 @pytest.mark.parametrize("signal", ["mean", "centroid"])
 def test_the_other_signals_follow_one_source_away_from_the_seam(signal):
-    path = plan(soundmap(10, still((50, 0)), noise=0.0), PlanSettings(signal=signal))
+    path = plan(soundmap(10, still((50, 0)), noise=0.0), PlanOptions(signal=signal))
     assert abs(path.at(5)[0] - 50) < (6 if signal == "mean" else 40)
 
 
 def test_only_the_centroid_loses_a_source_at_the_seam():
     source = still((180, 0))
     for signal, share in {"glimpse": 1, "mean": 1, "centroid": 0}.items():
-        path = plan(soundmap(10, source, noise=0.0), PlanSettings(signal=signal))
+        path = plan(soundmap(10, source, noise=0.0), PlanOptions(signal=signal))
         assert in_view(path, source, 0, 10) == share
 
 
@@ -57,13 +58,12 @@ def test_of_two_sources_only_the_glimpses_choose_one_and_the_mean_is_unsure():
     film = soundmap(20, sources, noise=0.0)
     assert in_view(plan(film), sources, 0, 20) == 1
     wide = soundmap(20, still((85, 0), (-85, 0)), noise=0.0)
-    assert plan(wide, PlanSettings(signal="mean")).speed().max() == 0
+    assert plan(wide, PlanOptions(signal="mean")).speed().max() == 0
 
 
 def test_the_path_shows_every_number_it_was_made_with():
-    path = plan(soundmap(5, still((0, 0))), PlanSettings(fov=70.0))
-    extra = {"preset": "default", "fov": 70.0, "size": None, "aspect": None, "cut_over": None}
-    assert path.settings == {**PRESETS["default"], **extra, "yaw": 0.0, "pitch": 0.0, "roll": 0.0}
+    path = plan(soundmap(5, still((0, 0))), PlanOptions(fov=70.0))
+    assert path.settings == {**PRESETS["default"].to_json(), "fov": 70.0}
 
 
 def test_sizes_follow_the_sources_detail():
@@ -94,14 +94,14 @@ def test_sizes_follow_the_sources_detail():
 )
 def test_portraits_are_1080_pixels_tall_where_the_source_is(width, aspect, size):
     made = soundmap(5, still((0, 0)))
-    path = plan(replace(made, source={**made.source, "width": width}), PlanSettings(aspect=aspect))
+    path = plan(replace(made, source={**made.source, "width": width}), PlanOptions(aspect=aspect))
     assert (path.width, path.height) == size
 
 
 @pytest.mark.parametrize("fov", [30.0, 65.5, 90.0, 150.0])
 @pytest.mark.parametrize("shape", [{"aspect": a} for a in ASPECTS] + [{"size": s} for s in ("1000x250", "640x1000")])
 def test_fov_is_that_of_the_longer_side(fov, shape):
-    path = plan(soundmap(5, still((0, 0))), PlanSettings(fov=fov, **shape))
+    path = plan(soundmap(5, still((0, 0))), PlanOptions(fov=fov, **shape))
     view = View(path.width, path.height, path.at(2)[3])
     assert max(view.hfov, view.vfov) == pytest.approx(fov, abs=0.01)
     assert path.settings["fov"] == fov
@@ -112,7 +112,7 @@ def test_fov_is_that_of_the_longer_side(fov, shape):
     [(None, None, 80), ((640, 360), None, 80), ((360, 640), None, 80), ((360, 640), 50, 50), (None, 100, 100)],
 )
 def test_another_view_of_the_same_path_keeps_or_sets_the_longer_sides_field_of_view(size, fov, longer):
-    path = plan(soundmap(5, still((0, 0))), PlanSettings(fov=80.0, size="1280x720")).with_view(size, fov)
+    path = plan(soundmap(5, still((0, 0))), PlanOptions(fov=80.0, size="1280x720")).with_view(size, fov)
     assert (path.width, path.height) == (size or (1280, 720))
     view = View(path.width, path.height, path.at(2)[3])
     assert max(view.hfov, view.vfov) == pytest.approx(longer, abs=0.01)
@@ -149,7 +149,7 @@ def test_stripes_three_pixels_apart_are_still_there_in_the_size_by_default(width
 @pytest.mark.parametrize("aspect", ASPECTS)
 def test_every_shape_shows_the_source_and_ninety_degrees_on_its_longer_side(aspect):
     source = still((170, 10))
-    path = plan(soundmap(10, source), PlanSettings(aspect=aspect))
+    path = plan(soundmap(10, source), PlanOptions(aspect=aspect))
     across, down = map(int, aspect.split(":"))
     assert path.width * down == path.height * across
     view = View(path.width, path.height, path.at(5)[3])
@@ -158,7 +158,7 @@ def test_every_shape_shows_the_source_and_ninety_degrees_on_its_longer_side(aspe
 
 
 def test_any_size_will_do():
-    path = plan(soundmap(5, still((0, 0))), PlanSettings(size="1000x250"))
+    path = plan(soundmap(5, still((0, 0))), PlanOptions(size="1000x250"))
     assert (path.width, path.height) == (1000, 250)
 
 
@@ -174,23 +174,23 @@ def test_sparse_analysis_is_enough_for_a_source_that_moves_once():
 @pytest.mark.parametrize("speed", [25, 60, 200])
 @pytest.mark.parametrize("preset", ["calm", "default", "lively"])
 def test_a_source_too_fast_to_follow_makes_nothing_too_fast(speed, preset):
-    path = plan(soundmap(30, lambda t: [(speed * t, 20 * np.sin(t))]), PlanSettings(preset=preset))
-    assert motion(path, 0, 30).speed[-1] <= PRESETS[preset]["max_speed"] * 1.05
+    path = plan(soundmap(30, lambda t: [(speed * t, 20 * np.sin(t))]), PlanOptions(preset=preset))
+    assert motion(path, 0, 30).speed[-1] <= PRESETS[preset].max_speed * 1.05
 
 
 def test_autocams_speed_that_reaches_no_other_direction_holds_and_says_so(caplog):
     film = soundmap(20, lambda t: [(60, 0)] if t < 10 else [(-60, 0)])
-    path = plan(film, PlanSettings(preset="paper", max_speed=1.0))
+    path = plan(film, PlanOptions(preset="paper", max_speed=1.0))
     assert path.speed().max() < 1e-6
     assert "reaches no other direction" in caplog.text
     caplog.clear()
     with caplog.at_level(logging.WARNING):
-        plan(film, PlanSettings(preset="paper"))
+        plan(film, PlanOptions(preset="paper"))
     assert not caplog.text
 
 
 def test_autocam_has_its_key_points_in_the_middle_of_clips_and_straight_lines_between():
-    path = plan(soundmap(40, lambda t: [(0, 0)] if t < 20 else [(90, 0)], noise=0), PlanSettings(preset="paper"))
+    path = plan(soundmap(40, lambda t: [(0, 0)] if t < 20 else [(90, 0)], noise=0), PlanOptions(preset="paper"))
     assert (path.width, path.height, path.at(0)[3]) == (640, 480, 65.5)
     keys = np.array([path.at(t)[:2] for t in np.arange(2.5, 40, 5.0)])
     assert np.abs((keys[:, 0] + 10) % 20 - 10).max() < 1e-6  # of its 198 directions
@@ -202,30 +202,30 @@ def test_autocam_has_its_key_points_in_the_middle_of_clips_and_straight_lines_be
 
 def test_a_film_of_one_picture_can_be_planned():
     for preset in PRESETS:
-        assert len(plan(soundmap(0.1, still((0, 0))), PlanSettings(preset=preset)).samples) >= 1
+        assert len(plan(soundmap(0.1, still((0, 0))), PlanOptions(preset=preset)).samples) >= 1
 
 
 def test_after_long_silence_it_returns_home_and_stays():
-    path = plan(soundmap(60, lambda t: [(120, 0)] if t < 10 else []), PlanSettings(home_after=10.0))
+    path = plan(soundmap(60, lambda t: [(120, 0)] if t < 10 else []), PlanOptions(home_after=10.0))
     assert angle_between(looks(path, 19), directions(120, 0)) < 6
     assert angle_between(looks(path, 30), directions(0, 0)) < 1
     assert motion(path, 30, 60).speed[-1] == 0
-    stays = plan(soundmap(60, lambda t: [(120, 0)] if t < 10 else []), PlanSettings(home_after=0.0))
+    stays = plan(soundmap(60, lambda t: [(120, 0)] if t < 10 else []), PlanOptions(home_after=0.0))
     assert angle_between(looks(stays, 59), directions(120, 0)) < 6
 
 
 def test_home_is_straight_ahead_and_only_silence_leads_there():
-    away = plan(soundmap(60, lambda t: [(40, 0)] if t < 10 else []), PlanSettings(home_after=10.0))
+    away = plan(soundmap(60, lambda t: [(40, 0)] if t < 10 else []), PlanOptions(home_after=10.0))
     assert away.at(40)[:2] == pytest.approx((0, 0), abs=1e-6)
     unsure = soundmap(60, lambda t: [(120, 0)] if t < 10 else [])
     unsure.level_db[:] = -20.0
-    path = plan(unsure, PlanSettings(home_after=10.0))
+    path = plan(unsure, PlanOptions(home_after=10.0))
     assert path.speed().max() == 0
 
 
 def test_it_is_back_from_home_when_the_next_source_starts():
     film = soundmap(60, lambda t: [(120, 0)] if t < 10 else [] if t < 45 else [(-90, 0)])
-    path = plan(film, PlanSettings(home_after=10.0))
+    path = plan(film, PlanOptions(home_after=10.0))
     assert path.at(35)[:2] == pytest.approx((0, 0), abs=1e-6)
     assert angle_between(looks(path, 45), directions(-90, 0)) < 6
     assert angle_between(looks(path, 42), directions(0, 0)) < 6
@@ -256,7 +256,7 @@ def test_long_turns_are_cuts_where_that_is_asked_for():
     def source(t):
         return [[(-60, 0)], [(70, 0)], [(30, 0)]][int(t / 10)]
 
-    path = plan(soundmap(30, source), PlanSettings(cut_over=90.0, fov=50.0))
+    path = plan(soundmap(30, source), PlanOptions(cut_over=90.0, fov=50.0))
     assert [path.times[i] for i in path.cuts] == pytest.approx([10], abs=0.5)
     assert 0 < path.speed().max() <= 60
     assert in_view(path, source, 0, 9.4) == 1
@@ -268,7 +268,7 @@ def test_the_view_is_as_wide_as_what_sounds_asks_for():
         return [(x, y) for x in (-24, -8, 8, 24) for y in (-8, 8)] if t < 15 else [(0, 0)]
 
     film = soundmap(30, wide, noise=0.0)
-    path = plan(film, PlanSettings(zoom_speed=10.0))
+    path = plan(film, PlanOptions(zoom_speed=10.0))
     assert path.at(5)[3] > path.at(28)[3] + 15
     assert 46.4 <= path.samples[:, 4].min() <= path.samples[:, 4].max() <= 104.3
     hfov = path.looks(np.arange(0, 30, 0.1))[:, 3]
@@ -280,7 +280,7 @@ def test_the_view_does_not_breathe_with_a_source_that_goes_to_and_fro():
     def source(t):
         return [(abs(15.0 * t % 240.0 - 120.0) - 60.0, 0.0)]
 
-    path = plan(soundmap(60, source), PlanSettings(preset="lively"))
+    path = plan(soundmap(60, source), PlanOptions(preset="lively"))
     hfov = path.looks(np.arange(0, 60, 0.1))[:, 3]
     assert np.abs(np.diff(hfov)).sum() < 60
     assert in_view(path, source, 0, 60) == 1
@@ -300,7 +300,7 @@ def test_a_tilted_film_is_levelled(offset):
     truth = directions(70, 0)
     in_picture = level @ truth
     yaw, pitch = (float(a) for a in angles_of(in_picture))
-    settings = PlanSettings(yaw=offset[0], pitch=offset[1], roll=offset[2])
+    settings = PlanOptions(yaw=offset[0], pitch=offset[1], roll=offset[2])
     path = plan(soundmap(10, still((yaw, pitch)), noise=0.0), settings)
     found = rotation(*path.at(5)[:3])
     assert angle_between(found[:, 0], in_picture) < 5
@@ -338,7 +338,7 @@ def test_pins_that_follow_each_other_and_one_at_the_start():
 
 def test_pins_and_masks_from_python():
     source, pin, mask = still((100, 0)), pano_sound.Pin(5, 8, -60, 20), pano_sound.Mask((80, 120), (-90, 90))
-    path = pano_sound.plan(soundmap(12, source), pins=[pin], masks=[mask], fov=70)
+    path = pano_sound.plan(soundmap(12, source), PlanOptions(fov=70), pins=[pin], masks=[mask])
     assert (path.pins, path.masks, path.at(6)[:2]) == ((pin,), (mask,), pytest.approx((-60, 20)))
     for wrong in ([pin, pano_sound.Pin(7, 9, 0, 0)], [pano_sound.Pin(3, 2, 0, 0)]):
         with pytest.raises(ValueError, match="begins"):
@@ -347,13 +347,13 @@ def test_pins_and_masks_from_python():
 
 def test_pins_hold_in_a_tilted_film():
     pin = Pin(5.0, 8.0, -60.0, 20.0)
-    path = plan(soundmap(12, still((100, 0))), PlanSettings(roll=15.0, yaw=40.0), pins=[pin])
+    path = plan(soundmap(12, still((100, 0))), PlanOptions(roll=15.0, yaw=40.0), pins=[pin])
     assert angle_between(looks(path, 6), directions(-60, 20)) < 1e-6
 
 
 def test_autocam_takes_no_pins():
     with pytest.raises(ValueError, match="pins"):
-        plan(soundmap(30, still((0, 0))), PlanSettings(preset="paper"), pins=[Pin(0, 1, 0, 0)])
+        plan(soundmap(30, still((0, 0))), PlanOptions(preset="paper"), pins=[Pin(0, 1, 0, 0)])
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -361,8 +361,8 @@ def test_what_is_masked_is_not_looked_at(preset):
     loud, other = (170, -20), (40, 0)
     mask = Mask((140.0, -150.0), (-90.0, 10.0))
     film = soundmap(30, lambda t: [loud, other, loud], noise=0.0)
-    assert in_view(plan(film, PlanSettings(preset=preset)), still(loud), 0, 30) > 0.9
-    path = plan(film, PlanSettings(preset=preset), masks=[mask])
+    assert in_view(plan(film, PlanOptions(preset=preset)), still(loud), 0, 30) > 0.9
+    path = plan(film, PlanOptions(preset=preset), masks=[mask])
     assert in_view(path, still(other), 6, 30) == 1
     assert not any(mask.covers(looks(path, t)) for t in range(30))
 

@@ -2,7 +2,6 @@ import json
 import re
 import subprocess
 import sys
-from dataclasses import fields
 from pathlib import Path
 
 import av
@@ -12,7 +11,8 @@ from click.testing import CliRunner
 
 from pano_sound.commands import cli
 from pano_sound.errors import EXIT_CODES
-from pano_sound.settings import AnalyseSettings, InputSettings, PlanSettings, RenderSettings, option_name
+from pano_sound.options.base import described
+from pano_sound.options.steps import PanOptions
 
 CLI = Path(__file__).parents[2] / "cli.py"
 
@@ -242,11 +242,9 @@ def test_help_lists_everyday_options_by_group_and_help_all_every_one():
     assert short["Options"] == ["--output", "--report", "--overwrite"]
     assert short["Camera"] == ["--preset"]
     assert short["General"] == ["--json", "--quiet", "--verbose", "--help-all", "--help"]
-    settings = [f for kind in (InputSettings, AnalyseSettings, PlanSettings, RenderSettings) for f in fields(kind)]
-    for f in settings:
-        name = "--codec" if f.name == "codec" else option_name(f.name)
-        assert name in full[f.metadata["group"]]
-        assert (name in short[f.metadata["group"]]) is not f.metadata["advanced"]
+    for about in described(PanOptions).values():
+        assert about.flag in full[about.heading]
+        assert (about.flag in short[about.heading]) is not about.advanced
 
 
 def test_the_list_of_commands_shows_whole_summaries(monkeypatch):

@@ -14,7 +14,7 @@ import pytest
 
 from pano_sound.media.probe import probe
 from pano_sound.media.reader import VideoReader
-from pano_sound.settings import with_flags
+from pano_sound.options.flags import with_flags
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "media"))
 import spheres

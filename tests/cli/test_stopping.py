@@ -27,6 +27,7 @@ from pano_sound.atomic_file import new_partial, remove_partials, written_whole
 from pano_sound.camera_path import CameraPath
 from pano_sound.commands import stopping
 from pano_sound.errors import OutputError
+from pano_sound.options.steps import RenderOptions
 
 CLI = Path(__file__).parents[2] / "cli.py"
 
@@ -352,7 +353,7 @@ def test_the_disk_has_all_of_a_file_before_it_gets_its_name(film, tmp_path, monk
     monkeypatch.setattr(os, "replace", lambda a, b: done.append((os.stat(a).st_ino, str(b))) or replace(a, b))
     path = CameraPath(64, 64, np.array([[0.0, 0, 0, 0, 90]]))
     path.save(tmp_path / "a.path.json")
-    pano_sound.render(film, path, tmp_path / "a.mp4", overwrite=True, encoder_preset="ultrafast")
+    pano_sound.render(film, path, tmp_path / "a.mp4", RenderOptions(encoder_preset="ultrafast"), overwrite=True)
     for name in ("a.path.json", "a.mp4"):
         number = (tmp_path / name).stat().st_ino
         assert done.index(number) < done.index((number, str(tmp_path / name)))

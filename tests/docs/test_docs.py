@@ -14,7 +14,9 @@ import pytest
 from pano_sound.camera_path import CameraPath
 from pano_sound.commands import main
 from pano_sound.errors import EXIT_CODES
-from pano_sound.settings import PRESETS, option_name
+from pano_sound.options.base import described
+from pano_sound.options.camera import PlanOptions, preset_value
+from pano_sound.options.presets import PRESETS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -74,7 +76,7 @@ def test_the_python_example_runs(folder, monkeypatch, page, output):
     monkeypatch.chdir(folder)
     (folder / output).unlink(missing_ok=True)
     (code,) = blocks(page, "python")
-    code = code.replace('analyse("input.mp4"', 'analyse("input.mp4", model="tiny.safetensors"')
+    code = re.sub(r"\b(Pan|Analyse)Options\(", r"\1Options(model='tiny.safetensors', ", code)
     exec(compile(code, "page", "exec"), {})
     assert (folder / output).stat().st_size > 0
 
@@ -98,8 +100,10 @@ def test_the_docs_state_the_presets_of_the_program():
         for name, number in zip(names, numbers, strict=True):
             if number != "–":
                 told[name][option.strip("`")] = number
-    for name, preset in PRESETS.items():
-        assert told[name] == {option_name(k): f"{v:g}" if isinstance(v, float) else v for k, v in preset.items()}
+    options = [about for about in described(PlanOptions).values() if about.default is None]
+    for name in PRESETS:
+        values = {about.flag: preset_value(about.name, name) for about in options}
+        assert told[name] == {k: f"{v:g}" if isinstance(v, float) else v for k, v in values.items() if v is not None}
 
 
 def test_ci_runs_what_the_readme_says():

@@ -79,7 +79,7 @@ def test_a_change_that_finds_no_room_is_taken_back(small_disk):
 @pytest.mark.parametrize("named", [False, True])
 def test_workers_that_die_before_they_take_a_film_end_the_run(tmp_path, named):
     with Manifest(tmp_path / "manifest.sqlite") as manifest:
-        library = SimpleNamespace(manifest=manifest, home=tmp_path, settings=SimpleNamespace(workers=1))
+        library = SimpleNamespace(manifest=manifest, home=tmp_path, options=SimpleNamespace(workers=1))
         pool = WorkerPool(library, None, fail_fast=False)
         worker = SimpleNamespace(name="worker" if named else "")
         for _ in range(MAX_TRIES - 1):

@@ -20,6 +20,7 @@ from pano_sound.library.manifest import FilmRecord
 from pano_sound.library.storage import SEGMENTS, store
 from pano_sound.media import segments
 from pano_sound.media.reader import VideoReader
+from pano_sound.options.steps import PanOptions
 from pano_sound.soundmap import SoundMap
 
 
@@ -38,7 +39,7 @@ class Making:
         self.row = FilmRecord(
             1, name, (file,), "", "running", None, "me", 1, 0, 0.0, 0.0, None, None, None, (), {}, None
         )
-        self.settings = full_settings({"model": str(tiny)})
+        self.settings = full_settings(PanOptions(model=str(tiny)))
         self.out, self.soundmaps = store(root or folder / "out"), store(folder / "soundmaps")
         self.out.create()
         self.soundmaps.create()

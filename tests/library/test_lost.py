@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import films
@@ -20,7 +21,8 @@ from pano_sound.library.job import Job
 from pano_sound.library.manifest import Manifest
 from pano_sound.library.ownership import put_result
 from pano_sound.library.pool import record_outcome, say_warnings
-from pano_sound.settings import BatchSettings
+from pano_sound.options.batch import BatchOptions
+from pano_sound.options.steps import PanOptions
 
 
 def silent(stage, done, total):
@@ -29,7 +31,7 @@ def silent(stage, done, total):
 
 @pytest.fixture
 def options(tiny):
-    return {"model": tiny, "every": 0.2}
+    return PanOptions(model=tiny, every=0.2)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,7 @@ def films_in(folder):
 
 
 def take_in(sources, out, options, overwrite=False, inputs=(), **settings):
-    with Library(str(out), BatchSettings(**settings)) as library:
+    with Library(str(out), BatchOptions(**settings)) as library:
         library.take_in([str(s) for s in sources], [], options, overwrite, inputs)
         return library.manifest.count(library.run)
 
@@ -117,7 +119,7 @@ def test_nor_is_what_else_is_read(card, options, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     weights = out / "a.mp4"
-    os.link(options["model"], weights)
+    os.link(options.model, weights)
     with pytest.raises(OutputError, match="is an input"):
         take_in([card], out, options, overwrite=True)
     weights.unlink()
@@ -147,7 +149,7 @@ def test_foreign_files_are_only_replaced_when_asked(card, options, tmp_path, nam
 
 def test_results_beside_the_films_are_not_taken_for_films(card, options):
     before = films_in(card)
-    with Library(str(card), BatchSettings(name="{stem}-flat.mp4")) as library:
+    with Library(str(card), BatchOptions(name="{stem}-flat.mp4")) as library:
         library.take_in([str(card)], [], options)
         assert {make(library, card.parent)[2] for _ in range(2)} == {"done"}
         library.report()
@@ -182,12 +184,12 @@ def test_changed_results_are_kept_and_own_ones_replaced(card, options, tmp_path,
     (out / "a.path.json").write_bytes(edited)
     assert take_in([card], out, options)["done"] == 2  # Nothing is to be made.
     with pytest.raises(OutputError, match="is not what this batch wrote"):
-        take_in([card], out, {**options, "fov": 60})
+        take_in([card], out, replace(options, fov=60))
     assert (out / "a.path.json").read_bytes() == edited
     (out / "a.path.json").unlink()
     os.utime(out / "b.mp4")
     with Library(str(out)) as library:
-        library.take_in([str(card)], [], {**options, "fov": 60})
+        library.take_in([str(card)], [], replace(options, fov=60))
         assert [make(library, tmp_path)[2] for _ in range(2)] == ["done", "done"]
         library.report()
         library.report()
@@ -208,7 +210,7 @@ def test_a_result_put_in_place_before_a_crash_is_ours(card, options, tmp_path):
             work.attempt(job, tmp_path / "scratch", silent, lambda m: manifest.record_pending(row, m)).state == "done"
         )
         # Nobody notes that it is done.
-    assert take_in([card], out, {**options, "fov": 60})["waiting"] == 2
+    assert take_in([card], out, replace(options, fov=60))["waiting"] == 2
 
 
 def test_names_stay_inside_the_folder(card, options, tmp_path):
@@ -381,7 +383,7 @@ def test_of_equal_films_the_first_one_named_is_the_original(card, options, tmp_p
 def test_a_dry_run_names_what_will_be_refused(card, options, tmp_path):
     (card / "empty.mp4").write_bytes(b"")
     films.make_film(card / "flat.mp4", size=(320, 180), sound=films.tone(0.4))
-    found = estimate([str(card)], [], str(tmp_path / "out"), BatchSettings(), options)
+    found = estimate([str(card)], [], str(tmp_path / "out"), BatchOptions(), options)
     assert (found.films, found.failed, found.skipped) == (2, 1, 1)
     assert {os.path.basename(path) for path in found.refused} == {"empty.mp4", "flat.mp4"}
     assert f"{card / 'empty.mp4'}: the file is empty" in str(found)

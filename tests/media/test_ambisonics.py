@@ -14,6 +14,8 @@ from pano_sound.media.ambisonics import Ambisonics
 from pano_sound.media.probe import probe, require_pannable
 from pano_sound.media.sound import SoundReader
 from pano_sound.media.spherical import tag_mp4
+from pano_sound.options.input import InputOptions
+from pano_sound.options.steps import RenderOptions
 from pano_sound.pipeline import render
 
 PITCHES = {"W": 200, "Y": 400, "Z": 600, "X": 800, "L": 1000, "R": 1200}
@@ -30,7 +32,7 @@ def film_with(path, order="WYZX", layout="4.0", sound_codec="pcm_s16le", **more)
 
 def loudness(path, ambisonics=None):
     """RMS (dB) of each pitch in what is heard in mono."""
-    info = probe(path, ambisonics=ambisonics)
+    info = probe(path, InputOptions(ambisonics=ambisonics))
     heard = np.concatenate(list(SoundReader(path, 16000, info).blocks(1)))[:16000]
     spectrum = np.abs(np.fft.rfft(heard)) / len(heard) * 2
     return {name: 20 * np.log10(spectrum[hz] + 1e-9) for name, hz in PITCHES.items()}
@@ -38,7 +40,7 @@ def loudness(path, ambisonics=None):
 
 def read_field(path, ambisonics=None):
     """RMS (dB) of each pitch (W, Y, Z, X) in each channel of the field, (4, 4)."""
-    reader = SoundReader(path, 16000, probe(path, ambisonics=ambisonics), "field")
+    reader = SoundReader(path, 16000, probe(path, InputOptions(ambisonics=ambisonics)), "field")
     heard = np.concatenate(list(reader.blocks(0.7)), axis=1)[:, :16000]
     spectrum = np.abs(np.fft.rfft(heard)) / heard.shape[1] * 2
     return 20 * np.log10(spectrum[:, [PITCHES[name] for name in "WYZX"]] + 1e-9)
@@ -64,8 +66,8 @@ def test_four_channels_are_plain_sound_unless_somebody_says_otherwise(tmp_path, 
     info = probe(path)
     assert info.audio.ambisonic is None
     assert "their sound does not tell" in info.audio.assumed
-    assert probe(path, ambisonics="none").audio.ambisonic is None
-    assert probe(path, ambisonics="ambix").audio.ambisonic == Ambisonics(1, (0, 1, 2, 3))
+    assert probe(path, InputOptions(ambisonics="none")).audio.ambisonic is None
+    assert probe(path, InputOptions(ambisonics="ambix")).audio.ambisonic == Ambisonics(1, (0, 1, 2, 3))
 
 
 @pytest.mark.parametrize("sound_codec", ["aac", "alac", "flac"])
@@ -77,7 +79,7 @@ def test_sa3d_tells_ambisonics_from_plain_channels(tmp_path, container, sound_co
     assert probe(path).audio.ambisonic is None
     tag_mp4(path, sa3d())
     assert probe(path).audio.ambisonic == Ambisonics(1, (0, 1, 2, 3))
-    assert probe(path, ambisonics="none").audio.ambisonic is None
+    assert probe(path, InputOptions(ambisonics="none")).audio.ambisonic is None
 
 
 def test_w_alone_is_listened_to(tmp_path):
@@ -122,7 +124,7 @@ def test_the_flat_film_hears_what_its_camera_does(tmp_path, yaw, heard):
     """Left is where the camera's left is; W is heard on both sides."""
     path = film_with(tmp_path / "a.mkv")
     look = CameraPath(64, 32, np.array([[0.0, yaw, 0, 0, 90]]))
-    render(path, look, tmp_path / "b.mp4", ambisonics="ambix")
+    render(path, look, tmp_path / "b.mp4", RenderOptions(ambisonics="ambix"))
     sides = stereo(tmp_path / "b.mp4")
     assert sides["W"] == pytest.approx((0.1, 0.1), abs=0.01)
     assert sides[heard] == pytest.approx((0.1, 0.1), abs=0.01)
@@ -179,7 +181,7 @@ def test_boxes_that_say_something_else_are_not_believed_and_a_line_says_so(tmp_p
     assert info.audio.ambisonic is None
     require_pannable(info)
     assert "are taken for plain ones" in caplog.text
-    assert probe(path, ambisonics="none").audio.assumed is None
+    assert probe(path, InputOptions(ambisonics="none")).audio.assumed is None
 
 
 @pytest.mark.parametrize(
@@ -216,7 +218,7 @@ def test_a_map_of_four_in_a_wider_track_names_the_sound_field(tmp_path, order, l
 def test_of_higher_orders_the_first_is_used(tmp_path, channels, order):
     """As Opus' mapping family 2 says it; of more than eight planes no PyAV frame may be looked into."""
     path = wav(tmp_path / "a.wav", films.tone(1, channels=channels) * np.eye(channels)[:, :1].astype(np.float32))
-    info = probe(path, ambisonics="ambix")
+    info = probe(path, InputOptions(ambisonics="ambix"))
     assert info.audio.ambisonic.order == order
     heard = np.concatenate(list(SoundReader(path, 16000, info).blocks(1)))
     assert np.abs(heard).max() == pytest.approx(0.5, abs=0.01)
@@ -279,7 +281,7 @@ def test_sixteen_channels_in_a_film(tmp_path, codec):
 def test_ambisonics_need_four_channels(tmp_path):
     path = films.make_film(tmp_path / "a.mp4", sound=films.tone(0.3))
     with pytest.raises(UnsupportedInputError, match="2 channels"):
-        probe(path, ambisonics="ambix")
+        probe(path, InputOptions(ambisonics="ambix"))
 
 
 def test_tracks_are_chosen_by_number(tmp_path):
@@ -300,9 +302,9 @@ def test_tracks_are_chosen_by_number(tmp_path):
             for packet in track.encode(frame) + track.encode(None):
                 out.mux(packet)
     for number, layout, hz in ((None, "stereo", 300), (1, "stereo", 300), (2, "mono", 700)):
-        info = probe(path, audio_track=number)
+        info = probe(path, InputOptions(audio_track=number))
         assert (info.audio.track, info.audio.tracks, info.audio.layout) == (number or 1, 2, layout)
         heard = np.concatenate(list(SoundReader(path, 16000, info).blocks(1)))[:16000]
         assert np.argmax(np.abs(np.fft.rfft(heard))) == pytest.approx(hz, abs=1)
     with pytest.raises(InputError, match="sound track 3 is not there"):
-        probe(path, audio_track=3)
+        probe(path, InputOptions(audio_track=3))

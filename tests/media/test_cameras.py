@@ -9,6 +9,7 @@ import spheres
 
 from pano_sound.media.cameras import looks_like_two_fisheyes, raw_tracks
 from pano_sound.media.probe import probe
+from pano_sound.options.input import InputOptions
 
 
 def frame_of(rgb):
@@ -38,7 +39,7 @@ def film_of(path, *tracks):
 def test_raw_camera_files_are_recognised(tmp_path, name, words):
     film = films.make_film(tmp_path / "a.mp4").rename(tmp_path / name)
     assert all(word in probe(film).problem for word in words)
-    assert probe(film, projection="equirectangular").problem is None
+    assert probe(film, InputOptions(projection="equirectangular")).problem is None
 
 
 @pytest.mark.parametrize("layout", lenses.LAYOUTS)
@@ -52,8 +53,8 @@ def test_two_lens_pictures_are_recognised(layout, kind, turned):
 def test_a_film_of_two_lens_pictures_is_refused_unless_it_is_said_to_be_a_sphere(tmp_path, layout):
     path = film_of(tmp_path / "a.mp4", lenses.two_lenses(lenses.scene("day"), layout))
     assert "two round lens pictures" in probe(path).problem
-    assert probe(path, projection="equirectangular").problem is None
-    assert probe(path, projection="equirectangular", stereo="left-right").problem is None
+    assert probe(path, InputOptions(projection="equirectangular")).problem is None
+    assert probe(path, InputOptions(projection="equirectangular", stereo="left-right")).problem is None
 
 
 @pytest.mark.parametrize("kind", ["day", "night", "water", "black poles", "black seam"])
@@ -105,7 +106,7 @@ def test_gopros_360_as_mp4(tmp_path, tracks):
     half = np.full((84, 256, 3), 90, np.uint8)  # As 4096x1344.
     path = film_of(tmp_path / "a.mp4", *[half] * tracks)
     assert "halves of GoPro's own 360° format, not stitched yet" in probe(path).problem
-    assert probe(path, projection="equirectangular").problem is None
+    assert probe(path, InputOptions(projection="equirectangular")).problem is None
 
 
 def test_a_lens_in_each_track(tmp_path):

@@ -17,6 +17,7 @@ from pano_sound.media.probe import probe
 from pano_sound.media.reader import VideoReader
 from pano_sound.media.segments import part, segments
 from pano_sound.media.sound import SoundReader
+from pano_sound.options.input import InputOptions
 
 
 def slow(*values):
@@ -133,7 +134,7 @@ def test_only_one_piece_has_sound(tmp_path, caplog):
 
 @pytest.mark.parametrize("start", ["1.25", "2.5", "4.75"])
 def test_parts_of_it(tmp_path, start):
-    info = probe(spliced(tmp_path, (0, 0, 0)), start=start)
+    info = probe(spliced(tmp_path, (0, 0, 0)), InputOptions(start=start))
     with VideoReader(info.path, info) as reader:
         flashes = [p.t for p in reader.pictures() if p.planes[0].mean() > 120]
     shift = 0.0213  # its sound's priming, with which a transport stream's clock begins

@@ -16,8 +16,10 @@ from pano_sound.media.joining import join
 from pano_sound.media.probe import probe
 from pano_sound.media.reader import VideoReader
 from pano_sound.media.segments import segments
+from pano_sound.options.input import InputOptions
+from pano_sound.options.steps import RenderOptions
+from pano_sound.options.video import VideoOptions
 from pano_sound.pipeline import render_segment
-from pano_sound.settings import RenderSettings
 
 PATH = CameraPath(64, 48, np.array([[0.0, 0, 0, 0, 90]]))
 RARE = [Fraction(4 * n) for n in range(5)]
@@ -32,7 +34,7 @@ def rare(folder, container="mp4"):
 
 def read(path, **part):
     """[(time, number of the picture in LEVELS or grey_levels)] of a part of a film."""
-    info = probe(path, **part)
+    info = probe(path, InputOptions(**part))
     with VideoReader(info.path, info) as reader:
         return info, [(p.t, float(p.planes[0].mean())) for p in reader.pictures()]
 
@@ -120,7 +122,7 @@ def contents(path):
     ("start", "end", "times"), [(5, 7, [0]), (2, 9, [0, 2, 6]), (None, 6, [0, 4]), (19, None, [0])]
 )
 def test_what_is_written_lasts_from_cut_to_cut(tmp_path, output, start, end, times):
-    pano_sound.render(rare(tmp_path), PATH, tmp_path / output, start=start, end=end)
+    pano_sound.render(rare(tmp_path), PATH, tmp_path / output, RenderOptions(start=start, end=end))
     pictures, picture_end, sound, sound_end = contents(tmp_path / output)
     length = (end or 20) - (start or 0)
     assert [t for t, _ in pictures] == pytest.approx(times, abs=1e-3)
@@ -147,7 +149,7 @@ def test_sound_is_from_the_instant_of_the_cut(tmp_path, sound_codec, output):
     """To 0.1 ms, whole from its first sample on, copied and encoded."""
     wave = chirp(4)
     path = films.make_film(tmp_path / "a.mp4", films.steady(8, 2), sound=wave, sound_codec=sound_codec)
-    pano_sound.render(path, PATH, tmp_path / output, start="1.2345", end=3)
+    pano_sound.render(path, PATH, tmp_path / output, RenderOptions(start="1.2345", end=3))
     _, _, sound, end = contents(tmp_path / output)
     begin = round(1.2345 * 48000)
     found = sound[24000:28000]
@@ -163,14 +165,14 @@ def test_sound_is_from_the_instant_of_the_cut(tmp_path, sound_codec, output):
 def test_in_segments_each_picture_comes_once(tmp_path, start):
     """Borders between two pictures, a part's begin between two: as if made at once."""
     path = rare(tmp_path)
-    info = probe(path, start=start, end=19)
+    info = probe(path, InputOptions(start=start, end=19))
     parts = []
     for number, segment in enumerate(segments(info, 5.0)):
-        render_segment(info, segment, PATH, tmp_path / f"{number}.mp4", RenderSettings(), lambda *_: None)
+        render_segment(info, segment, PATH, tmp_path / f"{number}.mp4", VideoOptions(), lambda *_: None)
         parts.append((segment.begin or 0, tmp_path / f"{number}.mp4"))
     assert len(parts) > 2
     join(parts, tmp_path / "parts.mp4", info, None)
-    pano_sound.render(path, PATH, tmp_path / "once.mp4", start=start, end=19)
+    pano_sound.render(path, PATH, tmp_path / "once.mp4", RenderOptions(start=start, end=19))
     one, other = contents(tmp_path / "once.mp4"), contents(tmp_path / "parts.mp4")
     assert [t for t, _ in one[0]] == [t for t, _ in other[0]]
     assert [grey for _, grey in one[0]] == pytest.approx([grey for _, grey in other[0]], abs=2.5)

@@ -20,6 +20,7 @@ from pano_sound.media import footage
 from pano_sound.media.probe import probe
 from pano_sound.media.reader import VideoReader
 from pano_sound.media.sound import SoundReader
+from pano_sound.options.input import InputOptions
 
 FPS = 30
 FLASHES = (0.5, 1.5, 2.5, 3.5)
@@ -42,14 +43,14 @@ def flashing(path, start=0, seconds=4.0, codec="libx264", sound_codec="aac", **m
 
 def flashes(path, **options):
     """(times of bright pictures, onsets of clicks), both in presentation time."""
-    info = probe(path, **options)
+    info = probe(path, InputOptions(**options))
     seen = [p.t for p in VideoReader(info.path, info).pictures() if p.planes[0].mean() > 120]
     heard = np.concatenate([np.zeros(0), *SoundReader(info.path, 16000, info).blocks(1)])
     return seen, [t + info.start for t in onsets(heard, 16000)]
 
 
 def rewrite(source, path, **options):
-    info = probe(source, **options)
+    info = probe(source, InputOptions(**options))
     return rewrite_whole(info, path)
 
 
@@ -65,7 +66,7 @@ def test_a_part_begins_at_its_start_and_ends_at_its_end(tmp_path, container, sta
         more |= {"codec": "mjpeg", "pix_fmt": "yuvj420p", "sound_codec": "pcm_s16le", "time_base": Fraction(1, FPS)}
     path = flashing(tmp_path / f"a.{container.replace('fragmented', 'mp4')}", **more)
     options = {"start": start, "end": end}
-    info = probe(path, **options)
+    info = probe(path, InputOptions(**options))
     length = (3.2 if end == "3.2" else end or 4.0) - float((start or "0")[-1])
     # A transport stream's clock begins with its sound's priming.
     slack = 0.08 if container == "ts" else 0.002
@@ -96,14 +97,14 @@ def test_what_is_written_of_a_part_begins_at_zero_and_is_in_sync(tmp_path, codec
 def test_pictures_keep_their_distances_in_a_part(tmp_path):
     times = [Fraction(n * n, 400) for n in range(1, 40)]
     path = films.make_film(tmp_path / "a.mkv", times)
-    read = [p.t for p in VideoReader(path, probe(path, start="0.9")).pictures()]
+    read = [p.t for p in VideoReader(path, probe(path, InputOptions(start="0.9"))).pictures()]
     # The one that is on the screen at 0.9 s, since 0.9025 - 1/10 or so, comes first.
     assert np.allclose(read, [0.0, *(float(t) - 0.9 for t in times if t >= 0.9)], atol=1e-3)
 
 
 def test_a_late_part_of_a_long_film_is_found_by_seeking(tmp_path, monkeypatch):
     path = films.make_film(tmp_path / "a.mp4", films.steady(600, 30), levels=[100] * 600)
-    info = probe(path, start=18)
+    info = probe(path, InputOptions(start=18))
     read = []
     from pano_sound.media.inputs import Source
 
@@ -121,7 +122,7 @@ def test_a_late_part_of_a_long_film_is_found_by_seeking(tmp_path, monkeypatch):
 )
 def test_impossible_parts_are_refused(tmp_path, options, word):
     with pytest.raises(InputError, match=word):
-        probe(flashing(tmp_path / "a.mp4"), **options)
+        probe(flashing(tmp_path / "a.mp4"), InputOptions(**options))
 
 
 @pytest.mark.parametrize(
@@ -138,7 +139,7 @@ def test_impossible_parts_are_refused(tmp_path, options, word):
 )
 def test_malformed_times_are_refused(options, word):
     with pytest.raises(ValueError, match=word):
-        probe("a.mp4", **options)
+        probe("a.mp4", InputOptions(**options))
 
 
 @pytest.mark.parametrize("containers", ["mp4 mp4 mp4", "ts ts", "mp4 mkv", "mkv ts mp4"])
@@ -228,7 +229,7 @@ def remote(tmp_path):
 def test_urls_are_read_like_files(tmp_path, remote, container):
     path = flashing(tmp_path / f"a b é.{container}")
     url = remote(path)
-    here, there = probe(path, start=1), probe(url, start=1)
+    here, there = probe(path, InputOptions(start=1)), probe(url, InputOptions(start=1))
     assert (there.duration, there.size_bytes, there.video) == (here.duration, here.size_bytes, here.video)
     assert flashes(url, start=1) == flashes(path, start=1)
     rewrite(url, tmp_path / "b.mp4")

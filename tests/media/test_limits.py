@@ -14,6 +14,7 @@ import pytest
 from pano_sound.errors import InputError
 from pano_sound.media.probe import probe
 from pano_sound.media.reader import VideoReader
+from pano_sound.options.input import InputOptions
 
 
 def black(path, width, height):
@@ -29,9 +30,9 @@ def black(path, width, height):
 @pytest.mark.parametrize("container", ["mov", "mkv"])
 def test_larger_pictures_than_allowed_are_not_decoded(tmp_path, container):
     path = black(tmp_path / f"a.{container}", 2048, 1024)
-    assert probe(path, max_megapixels=3).video.width == 2048
+    assert probe(path, InputOptions(max_megapixels=3)).video.width == 2048
     with pytest.raises(InputError, match="larger than 2 megapixels") as caught:
-        probe(path, max_megapixels=2)
+        probe(path, InputOptions(max_megapixels=2))
     assert "`max_megapixels`" in str(caught.value)
 
 
@@ -41,7 +42,7 @@ def test_a_header_that_lies_does_not_help(tmp_path):
     entry = content.index(b"png ", content.index(b"stsd"))
     path.write_bytes(content[: entry + 28] + struct.pack(">HH", 128, 64) + content[entry + 32 :])
     with pytest.raises(InputError, match="larger than 2 megapixels"):
-        probe(path, max_megapixels=2)
+        probe(path, InputOptions(max_megapixels=2))
 
 
 def test_growing_pictures_inside_a_film_are_damage(tmp_path, caplog):
@@ -49,7 +50,7 @@ def test_growing_pictures_inside_a_film_are_damage(tmp_path, caplog):
     two = films.make_film(tmp_path / "2.ts", films.steady(5, start=1), size=(1024, 512))
     both = tmp_path / "both.ts"
     both.write_bytes(one.read_bytes() + two.read_bytes())
-    info = probe(both, max_megapixels=0.1)
+    info = probe(both, InputOptions(max_megapixels=0.1))
     with caplog.at_level(logging.WARNING, "pano_sound"):
         shapes = {p.planes[0].shape for p in VideoReader(both, info).pictures()}
     assert shapes == {(64, 128)}
@@ -86,7 +87,7 @@ def test_more_damage_than_allowed_stops_the_work(tmp_path):
     with pytest.raises(InputError, match="40 damaged frames, more than 50% of the film") as caught:
         list(VideoReader(path).pictures())
     assert "`max_damage`" in str(caught.value)
-    assert len(list(VideoReader(path, probe(path, max_damage=0.7)).pictures())) == 20
+    assert len(list(VideoReader(path, probe(path, InputOptions(max_damage=0.7))).pictures())) == 20
 
 
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])

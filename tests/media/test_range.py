@@ -21,6 +21,8 @@ from pano_sound.errors import UnsupportedInputError
 from pano_sound.media.colour import Colour, stated
 from pano_sound.media.probe import probe
 from pano_sound.media.reader import VideoReader
+from pano_sound.options.input import InputOptions
+from pano_sound.options.steps import RenderOptions
 from pano_sound.soundmap import SoundMap
 
 GREY, ORANGE = (20, 20, 20), (200, 110, 40)
@@ -109,11 +111,11 @@ def shown(path):
 def check(folder, light, space, pix_fmt, codec, ending, verb):
     path, out = film(folder / "a.mkv", light, space, pix_fmt), folder / f"b{ending}"
     if verb == "pan":
-        pano_sound.render(path, PATH, out, codec=codec)
+        pano_sound.render(path, PATH, out, RenderOptions(codec=codec))
     else:
         silence = np.full(2, -120.0, np.float32)
         nothing = SoundMap(np.array([0.0, 1]), np.zeros((2, 30, 60), np.float16), np.ones(2, np.float32), silence)
-        pano_sound.overlay(path, nothing, out, codec=codec)
+        pano_sound.overlay(path, nothing, out, RenderOptions(codec=codec))
     expected = np.array([GREY, GREY if pix_fmt == "gray" else ORANGE])
     found = shown(out)
     assert np.abs(found[:, 0] - expected[0]).max() <= 3, found
@@ -210,7 +212,7 @@ def test_hd_films_that_state_no_matrix_get_the_one_that_players_take(tmp_path):
 @pytest.mark.parametrize("light", [LIMITED, FULL])
 def test_the_part_of_a_sphere_that_is_not_there_is_black(tmp_path, light):
     path = film(tmp_path / "a.mkv", light)
-    with VideoReader(path, probe(path, projection="half-equirectangular")) as reader:
+    with VideoReader(path, probe(path, InputOptions(projection="half-equirectangular"))) as reader:
         picture = next(reader.pictures())
     assert picture.planes[0][32, 4] == (0 if light == FULL else 16)
     assert picture.planes[1][16, 2] == 128

@@ -10,6 +10,7 @@ import pytest
 from pano_sound.errors import InputError
 from pano_sound.media.probe import probe
 from pano_sound.media.reader import VideoReader
+from pano_sound.options.input import InputOptions
 
 
 def decoded_levels(path):
@@ -133,7 +134,7 @@ def test_avi_tells_no_order_but_pictures_have_one(tmp_path):
     """With B frames pictures are stored in another order than they are shown in."""
     path = films.make_film(tmp_path / "a.avi", films.steady(60), levels=[*range(40, 220, 3)], time_base=Fraction(1, 30))
     for start, first in ((None, 0), (1, 30)):
-        reader = VideoReader(path, probe(path, start=start))
+        reader = VideoReader(path, probe(path, InputOptions(start=start)))
         pictures = list(reader.pictures())
         assert reader.corrupt_frames == 0
         assert [p.t for p in pictures] == pytest.approx([n / 30 for n in range(60 - first)], abs=1e-6)

@@ -13,6 +13,7 @@ from test_footage import flashes, flashing
 from pano_sound.errors import InputError
 from pano_sound.media.probe import probe
 from pano_sound.media.reader import VideoReader
+from pano_sound.options.input import InputOptions
 
 pytest.importorskip("s3fs")
 moto = pytest.importorskip("moto.server")
@@ -47,7 +48,7 @@ def test_films_in_a_bucket_are_read_like_files(tmp_path, bucket, container):
     path = flashing(tmp_path / f"a b é.{container}")
     bucket.upload_file(str(path), "films", f"day 1/a b é.{container}")
     url = f"s3://films/day 1/a b é.{container}"
-    here, there = probe(path, start=1), probe(url, start=1)
+    here, there = probe(path, InputOptions(start=1)), probe(url, InputOptions(start=1))
     assert (there.duration, there.size_bytes, there.video) == (here.duration, here.size_bytes, here.video)
     assert flashes(url, start=1) == flashes(path, start=1)
 

@@ -19,9 +19,12 @@ from pano_sound.media.probe import probe
 from pano_sound.media.reader import NoPictureError, VideoReader
 from pano_sound.media.segments import WHOLE, Segment, segments
 from pano_sound.media.sound import SoundReader
+from pano_sound.options.input import InputOptions
+from pano_sound.options.listening import ListeningOptions
+from pano_sound.options.steps import RenderOptions
+from pano_sound.options.video import VideoOptions
 from pano_sound.pipeline import render_segment
 from pano_sound.pipeline.analyse import analyse_segment, joined
-from pano_sound.settings import AnalyseSettings, RenderSettings
 
 EVEN = films.steady(80, 10)
 NTSC = films.steady(100, Fraction(12000, 1001), start=Fraction(3, 10))
@@ -48,11 +51,11 @@ def both(film, folder, ending=".mp4", seconds=2.0, **options):
     """The film made at once and in segments: two files."""
     info = probe(film)
     at_once, in_parts = folder / f"once{ending}", folder / f"parts{ending}"
-    pano_sound.render(film, PATH, at_once, **options)
+    pano_sound.render(film, PATH, at_once, RenderOptions(**options))
     parts = []
     for number, segment in enumerate(segments(info, seconds)):
         part = folder / f"{number}{'.mov' if ending == '.mov' else '.mp4'}"
-        render_segment(info, segment, PATH, part, RenderSettings(**options), silent)
+        render_segment(info, segment, PATH, part, VideoOptions(**options), silent)
         assert probe(part).audio is None
         parts.append((segment.begin or 0, part))
     assert len(parts) > 2
@@ -125,14 +128,14 @@ def test_times_grow_and_none_is_shown_before_it_is_decoded(tmp_path):
 
 def test_a_part_of_a_film(tmp_path):
     film = made(tmp_path, times=films.steady(120, 10))
-    info = probe(film, start="2.05", end="9.5")
+    info = probe(film, InputOptions(start="2.05", end="9.5"))
     parts = segments(info, 2.0)
     files = []
     for number, segment in enumerate(parts):
-        render_segment(info, segment, PATH, tmp_path / f"{number}.mp4", RenderSettings(), silent)
+        render_segment(info, segment, PATH, tmp_path / f"{number}.mp4", VideoOptions(), silent)
         files.append((segment.begin or 0, tmp_path / f"{number}.mp4"))
     join(files, tmp_path / "parts.mp4", info, None)
-    pano_sound.render(film, PATH, tmp_path / "once.mp4", start="2.05", end="9.5")
+    pano_sound.render(film, PATH, tmp_path / "once.mp4", RenderOptions(start="2.05", end="9.5"))
     same(tmp_path / "once.mp4", tmp_path / "parts.mp4")
 
 
@@ -144,7 +147,7 @@ def test_several_files_are_one_film(tmp_path):
     info = probe(films_of_it)
     files = []
     for number, segment in enumerate(segments(info, 3.0)):
-        render_segment(info, segment, PATH, tmp_path / f"{number}.mp4", RenderSettings(), silent)
+        render_segment(info, segment, PATH, tmp_path / f"{number}.mp4", VideoOptions(), silent)
         files.append((segment.begin or 0, tmp_path / f"{number}.mp4"))
     join(files, tmp_path / "parts.mp4", info, None)
     pano_sound.render(films_of_it, PATH, tmp_path / "once.mp4")
@@ -156,7 +159,7 @@ def test_where_there_is_no_picture(tmp_path):
     info = probe(made(tmp_path, times=times))
     ticks = [round(t / info.video.time_base) for t in (4, 6)]
     with pytest.raises(NoPictureError):
-        render_segment(info, Segment(*ticks), PATH, tmp_path / "a.mp4", RenderSettings(), silent)
+        render_segment(info, Segment(*ticks), PATH, tmp_path / "a.mp4", VideoOptions(), silent)
     assert not (tmp_path / "a.mp4").exists()
 
 
@@ -164,7 +167,7 @@ def test_segments_of_different_encoders_are_not_joined(tmp_path):
     info = probe(made(tmp_path))
     parts = segments(info, 3.9)
     for number, codec in enumerate(("libx264", "libx265")):
-        render_segment(info, parts[number], PATH, tmp_path / f"{number}.mp4", RenderSettings(codec=codec), silent)
+        render_segment(info, parts[number], PATH, tmp_path / f"{number}.mp4", VideoOptions(codec=codec), silent)
     files = [(segment.begin or 0, tmp_path / f"{n}.mp4") for n, segment in enumerate(parts)]
     with pytest.raises(OutputError, match="different encoders"):
         join(files, tmp_path / "out.mp4", info, None)
@@ -193,7 +196,7 @@ def test_where_segments_end(tmp_path):
 @pytest.mark.parametrize("times", [EVEN, NTSC, VARIABLE], ids=["even", "ntsc", "variable"])
 def test_sound_maps_are_those_of_the_whole(tmp_path, tiny, times, every):
     info = probe(made(tmp_path, times=times))
-    settings = AnalyseSettings(model=tiny, every=every, window=1.0)
+    settings = ListeningOptions(model=tiny, every=every, window=1.0)
     whole = analyse_segment(info, settings, silent)
     parts = [analyse_segment(info, settings, silent, segment) for segment in segments(info, 2.0)]
     assert len(parts) > 3
@@ -212,7 +215,7 @@ def test_sound_maps_are_those_of_the_whole(tmp_path, tiny, times, every):
 def test_cuts_at_the_ends_of_segments_are_found(tmp_path, tiny):
     levels = [40] * 20 + [200] * 20 + [90] * 15 + [230] * 25
     info = probe(made(tmp_path, levels=levels))
-    settings = AnalyseSettings(model=tiny)
+    settings = ListeningOptions(model=tiny)
     whole = analyse_segment(info, settings, silent)
     assert whole.cuts == pytest.approx([1.95, 3.95, 5.45])
     found = joined([analyse_segment(info, settings, silent, segment) for segment in segments(info, 2.0)])
@@ -222,5 +225,5 @@ def test_cuts_at_the_ends_of_segments_are_found(tmp_path, tiny):
 def test_a_segment_without_pictures_has_an_empty_sound_map(tmp_path, tiny):
     info = probe(made(tmp_path, times=[t if t < 3 else t + 9 for t in EVEN]))
     ticks = [round(t / info.video.time_base) for t in (6, 9)]
-    found = analyse_segment(info, AnalyseSettings(model=tiny), silent, Segment(*ticks))
+    found = analyse_segment(info, ListeningOptions(model=tiny), silent, Segment(*ticks))
     assert len(found) == 0

@@ -6,6 +6,7 @@ from test_ambisonics import wav
 from pano_sound.media.ambisonics import Ambisonics
 from pano_sound.media.probe import probe
 from pano_sound.media.soundfield import order_of, waves
+from pano_sound.options.input import InputOptions
 
 AMBIX, FUMA = Ambisonics(1, (0, 1, 2, 3)), Ambisonics(1, (0, 2, 3, 1), norm="fuma")
 SPEAKERS = np.array([-45, 45, -135, 135])
@@ -92,4 +93,4 @@ def test_a_file_without_a_tag_is_read_as_it_sounds_and_says_so(tmp_path, room, c
     assert "taken for ambisonics, W, Y, Z, X (AmbiX), by their sound" in audio.assumed
     sound[:4] = as_fuma(sound[:4])
     assert "W, X, Y, Z (FuMa)" in probe(wav(path, sound, RATE)).audio.assumed
-    assert probe(path, ambisonics="none").audio.assumed is None
+    assert probe(path, InputOptions(ambisonics="none")).audio.assumed is None

@@ -16,6 +16,7 @@ import pytest
 
 import pano_sound
 from pano_sound.camera_path import CameraPath
+from pano_sound.options.steps import RenderOptions
 
 PATH = CameraPath(64, 64, np.array([[0.0, 0, 0, 0, 90]]))
 RATE = 48000
@@ -118,7 +119,7 @@ def measured(folder, case, seconds):
     """Seconds by which each beep comes after its flash, in the output of `render`; and their times."""
     source, times, numbers = make(folder, case, seconds)
     output = folder / case.output
-    pano_sound.render(source, PATH, output, encoder_preset="ultrafast")
+    pano_sound.render(source, PATH, output, RenderOptions(encoder_preset="ultrafast"))
     shown, levels = stamps(output)
     assert len(shown) == len(times)
     assert np.flatnonzero(levels > 110).tolist() == numbers
@@ -174,7 +175,7 @@ def test_every_picture_keeps_its_time_stamp(tmp_path, times, name, output):
     """To the tick; Matroska has none finer than 1 ms."""
     given, time_base = TIMES[times]
     source = films.make_film(tmp_path / name, given, time_base=time_base)
-    pano_sound.render(source, PATH, tmp_path / output, encoder_preset="fast")
+    pano_sound.render(source, PATH, tmp_path / output, RenderOptions(encoder_preset="fast"))
     read, _ = stamps(source)
     written, _ = stamps(tmp_path / output)
     assert len(read) == len(given)

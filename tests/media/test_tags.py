@@ -10,6 +10,7 @@ import spheres
 
 from pano_sound.media.matroska import video_tracks
 from pano_sound.media.probe import probe
+from pano_sound.options.input import InputOptions
 
 UNKNOWN, INTERLEAVED, ANAGLYPH = "stereo layout that is unknown", "are interleaved", "(anaglyph)"
 EYES = {"mono": (256, 128), "top-bottom": (256, 64), "left-right": (128, 128)}
@@ -44,7 +45,7 @@ def matroska(path, stereo_mode=1, projection=None, xml=None, where="track"):
 
 def told(path, expected, **options):
     """That a film is read as `expected`: a layout of the eyes, or words of the reason why it is not."""
-    info = probe(path, **options)
+    info = probe(path, InputOptions(**options))
     if expected in EYES:
         assert (info.problem, info.spherical.stereo, info.eye) == (None, expected, EYES[expected])
     else:
@@ -54,7 +55,7 @@ def told(path, expected, **options):
 def overridden(path):
     """That what the user says goes before all, whatever the tags say."""
     for stereo, eye in EYES.items():
-        info = probe(path, projection="equirectangular", stereo=stereo)
+        info = probe(path, InputOptions(projection="equirectangular", stereo=stereo))
         assert (info.problem, info.eye) == (None, eye)
 
 

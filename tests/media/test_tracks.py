@@ -8,6 +8,7 @@ import spheres
 from pano_sound.errors import InputError
 from pano_sound.media.probe import probe
 from pano_sound.media.reader import VideoReader
+from pano_sound.options.input import InputOptions
 
 
 def film(path, *sizes):
@@ -28,7 +29,7 @@ def film(path, *sizes):
 
 
 def brightness(path, **options):
-    picture = next(VideoReader(path, probe(path, **options)).pictures())
+    picture = next(VideoReader(path, probe(path, InputOptions(**options))).pictures())
     return round((float(picture.planes[0].mean()) - 16) * 255 / 219)
 
 
@@ -74,9 +75,9 @@ def test_tracks_are_chosen_by_number(tmp_path, container):
     path = film(tmp_path / f"a.{container}", SPHERE, LARGE, FLAT)
     for number in (1, 2):
         assert brightness(path, video_track=number) == pytest.approx(40 + 60 * (number - 1), abs=2)
-    assert "ordinary video" in probe(path, video_track=3).problem
+    assert "ordinary video" in probe(path, InputOptions(video_track=3)).problem
     with pytest.raises(InputError, match="video track 4 is not there"):
-        probe(path, video_track=4)
+        probe(path, InputOptions(video_track=4))
 
 
 def test_without_a_sphere_the_main_picture_is_told_of(tmp_path):

@@ -12,6 +12,7 @@ import spheres
 from pano_sound.media.probe import probe
 from pano_sound.media.reader import VideoReader
 from pano_sound.media.tags import Spherical
+from pano_sound.options.input import InputOptions
 from pano_sound.sphere.convention import rotation
 from pano_sound.sphere.view import View, render_planes
 
@@ -24,7 +25,7 @@ def off(path, covered=None, **options):
 
     `covered`: (rows, columns) slices of the only part of the sphere that has a picture; all else must be black.
     """
-    info = probe(path, **options)
+    info = probe(path, InputOptions(**options))
     assert info.problem is None
     width, height = info.eye
     with VideoReader(path, info) as reader:
@@ -64,7 +65,7 @@ def test_untagged_layouts_are_told_by_the_user(tmp_path, projection, vectors):
 def test_a_half_sphere_is_the_front_of_a_whole_one(tmp_path):
     path = spheres.film(tmp_path / "a.mp4", WHOLE[:, 64:192])
     within(off(path, np.s_[2:126, 64:192], projection="half-equirectangular"))
-    info = probe(path, projection="half-equirectangular")
+    info = probe(path, InputOptions(projection="half-equirectangular"))
     assert info.eye == (256, 128)
     covered = VideoReader(path, info).coverage(4, 8)
     assert covered.tolist() == [[False, False, True, True, True, True, False, False]] * 4
@@ -154,7 +155,7 @@ def test_vr180_in_stereo(tmp_path):
 def test_depth_survives(tmp_path, projection, pix_fmt):
     vectors = spheres.cubemap(64) if projection == "cubemap" else WHOLE[:, 64:192]
     path = spheres.film(tmp_path / "a.mp4", vectors, pix_fmt)
-    picture = next(VideoReader(path, probe(path, projection=projection)).pictures())
+    picture = next(VideoReader(path, probe(path, InputOptions(projection=projection))).pictures())
     deep = "10" in pix_fmt
     assert picture.bit_depth == (10 if deep else 8)
     assert [p.shape for p in picture.planes] == [(128, 256), (64, 128), (64, 128)]
@@ -169,7 +170,7 @@ def test_the_rendered_view_shows_the_right_direction(tmp_path, projection):
     """From the file to the flat picture: its middle shows where it looks, to three degrees."""
     vectors = spheres.cubemap(128) if projection == "cubemap" else spheres.eac(128)
     path = spheres.film(tmp_path / "a.mkv", vectors)
-    picture = next(VideoReader(path, probe(path, projection=projection)).pictures())
+    picture = next(VideoReader(path, probe(path, InputOptions(projection=projection))).pictures())
     for yaw, pitch in [(0, 0), (90, 10), (180, -30), (-135, 40), (30, 85)]:
         planes = render_planes(picture.planes, View(64, 36, 30), yaw, pitch)
         frame = av.VideoFrame(64, 36, "yuv420p")
@@ -213,6 +214,6 @@ def test_pictures_that_change_size_are_unwrapped_like_the_first(tmp_path):
     two = films.make_film(tmp_path / "2.ts", films.steady(10, start=1), size=(96, 64))
     both = tmp_path / "both.ts"
     both.write_bytes(one.read_bytes() + two.read_bytes())
-    info = probe(both, projection="cubemap")
+    info = probe(both, InputOptions(projection="cubemap"))
     assert {p.planes[0].shape for p in VideoReader(both, info).pictures()} == {(128, 256)}
     assert len(list(VideoReader(both, info).analysis_pictures(0, 64, 32))) == 20

@@ -19,6 +19,7 @@ from pano_sound.media.hardware import usable
 from pano_sound.media.probe import MediaInfo, probe
 from pano_sound.media.reader import Colour, Picture, VideoReader
 from pano_sound.media.writer import VideoWriter, check_output
+from pano_sound.options.input import InputOptions
 
 TICK = Fraction(1, 30000)
 
@@ -38,7 +39,7 @@ def writer(path, size=(64, 32), **changes):
 
 def rewrite(source, path, ambisonics=None, **changes):
     """Copy a film picture by picture, as `render` and `overlay` do."""
-    info = source if isinstance(source, MediaInfo) else probe(source, ambisonics=ambisonics)
+    info = source if isinstance(source, MediaInfo) else probe(source, InputOptions(ambisonics=ambisonics))
     settings = {
         "width": info.eye[0],
         "height": info.eye[1],

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ..options import wrote
+from ..progress import wrote
 from .common import (
     common,
     data_argument,

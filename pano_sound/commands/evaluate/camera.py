@@ -7,13 +7,9 @@ from pathlib import Path
 
 import click
 
-from ...settings import PRESETS
+from ...options.presets import PRESETS, Preset
 from ..files import ReadFile
-from .common import (
-    common,
-    model_option,
-    show,
-)
+from .common import common, model_option, show
 
 
 @click.command("camera")
@@ -45,7 +41,7 @@ from .common import (
 def camera(
     data: Path | None,
     model: str,
-    presets: tuple[str, ...],
+    presets: tuple[Preset, ...],
     window: float,
     soundmaps: Path | None,
     people: Path | None,
@@ -72,9 +68,11 @@ def camera(
         known = None if soundmaps is None else soundmaps / f"{film.stem}.soundmap.npz"
         if known is not None and known.exists():
             return SoundMap.load(known)
+        from ...options.steps import AnalyseOptions
         from ...pipeline import analyse
 
-        return analyse(film, model=model, ambisonics="ambix")  # As the table was made, whatever the film's tags.
+        # As the table was made, whatever the film's tags.
+        return analyse(film, AnalyseOptions(model=model, ambisonics="ambix"))
 
     log = logging.getLogger("pano_sound")
     edits = None if people is None else load_humanedit(people)

@@ -14,7 +14,8 @@ import click
 from ...atomic_file import check_file
 from ...errors import OutputError
 from ..files import ReadFile, ReadModel, WrittenFile, check_outputs
-from ..options import json_option, overwrite_option, verbosity
+from ..parameters import json_option, overwrite_option
+from ..verbosity import verbosity
 
 F = Callable[..., Any]
 

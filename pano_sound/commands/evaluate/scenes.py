@@ -11,7 +11,7 @@ import click
 
 from ...atomic_file import written_whole
 from ..files import ReadFile, WrittenFile, check_outputs
-from ..options import overwrite_option
+from ..parameters import overwrite_option
 from .common import check_folder_of, common, model_option, seed_option, show
 
 if TYPE_CHECKING:
@@ -67,19 +67,19 @@ def scenes(
         check_folder_of(output, ["scenes.csv", "summary.csv", "reliability.png"], overwrite)
     work.mkdir(parents=True, exist_ok=True)
     from ...localize import fusion
+    from ...options.listening import ListeningOptions
     from ...research.evaluate import scenes as judging
     from ...research.evaluate.scenes_report import report
     from ...research.train.fusing import learn
-    from ...settings import AnalyseSettings
 
-    settings = AnalyseSettings(model=model)
+    options = ListeningOptions(model=model)
     real = judging.real_scenes(data, work / "real", camera) if kind != "made" else []
     composed = judging.composed_scenes(data, work / "made", "val", made, seed, camera) if kind != "real" else []
     judged = real + composed
 
     def heard(scene: judging.Scene, sound_of: judging.Scene | None = None) -> judging.Heard:
         log.info("%s", scene.film.name)
-        return judging.hear(scene, sound_of, settings, work / "evidence")
+        return judging.hear(scene, sound_of, options, work / "evidence")
 
     own = [heard(scene) for scene in judged]
     swapped = [heard(scene, _another(judged, i)) for i, scene in enumerate(judged)]

@@ -9,7 +9,8 @@ import click
 
 from ...atomic_file import written_whole
 from ..files import ReadModel, WrittenFile
-from ..options import overwrite_option, wrote
+from ..parameters import overwrite_option
+from ..progress import wrote
 from .common import (
     check_folder_of,
     common,

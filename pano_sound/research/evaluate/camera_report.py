@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from ...camera.planner import plan
 from ...camera_path import CameraPath
-from ...settings import PlanSettings
+from ...options.camera import PlanOptions
+from ...options.presets import Preset
 from ...soundmap import SoundMap
 from ...sphere.convention import directions
 from ..datasets.labelled import read_table
@@ -76,7 +77,7 @@ class Report:
         return {"percentiles": camera.PERCENTILES, "rows": [asdict(row) for row in self.rows]}
 
 
-def made(presets: Iterable[str], window: float, scenes: Sequence[Scene] | None = None) -> Report:
+def made(presets: Iterable[Preset], window: float, scenes: Sequence[Scene] | None = None) -> Report:
     """Made scenes. People who know the truth would look at one source each, or at whichever sounds.
 
     Args:
@@ -94,7 +95,7 @@ def made(presets: Iterable[str], window: float, scenes: Sequence[Scene] | None =
 
 def real(
     folder: Path,
-    presets: Iterable[str],
+    presets: Iterable[Preset],
     analyse: Callable[[Path], SoundMap],
     progress: Callable[[str], None],
     edits: HumanEdits | None = None,
@@ -126,11 +127,11 @@ def real(
     return Report(rows)
 
 
-def _paths(soundmap: SoundMap, presets: Iterable[str]) -> Iterator[tuple[str, CameraPath]]:
+def _paths(soundmap: SoundMap, presets: Iterable[Preset]) -> Iterator[tuple[str, CameraPath]]:
     """What each preset plans, and before them a camera that looks straight ahead, to compare with."""
     yield AHEAD, CameraPath(1280, 720, np.array([[soundmap.times[0], 0.0, 0.0, 0.0, 90.0]]))
     for preset in presets:
-        yield preset, plan(soundmap, PlanSettings(preset=preset))
+        yield preset, plan(soundmap, PlanOptions(preset=preset))
 
 
 def _row(

@@ -20,10 +20,11 @@ from ...camera.planner import plan
 from ...errors import DataFileError, InputError
 from ...localize.cue import Cue, Evidence
 from ...localize.fusion import Fusion
+from ...options.input import InputOptions
+from ...options.listening import ListeningOptions
 from ...pipeline.analyse import Observed, make_cues, observe
 from ...pipeline.film import no_progress, pannable
 from ...pipeline.passes import Stretch, listen, watch
-from ...settings import AnalyseSettings, InputSettings, PlanSettings
 from ...soundmap import SILENCE_DB, SoundMap
 from ...sphere.convention import angles, directions, rotation, wrap_degrees
 from ...sphere.geometry import angle_between
@@ -107,17 +108,17 @@ def composed_scenes(data: Path, folder: Path, split: str, count: int, seed: int,
     return [Scene(film, "made", film.stem.removesuffix(f"-{motion}"), truth) for film, truth in films.items()]
 
 
-def hear(scene: Scene, sound_of: Scene | None, settings: AnalyseSettings, cache: Path) -> Heard:
+def hear(scene: Scene, sound_of: Scene | None, options: ListeningOptions, cache: Path) -> Heard:
     """The evidence of a scene, with its own sound or another one's; kept in a folder."""
     other = sound_of or scene
     kept = cache / f"{scene.film.stem}{'' if other is scene else '~' + other.film.stem}.npz"
     if not kept.exists():
-        info = pannable(str(scene.film), InputSettings())
-        _, cues = make_cues(info, settings)
+        info = pannable(str(scene.film), InputOptions())
+        _, cues = make_cues(info, options)
         if other is scene:
-            observed = observe(info, settings, cues, no_progress)
+            observed = observe(info, options, cues, no_progress)
         else:
-            observed = _observe_two(scene, other, settings, cues)
+            observed = _observe_two(scene, other, options, cues)
         parts = {
             "times": np.array(observed.times),
             "level_db": observed.level_db,
@@ -137,12 +138,12 @@ def hear(scene: Scene, sound_of: Scene | None, settings: AnalyseSettings, cache:
         return Heard(scene, archive["times"], archive["level_db"], archive["cuts"], evidence)
 
 
-def _observe_two(scene: Scene, other: Scene, settings: AnalyseSettings, cues: list[Cue]) -> Observed:
+def _observe_two(scene: Scene, other: Scene, options: ListeningOptions, cues: list[Cue]) -> Observed:
     """The pictures of one film with the sound of another."""
-    pictures, sound = (Stretch(pannable(str(one.film), InputSettings())) for one in (scene, other))
+    pictures, sound = (Stretch(pannable(str(one.film), InputOptions())) for one in (scene, other))
     level = listen(sound, cues, no_progress)
-    watched = watch(pictures, cues, settings.every, no_progress)
-    levels = level.at(watched.times, settings.window)
+    watched = watch(pictures, cues, options.every, no_progress)
+    levels = level.at(watched.times, options.window)
     return Observed(watched.times, watched.cuts, levels, watched.evidence(cues))
 
 
@@ -159,10 +160,10 @@ class Figures:
     """Nats gained over a uniform sphere."""
 
 
-def judge(heard: Heard, fusion: Fusion, without: Sequence[str] = (), **planning: object) -> Figures:
+def judge(heard: Heard, fusion: Fusion, without: Sequence[str] = ()) -> Figures:
     """How good the planned camera is on a scene."""
     soundmap = heard.soundmap(fusion, without)
-    path = plan(soundmap, PlanSettings(**planning))  # type: ignore[arg-type]
+    path = plan(soundmap)
     t, yaw, pitch = np.array(heard.scene.truth).T
     looks = path.looks(t + heard.times[0])
     off = np.abs(wrap_degrees(looks[:, 0] - yaw))

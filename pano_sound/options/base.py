@@ -1,0 +1,132 @@
+"""What every class of options shares: the description of an option, and the check of its value."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from functools import lru_cache
+from numbers import Integral, Real
+from types import NoneType, UnionType
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+O = TypeVar("O", bound="Options")  # noqa: E741
+
+
+@dataclass(frozen=True)
+class Option:
+    """What an option's type does not say: the extra of an Annotated type.
+
+    help: what it does, in full sentences; its default is added to it.
+    advanced: listed only by `--help-all`.
+    minimum, maximum: of a number, inclusive.
+    choices: the values allowed, where the type is not a Literal.
+    also: a second name on the command line.
+    reads: the value names a file that is read.
+    """
+
+    help: str
+    advanced: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    metavar: str | None = None
+    also: str | None = None
+    reads: bool = False
+
+
+@dataclass(frozen=True)
+class Described(Option):
+    """An option with what its class and type say: `kind` is str, int or float; None is always allowed by a default
+    of None."""
+
+    name: str = ""
+    heading: str = ""
+    kind: type = str
+    default: Any = None
+
+    @property
+    def flag(self) -> str:
+        """'max_speed' -> '--max-speed'."""
+        return "--" + self.name.replace("_", "-")
+
+    def check(self, value: Any) -> None:
+        """Raises TypeError or ValueError, naming the option, for a value that it cannot have."""
+        if value is None and self.default is None:
+            return
+        name = f"`{self.name}`"
+        if self.choices:
+            if value not in self.choices or isinstance(value, bool):
+                raise ValueError(f"{name} must be one of {', '.join(map(str, self.choices))}, not {value!r}")
+        elif self.kind is not str:
+            if isinstance(value, bool) or not isinstance(value, Integral if self.kind is int else Real):
+                raise TypeError(f"{name} must be {'a whole number' if self.kind is int else 'a number'}, not {value!r}")
+            low, high, given = self.minimum, self.maximum, float(value)
+            if (low is not None and given < low) or (high is not None and given > high) or given != given:
+                raise ValueError(f"{name} must be {range_words(low, high)}, not {value}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Options by keyword. Raises TypeError for a name that does not exist or a value of another type, ValueError for a
+    value out of range; both name the option."""
+
+    heading: ClassVar[str] = "Options"
+
+    def __post_init__(self) -> None:
+        for name, about in described(type(self)).items():
+            about.check(getattr(self, name))
+
+    def part(self, kind: type[O]) -> O:
+        """Those of these options that `kind`, a base class, has."""
+        return kind(**{f.name: getattr(self, f.name) for f in fields(kind)})
+
+    @classmethod
+    def from_json(cls: type[O], data: dict[str, Any]) -> O:
+        """What `to_json` wrote, whatever else is in it."""
+        return cls(**{f.name: data[f.name] for f in fields(cls)})
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: os.fspath(v) if isinstance(v, os.PathLike) else v for name, v in asdict(self).items()}
+
+
+@lru_cache
+def described(kind: type[Any]) -> dict[str, Described]:
+    """The options of a class of options by name, in order."""
+    types = get_type_hints(kind, include_extras=True)
+    headings: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        if issubclass(base, Options) and is_dataclass(base):
+            for f in fields(base):
+                headings.setdefault(f.name, base.heading)
+    found = {}
+    for f in fields(kind):
+        annotated = types[f.name]
+        (about,) = (extra for extra in annotated.__metadata__ if isinstance(extra, Option))
+        value_type, choices = _value_type(annotated)
+        found[f.name] = Described(
+            **vars(about) | {"choices": about.choices or choices},
+            name=f.name,
+            heading=headings[f.name],
+            kind=value_type,
+            default=f.default,
+        )
+    return found
+
+
+def _value_type(annotation: Any) -> tuple[type, tuple[Any, ...]]:
+    """str, int or float, and the choices of a Literal: of 'float | None' or Annotated[Literal['a', 'b'], …]."""
+    if get_origin(annotation) is Annotated:
+        return _value_type(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return _value_type(next(part for part in get_args(annotation) if part is not NoneType))
+    if get_origin(annotation) is Literal:
+        choices = get_args(annotation)
+        return type(choices[0]), choices
+    return annotation, ()
+
+
+def range_words(low: float | None, high: float | None) -> str:
+    """'from 20 to 150', 'at least 1' or 'at most 9'."""
+    if low is not None and high is not None:
+        return f"from {low:g} to {high:g}"
+    return f"at least {low:g}" if low is not None else f"at most {high:g}"

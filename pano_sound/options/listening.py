@@ -1,0 +1,61 @@
+"""How sources are found."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+from .base import Option, Options
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListeningOptions(Options):
+    """How sources are found."""
+
+    heading: ClassVar[str] = "Listening"
+
+    model: Annotated[
+        str | os.PathLike[str],
+        Option(
+            "Weights of the network: a name from `pano-sound models`, or a .safetensors file.",
+            metavar="NAME|FILE",
+            reads=True,
+        ),
+    ] = "base"
+    every: Annotated[
+        float,
+        Option(
+            "Seconds between the times at which sources are located. 0: at every frame, as in the paper.",
+            advanced=True,
+            minimum=0.0,
+            maximum=10.0,
+        ),
+    ] = 0.5
+    window: Annotated[
+        float,
+        Option(
+            "Seconds of sound to compare with each picture, centred on it. The paper uses 20, too long to follow "
+            "sources that take turns.",
+            advanced=True,
+            minimum=0.5,
+            maximum=60.0,
+        ),
+    ] = 3.0
+    listen: Annotated[
+        Literal["auto", "mono", "spatial"],
+        Option(
+            "How to find sources: 'auto' (all cues: what looks like the sound, what moves with it, and the direction "
+            "recorded in an ambisonic track), 'mono' (without that direction) or 'spatial' (by that direction alone)."
+        ),
+    ] = "auto"
+    attention: Annotated[
+        Literal[1, 2] | None,
+        Option(
+            "Use only the paper's network, with its attention mechanism 1 (softmax) or 2 (ReLU, then softmax).",
+            advanced=True,
+        ),
+    ] = None
+    device: Annotated[Literal["cpu", "cuda"], Option("Where the networks run: 'cpu' or 'cuda' (an NVIDIA GPU).")] = (
+        "cpu"
+    )

@@ -1,0 +1,39 @@
+"""The options of each step: `analyse`, `render`, `overlay` and `pan`. Those of `plan` are in camera.py.
+
+Options of `pan` are options of each step that it consists of: they can be handed on as they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .base import Options
+from .batch import BatchOptions
+from .camera import PlanOptions
+from .input import InputOptions
+from .listening import ListeningOptions
+from .video import VideoOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnalyseOptions(InputOptions, ListeningOptions):
+    """What to read, and how to find the sources in it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderOptions(InputOptions, VideoOptions):
+    """What to read, and how to encode what is made of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverlayOptions(AnalyseOptions, RenderOptions):
+    """What to read, how to find the sources in it, and how to encode what is made of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PanOptions(AnalyseOptions, PlanOptions, RenderOptions):
+    """All options that a panned film depends on."""
+
+
+CLASSES: tuple[type[Options], ...] = (BatchOptions, PanOptions)
+"""Together they hold every option."""

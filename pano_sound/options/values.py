@@ -1,0 +1,46 @@
+"""Options whose values are text with a meaning: sizes, times, names of results."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """'1280x720' -> (1280, 720), pixels. Raises ValueError for another form, and for odd, small or huge sides."""
+    if not isinstance(text, str):
+        raise ValueError(f"`size` must be text like '1280x720', not {text!r}")
+    width, times, height = text.lower().partition("x")
+    if not (times and width.isdecimal() and height.isdecimal() and len(text) < 12):
+        raise ValueError(f"`size` must look like 1280x720, not {text!r}")
+    w, h = int(width), int(height)
+    if not all(64 <= side <= 8192 and side % 2 == 0 for side in (w, h)):
+        raise ValueError(f"`size` needs even numbers from 64 to 8192, not {text}")
+    return w, h
+
+
+def parse_time(text: str | float | None, name: str = "the time") -> Fraction | None:
+    """Seconds of '90', '1:30', '1:02:03.5' or a number, exactly; None for None.
+
+    Raises ValueError, beginning with `name`, for text in another form, or a time above 10,000 hours.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"(?:(?:(\d{1,5}):)?(\d{1,8}):)?(\d{1,8}(?:\.\d{1,9})?)", str(text).strip())
+    if match is None:
+        raise ValueError(f"{name} must look like 90, 1:30 or 1:02:03.5, not {text!r}")
+    hours, minutes, seconds = (Fraction(part or 0) for part in match.groups())
+    total = hours * 3600 + minutes * 60 + seconds
+    if total > 10_000 * 3600:
+        raise ValueError(f"{name} must be at most 10000 hours, not {text!r}")
+    return total
+
+
+def check_name_rule(rule: str) -> None:
+    """Raises ValueError for a rule by which two films would get one name, or one outside the results."""
+    try:
+        names = {rule.format(folder="a", stem=stem) for stem in "bc"}
+    except (KeyError, IndexError, ValueError, AttributeError):
+        names = set()
+    if len(names) < 2 or any(".." in name.split("/") for name in names):
+        raise ValueError(f"`name` must hold {{stem}}, and may hold {{folder}}; not {rule!r}")

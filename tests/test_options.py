@@ -1,0 +1,114 @@
+import inspect
+from typing import get_args
+
+import pytest
+
+import pano_sound
+from pano_sound.options.base import described
+from pano_sound.options.camera import PlanOptions
+from pano_sound.options.flags import with_flags
+from pano_sound.options.presets import PRESETS, Preset
+from pano_sound.options.steps import CLASSES, PanOptions
+from pano_sound.options.values import parse_size
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_every_option_has_help_and_a_default_in_its_range(kind):
+    kind()
+    assert all(about.help.endswith(".") for about in described(kind).values())
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "choices", "default", "heading", "flag"),
+    [
+        ("max_speed", float, (), None, "Camera", "--max-speed"),
+        ("attention", int, (1, 2), None, "Listening", "--attention"),
+        ("start", str, (), None, "Input", "--start"),
+        ("stereo", str, ("mono", "top-bottom", "left-right"), None, "Input", "--stereo"),
+        ("every", float, (), 0.5, "Listening", "--every"),
+        ("model", str, (), "base", "Listening", "--model"),
+        ("size", str, (), None, "View", "--size"),
+        ("crf", float, (), None, "Video", "--crf"),
+    ],
+)
+def test_options_are_described_by_their_types(name, kind, choices, default, heading, flag):
+    about = described(PanOptions)[name]
+    assert (about.kind, about.choices, about.default) == (kind, choices, default)
+    assert (about.heading, about.flag) == (heading, flag)
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "says"),
+    [
+        ({"fow": 80}, TypeError, "fow"),
+        ({"fov": "80"}, TypeError, "`fov` must be a number, not '80'"),
+        ({"fov": True}, TypeError, "`fov` must be a number, not True"),
+        ({"fov": 300}, ValueError, "`fov` must be from 20 to 150, not 300"),
+        ({"fov": float("nan")}, ValueError, "`fov` must be from 20 to 150, not nan"),
+        ({"audio_track": 1.5}, TypeError, "`audio_track` must be a whole number, not 1.5"),
+        ({"audio_track": 0}, ValueError, "`audio_track` must be at least 1, not 0"),
+        ({"window": None}, TypeError, "`window` must be a number, not None"),
+        ({"listen": "left"}, ValueError, "`listen` must be one of auto, mono, spatial, not 'left'"),
+        ({"attention": True}, ValueError, "`attention` must be one of 1, 2, not True"),
+        ({"start": "soon"}, ValueError, "`start` must look like 90, 1:30"),
+    ],
+)
+def test_wrong_names_and_values_are_named(given, error, says):
+    with pytest.raises(error, match=says):
+        PanOptions(**given)
+
+
+@pytest.mark.parametrize("name", ["analyse", "overlay", "pan", "plan", "render"])
+def test_public_functions_name_and_type_every_parameter(name):
+    parameters = inspect.signature(getattr(pano_sound, name)).parameters.values()
+    assert all(p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL) for p in parameters)
+    assert all(p.annotation is not p.empty and "Any" not in str(p.annotation) for p in parameters)
+
+
+def test_options_of_pan_are_those_of_its_steps_and_survive_json():
+    options = PanOptions(fov=80.0, start="1:30", crf=20)
+    assert options.part(PlanOptions) == PlanOptions(fov=80.0)
+    assert PanOptions.from_json({**options.to_json(), "weights": "of another time"}) == options
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_are_complete_and_given_options_win(preset):
+    resolved = PlanOptions(preset=preset, fov=77.0).resolved()
+    assert resolved.to_json() == {**PRESETS[preset].to_json(), "fov": 77.0}
+    assert list(PRESETS) == list(get_args(Preset))
+    unsaid = {"preset", "size", "aspect", "cut_over"}
+    missing = set(described(PlanOptions)) - set(vars(PRESETS[preset])) - unsaid
+    assert not missing or preset == "paper"
+
+
+def test_unused_and_conflicting_options_are_refused():
+    with pytest.raises(ValueError, match="`min_hold` is not used by `preset='paper'`"):
+        PlanOptions(preset="paper", min_hold=3.0)
+    with pytest.raises(ValueError, match="`size` and `aspect`"):
+        PlanOptions(size="640x360", aspect="16:9")
+    with pytest.raises(ValueError, match="`min_fov`"):
+        PlanOptions(min_fov=110.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("raise `max_hours`; else it is damaged", "raise --max-hours; else it is damaged"),
+        ("say `stereo='top-bottom'` or `fov=80`", "say --stereo top-bottom or --fov 80"),
+        ("exists already (`overwrite` replaces it)", "exists already (-y replaces it)"),
+        ("[1]$HOME`ls`;rm.mp4: no such file", "[1]$HOME`ls`;rm.mp4: no such file"),
+    ],
+)
+def test_the_command_line_shows_options_as_flags(text, shown):
+    assert with_flags(text) == shown
+
+
+@pytest.mark.parametrize(("text", "size"), [("1280x720", (1280, 720)), ("64X64", (64, 64))])
+def test_sizes(text, size):
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "x", "1280", "1280x", "-2x4", "63x64", "1281x720", "99999x2", "1280x720x3"])
+def test_malformed_sizes_are_refused(text):
+    with pytest.raises(ValueError, match="`size`"):
+        parse_size(text)
