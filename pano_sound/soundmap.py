@@ -9,7 +9,8 @@ The file is a NumPy archive without pickled objects:
     level_db    (n,) float32, level of the sound in the window, dBFS (-120 = digital silence)
     cuts        (m,) float64, presentation times in seconds at which the picture cuts to another shot; may be missing
     cues/NAME   (n, rows, columns) float16, one cue's log-likelihood ratios, in nats; any number of them, or none
-    about       JSON text: source (path, size, duration ...), settings
+    names       (n, k) float16, how surely each sound named in `about` is heard, 0..1; 0 where not sure; may be missing
+    about       JSON text: source (path, size, duration ...), settings, and names (k texts), if there are any
 
 Files of "pano-sound.soundmap/1", which held one network's responses, are still read.
 """
@@ -58,8 +59,40 @@ _MOST_PACKED = 1000
 """Times that deflate can make a file smaller: what claims more is made to fill memory."""
 _MOST_CELLS = 1 << 20
 """Cells of one map; ours have 1,800."""
+MOST_NAMES = 3
+"""Of what is heard at once, or in a film; more would not be read."""
+_LONGEST_NAME = 100
 _OFF = 0.02
 """By how much probabilities may miss 1 in all, after they were rounded to float16."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """What is heard, by name.
+
+    Args:
+        names: everyday words, such as 'guitar', in alphabetical order.
+        scores: (n, k) float16, how surely each of the k names is heard, 0..1; 0 where that is not sure.
+    """
+
+    names: tuple[str, ...]
+    scores: NDArray[np.float16]
+
+    def at(self, k: int) -> list[str]:
+        """Names of what is surely heard at time `k`, the surest first, `MOST_NAMES` at most."""
+        return self._surest(self.scores[k])
+
+    def heard(self) -> list[str]:
+        """Names of what is surely heard in the film, the longest heard first, `MOST_NAMES` at most.
+
+        What is heard for less than a quarter as long as the first is left out: it may be a mistake.
+        """
+        total = self.scores.sum(axis=0, dtype=np.float32)
+        return self._surest(np.where(total >= total.max(initial=0.0) / 4, total, 0.0))
+
+    def _surest(self, scores: NDArray[np.floating]) -> list[str]:
+        best = np.argsort(-scores, kind="stable")[:MOST_NAMES]
+        return [self.names[k] for k in best if scores[k] > 0]
 
 
 @dataclass(frozen=True)
@@ -76,6 +109,7 @@ class SoundMap:
         settings: the ListeningOptions used, as JSON.
         cuts: (m,) float64, presentation times at which the picture cuts to another shot, growing.
         cues: of each cue its log-likelihood ratios in nats, (n, rows, columns) float16; may be empty.
+        named: what is heard; None if that was not asked.
     """
 
     times: NDArray[np.float64]
@@ -86,6 +120,7 @@ class SoundMap:
     settings: dict[str, Any] = field(default_factory=dict)
     cuts: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     cues: Mapping[str, NDArray[np.float16]] = field(default_factory=dict)
+    named: Named | None = None
 
     def __len__(self) -> int:
         return len(self.times)
@@ -123,7 +158,11 @@ class SoundMap:
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = True) -> None:
         """Write the file, beside its final name first. Raises OutputError."""
-        about = {"source": self.source, "settings": self.settings}
+        about: dict[str, Any] = {"source": self.source, "settings": self.settings}
+        more: dict[str, Any] = {f"cues/{name}": maps for name, maps in self.cues.items()}
+        if self.named is not None:
+            about["names"] = self.named.names
+            more["names"] = self.named.scores
         with written_whole(path, overwrite=overwrite) as file:
             np.savez_compressed(
                 file,
@@ -134,7 +173,7 @@ class SoundMap:
                 level_db=self.level_db,
                 cuts=self.cuts,
                 about=np.array(json.dumps(about)),
-                **{f"cues/{name}": maps for name, maps in self.cues.items()},  # type: ignore[arg-type]
+                **more,
             )
 
     @classmethod
@@ -166,6 +205,7 @@ class SoundMap:
             settings=about["settings"],
             cuts=archive["cuts"] if "cuts" in archive else np.empty(0),
             cues={name.removeprefix("cues/"): archive[name] for name in archive.files if name.startswith("cues/")},
+            named=Named(tuple(about["names"]), archive["names"]) if "names" in archive else None,
         )
 
     @classmethod
@@ -229,6 +269,8 @@ class SoundMap:
         """Raises DataFileError, naming `path`, when the parts do not fit each other."""
         arrays: list[NDArray[Any]] = [self.times, self.posterior, self.elsewhere, self.level_db, self.cuts]
         arrays += self.cues.values()
+        named = self.named or Named((), np.zeros((len(self.times), 0), np.float16))
+        arrays.append(named.scores)
         if any(array.dtype.kind != "f" or not array.ndim for array in arrays):
             raise DataFileError("its numbers are of another type", path, "analyse again")
         n = len(self.times)
@@ -239,6 +281,8 @@ class SoundMap:
             and len(self.posterior) == n
             and self.level_db.shape == self.elsewhere.shape == (n,)
             and all(maps.shape == self.posterior.shape for maps in self.cues.values())
+            and named.scores.shape == (n, len(named.names))
+            and all(isinstance(name, str) and len(name) <= _LONGEST_NAME for name in named.names)
         )
         finite = all(bool(np.isfinite(array).all()) for array in arrays)
         long = n > 0 and bool(np.abs(self.times[[0, -1]]).max() > _LONGEST)

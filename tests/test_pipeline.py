@@ -133,3 +133,19 @@ def test_a_gpu_hears_the_same(film, tiny):
     here, there = (pano_sound.analyse(film, AnalyseOptions(model=tiny, device=device)) for device in ("cpu", "cuda"))
     assert there.posterior == pytest.approx(here.posterior, abs=0.02)
     assert there.level_db == pytest.approx(here.level_db)
+
+
+def test_a_film_is_named_by_what_is_heard(film, tmp_path):
+    from pano_sound.localize.nets.network import TINY, Localizer
+    from pano_sound.localize.nets.weights import save
+    from pano_sound.pipeline import names_heard
+
+    model = Localizer(**TINY, tags=["Guitar", "Train"])
+    with torch.no_grad():
+        model.tag_head.weight.zero_()
+        model.tag_head.bias.copy_(torch.tensor([3.0, -3.0]))
+    save(model, tmp_path / "tagged.safetensors", {"name": "tagged", "version": "0"})
+    options = AnalyseOptions(model=str(tmp_path / "tagged.safetensors"))
+    assert names_heard(film, options) == ["guitar"]
+    soundmap = pano_sound.analyse(film, options)
+    assert [soundmap.named.at(k) for k in range(len(soundmap))] == [["guitar"]] * len(soundmap)

@@ -2,12 +2,13 @@ import io
 import json
 import tracemalloc
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from pano_sound.errors import DataFileError
-from pano_sound.soundmap import BEFORE, FORMAT, SoundMap
+from pano_sound.soundmap import BEFORE, FORMAT, Named, SoundMap
 from pano_sound.sphere.geometry import cell_areas
 
 
@@ -39,6 +40,32 @@ def test_a_saved_map_comes_back(soundmap, tmp_path):
     assert back.cues.keys() == soundmap.cues.keys()
     assert all(np.array_equal(back.cues[name], maps) for name, maps in soundmap.cues.items())
     assert [p.name for p in tmp_path.iterdir()] == ["a.soundmap.npz"]
+
+
+NAMED = Named(("dog", "guitar"), np.array([[0, 0.9], [0.6, 0.8], [0, 0]], np.float16))
+
+
+def test_names_come_back(soundmap, tmp_path):
+    replace(soundmap, named=NAMED).save(tmp_path / "a.soundmap.npz")
+    named = SoundMap.load(tmp_path / "a.soundmap.npz").named
+    assert named.names == NAMED.names
+    assert np.array_equal(named.scores, NAMED.scores)
+    assert ([named.at(k) for k in range(3)], named.heard()) == ([["guitar"], ["guitar", "dog"], []], ["guitar", "dog"])
+    soundmap.save(tmp_path / "b.soundmap.npz")
+    assert SoundMap.load(tmp_path / "b.soundmap.npz").named is None
+
+
+def test_what_is_heard_for_a_moment_is_not_told_of_the_film():
+    scores = np.zeros((10, 2), np.float16)
+    scores[:, 0], scores[0, 1] = 0.8, 0.9
+    assert Named(("dog", "siren"), scores).heard() == ["dog"]
+
+
+@pytest.mark.parametrize("names", [("dog",), ("dog", 3), ("dog", "x" * 200)])
+def test_names_that_do_not_fit_are_refused(soundmap, tmp_path, names):
+    replace(soundmap, named=Named(names, NAMED.scores)).save(tmp_path / "a.soundmap.npz")
+    with pytest.raises(DataFileError):
+        SoundMap.load(tmp_path / "a.soundmap.npz")
 
 
 def test_saliency_is_probability_per_area(soundmap):

@@ -11,8 +11,10 @@ import click
 from ..errors import printable
 from ..options.flags import with_flags
 from ..options.input import InputOptions
-from .help import Command
+from ..options.steps import AnalyseOptions
+from .help import Command, Option
 from .parameters import json_option, options_of, source_argument
+from .progress import Progress
 from .verbosity import verbosity
 
 if TYPE_CHECKING:
@@ -34,9 +36,10 @@ EYES = {"top-bottom": "upper", "left-right": "left"}
 @click.command("probe", cls=Command)
 @source_argument
 @options_of(InputOptions)
+@click.option("--listen", is_flag=True, cls=Option, help="Also say what is heard, such as 'music, guitar'.")
 @json_option
 @verbosity
-def command(source: list[str], options: InputOptions, as_json: bool, quiet: bool) -> None:
+def command(source: list[str], options: InputOptions, listen: bool, as_json: bool, quiet: bool) -> None:
     """Say what is in a file, and whether it can be panned.
 
     INPUT is any media file. If it cannot be panned, the last line says why.
@@ -44,14 +47,20 @@ def command(source: list[str], options: InputOptions, as_json: bool, quiet: bool
     from ..media.probe import probe
 
     info = probe(source, options)
+    heard = None
+    if listen:
+        from ..pipeline import names_heard
+
+        with Progress(quiet) as progress:
+            heard = names_heard(source, AnalyseOptions(**vars(options)), progress=progress)
     if as_json:
-        click.echo(json.dumps(info.to_json()))
+        click.echo(json.dumps(info.to_json() | ({} if heard is None else {"heard": heard})))
         return
-    for name, value in _rows(info, len(source)):
+    for name, value in _rows(info, len(source), heard):
         click.echo(f"{name:14} {printable(with_flags(value))}")
 
 
-def _rows(info: MediaInfo, files: int) -> list[tuple[str, str]]:
+def _rows(info: MediaInfo, files: int, heard: list[str] | None) -> list[tuple[str, str]]:
     from ..media.footage import following_chapters
 
     more = f" and {files - 1} more" if files > 1 else ""
@@ -69,6 +78,8 @@ def _rows(info: MediaInfo, files: int) -> list[tuple[str, str]]:
     rows.append(("sound", _sound(info, info.audio) if info.audio else "none: the view would hold"))
     if info.audio and info.audio.assumed:
         rows.append(("assumed", info.audio.assumed))
+    if heard is not None:
+        rows.append(("heard", ", ".join(heard) or "nothing that it is sure of"))
     rows.append(("can be panned", f"no: {info.problem}" if info.problem else "yes"))
     return rows
 

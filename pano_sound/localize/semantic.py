@@ -15,8 +15,10 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
+from ..soundmap import Named
 from ..sphere.geometry import cell_areas
 from .cue import GRID, Cue, Evidence, Maps, Pictures, Sound, normalized
+from .naming import named
 from .nets.attention import mechanism1, mechanism2
 from .nets.network import Localizer
 from .windows import SoundFeatures
@@ -89,6 +91,13 @@ class SemanticCue(Cue):
         steady = _averaged(maps, np.asarray(times), self._shots)
         steady = gaussian_filter1d(gaussian_filter1d(steady, _BLUR, axis=1, mode="nearest"), _BLUR, axis=2, mode="wrap")
         return {"semantic": Evidence(normalized(steady / self._model.temperature), self._absence(maps))}
+
+    def named(self, times: Sequence[float]) -> Named:
+        """What is heard at these times, by name."""
+        pooled = torch.from_numpy(self._features.pooled(np.asarray(times) - self._start, self._window))
+        with torch.inference_mode():
+            scores = self._model.tag_scores(pooled.to(self._device)).cpu().numpy()
+        return named(self._model.tags, scores)
 
     def responses(self) -> Maps:
         """The raw responses, cosines, in cells of GRID, (n, rows, columns)."""

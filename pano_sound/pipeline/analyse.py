@@ -16,12 +16,12 @@ from ..localize.cue import GRID, Cue, Evidence
 from ..localize.spatial import SpatialCue
 from ..localize.temporal import TemporalCue
 from ..media.cuts import APART
-from ..media.probe import MediaInfo
+from ..media.probe import MediaInfo, probe
 from ..media.reader import VideoReader
 from ..media.segments import WHOLE, Segment
 from ..options.listening import ListeningOptions
 from ..options.steps import AnalyseOptions
-from ..soundmap import SILENCE_DB, SoundMap
+from ..soundmap import SILENCE_DB, Named, SoundMap
 from .film import Film, Progress, no_progress, pannable
 from .passes import Stretch, listen, watch
 
@@ -33,6 +33,8 @@ log = logging.getLogger("pano_sound")
 _DEFAULTS = AnalyseOptions()
 _RARELY = 0.1
 """Share of its sounding time below which a film's user is told that hardly anything was found."""
+_NAMED_EVERY = 0.5
+"""Seconds between the times at which what is heard is named, where nothing else is asked."""
 
 
 def analyse(src: Film, options: AnalyseOptions = _DEFAULTS, *, progress: Progress | None = None) -> SoundMap:
@@ -72,6 +74,10 @@ def analyse_segment(
         posterior, elsewhere = fusion.learnt().posterior(observed.evidence, covered)
     silent = observed.level_db <= SILENCE_DB
     posterior[silent], elsewhere[silent] = 0.0, 1.0
+    names = None
+    if network is not None:
+        names = network.named(observed.times)
+        names.scores[silent] = 0.0
     width, height = info.eye
     return SoundMap(
         times=np.array(observed.times) + info.origin,
@@ -89,7 +95,24 @@ def analyse_segment(
         settings=options.part(ListeningOptions).to_json(),
         cuts=np.array(observed.cuts, np.float64) + info.origin,
         cues={name: one.maps.astype(np.float16) for name, one in observed.evidence.items()},
+        named=names,
     )
+
+
+def names_heard(src: Film, options: AnalyseOptions = _DEFAULTS, *, progress: Progress | None = None) -> list[str]:
+    """What is surely heard in `src`, by name, the longest heard first; its pictures are not looked at.
+
+    Raises InputError, ModelError.
+    """
+    info = probe(src, options)
+    if info.audio is None:
+        return []
+    network = _network(info, options)
+    level = listen(Stretch(info), [network], progress or no_progress)
+    times = np.arange(0.0, max(info.duration, _NAMED_EVERY), _NAMED_EVERY) + info.start
+    names = network.named(times)
+    names.scores[level.at(times, options.window) <= SILENCE_DB] = 0.0
+    return names.heard()
 
 
 @dataclass(frozen=True)
@@ -167,7 +190,23 @@ def joined(parts: list[SoundMap]) -> SoundMap:
         level_db=np.concatenate([each.level_db for each in parts]),
         cuts=np.array(cuts),
         cues={name: np.concatenate([each.cues[name] for each in parts]) for name in parts[0].cues},
+        named=_joined_names([each.named for each in parts]),
     )
+
+
+def _joined_names(parts: list[Named | None]) -> Named | None:
+    """Names and scores of segments, in their order; None unless all have them."""
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts):
+        return None
+    names = tuple(sorted({name for part in known for name in part.names}))
+    scores = np.zeros((sum(len(part.scores) for part in known), len(names)), np.float16)
+    begin = 0
+    for part in known:
+        end = begin + len(part.scores)
+        scores[begin:end, [names.index(name) for name in part.names]] = part.scores
+        begin = end
+    return Named(names, scores)
 
 
 def warn_if_uncertain(info: MediaInfo, soundmap: SoundMap) -> None:

@@ -48,6 +48,8 @@ class Stretch:
 
     def bounds(self, around: float) -> tuple[Fraction | None, Fraction | None]:
         """Begin and end in presentation time, with `around` seconds on either side; None: the film's own."""
+        if self.segment == WHOLE:
+            return None, None
         # Even, as the ends of segments are.
         ticks = 2 * math.ceil(Fraction(around) / self.base / 2)
         begin, end = self.segment.begin, self.segment.end

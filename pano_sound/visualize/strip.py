@@ -1,7 +1,9 @@
 """A strip along the bottom of an overlay: the film's level over time, coloured by how sure the map is, and both in
-words for this moment."""
+words for this moment, after what is heard."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -24,7 +26,7 @@ class Strip:
     def __init__(self, soundmap: SoundMap, sureness: NDArray[np.float32], width: int, height: int) -> None:
         """`sureness`: (n,) of the map's times. `width`, `height`: of the pictures, pixels, even."""
         self.height = max(height // _SHARE // 4 * 4, 4)
-        self._times, self._level = soundmap.times, soundmap.level_db
+        self._times, self._level, self._named = soundmap.times, soundmap.level_db, soundmap.named
         self._end = max(float(soundmap.times[-1]), float(soundmap.source.get("end") or 0.0))
         bars = self.height // 2
         when = np.linspace(self._times[0], self._end, width)
@@ -51,7 +53,8 @@ class Strip:
         level = float(np.interp(t, self._times, self._level))
         size = cv2.getFontScaleFromHeight(cv2.FONT_HERSHEY_SIMPLEX, max(half * 3 // 5, 1))
         thick = max(1, half // 14)
-        text = words(level, sure)
+        nearest = int(np.abs(self._times - t).argmin())
+        text = words(level, sure, [] if self._named is None else self._named.at(nearest))
         (wide, tall), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, thick)
         # In the middle, which is in front of whoever turns nowhere.
         corner = ((width - wide) // 2, (half + tall) // 2)
@@ -59,8 +62,10 @@ class Strip:
         return image
 
 
-def words(level_db: float, sure: float) -> str:
-    """How loud it is, and how sure the map is: '-22 dB, 94% sure', '-30 dB, unsure (31%)', 'silent'."""
+def words(level_db: float, sure: float, names: Sequence[str] = ()) -> str:
+    """What is heard, how loud, and how sure the map is where: 'guitar: -22 dB, 94% sure', '-30 dB, unsure (31%)',
+    'silent'."""
     if level_db <= SILENCE_DB:
         return "silent"
-    return f"{level_db:.0f} dB, " + (f"{sure:.0%} sure" if sure >= SURE else f"unsure ({sure:.0%})")
+    what = f"{', '.join(names)}: " if names else ""
+    return f"{what}{level_db:.0f} dB, " + (f"{sure:.0%} sure" if sure >= SURE else f"unsure ({sure:.0%})")

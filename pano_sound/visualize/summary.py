@@ -23,16 +23,19 @@ _TURN = 5.0
 
 @dataclass(frozen=True)
 class Heard:
-    """Of a sound map, in seconds: its length; where anything sounds; and where it is sure from where that comes."""
+    """Of a sound map: its length in seconds; for how many something sounds, and for how many of them it is sure where;
+    and names of what is heard."""
 
     seconds: float
     sounding: float
     sure: float
+    names: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         if not self.sounding:
             return f"listened to {self.seconds:.0f} s: silent"
-        return f"listened to {self.seconds:.0f} s: sure where it sounds in {self.sure / self.sounding:.0%} of the time"
+        what = f"{', '.join(self.names)}; " if self.names else ""
+        return f"listened to {self.seconds:.0f} s: {what}sure where for {self.sure / self.sounding:.0%} of the time"
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,8 @@ def heard(soundmap: SoundMap) -> Heard:
     seconds = _durations(soundmap)
     sounding = soundmap.level_db > SILENCE_DB
     sure = soundmap.sureness() >= SURE
-    return Heard(float(seconds.sum()), float(seconds[sounding].sum()), float(seconds[sounding & sure].sum()))
+    sums = (float(seconds[which].sum()) for which in (slice(None), sounding, sounding & sure))
+    return Heard(*sums, names=() if soundmap.named is None else tuple(soundmap.named.heard()))
 
 
 def shown(soundmap: SoundMap, path: CameraPath) -> Shown:

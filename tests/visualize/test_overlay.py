@@ -110,16 +110,16 @@ def test_the_planned_view_is_outlined_at_the_moments_own_look():
 
 
 @pytest.mark.parametrize(
-    ("level", "sure", "text"),
+    ("level", "sure", "names", "text"),
     [
-        (-21.6, 0.94, "-22 dB, 94% sure"),
-        (-30, 0.31, "-30 dB, unsure (31%)"),
-        (-30, 0.5, "-30 dB, 50% sure"),
-        (-120, 0.0, "silent"),
+        (-21.6, 0.94, [], "-22 dB, 94% sure"),
+        (-30, 0.31, [], "-30 dB, unsure (31%)"),
+        (-30, 0.5, ["music", "guitar"], "music, guitar: -30 dB, 50% sure"),
+        (-120, 0.0, ["music"], "silent"),
     ],
 )
-def test_the_strip_says_how_loud_and_how_sure(level, sure, text):
-    assert words(level, sure) == text
+def test_the_strip_says_what_is_heard_how_loud_and_how_sure(level, sure, names, text):
+    assert words(level, sure, names) == text
 
 
 def test_the_strip_marks_the_moment_along_the_films_length():

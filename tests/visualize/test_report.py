@@ -39,7 +39,8 @@ class Tags(HTMLParser):
 
 def test_the_summary_counts_what_was_heard_and_shown(soundmap):
     assert heard(soundmap) == Heard(4.0, 3.0, 2.0)
-    assert str(heard(soundmap)) == "listened to 4 s: sure where it sounds in 67% of the time"
+    assert str(heard(soundmap)) == "listened to 4 s: sure where for 67% of the time"
+    assert str(Heard(4.0, 3.0, 2.0, ("dog",))) == "listened to 4 s: dog; sure where for 67% of the time"
     found = shown(soundmap, PATH)
     assert (found.turns, found.cuts, str(found)) == (1, 0, "1 turn")
     assert found.expected == pytest.approx(1.6, abs=0.05)
