@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ from pano_sound.options.listening import ListeningOptions
 from pano_sound.options.steps import AnalyseOptions
 from pano_sound.options.video import VideoOptions
 from pano_sound.pipeline import analyse
-from pano_sound.pipeline.passes import SOUND_BLOCK
+from pano_sound.pipeline.passes import SOUND_BLOCK, Clock
 from pano_sound.sphere.view import View, render_planes
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "meadow.mp4"
@@ -59,7 +60,9 @@ def stages(
     timed("listen (sound net)", began)
 
     with VideoReader(film, info) as reader:
-        pictures = reader.analysis_pictures(settings.every, *reversed(model.panorama))
+        height, width = model.panorama
+        ticks = Clock(settings.every, Fraction(info.start).limit_denominator(10**9))
+        pictures = ((float(p.t), p.rgb(width, height)) for p in reader.stored() if ticks.strikes(p.t))
         while True:
             began = clock()
             t, rgb = next(pictures, (None, None))

@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 
 from .atomic_file import written_whole
 from .errors import DataFileError
+from .presence import present_log_odds
 from .sphere.geometry import cell_areas, cell_directions
 
 FORMAT = "pano-sound.soundmap/2"
@@ -245,7 +246,6 @@ class SoundMap:
 
         Raises ValueError for what are no responses.
         """
-        steepness, middle = presence
         if not (temperature > 0 and responses.ndim == 3 and responses.shape[:1] == np.shape(level_db)):
             raise ValueError("not responses")
         areas = cell_areas(*responses.shape[1:]).astype(np.float32)
@@ -254,12 +254,10 @@ class SoundMap:
         for begin in range(0, len(responses), CHUNK):
             part = slice(begin, begin + CHUNK)
             cells = responses[part].astype(np.float32)
-            best = cells.max(axis=(1, 2))
-            # The curve was learnt on a smooth maximum of this temperature.
-            highest = best + 0.03 * np.log(np.exp((cells - best[:, None, None]) / 0.03).mean(axis=(1, 2)))
-            odds = np.clip(steepness * (highest - middle), -60.0, 60.0)
+            odds = np.clip(present_log_odds(cells, presence), -60.0, 60.0)
             present = np.where(level_db[part] > SILENCE_DB, 1.0 / (1.0 + np.exp(-odds)), 0.0).astype(np.float32)
-            attention = np.exp((np.maximum(cells, 0) - np.maximum(best, 0)[:, None, None]) / temperature) * areas
+            heard = np.maximum(cells, 0)
+            attention = np.exp((heard - heard.max(axis=(1, 2), keepdims=True)) / temperature) * areas
             attention /= attention.sum(axis=(1, 2), keepdims=True)
             posterior[part], elsewhere[part] = attention * present[:, None, None], 1.0 - present
         shots = np.empty(0) if cuts is None else cuts

@@ -18,7 +18,7 @@ from .progress import Progress
 from .verbosity import verbosity
 
 if TYPE_CHECKING:
-    from ..media.probe import AudioInfo, MediaInfo, VideoInfo
+    from ..media.info import AudioInfo, MediaInfo, VideoInfo
 
 LATE = 0.1
 """Seconds between the ends of sound and picture that are worth mentioning."""

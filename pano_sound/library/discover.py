@@ -57,12 +57,10 @@ class File:
     stamp: Stamp | None
 
 
-@dataclass(frozen=True)
-class Film:
-    """One film: its file, or its chapters in order. `folder`: where it lies below what was named, with '/'."""
+class HasFiles:
+    """What has the files of one film."""
 
     files: tuple[File, ...]
-    folder: str = ""
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -72,6 +70,14 @@ class Film:
     def size(self) -> int:
         """Bytes of all files that are there."""
         return sum(file.stamp[0] for file in self.files if file.stamp)
+
+
+@dataclass(frozen=True)
+class Film(HasFiles):
+    """One film: its file, or its chapters in order. `folder`: where it lies below what was named, with '/'."""
+
+    files: tuple[File, ...]
+    folder: str = ""
 
 
 def discover(sources: Sequence[str], listed: Iterable[str] = (), leave_out: str | None = None) -> list[Film]:

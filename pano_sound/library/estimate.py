@@ -19,7 +19,8 @@ import numpy as np
 
 from ..camera.planner import plan
 from ..errors import PanoSoundError
-from ..media.probe import MediaInfo, probe
+from ..media.info import MediaInfo, PannableFilm
+from ..media.probe import probe
 from ..options.batch import BatchOptions
 from ..options.camera import PlanOptions
 from ..options.input import InputOptions
@@ -113,7 +114,7 @@ def _estimate(library: Library, options: PanOptions) -> Estimate:
     with ThreadPoolExecutor(2 * (os.cpu_count() or 1)) as pool:
         probed = list(pool.map(lambda row: _probed(row, options), waiting))
     infos = [None if isinstance(found, PanoSoundError) else found for found in probed]
-    good = [info for info in infos if info is not None and info.problem is None]
+    good = [film for info in infos if info is not None and (film := info.pannable) is not None]
     refused = {row.paths[0]: _why(row, found) for row, found in zip(waiting, probed, strict=True)}
     cores, sizes = _costs(good, options, rows)
     workers = min(library.options.workers or fitting_workers(), max(1, len(good)))
@@ -148,7 +149,7 @@ def _why(row: FilmRecord, found: MediaInfo | PanoSoundError) -> str:
     return found.problem or ""
 
 
-def _costs(infos: list[MediaInfo], options: PanOptions, rows: list[FilmRecord]) -> tuple[list[float], list[float]]:
+def _costs(infos: list[PannableFilm], options: PanOptions, rows: list[FilmRecord]) -> tuple[list[float], list[float]]:
     """Core seconds and bytes of each film's work and result."""
     done = [row for row in rows if row.state == "done" and row.made]
     if len(done) >= _ENOUGH:
@@ -158,7 +159,6 @@ def _costs(infos: list[MediaInfo], options: PanOptions, rows: list[FilmRecord]) 
         return [time * info.duration for info in infos], [room * info.duration for info in infos]
     cores, sizes = [], []
     for info in infos:
-        assert info.video is not None
         fps = float(info.video.fps or 30)
         width, height = _frame(info.eye[0], options.part(PlanOptions))
         cores.append(core_seconds(info.video.width, info.video.height, fps, info.duration, options))

@@ -259,13 +259,10 @@ class Library:
     def _checked(self, names: list[str], overwrite: bool) -> dict[int, tuple[Stamp, Stamp | None]]:
         """Whether finished results are still there: as they were written or, without `overwrite`, as somebody has
         changed them."""
-        done = [row for name in names if (row := self.manifest.known(name)) is not None and row.state == "done"]
-        present = self.out.present([n for row in done for n in (row.output, path_name(row.output))]) if done else {}
-        found: dict[int, tuple[Stamp, Stamp | None]] = {}
-        for row in done:
-            assert row.stamp is not None
-            found[row.id] = (row.stamp, self._still(row, present, overwrite))
-        return found
+        rows = filter(None, map(self.manifest.known, names))
+        done = [(row, row.stamp) for row in rows if row.state == "done" and row.stamp is not None]
+        present = self.out.present([n for row, _ in done for n in (row.output, path_name(row.output))]) if done else {}
+        return {row.id: (stamp, self._still(row, present, overwrite)) for row, stamp in done}
 
     def _still(self, row: FilmRecord, present: dict[str, Stamp], overwrite: bool) -> Stamp | None:
         stamp = present.get(row.output)

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..camera_path import CameraPath
+from ..media.info import PannableFilm
 from ..media.joining import join
-from ..media.probe import MediaInfo
 from ..media.reader import NoPictureError
 from ..media.segments import Segment
 from ..options.listening import ListeningOptions
@@ -23,18 +23,23 @@ from .storage import SEGMENTS, Bucket, Store, digest
 
 
 class LongFilm:
-    """A film on its way, of whose segments some may be there already."""
+    """A film in the making. Some of its segments may be there already.
+
+    Attributes:
+        count: how many segments it has.
+    """
 
     def __init__(
-        self, info: MediaInfo, segments: Sequence[Segment], key: str, ending: str, out: Store, scratch: Path
+        self, info: PannableFilm, segments: Sequence[Segment], key: str, ending: str, out: Store, scratch: Path
     ) -> None:
         """
         Args:
-            key: a text that is another one for another film or other settings.
+            key: stable hash of the film and the settings.
             ending: that of the result, as '.mp4'.
             out: the store of the results.
             scratch: a folder for what is not complete yet.
         """
+        self.count = len(segments)
         self._info, self._segments, self._out, self._scratch = info, segments, out, scratch
         self._folder = f"{SEGMENTS}/{key}"
         self._ending, self._part_ending = ending, ".mov" if ending == ".mov" else ".mp4"
@@ -106,7 +111,6 @@ class LongFilm:
 
     def _of_all(self, number: int, progress: Progress) -> Progress:
         """Progress of the film, from that of a segment."""
-        assert self._info.video is not None
         start, length, base = self._info.start, self._info.duration, float(self._info.video.time_base)
         segment = self._segments[number]
         begin = 0.0 if segment.begin is None else segment.begin * base - start

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .discover import File
+from .discover import File, HasFiles
 from .storage import Stamp, is_inside
 
 STATES = ("done", "running", "waiting", "failed", "skipped", "duplicate")
@@ -56,7 +56,7 @@ class OwnFile:
 
 
 @dataclass(frozen=True)
-class FilmRecord:
+class FilmRecord(HasFiles):
     """One film as the manifest knows it."""
 
     id: int
@@ -76,15 +76,6 @@ class FilmRecord:
     warnings: tuple[str, ...]
     made: dict[str, Any]
     stamp: Stamp | None
-
-    @property
-    def paths(self) -> tuple[str, ...]:
-        return tuple(file.path for file in self.files)
-
-    @property
-    def size(self) -> int:
-        """Bytes of the film's files."""
-        return sum(file.stamp[0] for file in self.files if file.stamp)
 
     def to_json(self) -> dict[str, Any]:
         """For the report: one line."""

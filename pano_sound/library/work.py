@@ -38,7 +38,7 @@ from .ownership import put_result
 from .records import FilmRecord, OwnFile, RenderResult
 from .storage import HIDDEN, Bucket, Stamp, digest, store
 
-_LOOKS, _LOOK_SIZE = 3, (160, 90)
+_THUMBNAILS, _THUMBNAIL_SIZE = 3, (160, 90)
 _CURVE_POINTS = 200
 _LEAST_ROOM = 50_000_000
 _CHECK = f"{HIDDEN}-check"
@@ -107,8 +107,8 @@ def attempt(
         with _timed(took, "fetch"):
             local = [_fetched(file, scratch, contents, i) for i, file in enumerate(row.files)]
         film = _FilmWork(replace(job, contents=contents), local, scratch)
-        if split and film.long:
-            return Outcome("long", contents, segments=film.segments)
+        if split and film.is_long:
+            return Outcome("long", contents, segments=film.long.count)
         result = film.make(took, progress, said)
         if record_pending is not None:
             record_pending(result.made)
@@ -118,7 +118,7 @@ def attempt(
             # An earlier try may have put this very file there already.
             own = [*job.own.get(name, ()), OwnFile(sha256, None)]
             stamps[name] = put_result(out, file, name, own)
-        if film.long:
+        if film.is_long:
             film.long.forget()
         return Outcome("done", contents, made=result.made, stamps=stamps)
     except UnsupportedInputError as error:
@@ -192,7 +192,6 @@ def _segment(job: Job, scratch: Path) -> Iterator[tuple[_FilmWork, LongFilm, lis
         with _heard_warnings() as warnings:
             # From where it is: a segment needs only a part of it.
             film = _FilmWork(job, list(job.row.paths), scratch)
-            assert film.long is not None
             yield film, film.long, warnings
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -203,8 +202,7 @@ class _FilmWork:
 
     Attributes:
         options: how it is made.
-        segments: how many it has.
-        long: how it is made of them; None for a film that is made at once.
+        long: how it is made of segments; `is_long`: whether it has several, and is.
     """
 
     def __init__(self, job: Job, local: list[str], scratch: Path) -> None:
@@ -225,10 +223,9 @@ class _FilmWork:
         with _own_names(self._names), _heard_warnings() as self._said:
             self._info = pannable(local, self.options)
         parts = segments(self._info)
-        self.segments, self.long = len(parts), None
-        if len(parts) > 1:
-            key = key_of([settings_key(settings), self._content, row.output])
-            self.long = LongFilm(self._info, parts, key, self._ending, store(job.out), scratch)
+        self.is_long = len(parts) > 1
+        key = key_of([settings_key(settings), self._content, row.output])
+        self.long = LongFilm(self._info, parts, key, self._ending, store(job.out), scratch)
 
     def make(self, took: dict[str, float], progress: Progress, said: Sequence[str] = ()) -> _NewFiles:
         """Make its video and camera path, in the scratch folder. Raises PanoSoundError: as `pipeline.pan`."""
@@ -240,7 +237,7 @@ class _FilmWork:
                 path = plan(soundmap, self.options)
             video = self._scratch / f"result{self._ending}"
             with _timed(took, "render"):
-                if self.long:
+                if self.is_long:
                     self.long.render(path, video, self.options, progress)
                 else:
                     render(self._local, path, video, self.options, overwrite=True, progress=progress)
@@ -266,7 +263,7 @@ class _FilmWork:
         """The film's sound map: as it was heard before, or heard now and kept."""
         found = self.kept()
         if found is None:
-            if self.long:
+            if self.is_long:
                 found = self.long.analyse_segment(self.options, progress)
             else:
                 found = analyse_segment(self._info, self.options, progress)
@@ -321,20 +318,20 @@ def _renamed(line: str, names: dict[str, str]) -> str:
 
 
 def _strip(video: Path) -> bytes:
-    """A few pictures of a video side by side, as JPEG."""
+    """Thumbnails of a video side by side, as JPEG."""
     length = probe(video).duration
     pictures = []
-    for i in range(_LOOKS):
-        info = probe(video, InputOptions(start=f"{length * (i + 0.5) / _LOOKS:.3f}" if length > 1 else None))
+    for i in range(_THUMBNAILS):
+        info = probe(video, InputOptions(start=f"{length * (i + 0.5) / _THUMBNAILS:.3f}" if length > 1 else None))
         with VideoReader(video, info) as reader:
-            pictures.append(next(reader.analysis_pictures(0, *_look_size(info.eye)))[1])
+            pictures.append(next(reader.stored()).rgb(*_thumbnail_size(info.eye)))
     _, jpeg = cv2.imencode(".jpg", np.hstack(pictures)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])
     return jpeg.tobytes()
 
 
-def _look_size(size: tuple[int, int]) -> tuple[int, int]:
+def _thumbnail_size(size: tuple[int, int]) -> tuple[int, int]:
     width, height = size
-    across, down = _LOOK_SIZE
+    across, down = _THUMBNAIL_SIZE
     scale = max(across, down) / max(width, height)
     return max(2, round(width * scale / 2) * 2), max(2, round(height * scale / 2) * 2)
 

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
+from ..presence import present_log_odds
 from ..soundmap import Named
 from ..sphere.geometry import cell_areas
 from .cue import GRID, Cue, Evidence, Maps, Pictures, Sound, normalized
@@ -27,8 +28,6 @@ SMOOTHING = 3.0
 """Seconds over which responses are averaged: single pictures and sounds are noisier than the film."""
 _BLUR = 2.0
 """Cells by which they are blurred."""
-PEAK = 0.03
-"""Temperature of the smooth maximum over a map's cells from which presence is told."""
 _LOOK_EVERY = 2.0
 """Seconds between pictures that the network looks at, and after each cut; the sound is compared with the latest of
 them. On real and made scenes, looking twice as often made nothing more likely."""
@@ -56,7 +55,7 @@ class SemanticCue(Cue):
         self._features = SoundFeatures(model)
         self._device = next(model.parameters()).device
         self._start = 0.0
-        self._visual: torch.Tensor | None = None
+        self._visual: torch.Tensor  # Of the latest picture. The first one is always seen before anything is asked.
         self._responses: list[NDArray[np.float16]] = []
         self._shots: list[float] = []
 
@@ -78,7 +77,6 @@ class SemanticCue(Cue):
         self._shots.append(t)
 
     def ask(self, t: float) -> None:
-        assert self._visual is not None  # The first picture is looked at.
         pooled = torch.from_numpy(self._features.pooled([t - self._start], self._window)).to(self._device)
         with torch.inference_mode():
             response = self._model.respond(self._visual, self._model.sound_embedding(pooled))[0]
@@ -132,12 +130,8 @@ class SemanticCue(Cue):
         return np.asarray(1.0 / (1.0 + np.exp(self._absence(self.responses()))), np.float32)
 
     def _absence(self, maps: Maps) -> NDArray[np.float32]:
-        """Log-odds that nothing in the picture makes the sound, from the highest response of each map, (n,)."""
-        steepness, middle = self._model.presence
-        cells = maps.reshape(len(maps), -1)
-        best = cells.max(axis=1)
-        highest = best + PEAK * np.log(np.exp((cells - best[:, None]) / PEAK).mean(axis=1))
-        return (-steepness * (highest - middle)).astype(np.float32)
+        """Log-odds that nothing in the picture makes the sound, (n,)."""
+        return -present_log_odds(maps, self._model.presence)
 
 
 def _averaged(maps: Maps, times: NDArray[np.float64], cuts: Sequence[float]) -> Maps:

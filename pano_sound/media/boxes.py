@@ -20,6 +20,17 @@ def box(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I4s", 8 + len(content), kind) + content
 
 
+def box_header(head: bytes, room: int) -> tuple[bytes, int, int]:
+    """(type, length of the header, size of the whole box) from a box's first 16 bytes, or fewer where there are fewer.
+
+    `room`: bytes from its start to the end of what holds it.
+    """
+    size, kind = struct.unpack_from(">I4s", head)
+    if size == 1 and len(head) == 16:
+        return kind, 16, int(struct.unpack_from(">Q", head, 8)[0])
+    return kind, 8, size or room
+
+
 def children(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """(type, content) of each box in `data`.
 
@@ -32,13 +43,7 @@ def children(data: bytes) -> Iterator[tuple[bytes, bytes]]:
             if not any(data[at:]):
                 return  # QuickTime may end a list of boxes with four zero bytes.
             raise ValueError("a box is cut off")
-        size, kind = struct.unpack_from(">I4s", data, at)
-        header = 8
-        if size == 1 and at + 16 <= len(data):
-            (size,) = struct.unpack_from(">Q", data, at + 8)
-            header = 16
-        elif size == 0:
-            size = len(data) - at
+        kind, header, size = box_header(data[at : at + 16], len(data) - at)
         if size < header or at + size > len(data):
             raise ValueError("a box is longer than what holds it")
         yield kind, data[at + header : at + size]

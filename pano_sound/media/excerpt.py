@@ -12,7 +12,7 @@ from ..errors import InputError
 from .deinterlace import deinterlaced
 from .footage import Footage
 from .inputs import open_source
-from .sound import rechunked, timeline
+from .samples import rechunked, timeline
 
 _FULL_RANGE = 2
 _EARLY = Fraction(1, 10_000)

@@ -12,7 +12,7 @@ import av
 import numpy as np
 
 from ..errors import InputError, OutputError
-from .probe import MediaInfo
+from .info import PannableFilm
 from .soundtrack import LeftAt
 from .writer import VideoWriter
 
@@ -20,7 +20,7 @@ from .writer import VideoWriter
 def join(
     parts: Sequence[tuple[int, str | os.PathLike[str]]],
     dst: str | os.PathLike[str],
-    info: MediaInfo,
+    info: PannableFilm,
     codec: str | None,
     left_at: LeftAt | None = None,
 ) -> None:
@@ -37,7 +37,6 @@ def join(
         OutputError: `dst` cannot be written; a segment was encoded otherwise than the others.
         InputError: a segment's file cannot be read; the film's sound cannot.
     """
-    assert info.video is not None
     with _opened(parts[0][1]) as stream:
         width, height = stream.codec_context.width, stream.codec_context.height
         with VideoWriter(
@@ -65,8 +64,7 @@ def join(
                     at += 1
 
 
-def _ticks(packet: Any, begin: int, info: MediaInfo, clock: Fraction) -> int:
-    assert info.video is not None
+def _ticks(packet: Any, begin: int, info: PannableFilm, clock: Fraction) -> int:
     return round((packet.pts * Fraction(packet.time_base) + begin * info.video.time_base) / clock)
 
 

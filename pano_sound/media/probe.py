@@ -1,229 +1,32 @@
-"""What a media file holds, and whether it can be panned."""
+"""Opening a film to say what is in it: one file, several as one film, or a part of these."""
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 from ..errors import InputError, UnsupportedInputError
 from ..options.input import InputOptions
 from ..options.values import parse_time
-from .ambisonics import Ambisonics, ambisonics_of
+from .ambisonics import ambisonics_of
 from .cameras import looks_like_two_fisheyes, raw_format, raw_tracks
 from .clock import Clock, read_clock
-from .colour import UNSTATED, Colour, colour_of
+from .colour import UNSTATED, colour_of
 from .containers import read_container_index
 from .footage import Footage, size_of
+from .info import EXPORT, AudioInfo, MediaInfo, VideoInfo
 from .inputs import Source, fraction, log, open_source
+from .soundfield import recognized
 from .tags import Spherical, read_tags
-from .unwrap import Unwrapping, unwrapping
 
-_SMALLEST_WIDTH = 64
-_TOLERANCE = 0.02
-
-_CAN_BE_UNWRAPPED = ("equirectangular", "equirectangular-tile", "half-equirectangular", "cubemap", "eac")
-_CANNOT = {
-    "rectilinear": "the picture is tagged as ordinary flat video",
-    "fisheye": "the picture is fisheye, straight from the lens",
-    "mesh": "the picture has a projection of its own (a mesh, as some VR180 cameras and YouTube use)",
-}
-_UNKNOWN = "the tags name a projection that is unknown"
-_MIXED_EYES = {
-    "interleaved": "the two eyes are interleaved",
-    "anaglyph": "the two eyes are mixed by colour (anaglyph)",
-}
-_EXPORT = "export it as a 360° video (equirectangular, 2:1) with the camera's software"
 _STEADY = 0.001
 _FIELDS = (4, 9, 16)
 """Numbers of channels that ambisonics of the first three orders have."""
-
-
-@dataclass(frozen=True)
-class VideoInfo:
-    """The picture track that is used.
-
-    track: its number among the file's video tracks, from 1; `tracks`: how many there are.
-    width, height: size of the stored picture in pixels, both eyes included.
-    fps: average frames per second, or None when the file does not say.
-    time_base: seconds per tick of the time stamps.
-    rotation: display rotation in degrees, counter-clockwise, as the file asks for.
-    sample_aspect_ratio: width of one pixel by its height, or None when the file does not say.
-    steady: whether all pictures are shown equally long, as far as the file's header says.
-    colour: how the numbers mean light.
-    """
-
-    width: int
-    height: int
-    fps: Fraction | None
-    codec: str
-    pix_fmt: str
-    bit_depth: int
-    time_base: Fraction
-    rotation: int
-    sample_aspect_ratio: Fraction | None
-    steady: bool
-    colour: Colour
-    track: int = 1
-    tracks: int = 1
-
-
-@dataclass(frozen=True)
-class AudioInfo:
-    """The sound track that is used.
-
-    track: its number among the file's sound tracks, from 1; `tracks`: how many there are.
-    rate: samples per second.
-    layout: FFmpeg's name for what its channels are.
-    start, end: presentation times in seconds, as far as the file's header says; end 0: it does not.
-    ambisonic: where in them a sound field is; None for plain channels.
-    assumed: what is assumed of tags that say too little; None: nothing.
-    """
-
-    codec: str
-    rate: int
-    channels: int
-    layout: str
-    start: float
-    end: float
-    track: int
-    tracks: int
-    ambisonic: Ambisonics | None
-    assumed: str | None = None
-
-
-@dataclass(frozen=True)
-class MediaInfo:
-    """A media file, or several as one film, or a part of it.
-
-    path, container: of the first file; size_bytes: of all.
-    start: presentation time of the first picture in seconds.
-    duration: length of the video (without one: of the sound) in seconds.
-    raw: what it is when it comes straight from a 360° camera, and what to do; else None.
-    footage: what is read.
-    """
-
-    path: str
-    container: str
-    size_bytes: int
-    start: float
-    duration: float
-    video: VideoInfo | None
-    audio: AudioInfo | None
-    spherical: Spherical
-    metadata: dict[str, str]
-    raw: str | None
-    footage: Footage
-
-    @property
-    def origin(self) -> float:
-        """The film's time in seconds at presentation time 0: not 0 where only a part is read."""
-        return float(self.footage.origin)
-
-    @property
-    def unwrapping(self) -> Unwrapping:
-        """How pictures become one eye's full sphere."""
-        if self.video is None:
-            return Unwrapping((), 0, 0)
-        return unwrapping(self.video.width, self.video.height, self.video.rotation, self.spherical)
-
-    @property
-    def eye(self) -> tuple[int, int]:
-        """(width, height) in pixels of the full sphere of the one eye that is read; (0, 0) without video."""
-        how = self.unwrapping
-        return how.width, how.height
-
-    @property
-    def covers(self) -> tuple[float, float, float, float] | None:
-        """Yaw of the left and right edge and pitch of the lower and upper one, degrees, of footage that is only a part
-        of the sphere; None for a whole one, and for parts that lean."""
-        left, top, right, bottom = self.spherical.missing
-        if not any(self.spherical.missing) or any(self.spherical.pose):
-            return None
-        return 360 * left - 180, 180 - 360 * right, 180 * bottom - 90, 90 - 180 * top
-
-    @property
-    def problem(self) -> str | None:
-        """Why the file cannot be panned, for a film-maker; None when it can."""
-        if self.video is None:
-            return "the file has no picture, only sound" if self.audio else "the file has no picture"
-        size = f"{self.video.width}x{self.video.height}"
-        if self.raw is not None:
-            return self.raw
-        if self.video.width < _SMALLEST_WIDTH:
-            return f"the picture is {size}: too small to be 360° footage"
-        if self.video.rotation % 90:
-            return f"the file asks players to turn the picture by {self.video.rotation}°: export it without a rotation"
-        if self.video.colour.unreadable is not None:
-            what = f"its colours are stored as {self.video.colour.unreadable}, which cannot be converted"
-            return f"{what}: encode it with BT.709 or BT.2020 (non-constant luminance) first"
-        projection, stereo = self.spherical.projection, self.spherical.stereo
-        if projection is not None and projection not in _CAN_BE_UNWRAPPED:
-            return f"{_CANNOT.get(projection, _UNKNOWN)}: {_EXPORT}"
-        if stereo in _MIXED_EYES:
-            return f"{_MIXED_EYES[stereo]}: export one eye, or top-bottom or left-right stereo"
-        if stereo == "unknown":
-            return "the tags name a stereo layout that is unknown: say `stereo='mono'` (or top-bottom, left-right)"
-        if projection is None:
-            return self._untagged_problem(size)
-        width, height = self.eye
-        if width and width * height <= self.footage.max_pixels:
-            return None
-        return f"the picture is {size}, and its tags would make a sphere of {width}x{height} of it"
-
-    def _untagged_problem(self, size: str) -> str | None:
-        assert self.video is not None
-        width, height = self.video.width, self.video.height
-        if self.video.rotation % 180:
-            width, height = height, width
-        shapes = {width / height, width / height * float(self.video.sample_aspect_ratio or 1)}
-        # Each eye of a pair may be 2:1, or squeezed into half of a 2:1 picture.
-        spheres = {"mono": (2.0,), "top-bottom": (1.0, 2.0), "left-right": (4.0, 2.0)}[self.spherical.stereo]
-        if any(_is_about(shape, sphere) for shape in shapes for sphere in spheres):
-            return None
-        for stereo, shape in (("top-bottom", 1.0), ("left-right", 4.0)):
-            if self.spherical.stereo == "mono" and any(_is_about(s, shape) for s in shapes):
-                return f"the picture is {size} and not tagged: if these are two eyes, say `stereo={stereo!r}`"
-        if any(_is_about(s, 1.5) for s in shapes):
-            return f"the picture is {size} and not tagged: if it is a cubemap, say `projection='cubemap'` or eac"
-        return (
-            f"the picture is {size}, not 2:1: this looks like ordinary video, not a full 360° sphere; "
-            "if it is one, say `projection='equirectangular'` (or cubemap, eac, half-equirectangular)"
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """The same as plain dicts, strings and numbers (fractions as 'num/den'), with `problem` and `eye`."""
-        plain = {k: _plain(v) for k, v in dataclasses.asdict(self).items()}
-        plain["files"] = plain.pop("footage")["paths"]
-        return {**plain, "origin": self.origin, "eye": list(self.eye), "problem": self.problem}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Fraction):
-        return f"{value.numerator}/{value.denominator}"
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, tuple):
-        return [_plain(v) for v in value]
-    return value
-
-
-def _is_about(shape: float, expected: float) -> bool:
-    return abs(shape / expected - 1) <= _TOLERANCE
-
-
-def require_pannable(info: MediaInfo) -> None:
-    """Raises UnsupportedInputError, with the reason, unless the file can be panned; says what is assumed of it."""
-    if info.problem is not None:
-        raise UnsupportedInputError(info.problem, info.path)
-    if info.audio is not None and info.audio.assumed is not None:
-        log.warning("%s: %s", info.path, info.audio.assumed)
-
 
 Path = str | os.PathLike[str]
 _DEFAULTS = InputOptions()
@@ -270,7 +73,7 @@ def _one_file(footage: Footage, options: InputOptions) -> MediaInfo:
         raw = raw_format(source.path) if options.projection is None else None
         duration = _seconds(source.container.duration, Fraction(1, 1_000_000))
         if source.video is not None:
-            frame = _first_picture(source, options)
+            frame = _first_picture(source, source.video, options)
             tags = index.tags(source.container, source.video)
             spherical = read_tags(frame, tags).with_options(options.projection, options.stereo)
             video = _video_info(source, frame)
@@ -282,11 +85,11 @@ def _one_file(footage: Footage, options: InputOptions) -> MediaInfo:
                 duration = float(clock.end + source.offset) - start
                 video = replace(video, fps=Fraction(clock.pictures / duration).limit_denominator(1001))
             if raw is None and not spherical.stitched:
-                raw = f"the tags say that the lens pictures are not stitched yet: {_EXPORT}"
+                raw = f"the tags say that the lens pictures are not stitched yet: {EXPORT}"
             if raw is None and spherical.projection is None:
                 raw = raw_tracks([(s.codec_context.width, s.codec_context.height) for s in source.video_tracks])
             if raw is None and spherical.projection is None and looks_like_two_fisheyes(frame):
-                raw = f"the picture shows two round lens pictures, not stitched yet: {_EXPORT}"
+                raw = f"the picture shows two round lens pictures, not stitched yet: {EXPORT}"
         audio = None if source.audio is None else _audio_info(source, index.moov, options.ambisonics)
         if audio and audio.channels in _FIELDS and not audio.ambisonic and not audio.assumed and not options.ambisonics:
             audio = _recognized(audio, footage)
@@ -316,12 +119,11 @@ def _with_clock(footage: Footage, size: int) -> Footage:
     return replace(footage, clocks=(clock,))
 
 
-def _first_picture(source: Source, options: InputOptions) -> Any:
-    assert source.video is not None
-    frame = next(source.frames(source.video), None)
+def _first_picture(source: Source, stream: Any, options: InputOptions) -> Any:
+    frame = next(source.frames(stream), None)
     if frame is not None and frame.width and frame.height:
         return frame
-    context = source.video.codec_context
+    context = stream.codec_context
     if not context.width or context.width * context.height > source.footage.max_pixels:
         what = f"no picture can be decoded: it is damaged, or larger than {options.max_megapixels:g} megapixels"
         raise InputError(what, source.path, "if it is that large, raise `max_megapixels`")
@@ -434,8 +236,6 @@ def _audio_info(source: Source, moov: bytes | None, ambisonics: str | None) -> A
 
 def _recognized(audio: AudioInfo, footage: Footage) -> AudioInfo:
     """A sound track that no tag says anything of, taken for what it sounds like."""
-    from .soundfield import recognized  # It reads sound, and what reads sound asks this module what there is.
-
     channels = f"the sound's {audio.channels} channels have no tag"
     found = recognized(footage)
     if found is None:

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from .colour import BT709, FULL, LIMITED, Colour, colour_of, matrix_of
 from .deinterlace import deinterlaced
+from .info import MediaInfo
 from .inputs import Pictures, log, open_source
-from .probe import MediaInfo, probe
+from .probe import probe
 from .shrink import Shrink, StoredPicture
 from .unwrap import FilterChain, coverage
 
@@ -124,32 +125,9 @@ class VideoReader:
 
         Raises InputError as `pictures`.
         """
-        shrink = Shrink(self.info)
+        shrink = Shrink(self.video, self.info.spherical)
         for frame, pts, colour in self._frames():
             yield StoredPicture(pts * self.video.time_base, frame, colour, shrink)
-
-    def analysis_pictures(self, every: float, width: int, height: int) -> Iterator[tuple[float, NDArray[np.uint8]]]:
-        """Small pictures, some time apart; those of HDR films as SDR shows them.
-
-        Args:
-            every: seconds between pictures: taken is the first at or after each multiple of `every` from the
-                first picture. 0: all of them.
-            width, height: size in pixels that the sphere is scaled to.
-
-        Yields:
-            (presentation time in seconds, uint8 RGB (height, width, 3)).
-
-        Raises:
-            InputError: as `pictures`.
-        """
-        step = Fraction(every).limit_denominator(1_000_000)
-        first: Fraction | None = None
-        for picture in self.stored():
-            if first is None:
-                first = next_at = picture.t
-            if picture.t >= next_at:
-                next_at = first + ((picture.t - first) // step + 1) * step if step else picture.t
-                yield float(picture.t), picture.rgb(width, height)
 
     def coverage(self, rows: int, columns: int) -> NDArray[np.bool_] | None:
         """Which cells of a grid over the sphere hold any picture, (rows, columns); None where all of them do."""

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from .boxes import box_header
 
 _MOST_SAMPLES = 1 << 24
 """A day of 120 pictures a second and its sound are 15 million."""
@@ -79,13 +80,7 @@ def _index_boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, bytes]]:
     while at + 8 <= size:
         file.seek(at)
         head = file.read(16)
-        length, kind = struct.unpack_from(">I4s", head)
-        header = 8
-        if length == 1 and len(head) == 16:
-            (length,) = struct.unpack_from(">Q", head, 8)
-            header = 16
-        elif length == 0:
-            length = size - at
+        kind, header, length = box_header(head, size - at)
         if length < header:
             return
         length = min(length, size - at)
@@ -102,13 +97,7 @@ def _tables(data: bytes, track: int = 0, depth: int = 0) -> Iterator[tuple[int, 
     """(number of the track's box, or 0, type, content) of all boxes that hold no others."""
     at, number = 0, track
     while at + 8 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, at)
-        header = 8
-        if length == 1 and at + 16 <= len(data):
-            (length,) = struct.unpack_from(">Q", data, at + 8)
-            header = 16
-        elif length == 0:
-            length = len(data) - at
+        kind, header, length = box_header(data[at : at + 16], len(data) - at)
         if length < header:
             return
         content = data[at + header : at + length]

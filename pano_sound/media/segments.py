@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import TypeVar
 
 from ..errors import InputError
-from .probe import MediaInfo
+from .info import MediaInfo, PannableFilm
 from .reader import VideoReader
+
+M = TypeVar("M", bound=MediaInfo)
 
 SECONDS = 120.0
 """About how long a segment is."""
@@ -32,10 +35,10 @@ class Segment:
 WHOLE = Segment()
 
 
-def segments(info: MediaInfo, seconds: float = SECONDS) -> list[Segment]:
+def segments(info: PannableFilm, seconds: float = SECONDS) -> list[Segment]:
     """A film in segments of about so many seconds (> 0) each; it is whole when it is not longer than two of them, or
     when there is nothing to be read where it should end."""
-    if info.video is None or info.duration <= 2 * seconds:
+    if info.duration <= 2 * seconds:
         return [WHOLE]
     base, count = info.video.time_base, round(info.duration / seconds)
     length = Fraction(info.duration) / count
@@ -49,7 +52,7 @@ def segments(info: MediaInfo, seconds: float = SECONDS) -> list[Segment]:
     return [Segment(a, b) for a, b in zip([None, *edges], [*edges, None], strict=True)]
 
 
-def part(info: MediaInfo, begin: Fraction | None, end: Fraction | None) -> MediaInfo:
+def part(info: M, begin: Fraction | None, end: Fraction | None) -> M:
     """What to read for the part of a film between two of its presentation times (s); None: its very begin or end.
 
     With a begin, that is time 0 of the part; else times are those of the film.

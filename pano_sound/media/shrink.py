@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .colour import BT601_PAL, BT709, FULL, Colour, matrix_of, to_sdr
-from .probe import MediaInfo
+from .info import VideoInfo
+from .tags import Spherical
 from .unwrap import FilterChain, unwrapping
 
 _ROWS_EACH = 4
@@ -20,10 +21,9 @@ _ROWS_EACH = 4
 class Shrink:
     """Brings frames of one film to small sizes."""
 
-    def __init__(self, info: MediaInfo) -> None:
-        assert info.video is not None
-        self._video, self._spherical = info.video, info.spherical
-        self._how = info.unwrapping
+    def __init__(self, video: VideoInfo, spherical: Spherical) -> None:
+        self._video, self._spherical = video, spherical
+        self._how = unwrapping(video.width, video.height, video.rotation, spherical)
         self._unwrap = FilterChain(self._how.filters)
         self._unwrap_small: dict[tuple[int, int], FilterChain] = {}
 

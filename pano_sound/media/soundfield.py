@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from .ambisonics import FIRST_ORDER, Ambisonics
 from .footage import Footage
 from .inputs import open_source
-from .sound import timeline
+from .samples import timeline
 
 Array = NDArray[np.float64]
 

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .ambisonics import FIRST_ORDER, Ambisonics
+from .info import AudioInfo
 from .inputs import log, open_source
-from .probe import AudioInfo
-from .sound import Samples, rechunked, timeline, until
+from .samples import Samples, rechunked, timeline, until
 
 _EVERYWHERE = {"aac", "mp3", "mp3float", "ac3", "eac3", "alac"}
 _COPIED = {"mp4": _EVERYWHERE, "mov": _EVERYWHERE | {f"pcm_{form}" for form in ("s16le", "s16be", "s24le", "s24be")}}

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from ..atomic_file import new_partial, output_error, remove_partial
 from ..errors import OutputError
-from .boxes import box, children
+from .boxes import box, box_header, children
 from .tags import V1_UUID
 
 _V1_XML = (
@@ -128,13 +128,7 @@ def _top_level(file: BinaryIO, length: int) -> Iterator[tuple[bytes, int, int, i
     while at + 8 <= length:
         file.seek(at)
         head = file.read(16)
-        size, kind = struct.unpack_from(">I4s", head)
-        header = 8
-        if size == 1 and len(head) == 16:
-            (size,) = struct.unpack_from(">Q", head, 8)
-            header = 16
-        elif size == 0:
-            size = length - at
+        kind, header, size = box_header(head, length - at)
         if size < header or at + size > length:
             raise ValueError("a box is longer than the file")
         yield kind, at, at + header, at + size

@@ -18,10 +18,10 @@ from ..errors import OutputError
 from . import threads
 from .colour import LIMITED, UNSTATED, Colour, stated
 from .hardware import usable
+from .info import MediaInfo
 from .inputs import log
 from .metadata import kept
 from .output_format import MUXERS, check_output
-from .probe import MediaInfo
 from .reader import Picture
 from .soundtrack import LeftAt, Soundtrack
 from .spherical import tag_mp4
@@ -102,7 +102,7 @@ class VideoWriter:
             raise OutputError(what, self.path, "use even numbers")
         self._muxer = MUXERS[os.path.splitext(self.path)[1].lower()]
         self._overwrite = overwrite
-        self._partial: str | None = None
+        self._partial = ""
         self._size = (width, height)
         self._bit_depth = bit_depth
         self.time_base = max(time_base, _FINEST_TIME_BASE)
@@ -314,7 +314,6 @@ class VideoWriter:
             self._soundtrack.close()
         self._container.close()
         self._container = None
-        assert self._partial is not None
         place = self._description.get("location") if self._muxer == "mp4" else None
         if self._spherical or place:
             try:
@@ -332,7 +331,7 @@ class VideoWriter:
     def _discard(self) -> None:
         """Close everything and leave nothing behind."""
         # First, because closing a long film rewrites it to bring its index to the front.
-        if self._partial is not None:
+        if self._partial:
             remove_partial(self._partial)
         if self._soundtrack is not None:
             self._soundtrack.close()
@@ -340,5 +339,5 @@ class VideoWriter:
             with contextlib.suppress(Exception):
                 self._container.close()
             self._container = None
-        if self._partial is not None:
+        if self._partial:
             remove_partial(self._partial)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict, dataclass, fields, is_dataclass
-from functools import lru_cache
 from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -89,9 +88,17 @@ class Options:
         return {name: os.fspath(v) if isinstance(v, os.PathLike) else v for name, v in asdict(self).items()}
 
 
-@lru_cache
-def described(kind: type[Any]) -> dict[str, Described]:
-    """The options of a class of options by name, in order."""
+_known: dict[type[Options], dict[str, Described]] = {}
+
+
+def described(kind: type[Options]) -> dict[str, Described]:
+    """The options of a class by name, in order."""
+    if kind not in _known:
+        _known[kind] = _described(kind)
+    return _known[kind]
+
+
+def _described(kind: type[Options]) -> dict[str, Described]:
     types = get_type_hints(kind, include_extras=True)
     headings: dict[str, str] = {}
     for base in reversed(kind.__mro__):

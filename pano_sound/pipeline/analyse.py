@@ -16,7 +16,8 @@ from ..localize.cue import GRID, Cue, Evidence
 from ..localize.spatial import SpatialCue
 from ..localize.temporal import TemporalCue
 from ..media.cuts import APART
-from ..media.probe import MediaInfo, probe
+from ..media.info import MediaInfo, PannableFilm
+from ..media.probe import probe
 from ..media.reader import VideoReader
 from ..media.segments import WHOLE, Segment
 from ..options.listening import ListeningOptions
@@ -45,7 +46,7 @@ def analyse(src: Film, options: AnalyseOptions = _DEFAULTS, *, progress: Progres
     return analyse_film(pannable(src, options), options, progress or no_progress)
 
 
-def analyse_film(info: MediaInfo, options: ListeningOptions, progress: Progress) -> SoundMap:
+def analyse_film(info: PannableFilm, options: ListeningOptions, progress: Progress) -> SoundMap:
     """The same for a film that was probed; warns where its user should not expect much."""
     soundmap = analyse_segment(info, options, progress)
     warn_if_uncertain(info, soundmap)
@@ -53,7 +54,7 @@ def analyse_film(info: MediaInfo, options: ListeningOptions, progress: Progress)
 
 
 def analyse_segment(
-    info: MediaInfo, options: ListeningOptions, progress: Progress, segment: Segment = WHOLE
+    info: PannableFilm, options: ListeningOptions, progress: Progress, segment: Segment = WHOLE
 ) -> SoundMap:
     """Where a film sounds, at those of its pictures that are in the segment: equal to that part of the whole film's
     sound map, but for rounding in what is heard.
@@ -130,7 +131,7 @@ class Observed:
     evidence: dict[str, Evidence]
 
 
-def make_cues(info: MediaInfo, options: ListeningOptions) -> tuple[SemanticCue | None, list[Cue]]:
+def make_cues(info: PannableFilm, options: ListeningOptions) -> tuple[SemanticCue | None, list[Cue]]:
     """The network, if it is asked for, and all cues that a film is analysed with.
 
     Raises ModelError; UnsupportedInputError when a direction is asked for that the sound does not carry.
@@ -151,7 +152,7 @@ def make_cues(info: MediaInfo, options: ListeningOptions) -> tuple[SemanticCue |
 
 
 def observe(
-    info: MediaInfo, options: ListeningOptions, cues: list[Cue], progress: Progress, segment: Segment = WHOLE
+    info: PannableFilm, options: ListeningOptions, cues: list[Cue], progress: Progress, segment: Segment = WHOLE
 ) -> Observed:
     """Show a film, or a segment of it, to cues. Raises InputError."""
     stretch = Stretch(info, segment)
@@ -209,7 +210,7 @@ def _joined_names(parts: list[Named | None]) -> Named | None:
     return Named(names, scores)
 
 
-def warn_if_uncertain(info: MediaInfo, soundmap: SoundMap) -> None:
+def warn_if_uncertain(info: PannableFilm, soundmap: SoundMap) -> None:
     """Warn where a film's user should not expect much."""
     heard = soundmap.level_db > SILENCE_DB
     if not heard.any():

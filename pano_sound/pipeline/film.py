@@ -7,7 +7,8 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..media.probe import MediaInfo, probe, require_pannable
+from ..media.info import MediaInfo, PannableFilm, require_pannable
+from ..media.probe import probe
 from ..options.input import InputOptions
 
 log = logging.getLogger("pano_sound")
@@ -22,11 +23,9 @@ OTHER_FILM = 1.0
 """Seconds by which a film's end may differ from what a sound map or path was made for."""
 
 
-def pannable(src: Film, options: InputOptions) -> MediaInfo:
+def pannable(src: Film, options: InputOptions) -> PannableFilm:
     """What a film is. Raises InputError; UnsupportedInputError when it is not one that can be panned."""
-    info = probe(src, options)
-    require_pannable(info)
-    return info
+    return require_pannable(probe(src, options))
 
 
 def check_belongs(source: dict[str, Any], info: MediaInfo, what: str) -> None:

@@ -15,7 +15,7 @@ from ..localize.cue import Cue, Evidence, Pictures, Sound
 from ..localize.level import RATE as LEVEL_RATE
 from ..localize.level import Level
 from ..media.cuts import CutFinder
-from ..media.probe import MediaInfo
+from ..media.info import MediaInfo
 from ..media.reader import NoPictureError, VideoReader
 from ..media.segments import WHOLE, Segment, part
 from ..media.shrink import StoredPicture
@@ -25,6 +25,8 @@ from .film import Progress
 SOUND_BLOCK = 20.0
 _AVERAGED = 2.0
 """Seconds on either side of a segment that cues are asked for: half of what they average over, and more."""
+_NO_PICTURES = Fraction(1, 1000)
+"""Tick, in seconds, where there are no pictures that have one."""
 _AROUND = 1.0
 """Seconds that are read on either side of a segment at least: for cuts at its ends."""
 
@@ -43,8 +45,7 @@ class Stretch:
 
     @property
     def base(self) -> Fraction:
-        assert self.info.video is not None
-        return self.info.video.time_base
+        return self.info.video.time_base if self.info.video else _NO_PICTURES
 
     def bounds(self, around: float) -> tuple[Fraction | None, Fraction | None]:
         """Begin and end in presentation time, with `around` seconds on either side; None: the film's own."""

@@ -10,8 +10,8 @@ from itertools import chain
 from ..camera_path import CameraPath
 from ..encoders import bits_per_second
 from ..media.colour import Colour
+from ..media.info import PannableFilm
 from ..media.output_format import check_output
-from ..media.probe import MediaInfo
 from ..media.reader import Picture, VideoReader
 from ..media.segments import Segment, part
 from ..media.soundtrack import LeftAt
@@ -78,25 +78,24 @@ def overlay(
 
 
 def render_segment(
-    info: MediaInfo, segment: Segment, path: CameraPath, dst: Path, options: VideoOptions, progress: Progress
+    info: PannableFilm, segment: Segment, path: CameraPath, dst: Path, options: VideoOptions, progress: Progress
 ) -> None:
     """Write `dst`: the pictures of a segment of a film seen along `path`, without sound, for `media.joining.join`.
 
     Raises what `render` raises; NoPictureError when it holds no picture.
     """
-    assert info.video is not None
     begin, end = (None if ticks is None else ticks * info.video.time_base for ticks in (segment.begin, segment.end))
     render_path(part(info, begin, end), path, dst, options, True, progress, of=info)
 
 
 def render_path(
-    info: MediaInfo,
+    info: PannableFilm,
     path: CameraPath,
     dst: Path,
     options: VideoOptions,
     overwrite: bool,
     progress: Progress,
-    of: MediaInfo | None = None,
+    of: PannableFilm | None = None,
 ) -> None:
     def look(picture: Picture) -> Planes:
         yaw, pitch, roll, hfov = path.at(picture.t + info.origin)
@@ -109,13 +108,13 @@ def render_path(
     _write(info, dst, (path.width, path.height), look, options, overwrite, progress, "render", of=of, left_at=ears)
 
 
-def left_of(path: CameraPath, info: MediaInfo) -> LeftAt:
+def left_of(path: CameraPath, info: PannableFilm) -> LeftAt:
     """Where the camera's left is at a presentation time of the film."""
     return lambda t: rotation(*path.at(t + info.origin)[:3])[:, 1]
 
 
 def _write(
-    info: MediaInfo,
+    info: PannableFilm,
     dst: Path,
     size: tuple[int, int],
     draw: Callable[[Picture], Planes],
@@ -124,7 +123,7 @@ def _write(
     progress: Progress,
     stage: str,
     spherical: bool = False,
-    of: MediaInfo | None = None,
+    of: PannableFilm | None = None,
     left_at: LeftAt | None = None,
 ) -> None:
     """Encode what `draw` makes of each picture, at that picture's own time and in its colours.
@@ -133,7 +132,6 @@ def _write(
 
     `of`: the film of which this is a segment, encoded like all the others, and without sound.
     """
-    assert info.video is not None
     with VideoReader(info.path, info) as reader, Ahead(reader.pictures()) as pictures:
         first = next(pictures)
         colour = _first_colour(of) if of else first.colour
@@ -164,6 +162,6 @@ def _write(
     progress(stage, info.duration, info.duration)
 
 
-def _first_colour(info: MediaInfo) -> Colour:
+def _first_colour(info: PannableFilm) -> Colour:
     with VideoReader(info.path, info) as reader:
         return next(reader.pictures()).colour

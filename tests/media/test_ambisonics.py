@@ -11,7 +11,8 @@ from test_writer import rewrite
 from pano_sound.camera_path import CameraPath
 from pano_sound.errors import InputError, UnsupportedInputError
 from pano_sound.media.ambisonics import Ambisonics
-from pano_sound.media.probe import probe, require_pannable
+from pano_sound.media.info import require_pannable
+from pano_sound.media.probe import probe
 from pano_sound.media.sound import SoundReader
 from pano_sound.media.spherical import tag_mp4
 from pano_sound.options.input import InputOptions

@@ -55,7 +55,7 @@ def patches(path, values, bits=8, colour=UNSTATED, codec="libx264"):
 
 def seen(path):
     with VideoReader(path) as reader:
-        _, rgb = next(reader.analysis_pictures(0, 384, 192))
+        rgb = next(reader.stored()).rgb(384, 192)
     return rgb[96, 32::64].astype(int)
 
 

@@ -72,7 +72,7 @@ def test_no_picture_is_combed(tmp_path, kind):
         assert bar.mean() == pytest.approx(20 + 32 * number + 19.5, abs=3)
         assert len(bar) == pytest.approx(40, abs=6)
     with VideoReader(path) as reader:
-        small = [rgb for _, rgb in reader.analysis_pictures(0, 256, 128)]
+        small = [picture.rgb(256, 128) for picture in reader.stored()]
     assert len(small) == COUNT
     assert max(combing(rgb[..., 0]) for rgb in small) < 1.5
 

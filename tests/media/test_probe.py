@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from pano_sound.errors import InputError, UnsupportedInputError
-from pano_sound.media.probe import probe, require_pannable
+from pano_sound.media.info import require_pannable
+from pano_sound.media.probe import probe
 
 
 def test_reports_picture_and_sound(tmp_path):

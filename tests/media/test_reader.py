@@ -71,17 +71,15 @@ def test_every_format_becomes_420_without_changing_brightness(tmp_path, pix_fmt,
     assert picture.planes[1].mean() / 2 ** (depth - 8) == pytest.approx(128, abs=1)
 
 
-def test_analysis_pictures_are_spaced_small_and_rgb(tmp_path):
+def test_small_pictures_are_rgb_at_their_own_times(tmp_path):
     path = films.make_film(tmp_path / "a.mp4", films.steady(60, films.NTSC, start=Fraction(1, 2)), halves=True)
-    taken = list(VideoReader(path).analysis_pictures(0.5, 960, 480))
-    ticks = [n for n in range(60) if n in (0, 15, 30, 45)]
-    assert np.allclose([t for t, _ in taken], [0.5 + n * 1001 / 30000 for n in ticks], atol=1e-6)
+    taken = [(p.t, p.rgb(960, 480)) for n, p in enumerate(VideoReader(path).stored()) if n % 15 == 0]
+    assert np.allclose([float(t) for t, _ in taken], [0.5 + n * 1001 / 30000 for n in (0, 15, 30, 45)], atol=1e-6)
     picture = taken[1][1]
     assert picture.shape == (480, 960, 3)
     assert picture.dtype == np.uint8
     assert picture[100, 100].max() < 12
     assert np.abs(picture[400, 800].astype(int) - films.grey_levels(60)[15]).max() < 6
-    assert len(list(VideoReader(path).analysis_pictures(0, 64, 32))) == 60
 
 
 @pytest.mark.parametrize(("stereo", "value"), [("top-bottom", 2), ("left-right", 1)])
@@ -95,8 +93,7 @@ def test_one_eye_is_read(tmp_path, stereo, value):
     assert info.eye == (128, 64)
     picture = next(VideoReader(path).pictures())
     assert [p.shape for p in picture.planes] == [(64, 128), (32, 64), (32, 64)]
-    _, small = next(VideoReader(path).analysis_pictures(1, 960, 480))
-    assert small.shape == (480, 960, 3)
+    assert next(VideoReader(path).stored()).rgb(960, 480).shape == (480, 960, 3)
 
 
 def test_damage_inside_is_skipped_and_reported_once(tmp_path, caplog):

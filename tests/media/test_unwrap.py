@@ -29,7 +29,7 @@ def off(path, covered=None, **options):
     assert info.problem is None
     width, height = info.eye
     with VideoReader(path, info) as reader:
-        _, rgb = next(reader.analysis_pictures(0, width, height))
+        rgb = next(reader.stored()).rgb(width, height)
     levels = np.abs(rgb.astype(float) - spheres.colours(spheres.sphere(width, height))).max(axis=2)
     if covered is not None:
         black = np.ones((height, width), bool)
@@ -205,8 +205,7 @@ def test_parts_of_odd_sizes(tmp_path, size):
     picture = next(VideoReader(path, info).pictures())
     assert picture.planes[0].shape == info.eye[::-1]
     assert all(side % 2 == 0 for side in info.eye)
-    _, small = next(VideoReader(path, info).analysis_pictures(0, *info.eye))
-    assert small.shape == (info.eye[1], info.eye[0], 3)
+    assert next(VideoReader(path, info).stored()).rgb(*info.eye).shape == (info.eye[1], info.eye[0], 3)
 
 
 def test_pictures_that_change_size_are_unwrapped_like_the_first(tmp_path):
@@ -216,4 +215,4 @@ def test_pictures_that_change_size_are_unwrapped_like_the_first(tmp_path):
     both.write_bytes(one.read_bytes() + two.read_bytes())
     info = probe(both, InputOptions(projection="cubemap"))
     assert {p.planes[0].shape for p in VideoReader(both, info).pictures()} == {(128, 256)}
-    assert len(list(VideoReader(both, info).analysis_pictures(0, 64, 32))) == 20
+    assert len([p.rgb(64, 32) for p in VideoReader(both, info).stored()]) == 20

@@ -16,7 +16,8 @@ from test_sound import onsets, whole
 from pano_sound.encoders import ENCODERS
 from pano_sound.errors import OutputError
 from pano_sound.media.hardware import usable
-from pano_sound.media.probe import MediaInfo, probe
+from pano_sound.media.info import MediaInfo
+from pano_sound.media.probe import probe
 from pano_sound.media.reader import Colour, Picture, VideoReader
 from pano_sound.media.writer import VideoWriter, check_output
 from pano_sound.options.input import InputOptions

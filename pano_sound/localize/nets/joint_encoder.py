@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -77,6 +77,8 @@ class WaveEncoder(SoundEncoder):
         return x[..., :wanted].transpose(1, 2)
 
 
+N = TypeVar("N", bound=SoundEncoder)
+
 PARTS: dict[str, type[SoundEncoder]] = {"mel": MelEncoder, "wave": WaveEncoder}
 
 
@@ -97,6 +99,7 @@ class JointEncoder(SoundEncoder):
             raise ValueError(f"all nets must step every {self.hop} samples, not {[net.hop for net in nets]}")
         self.features = sum(net.features for net in nets)
         self.parts = nn.ModuleList(nets)
+        self._nets = nets
         # A net whose vectors lie later than the earliest one's is given so much silence before that they agree.
         middles = [net.middle for net in nets]
         self.leads = [middle - min(middles) for middle in middles]
@@ -104,12 +107,14 @@ class JointEncoder(SoundEncoder):
         self.field = (max(before for before, _ in fields), max(after for _, after in fields))
 
     def count(self, samples: int) -> int:
-        return self._net(0).count(samples)
+        return self._nets[0].count(samples)
 
-    def _net(self, i: int) -> SoundEncoder:
-        net = self.parts[i]
-        assert isinstance(net, SoundEncoder)
-        return net
+    def first(self, kind: type[N]) -> N:
+        """The first net of a class. Raises ValueError where there is none."""
+        for net in self._nets:
+            if isinstance(net, kind):
+                return net
+        raise ValueError(f"there is no {kind.__name__} among the nets")
 
     def padded(self, waves: Tensor, i: int) -> Tensor:
         """Waves as part number i takes them, so that its vectors agree in time with those of the other parts."""
@@ -117,7 +122,7 @@ class JointEncoder(SoundEncoder):
 
     def of_part(self, i: int, waves: Tensor) -> Tensor:
         """What part number i says: waves (n, samples) -> (n, count(samples), features of that part)."""
-        return self._net(i).from_waves(self.padded(waves, i))[:, : self.count(waves.shape[-1])]
+        return self._nets[i].from_waves(self.padded(waves, i))[:, : self.count(waves.shape[-1])]
 
     def from_waves(self, waves: Tensor) -> Tensor:
         return torch.cat([self.of_part(i, waves) for i in range(len(self.parts))], dim=2)

@@ -137,7 +137,8 @@ def _read(source: Source, path: Path) -> dict[str, Tensor]:
         if tarfile.is_tarfile(path):
             with tarfile.open(path) as archive:
                 inside = archive.extractfile(MEMBER)
-                assert inside is not None  # so it would be for a folder
+                if inside is None:
+                    raise KeyError(MEMBER)  # A folder of that name.
                 with inside:
                     return _checked(source, inside, path)
         with open(path, "rb") as file:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from ...localize.nets.network import Localizer
 from ...localize.windows import SoundFeatures
 from ...media.reader import VideoReader
 from ...media.sound import SoundReader
+from ...pipeline.passes import Clock
 from ...sphere.convention import angles, directions
 from ...sphere.geometry import angle_between, cell_areas, cell_directions, vector_mean
 from ..datasets.examples import read_sound
@@ -82,8 +84,10 @@ def read_scenes(model: Localizer, data: Path, every: float = 1.0) -> list[Scene]
             sound.add(block)
         sound.finish()
         with VideoReader(data / "pano" / name) as video:
-            taken = [(t - video.info.start, p.copy()) for t, p in video.analysis_pictures(every, width, height)]
-        times = np.array([t for t, _ in taken])
+            start = Fraction(video.info.start).limit_denominator(10**9)
+            clock = Clock(every, start)
+            taken = [(p.t - start, p.rgb(width, height)) for p in video.stored() if clock.strikes(p.t)]
+        times = np.array([float(t) for t, _ in taken])
         at = np.array([float(row["t_s"]) for row in known])
         nearest = np.abs(at - times[:, None]).argmin(axis=1)
         angles = np.array([[float(row["yaw_deg"]), float(row["pitch_deg"])] for row in known])

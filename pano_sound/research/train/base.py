@@ -25,7 +25,7 @@ from ...localize.nets import weights
 from ...localize.nets.joint_encoder import JointEncoder
 from ...localize.nets.network import BASE, Localizer
 from ...localize.nets.trunks import channels_last
-from ...localize.semantic import PEAK
+from ...presence import PEAK
 from ..datasets.examples import PICTURE_SIZE, read_picture
 from ..datasets.labelled import Item, read_items, read_pairs, useful_pictures
 from . import losses
@@ -34,7 +34,7 @@ from .distil import Crops, Teacher, distil
 from .knowledge import Knowledge
 from .log import Log
 from .pretrained import lite0, soundnet_start
-from .refine import Tagger, lower, refine
+from .refine import Tagger, joint_encoder, lower, refine
 from .sampling import (
     CLIP,
     Sampler,
@@ -287,8 +287,8 @@ def learn_heads(
     scenes = make_scenes(data, folder, frames, sounding, recipe.scenes, recipe.real_scenes, model.trunk.body)
 
     for part in (model.trunk, model.sound_encoder, model.tag_head):
-        assert part is not None
-        part.requires_grad_(False)
+        if part is not None:
+            part.requires_grad_(False)
     if not recipe.visual:
         model.visual_head.requires_grad_(False)
         maps, scenes = embedded_maps(model, maps), (embedded_maps(model, scenes[0]), scenes[1])
@@ -309,8 +309,7 @@ def learn_sounds(
 ) -> tuple[SoundBank, dict[str, list[str]]]:
     """Refine the sound encoder in place -> its features of all pieces of sound; the pairs, with the tagger's word."""
     pieces = pieces_of(sounds, waves, recipe.seed)
-    assert isinstance(model.sound_encoder, JointEncoder)
-    known = lower(model.sound_encoder, tagger, waves, pieces, folder, recipe.versions, recipe.seed)
+    known = lower(joint_encoder(model), tagger, waves, pieces, folder, recipe.versions, recipe.seed)
     features = refine(
         model, tagger, known, pieces, folder, recipe.refine_steps, recipe.refine_rate, seed=recipe.seed, log=log
     )
@@ -355,9 +354,8 @@ def _begin(
     labels = [None if item.label.startswith(CLIP) else item.label for item in sounds]
     crops = Crops(waves, range(len(sounds)), labels)
     distil(student, Teacher(data), crops, folder, recipe.distil_steps, seed=recipe.seed, log=log)
-    assert isinstance(model.sound_encoder, JointEncoder)
     states = [*(part.state_dict() for part in student.parts), soundnet_start()]
-    for part, state in zip(model.sound_encoder.parts, states, strict=True):
+    for part, state in zip(joint_encoder(model).parts, states, strict=True):
         part.load_state_dict(state)
     model.trunk.load_state_dict(lite0().state_dict())
 

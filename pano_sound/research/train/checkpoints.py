@@ -69,3 +69,25 @@ class Checkpoint:
             what = "set" if other == {"data"} else f"recipe: {', '.join(sorted(other - {'data'}))}"
             raise DataFileError(f"the checkpoint is of another {what}", self.path, hint)
         return kept
+
+
+class StageState:
+    """The latest state of one stage of the recipe `base`, in a file of its own."""
+
+    def __init__(self, at: Path, name: str, module: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+        self._at, self._name, self._module, self._optimiser = at, name, module, optimiser
+
+    def restore(self) -> int:
+        """Bring module and optimiser to where they were. Returns the steps that are done, 0 without a file."""
+        if not self._at.exists():
+            return 0
+        kept = torch.load(self._at, weights_only=True)
+        self._module.load_state_dict(kept[self._name])
+        self._optimiser.load_state_dict(kept["optimiser"])
+        return int(kept["step"])
+
+    def save(self, steps: int) -> None:
+        """Keep the state after so many steps."""
+        state = {self._name: self._module.state_dict(), "optimiser": self._optimiser.state_dict(), "step": steps}
+        with written_whole(self._at) as file:
+            torch.save(state, file)

@@ -19,13 +19,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from ...atomic_file import written_whole
 from ...errors import DataFileError, PanoSoundError
 from ...localize.nets.joint_encoder import JointEncoder, WaveEncoder
 from ...localize.nets.sound_encoder import HOP, SoundEncoder, mel_bank, mel_magnitudes
 from ...localize.nets.weights import has_bfloat16
 from . import augment
 from .caches import WaveCache
+from .checkpoints import StageState
 from .log import Log
 
 PATCH = 96  # mel frames that the teacher hears at once
@@ -147,9 +147,7 @@ def distil(
             its first two layers not at all.
     """
     torch.manual_seed(seed)
-    wave = student.parts[1]
-    assert isinstance(wave, WaveEncoder)
-    wave.convolutions[:2].requires_grad_(False)
+    student.first(WaveEncoder).convolutions[:2].requires_grad_(False)
     waves, _ = crops.draw(256, np.random.default_rng(seed))
     e, s = teacher(waves)
     pupil = Pupil(student, e.shape[2], s.shape[2], len(crops.names))
@@ -159,12 +157,8 @@ def distil(
     fresh = [p for name, p in pupil.named_parameters() if not name.startswith("student.parts.1.")]
     rates = [{"params": fresh, "share": 1.0}, {"params": pretrained, "share": 0.2}]
     optimiser = torch.optim.AdamW(rates, lr=rate, weight_decay=0.02)
-    at, start = folder / "student.pt", 0
-    if at.exists():
-        kept = torch.load(at, weights_only=True)
-        pupil.load_state_dict(kept["pupil"])
-        optimiser.load_state_dict(kept["optimiser"])
-        start = int(kept["step"])
+    state = StageState(folder / "student.pt", "pupil", pupil, optimiser)
+    start = state.restore()
     if log is not None:
         log.rewind(start, stage="distil")
     pupil.train()
@@ -191,7 +185,5 @@ def distil(
         if log is not None and (step % 20 == 0 or step == steps - 1):
             log.write(stage="distil", step=step, loss=float(total.detach()), **parts)
         if (step + 1) % 100 == 0 or step == steps - 1:
-            state = {"pupil": pupil.state_dict(), "optimiser": optimiser.state_dict(), "step": step + 1}
-            with written_whole(at) as file:
-                torch.save(state, file)
+            state.save(step + 1)
     return student.eval()

@@ -6,7 +6,6 @@ import json
 import logging
 import math
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from ...localize.nets.network import Localizer
 from ...localize.nets.paper import PAPER, PaperLocalizer
 from ...localize.nets.pretrained import imported
 from ...localize.nets.trunks import channels_last
+from ...pipeline.ahead import Ahead
 from ..datasets.examples import Example
 from ..datasets.shards import Shards
 from .batches import Batches, Cached, Live, identity, select
@@ -147,12 +147,8 @@ def fit(
     shared.train()
     quiet = not processes.first or not log.isEnabledFor(logging.WARNING)
     bar = tqdm(range(done, recipe.steps), recipe.mode, initial=done, total=recipe.steps, disable=quiet)
-    with ThreadPoolExecutor(1) as ahead:
-        waiting = ahead.submit(batches.batch, done) if done < recipe.steps else None
-        for step in bar:
-            assert waiting is not None
-            batch = waiting.result()
-            waiting = ahead.submit(batches.batch, step + 1) if step + 1 < recipe.steps else None
+    with Ahead(map(batches.batch, range(done, recipe.steps))) as ready:
+        for step, batch in zip(bar, ready, strict=True):
             torch.manual_seed((recipe.seed * 1_000_003 + step) * processes.count + processes.rank)
             losses = shared(batch)
             optimiser.zero_grad(set_to_none=True)

@@ -21,12 +21,13 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ...atomic_file import written_whole
-from ...errors import DataFileError, PanoSoundError
+from ...errors import DataFileError, ModelError, PanoSoundError
 from ...localize.nets.joint_encoder import JointEncoder
 from ...localize.nets.network import Localizer
 from ...localize.nets.sound_encoder import RATE, MelEncoder
 from . import augment
 from .caches import WaveCache
+from .checkpoints import StageState
 from .log import Log
 
 STEPS = 16  # features of a piece
@@ -238,12 +239,8 @@ def refine(
     if rate:
         groups.append({"params": list(upper.blocks.parameters()), "rate": rate})
     optimiser = torch.optim.AdamW(groups, weight_decay=0.02)
-    at, start = folder / "refined.pt", 0
-    if at.exists():
-        saved = torch.load(at, weights_only=True)
-        upper.load_state_dict(saved["upper"])
-        optimiser.load_state_dict(saved["optimiser"])
-        start = int(saved["step"])
+    state = StageState(folder / "refined.pt", "upper", upper, optimiser)
+    start = state.restore()
     if log is not None:
         log.rewind(start, stage="refine")
     upper.blocks.requires_grad_(rate > 0).train(rate > 0)
@@ -279,11 +276,9 @@ def refine(
         if log is not None and (step % 20 == 0 or step == steps - 1):
             log.write(stage="refine", step=step, **{name: float(part.detach()) for name, part in parts.items()})
         if (step + 1) % 100 == 0 or step == steps - 1:
-            state = {"upper": upper.state_dict(), "optimiser": optimiser.state_dict(), "step": step + 1}
-            with written_whole(at) as file:
-                torch.save(state, file)
-    assert model.tag_head is not None
-    upper.give_tags(model.tag_head)
+            state.save(step + 1)
+    if model.tag_head is not None:
+        upper.give_tags(model.tag_head)
     return upper.eval().everything(known) if fixed is None else fixed
 
 
@@ -297,11 +292,15 @@ def _windows(lengths: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
     return out
 
 
+def joint_encoder(model: Localizer) -> JointEncoder:
+    """The sound encoder of a model of the recipe `base`. Raises ModelError for a model of another architecture."""
+    if not isinstance(model.sound_encoder, JointEncoder):
+        raise ModelError("the model has another sound encoder than the recipe base trains")
+    return model.sound_encoder
+
+
 def _mel(model: Localizer) -> MelEncoder:
-    assert isinstance(model.sound_encoder, JointEncoder)
-    mel = model.sound_encoder.parts[0]
-    assert isinstance(mel, MelEncoder)
-    return mel
+    return joint_encoder(model).first(MelEncoder)
 
 
 def _bands(model: Localizer) -> int:
@@ -313,8 +312,6 @@ def _bands(model: Localizer) -> int:
 
 def _low_and_rest(encoder: JointEncoder, waves: Tensor) -> tuple[Tensor, Tensor]:
     """Waves (n, SAMPLES) -> the mel part after KEPT_BLOCKS (n, frames, channels * bands), the others' features."""
-    mel = encoder.parts[0]
-    assert isinstance(mel, MelEncoder)
-    low = mel.lower(encoder.padded(waves, 0), KEPT_BLOCKS).permute(0, 2, 1, 3).flatten(2)
+    low = encoder.first(MelEncoder).lower(encoder.padded(waves, 0), KEPT_BLOCKS).permute(0, 2, 1, 3).flatten(2)
     rest = [encoder.of_part(i, waves) for i in range(1, len(encoder.parts))]
     return low, torch.cat(rest, dim=2)

@@ -1,0 +1,196 @@
+"""Decoded sound as samples without holes: where the time stamps leave a gap, there is silence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+from av.filter import Graph
+from numpy.typing import NDArray
+
+from .ambisonics import Ambisonics
+from .inputs import Source
+
+Samples = NDArray[np.float32]
+
+_GAP = Fraction(20, 1000)
+"""Time stamps may be off by this much (s) before they count as a gap or an overlap: containers round them."""
+
+_PIECE = 1 << 16
+_USUAL_COUNTS = (1, 2, 6, 8)
+"""Numbers of channels that mean mono, stereo, 5.1 and 7.1 also where the file does not say so."""
+
+
+def rechunked(pieces: Iterable[Samples], size: int) -> Iterator[Samples]:
+    """The same samples (last axis) in pieces of exactly `size`, the last one shorter."""
+    waiting: list[Samples] = []
+    held = 0
+    for piece in pieces:
+        waiting.append(piece)
+        held += piece.shape[-1]
+        if held >= size:
+            joined = np.concatenate(waiting, axis=-1)
+            whole = held - held % size
+            for at in range(0, whole, size):
+                yield joined[..., at : at + size].copy()
+            waiting, held = [joined[..., whole:].copy()], held - whole
+    if held:
+        yield np.concatenate(waiting, axis=-1)
+
+
+def until(pieces: Iterable[Samples], count: int | None) -> Iterator[Samples]:
+    """The first `count` samples (last axis) of pieces; None: all."""
+    for piece in pieces:
+        yield piece[..., :count]
+        if count is not None:
+            count -= min(count, piece.shape[-1])
+            if not count:
+                return
+
+
+def timeline(
+    source: Source,
+    rate: int,
+    layout: str,
+    begin: Fraction,
+    end: Fraction | None = None,
+    field: Ambisonics | None = None,
+) -> Iterator[Samples]:
+    """The sound of an open file without holes, from presentation time `begin` (s) on.
+
+    Args:
+        rate: samples per second to convert to.
+        layout: 'mono', 'stereo' or '5.1'; of ambisonics also '4.0' (W, Y, Z, X).
+        end: sound that a gap puts later than this presentation time (s) is left out; None: no limit.
+        field: the track is these ambisonics; None: plain channels, which swresample mixes down. Where nobody says
+            what the channels are and their number does not either, all are heard alike.
+
+    Yields:
+        float32 (channels, samples) in [-1, 1], of any length.
+    """
+    cursor = 0
+    for at, piece in _placed(source, rate, layout, begin, field):
+        if end is not None and at > cursor and at > (end - begin) * rate:
+            continue
+        while cursor < at:
+            hole = min(at - cursor, _PIECE)
+            yield np.zeros((piece.shape[0], hole), np.float32)
+            cursor += hole
+        fresh = piece[:, cursor - at :]
+        if fresh.shape[1]:
+            yield fresh
+            cursor += fresh.shape[1]
+
+
+def _placed(
+    source: Source, rate: int, layout: str, begin: Fraction, field: Ambisonics | None
+) -> Iterator[tuple[int, Samples]]:
+    """(number of the first sample counted from `begin`, samples) in file order, with holes and overlaps.
+
+    Frames that follow one another are resampled as one run, so that no time stamp's rounding is heard. Of each file
+    only what belongs to it is taken: codecs pad their last frame.
+    """
+
+    run: _Run | None = None
+    stretch = source.stretch
+    track: Any = source.audio
+    time_base = Fraction(track.time_base)
+    for frame in source.frames(track):
+        if not frame.samples or not frame.sample_rate:
+            continue
+        t = None if frame.pts is None else frame.pts * time_base
+        pieces: list[tuple[int, Samples]] = []
+        try:
+            if run is None or source.stretch != stretch or not run.goes_on_with(frame, t):
+                if run is not None:
+                    yield from _within(run.finish(), source.footage.extent(stretch[0]), begin, rate)
+                if t is None:
+                    t = begin if run is None else run.expected
+                run, stretch = _Run(frame, t, round((t - begin) * rate), rate, layout, field), source.stretch
+            pieces = run.push(frame)
+        except (av.FFmpegError, ValueError):
+            # A damaged frame may claim channels that nothing can mix.
+            source.damaged += 1
+            run = None
+        yield from _within(pieces, source.footage.extent(stretch[0]), begin, rate)
+    if run is not None:
+        yield from _within(run.finish(), source.footage.extent(stretch[0]), begin, rate)
+
+
+def _within(
+    pieces: list[tuple[int, Samples]], extent: tuple[Fraction | None, Fraction | None], begin: Fraction, rate: int
+) -> Iterator[tuple[int, Samples]]:
+    """What of (number of the first sample counted from `begin`, samples) lies between two presentation times (s)."""
+    first, last = (None if t is None else round((t - begin) * rate) for t in extent)
+    for at, piece in pieces:
+        early = 0 if first is None else max(0, first - at)
+        late = piece.shape[1] if last is None else max(0, last - at)
+        if early < late:
+            yield at + early, piece[:, early:late]
+
+
+class _Run:
+    """Frames without a gap between them, converted together."""
+
+    def __init__(self, frame: Any, t: Fraction, at: int, rate: int, layout: str, field: Ambisonics | None) -> None:
+        self.kind = _kind(frame)
+        self.expected = t
+        self.at = at
+        self.graph = Graph()
+        given = {"sample_rate": frame.sample_rate, "format": frame.format.name, "layout": frame.layout.name}
+        source = self.graph.add_abuffer(time_base=Fraction(1, frame.sample_rate), **given)
+        # To integers, because only then swresample mixes down without going beyond full scale.
+        wanted = f"sample_fmts={'s32' if field else 's32p'}:sample_rates={rate}"
+        ready = self.graph.add("aformat", wanted if field else f"{wanted}:channel_layouts={layout}")
+        self.count = frame.layout.nb_channels
+        self.matrix = field.matrix(layout, self.count) if field else None
+        mean = None if field else _mean_of_unknown(frame.layout, layout)
+        if mean is None:
+            source.link_to(ready)
+        else:
+            pan = self.graph.add("pan", mean)
+            source.link_to(pan)
+            pan.link_to(ready)
+        ready.link_to(self.graph.add("abuffersink"))
+        self.graph.configure()
+
+    def goes_on_with(self, frame: Any, t: Fraction | None) -> bool:
+        return _kind(frame) == self.kind and (t is None or abs(t - self.expected) <= _GAP)
+
+    def push(self, frame: Any) -> list[tuple[int, Samples]]:
+        self.expected += Fraction(frame.samples, frame.sample_rate)
+        frame.pts = None
+        return self._out(frame)
+
+    def finish(self) -> list[tuple[int, Samples]]:
+        return self._out(None)
+
+    def _out(self, frame: Any) -> list[tuple[int, Samples]]:
+        self.graph.push(frame)
+        pieces: list[tuple[int, Samples]] = []
+        while True:
+            try:
+                out: Any = self.graph.pull()
+            except (av.error.BlockingIOError, av.error.EOFError):
+                return pieces
+            samples = (out.to_ndarray() * np.float64(2.0**-31)).astype(np.float32)
+            if self.matrix is not None:
+                samples = np.clip(self.matrix @ samples.reshape(-1, self.count).T, -1, 1)
+            pieces.append((self.at, samples))
+            self.at += samples.shape[1]
+
+
+def _mean_of_unknown(given: Any, layout: str) -> str | None:
+    """For `pan`: the mean of all channels where nobody says what they are; None where FFmpeg knows how to mix."""
+    count = given.nb_channels
+    if "channels" not in given.name or (given.name == f"{count} channels" and count in _USUAL_COUNTS):
+        return None
+    mean = "+".join(f"{1 / count:.9f}*c{channel}" for channel in range(count))
+    return f"mono|c0={mean}" if layout == "mono" else f"stereo|c0={mean}|c1={mean}"
+
+
+def _kind(frame: Any) -> tuple[str, str, int]:
+    return frame.format.name, frame.layout.name, frame.sample_rate
