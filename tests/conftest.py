@@ -1,8 +1,13 @@
 import logging
+import os
 import signal
 import sys
 
 import pytest
+
+# Of PyTorch and NumPy, here and in all that is started from here: tests keep all processors busy themselves, and
+# threads that wait for one another would take most of the time.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from pano_sound.commands import stopping
 
