@@ -60,7 +60,9 @@ def make(path: Path, width: int, height: int, seconds: float) -> None:
             y = np.roll(luma, turn, axis=1).astype(np.int16)
             for thing, place, move in zip(things, at, speed, strict=True):
                 left = int((place[0] + move[0] * number / FPS) % 1 * (width - thing.shape[1]))
-                top = int((0.3 + 0.4 * place[1] + 0.2 * move[1] * number / FPS) * (height - thing.shape[0]))
+                # Up and down between two heights, however long the film.
+                down = abs((place[1] + 0.5 * move[1] * number / FPS) % 2 - 1)
+                top = int((0.3 + 0.4 * down) * (height - thing.shape[0]))
                 y[top : top + thing.shape[0], left : left + thing.shape[1]] = thing
             dx, dy = random.integers(0, 64, 2)
             y = np.clip(y + pool[dy : dy + height, dx : dx + width], 0, 255).astype(np.uint8)

@@ -1,3 +1,4 @@
+import threading
 from fractions import Fraction
 
 import films
@@ -56,3 +57,19 @@ def test_a_clock_strikes_once_in_each_period_and_always_without_one():
     clock = Clock(0.5, Fraction(1))
     assert [t for t in times if clock.strikes(t)] == [1, Fraction(3, 2), 2, Fraction(5, 2)]
     assert all(map(Clock(0.0, Fraction(1)).strikes, times))
+
+
+@pytest.mark.parametrize("call", ["see", "cut", "ask", "seen"])
+def test_what_a_cue_raises_ends_the_pass_and_its_threads(tmp_path, monkeypatch, call):
+    film = films.make_film(tmp_path / "a.mp4", films.steady(60, 30), size=(128, 64))
+    cues = [Recorder(Pictures(16, 8)), Recorder(Pictures(16, 8, grey=True, rate=15.0))]
+
+    def fail(*_):
+        raise MemoryError(call)
+
+    monkeypatch.setattr(cues[1], call, fail)
+    monkeypatch.setattr("pano_sound.media.cuts.CutFinder.add", lambda self, t, frame: self.cuts.append(t))
+    before = set(threading.enumerate())
+    with pytest.raises(MemoryError, match=call):
+        watch(Stretch(probe(film)), cues, 0.5, silent)
+    assert not set(threading.enumerate()) - before

@@ -20,6 +20,8 @@ from ..media.reader import NoPictureError, VideoReader
 from ..media.segments import WHOLE, Segment, part
 from ..media.shrink import StoredPicture
 from ..media.sound import SoundReader
+from .ahead import Ahead
+from .consumer import Consumer
 from .film import Progress
 
 SOUND_BLOCK = 20.0
@@ -135,6 +137,8 @@ class Watched:
 def watch(stretch: Stretch, cues: Sequence[Cue], every: float, progress: Progress) -> Watched:
     """Feed the cues their pictures, from one decode, and ask for their evidence every `every` seconds.
 
+    The decoder and each cue work in a thread of their own, bounded queues between them.
+
     Raises InputError: not one picture can be decoded, or more are damaged than may be.
     """
     info, segment = stretch.info, stretch.segment
@@ -146,19 +150,22 @@ def watch(stretch: Stretch, cues: Sequence[Cue], every: float, progress: Progres
     start = round(info.start / stretch.base) * stretch.base
     inside, asked = stretch.bounds(0.0), stretch.bounds(_AVERAGED)
     fps = info.video.fps if info.video else None
-    feeds = [_Feed(cue, cue.pictures, start, every, inside, fps) for cue in cues if cue.pictures]
     analysed = Clock(every, start)
     cuts, told = CutFinder(), 0
     found = Watched()
-    with VideoReader(info.path, seen) as reader:
-        pictures: Iterator[StoredPicture] = reader.stored()
+    with contextlib.ExitStack() as open_now:
+        consumers = [(cue, open_now.enter_context(Consumer())) for cue in cues]
+        feeds = [
+            _Feed(cue, consumer, cue.pictures, start, every, inside, fps) for cue, consumer in consumers if cue.pictures
+        ]
+        reader = open_now.enter_context(VideoReader(info.path, seen))
+        pictures: Iterator[StoredPicture] = open_now.enter_context(Ahead(reader.stored()))
         for picture in pictures if segment == WHOLE else _if_any(pictures):
             t = picture.t + later
             cuts.add(float(t), picture.frame)
             for cut in cuts.cuts[told:]:
                 for feed in feeds:
-                    feed.cue.cut(cut)
-                    feed.look_again()
+                    feed.cut(cut)
             told = len(cuts.cuts)
             shared: dict[Pictures, NDArray[np.uint8]] = {}
             for feed in feeds:
@@ -166,14 +173,16 @@ def watch(stretch: Stretch, cues: Sequence[Cue], every: float, progress: Progres
             if analysed.strikes(t) and (asked[0] is None or t >= asked[0]) and (asked[1] is None or t < asked[1]):
                 found.asked.append(float(t))
                 found.inside.append(segment.holds(round(t / stretch.base)))
-                for cue in cues:
-                    cue.ask(float(t))
+                for cue, consumer in consumers:
+                    consumer.tell(cue.ask, float(t))
             progress("look", float(picture.t) - seen.start, seen.duration)
-    cuts.finish()
-    for cue in cues:
-        for cut in cuts.cuts[told:]:
-            cue.cut(cut)
-        cue.seen()
+        cuts.finish()
+        for cue, consumer in consumers:
+            for cut in cuts.cuts[told:]:
+                consumer.tell(cue.cut, cut)
+            consumer.tell(cue.seen)
+        for _, consumer in consumers:
+            consumer.finish()
     progress("look", seen.duration, seen.duration)
     found.cuts = [t for t in cuts.cuts if segment.holds(math.floor(t / stretch.base))]
     return found
@@ -207,13 +216,14 @@ class _Feed:
     def __init__(
         self,
         cue: Cue,
+        consumer: Consumer,
         wanted: Pictures,
         start: Fraction,
         every: float,
         inside: tuple[Fraction | None, Fraction | None],
         fps: Fraction | None,
     ) -> None:
-        self.cue, self._wanted = cue, wanted
+        self._cue, self._consumer, self._wanted = cue, consumer, wanted
         context = Fraction(cue.context)
         self._begin = None if inside[0] is None else inside[0] - context
         self._end = None if inside[1] is None else inside[1] + context
@@ -222,8 +232,9 @@ class _Feed:
         step = every if not wanted.rate else 1.0 / wanted.rate if wanted.rate <= 1 else 0.0
         self._clock = Clock(step, start)
 
-    def look_again(self) -> None:
-        """The next picture is of another shot."""
+    def cut(self, t: float) -> None:
+        """Tell of a cut: the next picture is of another shot."""
+        self._consumer.tell(self._cue.cut, t)
         self._clock.reset()
 
     def see(self, t: Fraction, picture: StoredPicture, shared: dict[Pictures, NDArray[np.uint8]]) -> None:
@@ -238,7 +249,7 @@ class _Feed:
         if wanted not in shared:
             make = picture.grey if wanted.grey else picture.rgb
             shared[wanted] = make(wanted.width, wanted.height)
-        self.cue.see(float(t), shared[wanted])
+        self._consumer.tell(self._cue.see, float(t), shared[wanted])
 
 
 def _if_any(pictures: Iterator[StoredPicture]) -> Iterator[StoredPicture]:
