@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -80,12 +80,16 @@ class Hold:
 
 @dataclass(frozen=True)
 class PlanContext:
-    """The view that is planned for, and the looks that it may take."""
+    """The view that is planned for, and the looks that it may take.
+
+    `blind`: (n, n) seconds of a move from look to look in which neither is in view.
+    """
 
     view: View
     looks: NDArray[np.float64]
     weights: NDArray[np.float32]
     moves: Moves
+    blind: NDArray[np.float32]
     ease: float
     settings: ShotSettings
     pins: tuple[Pin, ...] = ()
@@ -100,7 +104,9 @@ class PlanContext:
         way = angle_between(look[:, None], look[None, :])
         np.fill_diagonal(way, 0.0)
         seconds = np.maximum(way / settings.max_speed, ease) + ease
+        blind = (np.maximum(way - view.hfov, 0.0) / settings.max_speed).astype(np.float32)
         if settings.cut_over is not None:
+            blind[way > settings.cut_over] = 0.0
             seconds[way > settings.cut_over] = 0.0
         lock = np.ceil((settings.min_hold + seconds) / settings.step - 1e-6).astype(np.intp)
         # Moves to and from pins are asked for: they need no hold, and nothing is followed onto a pin.
@@ -111,7 +117,7 @@ class PlanContext:
         follow = max(1.05 * GRID, settings.max_speed * settings.step / 2)
         moves = move_costs(way, nearby, lock, settings.move_cost, settings.switch_cost, follow)
         weights = timeline.weights(looks, view, settings.centring)
-        return cls(view, looks, weights, moves, ease, settings, tuple(pins))
+        return cls(view, looks, weights, moves, blind, ease, settings, tuple(pins))
 
 
 def scores(
@@ -142,7 +148,7 @@ def holds(
     context: PlanContext, timeline: Timeline, worth: NDArray[np.float32], shown: NDArray[np.float32]
 ) -> list[Hold]:
     """The stretches of a shot, one after the other, and in each the line that the camera takes."""
-    looks, switched = best_shots(worth, shown, context.moves)
+    looks, switched = best_shots(worth, shown, _priced(context, worth / np.diff(timeline.edges)[:, None]))
     at_home = timeline.home & (looks == 0)
     switched[1:] |= at_home[1:] & ~at_home[:-1]  # From where a source was last within the look to the look itself.
     bounds = [0, *np.flatnonzero(switched).tolist(), len(looks)]
@@ -161,6 +167,16 @@ def holds(
         else:
             found.append(_follow(context, part, there, seen))
     return _with_time_for_pins(context, found)
+
+
+def _priced(context: PlanContext, held: NDArray[np.float32]) -> Moves:
+    """The moves, each switch for what it can be expected to miss besides its price.
+
+    That is taken alike for the whole shot, so that no switch is made early, when less is missed, to wait for a source.
+    """
+    best = np.maximum(held.max(axis=1), 0.0)
+    sure = float((best**2).sum() / max(best.sum(), 1e-9))  # The mean, where there is something to see.
+    return replace(context.moves, switch_cost=context.moves.switch_cost + sure * context.blind)
 
 
 def _with_time_for_pins(context: PlanContext, parts: list[Hold]) -> list[Hold]:
