@@ -41,8 +41,8 @@ class ShotSettings(CameraSettings):
 
     tilt: float = 60.0
     min_hold: float = 2.0
-    switch_cost: float = 0.6
-    move_cost: float = 0.006
+    switch_cost: float = 0.4
+    move_cost: float = 0.001
     dead_zone: float = 0.33
     look_ahead: float = 0.5
     max_acceleration: float = 120.0
