@@ -36,7 +36,7 @@ COMMANDS = (
 
 
 class LazyGroup(click.Group):
-    """Imports a sub-command's file when it is asked for; each file holds a click command named `command`."""
+    """Imports a sub-command's module when it is needed. Each module has a click command named `command`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -71,13 +71,13 @@ def cli() -> None:
     \b
     pano-sound pan input.mp4 -o out.mp4
 
-    'pan' runs three steps that you can also run one by one: 'analyse' finds where the film sounds, 'plan' decides
+    'pan' runs three steps that you can also run one by one: 'analyse' finds where the sound comes from, 'plan' decides
     where to look, and 'render' writes the video.
     """
 
 
 def main() -> None:
-    """Runs the command line and exits with a code of EXIT_CODES; never shows a traceback, nor leaves half a file."""
+    """Run the command line and exit with one of EXIT_CODES, without a traceback or a partial file."""
     try:
         heed_signals()
         open_standard_streams()
@@ -106,7 +106,7 @@ def _run() -> int:
 
 
 def _say_what_is_wrong(error: Exception) -> int:
-    """In one line. Returns the exit code."""
+    """Print an error as one line; returns the exit code."""
     if isinstance(error, click.ClickException):
         error.show()
         for word in sys.argv[1:]:
@@ -128,7 +128,7 @@ def _say_what_is_wrong(error: Exception) -> int:
 
 
 def _say_what_the_system_refused(error: OSError) -> int:
-    """As `_say_what_is_wrong`."""
+    """The same for an error of the operating system."""
     path = "standard output" if error.filename is None and stopped_printing(error) else error.filename
     if path is None and error.errno not in NO_ROOM:
         logging.getLogger("pano_sound").debug("unexpected error", exc_info=error)

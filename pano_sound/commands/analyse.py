@@ -25,10 +25,10 @@ from .verbosity import verbosity
 def command(
     source: list[str], output: Path | None, overwrite: bool, options: AnalyseOptions, as_json: bool, quiet: bool
 ) -> None:
-    """Find where a 360° film sounds, and write a sound map.
+    """Find where the sound of a 360° film comes from.
 
-    INPUT is the 360° film. The sound map says how likely each direction is to hold the source, over time; 'plan' and
-    'overlay' read it.
+    INPUT is the 360° film. This writes a sound map: how likely each direction is to hold the source, over time. 'plan'
+    and 'overlay' read it.
 
     \b
     pano-sound analyse holiday.mp4 -o holiday.soundmap.npz

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class _WithDefault(click.Group):
-    """`batch FOLDER` is `batch run FOLDER`. A folder called like a sub-command is './status'."""
+    """Makes `batch FOLDER` mean `batch run FOLDER`. A folder named like a sub-command is written './status'."""
 
     command_class = Command
 
@@ -42,7 +42,7 @@ _fail_fast_option = click.option(
     show_default=True,
     cls=Option,
     heading="Batch",
-    help="Stop at the first film that fails, or go on with the others.",
+    help="Stop at the first film that fails, or continue with the others.",
 )
 
 
@@ -50,7 +50,7 @@ _fail_fast_option = click.option(
 def command() -> None:
     """Pan whole folders of 360° films.
 
-    Run the same command again to go on after a stop.
+    Run the same command again after an interruption.
 
     \b
     pano-sound batch DCIM -o flat          the same as: pano-sound batch run DCIM -o flat
@@ -77,14 +77,14 @@ def command() -> None:
     multiple=True,
     metavar="FILE",
     cls=Option,
-    help="A text file that names films, one per line. Repeatable.",
+    help="A text file of films, one per line. Repeatable.",
 )
 @click.option(
     "-n",
     "--dry-run",
     is_flag=True,
     cls=Option,
-    help="Only say what would be made, and how much time and space it takes.",
+    help="Only estimate what would be made, how long it takes and how much space.",
 )
 @overwrite_option
 @_fail_fast_option
@@ -104,10 +104,10 @@ def run(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Pan every 360° film in folders, or go on after a stop.
+    """Pan every 360° film in folders, or resume after a stop.
 
-    FOLDER… may be folders, files, patterns, or URLs of these. Run the same command again to go on, or to add new films:
-    finished films are left alone, films that have changed are made again. OUT gets a video and a camera path for each
+    FOLDER… may be folders, files, patterns, or URLs of these. Run the same command again to resume, or to add new
+    films: finished films are left alone, changed films are made again. OUT gets a video and a camera path for each
     film, report.html for you and report.jsonl for programs.
 
     \b
@@ -139,7 +139,7 @@ def run(
 @json_option
 @verbosity
 def status(out: str, batch: BatchOptions, as_json: bool, quiet: bool) -> None:
-    """Say how far a batch is, and what failed."""
+    """Show the progress of a batch, and what failed."""
     from ..library.intake import Library
 
     with Library(out, batch, create=False) as library:
@@ -164,7 +164,7 @@ def status(out: str, batch: BatchOptions, as_json: bool, quiet: bool) -> None:
     only={
         **_manifest_only,
         "workers": "How many films to work on at once. By default as many as cores and memory allow.",
-        "soundmaps": "Where sound maps are kept, if you named a place before.",
+        "soundmaps": "Where sound maps are kept, if you gave a place before.",
         "ray": "Work on a Ray cluster: its address, 'auto' or 'local'.",
     },
     to="batch",
@@ -172,7 +172,7 @@ def status(out: str, batch: BatchOptions, as_json: bool, quiet: bool) -> None:
 @json_option
 @verbosity
 def retry(out: str, overwrite: bool, fail_fast: bool, batch: BatchOptions, as_json: bool, quiet: bool) -> int:
-    """Try failed films again, with the options they had."""
+    """Try failed films again, with the same options."""
     from ..library.intake import Library
 
     with Library(out, batch, create=False) as library:
@@ -211,7 +211,7 @@ def _found(synced: Synced) -> str:
 
 
 class _Progress:
-    """On a terminal a bar for the whole and one for each film being made; else only what failed."""
+    """On a terminal, one bar for the batch and one per film in progress; elsewhere, only failures are printed."""
 
     def __init__(self, quiet: bool, films: int) -> None:
         self._log = logging.getLogger("pano_sound")

@@ -1,4 +1,4 @@
-"""Which parameters name files, and what becomes of those files: read, or written. What is read is never replaced."""
+"""Parameter types for files that are read and files that are written. Files that are read are never replaced."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..errors import ModelError
 
 
 class ReadFile(click.Path):
-    """A parameter that names a file, folder or URL that is read. Whether it is there is said where it is read."""
+    """A file, folder or URL that is read. Whether it exists is checked where it is read."""
 
     def __init__(self, path_type: type[Any] = Path) -> None:
         super().__init__(path_type=path_type, readable=False)
@@ -36,11 +36,11 @@ class ReadModel(ReadFile):
         try:
             return [find(value)]
         except ModelError:
-            return []  # It is said where they are loaded.
+            return []  # Reported where they are loaded.
 
 
 class WrittenFile(click.Path):
-    """A parameter that names a file that is written; or, without `file_okay`, a folder of such files."""
+    """A file that is written or, with `file_okay=False`, a folder of such files."""
 
     def __init__(self, file_okay: bool = True) -> None:
         super().__init__(path_type=Path, readable=False, file_okay=file_okay)
@@ -49,9 +49,9 @@ class WrittenFile(click.Path):
 def check_outputs(
     outputs: Iterable[str | os.PathLike[str]], overwrite: bool, inputs: Iterable[str | os.PathLike[str]] = ()
 ) -> None:
-    """Say, before any work, what would be wrong with what the running command is to write.
+    """Check, before any work, that the running command can write its outputs.
 
-    `inputs`: what it reads besides the files that its parameters name.
+    `inputs`: what it reads in addition to its file parameters.
 
     Raises OutputError: as `atomic_file.check_files`.
     """

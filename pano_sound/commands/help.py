@@ -1,4 +1,4 @@
-"""What `--help` lists, under which headings, and what only `--help-all` lists."""
+"""Help in groups: `--help` lists the everyday options, `--help-all` all of them."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from .verbosity import verbosity
 @json_option
 @verbosity
 def command(context: click.Context, as_json: bool, quiet: bool) -> None:
-    """List the weights that --model knows by name.
+    """List the weights that --model accepts by name.
 
     The list includes public weights imported for training.
     """

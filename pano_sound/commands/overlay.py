@@ -40,12 +40,12 @@ def command(
     options: OverlayOptions,
     quiet: bool,
 ) -> None:
-    """Draw over a 360° film where it was heard to sound.
+    """Draw over a 360° film where the sound comes from.
 
     INPUT is the 360° film. The output is still a 360° film, tagged as one, with its sound.
 
-    The likelier a sound comes from a direction, the warmer its colour. A strip along the bottom shows how loud the film
-    is and how sure the map is; where it says "unsure", colours are faint and only compare directions with each other.
+    Warmer colours mean likelier directions. A strip along the bottom shows how loud the film is and how sure the map
+    is; where it says "unsure", colours are faint and only compare directions with each other.
 
     \b
     pano-sound overlay holiday.mp4 -o holiday-heard.mp4

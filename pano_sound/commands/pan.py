@@ -23,7 +23,7 @@ from .verbosity import verbosity
     type=WrittenFile(),
     metavar="FILE",
     cls=Option,
-    help="Also write a page (.html) that shows the videos beside what was heard over time.",
+    help="Also write a page (.html) that plays the videos beside the analysis.",
 )
 @overwrite_option
 @options_of(PanOptions)
@@ -38,10 +38,10 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Turn a 360° film into a video that looks at the sound.
+    """Turn a 360° film into a video that follows the sound.
 
-    INPUT is the 360° film. The camera turns to what sounds and stays where it is while nothing does. The film keeps its
-    sound, and INPUT is never changed.
+    INPUT is the 360° film. The camera turns to the source of the sound and holds still while there is none. The video
+    keeps the film's sound. INPUT is never changed.
 
     \b
     pano-sound pan holiday.mp4 -o holiday-flat.mp4

@@ -1,5 +1,5 @@
-"""The parameters that commands share: click's options made from the classes of pano_sound.options, INPUT, -o, -y,
---json."""
+"""Parameters that commands share: INPUT, -o, -y, --json, and click options made from the classes of
+pano_sound.options."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def options_of(kind: type[Options], only: Mapping[str, str] | None = None, to: s
 
 
 def _click_option(about: Described, help: str | None) -> Callable[[F], F]:
-    """`help`: a text of the command's own, where None means no default."""
+    """`help`: the command's own text, if it has one; then a default of None is not the preset's."""
     value_type: Any = about.kind
     metavar, callback, default = about.metavar, None, about.default
     if about.choices:
@@ -75,7 +75,7 @@ def _click_option(about: Described, help: str | None) -> Callable[[F], F]:
 
 
 def source_argument(function: F) -> F:
-    """Adds INPUT and --concat; the command gets all files, or URLs, of the film in its argument `source`."""
+    """Adds INPUT and --concat; the command gets all files or URLs of the film in its argument `source`."""
 
     @click.argument("source", metavar="INPUT", type=ReadFile(str))
     @click.option(

@@ -22,7 +22,7 @@ fps_option = click.option(
     type=click.FloatRange(1.0, 240.0),
     default=30.0,
     show_default=True,
-    help="Frames per second of the film, for ae and humanedit, which count frames.",
+    help="Frame rate of the film, for ae and humanedit, which count frames.",
 )
 
 
@@ -37,12 +37,12 @@ def command() -> None:
 @command.command("show")
 @path_argument
 @click.option("--soundmap", type=ReadFile(), metavar="FILE", help="Draw the path over this sound map.")
-@output_option("Draw yaw and pitch over time as a picture (.png).", required=False)
+@output_option("Draw yaw and pitch over time (.png).", required=False)
 @overwrite_option
 @json_option
 @verbosity
 def show(path: Path, soundmap: Path | None, output: Path | None, overwrite: bool, as_json: bool, quiet: bool) -> None:
-    """Print a camera path's holds, moves and cuts, or draw it.
+    """Print the holds, moves and cuts of a camera path, or draw it.
 
     \b
     pano-sound path show holiday.path.json --soundmap holiday.soundmap.npz -o holiday.png
@@ -80,7 +80,7 @@ def show(path: Path, soundmap: Path | None, output: Path | None, overwrite: bool
 @fps_option
 @verbosity
 def export(path: Path, kind: str, output: Path | None, overwrite: bool, fps: float, quiet: bool) -> None:
-    """Write a camera path for another program.
+    """Export a camera path for another program.
 
     For FFmpeg, this also prints the command line to run.
 
@@ -116,9 +116,9 @@ def export(path: Path, kind: str, output: Path | None, overwrite: bool, fps: flo
 def import_(
     file: Path, kind: str, output: Path | None, overwrite: bool, size: str | None, fps: float, quiet: bool
 ) -> None:
-    """Read a camera path written by another program.
+    """Import a camera path from another program.
 
-    FILE is what 'export' wrote, or another program in the same format.
+    FILE was written by 'export', or by another program in the same format.
     """
     try:
         pixels = None if size is None else parse_size(size)

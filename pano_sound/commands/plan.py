@@ -51,8 +51,8 @@ def command(
 ) -> None:
     """Decide where the camera looks, and write a camera path.
 
-    SOUNDMAP is what 'analyse' wrote. The camera path is a text file that you can edit before you 'render'. Planning
-    takes seconds: try several.
+    SOUNDMAP is what 'analyse' wrote. The camera path is a text file that you can edit before you 'render' it. Planning
+    takes seconds, so try several.
 
     \b
     pano-sound plan holiday.soundmap.npz -o holiday.path.json

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..media.info import AudioInfo, MediaInfo, VideoInfo
 
 LATE = 0.1
-"""Seconds between the ends of sound and picture that are worth mentioning."""
+"""Seconds between the ends of sound and picture that are worth reporting."""
 
 LAYOUTS = {
     "equirectangular": "a full sphere (equirectangular)",
@@ -36,11 +36,11 @@ EYES = {"top-bottom": "upper", "left-right": "left"}
 @click.command("probe", cls=Command)
 @source_argument
 @options_of(InputOptions)
-@click.option("--listen", is_flag=True, cls=Option, help="Also say what is heard, such as 'music, guitar'.")
+@click.option("--listen", is_flag=True, cls=Option, help="Also name what is heard, such as 'music, guitar'.")
 @json_option
 @verbosity
 def command(source: list[str], options: InputOptions, listen: bool, as_json: bool, quiet: bool) -> None:
-    """Say what is in a file, and whether it can be panned.
+    """Show what is in a file, and whether it can be panned.
 
     INPUT is any media file. If it cannot be panned, the last line says why.
     """

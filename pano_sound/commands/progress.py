@@ -1,4 +1,4 @@
-"""What a terminal shows while a command runs, and when it is done."""
+"""Progress bars and closing messages on a terminal."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from .verbosity import verbosity
 @options_of(
     ViewOptions,
     only={
-        "fov": "Field of view along the longer side of the output, in degrees, throughout. By default as in PATH.",
+        "fov": "Fixed field of view along the longer side of the output, in degrees. By default as in PATH.",
         "size": "Output size in pixels. By default as in PATH.",
     },
     to="view",
@@ -40,7 +40,7 @@ def command(
     options: RenderOptions,
     quiet: bool,
 ) -> None:
-    """Write the video that follows a camera path.
+    """Render the video that follows a camera path.
 
     INPUT is the 360° film, PATH the camera path that 'plan' wrote.
 

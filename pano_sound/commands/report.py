@@ -17,20 +17,18 @@ from .verbosity import verbosity
 @click.argument("source", metavar="INPUT", type=ReadFile(str))
 @click.argument("soundmap", metavar="SOUNDMAP", type=ReadFile())
 @click.argument("path", metavar="PATH", type=ReadFile())
-@click.option(
-    "--result", type=ReadFile(), metavar="FILE", cls=Option, help="The video made of INPUT, to play beside it."
-)
-@output_option("The page to write, .html.")
+@click.option("--result", type=ReadFile(), metavar="FILE", cls=Option, help="The rendered video, to play beside INPUT.")
+@output_option("The page to write (.html).")
 @overwrite_option
 @verbosity
 def command(
     source: str, soundmap: Path, path: Path, result: Path | None, output: Path, overwrite: bool, quiet: bool
 ) -> None:
-    """Show on a page what was heard and where the camera looks.
+    """Make a page of what was heard and where the camera looks.
 
-    INPUT is the 360° film, SOUNDMAP what 'analyse' wrote for it, PATH what 'plan' made of that.
+    INPUT is the 360° film, SOUNDMAP what 'analyse' wrote for it, and PATH what 'plan' made of that.
 
-    It opens from disk in any browser, without a network. The videos stay where they are and play beside each other.
+    The page opens from disk in any browser, without a network. The videos stay where they are and play side by side.
 
     \b
     pano-sound report holiday.mp4 holiday.soundmap.npz holiday.path.json --result holiday-flat.mp4 -o holiday.html

@@ -1,4 +1,4 @@
-"""What Ctrl-C, and the signals that end a program, do."""
+"""How Ctrl-C and termination signals end the program."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _asked: list[int] = []
 
 
 def heed_signals() -> None:
-    """From now on they raise KeyboardInterrupt (Ctrl-C) or SystemExit with 128 plus the number of the signal.
+    """Make Ctrl-C raise KeyboardInterrupt, and termination signals SystemExit with 128 plus the signal's number.
 
-    Those that whoever started the program has had ignored, as nohup does, still are.
+    Signals that the parent process has set to be ignored, as nohup does, stay ignored.
     """
     sys.unraisablehook = partial(_report_unraisable, sys.unraisablehook)
     for number in _SIGNALS:
@@ -28,9 +28,9 @@ def heed_signals() -> None:
 
 
 def ignore_signals() -> None:
-    """From now on nothing happens: whoever presses Ctrl-C again would only stop the tidying up.
+    """Ignore further signals, so that pressing Ctrl-C again does not interrupt the clean-up.
 
-    The one that comes meanwhile still raises, and is the last.
+    A signal that arrives during this call still raises.
     """
     try:
         _ignore_signals()
@@ -40,7 +40,7 @@ def ignore_signals() -> None:
 
 
 def raise_if_asked() -> None:
-    """For where an error arrives: in a library, what `_stop` raised may have been turned into any."""
+    """Raise the stop that was asked for, if any: a library may have turned it into another error."""
     if _asked:
         raise _ending(_asked[0])
 
@@ -51,13 +51,13 @@ def _ignore_signals() -> None:
 
 
 def _report_unraisable(report: Callable[[Any], Any], unraisable: Any) -> None:
-    """As sys.unraisablehook: a stop that arrives where nothing can be raised (a __del__, a callback) comes again."""
+    """A sys.unraisablehook: repeats a stop that arrives where nothing can be raised (in a __del__ or a callback)."""
     if not (_asked and issubclass(unraisable.exc_type, (KeyboardInterrupt, SystemExit))):
         report(unraisable)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    """Ends the program, when it is safe, and again until it has ended, because libraries swallow exceptions."""
+    """End the program when it is safe, and repeat until it has ended, because libraries swallow exceptions."""
     _asked.append(number)
     again = threading.Timer(_AGAIN, _signal_main_thread, [number])
     again.daemon = True
@@ -72,8 +72,8 @@ def _ending(number: int) -> BaseException:
 
 
 def _must_go_on(frame: FrameType | None) -> bool:
-    """Whether a module is being imported there (PyTorch aborts the process when that is interrupted), or Python would
-    print what is raised."""
+    """Whether a module is being imported (PyTorch aborts the process if that is interrupted), or Python would print
+    what is raised."""
     while frame is not None:
         code = frame.f_code
         if code.co_filename.startswith("<frozen importlib") or code is _report_unraisable.__code__:

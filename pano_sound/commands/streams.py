@@ -1,4 +1,4 @@
-"""Standard output and standard error, whatever whoever started the program made of them: closed, full, a terminal."""
+"""Standard output and standard error in any state: closed, full, a pipe or a terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click.utils
 
 
 def open_standard_streams() -> None:
-    """Open closed standard streams to nowhere, and let the others take any text.
+    """Open closed standard streams to the null device, and let the others take any text.
 
     Otherwise the next file to be opened, perhaps a film, would get the closed stream's number, and with it what FFmpeg
     and encoders write to standard error.
@@ -20,18 +20,18 @@ def open_standard_streams() -> None:
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # It gets the lowest number that is free: this one.
+            os.open(os.devnull, os.O_RDWR)  # It gets the lowest free number: this one.
         if getattr(sys, name) is None:
             nowhere = open(os.devnull, "w" if number else "r", encoding="utf-8")  # noqa: SIM115
             setattr(sys, name, nowhere)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # File names need not be text, nor a terminal know all of it.
+        # File names may not be valid text, and terminals may lack characters.
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def say(line: str) -> None:
-    """Write a line to standard error, above a progress bar if there is one. Where that cannot be, it is not said: no
-    film fails because of it."""
+    """Write a line to standard error, above a progress bar if there is one. If that fails, the line is dropped: no film
+    fails because of it."""
     try:
         if "tqdm" in sys.modules:
             from tqdm import tqdm
@@ -56,7 +56,7 @@ def stopped_printing(error: OSError) -> bool:
 
 
 def flush() -> None:
-    """Have all that was printed written. Raises OSError."""
+    """Flush standard output. Raises OSError."""
     sys.stdout.flush()
 
 

@@ -27,28 +27,28 @@ R = TypeVar("R")
     type=click.Choice(["paper", "base"]),
     default="paper",
     show_default=True,
-    help="As in the paper, or as the shipped weights were made (from one folder of labelled pictures and sounds).",
+    help="'paper' trains as published, 'base' as the shipped weights were made (from one folder of labelled data).",
 )
 @click.option(
     "--mode",
     type=click.Choice(["unsupervised", "supervised", "semi"]),
-    help="With the paper's recipe: learn without boxes, from boxes only, or from both.  [default: unsupervised]",
+    help="For the paper's recipe: learn without boxes, from boxes only, or from both.  [default: unsupervised]",
 )
 @click.option(
     "--set",
     "settings",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Change a number of the recipe, such as steps=2000. docs/training.md lists them. Repeatable.",
+    help="Change a field of the recipe, such as steps=2000. docs/training.md lists them. Repeatable.",
 )
-@click.option("--layout", help="Layout of DATA. By default it is recognised.")
-@click.option("--split", default="train", show_default=True, help="Part of DATA to learn from.")
+@click.option("--layout", help="Layout of DATA. By default it is detected.")
+@click.option("--split", default="train", show_default=True, help="Split of DATA to train on.")
 @click.option(
     "--work",
     type=WrittenFile(file_okay=False),
     default=Path("training"),
     show_default=True,
-    help="Folder for checkpoints, logs and caches. Run the same command again to go on after a stop.",
+    help="Folder for checkpoints, logs and caches. Run the same command again to resume.",
 )
 @verbosity
 def command(
@@ -63,14 +63,14 @@ def command(
     work: Path,
     quiet: bool,
 ) -> None:
-    """Train a network on pictures with their sounds.
+    """Train a network on pictures and their sounds.
 
     \b
     pano-sound train flickr/ -o mine.safetensors --mode semi
     pano-sound train 'https://example.org/set-{000..143}.tar' -o mine.safetensors
     pano-sound train data/ -o base.safetensors --recipe base
 
-    DATA are folders or files in one of the layouts of docs/training.md, or tar shards (.tar, local or by URL).
+    DATA is one or more folders or files in a layout of docs/training.md, or tar shards (.tar, local or by URL).
     """
     if output.suffix != ".safetensors":
         raise click.UsageError(f"the weights are a .safetensors file, not {output.name!r}")
@@ -106,7 +106,7 @@ def command(
 
 
 def _recipe(kind: type[R], settings: tuple[str, ...]) -> R:
-    """A recipe with these NAME=VALUE in it. Raises click.UsageError for what it does not have or cannot be."""
+    """A recipe with these NAME=VALUE settings. Raises click.UsageError for unknown names and wrong values."""
     known = {f.name: type(getattr(kind, f.name)) for f in fields(kind)}  # type: ignore[arg-type]
     given: dict[str, Any] = {}
     for setting in settings:

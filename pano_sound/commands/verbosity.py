@@ -33,7 +33,7 @@ _verbose_option = click.option(
 
 
 def early_verbosity(function: F) -> F:
-    """Adds -q and -v to the group of all commands: `pano-sound -q pan` is `pano-sound pan -q`."""
+    """Adds -q and -v to the top-level command: `pano-sound -q pan` is `pano-sound pan -q`."""
 
     @_quiet_option
     @_verbose_option

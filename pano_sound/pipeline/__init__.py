@@ -1,4 +1,4 @@
-"""The three steps, and the three in a row: analyse, plan, render; pan. And overlay, the look into analyse.
+"""The three steps (analyse, plan, render), all three in a row (pan), and overlay, which shows the result of analyse.
 
 Each takes its options as one object of pano_sound.options: `pan("in.mp4", "out.mp4", PanOptions(fov=80, crf=20))`.
 """

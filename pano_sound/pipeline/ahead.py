@@ -1,4 +1,4 @@
-"""Work done in a thread of its own, a few items ahead of whoever uses them, so that all cores are busy."""
+"""An iterable that is computed in a thread, a few items ahead, so that all cores are busy."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _AGAIN, _PATIENCE = 0.02, 5.0  # seconds
 
 
 class Ahead(Generic[T]):
-    """The items of an iterable, made in a thread, at most two of them ahead.
+    """The items of an iterable, computed in a thread at most two items ahead.
 
-    What the iterable raises is raised here, where its next item would have come. Leaving the `with` block, also before
-    the last item and by any exception, waits until the thread has ended; it gives up one that does not, as where a
-    network does not answer, after a few seconds.
+    An exception of the iterable is raised in place of its next item. Leaving the `with` block, at any time and by any
+    exception, waits for the thread to end. After a few seconds it gives up a thread that does not, because a network
+    does not answer, say.
     """
 
     def __init__(self, items: Iterable[T]) -> None:
@@ -40,7 +40,7 @@ class Ahead(Generic[T]):
         self._stop.set()
         given_up = time.monotonic() + _PATIENCE
         while self._thread.is_alive() and time.monotonic() < given_up:
-            # It may wait for room.
+            # The thread may be waiting for room in the queue.
             while not self._ready.empty():
                 self._ready.get()
             self._thread.join(_AGAIN)

@@ -33,13 +33,13 @@ log = logging.getLogger("pano_sound")
 
 _DEFAULTS = AnalyseOptions()
 _RARELY = 0.1
-"""Share of its sounding time below which a film's user is told that hardly anything was found."""
+"""Warn if a source is likely in less than this share of the time with sound."""
 _NAMED_EVERY = 0.5
 """Seconds between the times at which what is heard is named, where nothing else is asked."""
 
 
 def analyse(src: Film, options: AnalyseOptions = _DEFAULTS, *, progress: Progress | None = None) -> SoundMap:
-    """Where `src` sounds, over time.
+    """Find where the sound of `src` comes from, over time.
 
     Raises InputError, UnsupportedInputError, ModelError.
     """
@@ -47,7 +47,7 @@ def analyse(src: Film, options: AnalyseOptions = _DEFAULTS, *, progress: Progres
 
 
 def analyse_film(info: PannableFilm, options: ListeningOptions, progress: Progress) -> SoundMap:
-    """The same for a film that was probed; warns where its user should not expect much."""
+    """The same for a probed film. Warns if hardly anything was found."""
     soundmap = analyse_segment(info, options, progress)
     warn_if_uncertain(info, soundmap)
     return soundmap
@@ -56,14 +56,13 @@ def analyse_film(info: PannableFilm, options: ListeningOptions, progress: Progre
 def analyse_segment(
     info: PannableFilm, options: ListeningOptions, progress: Progress, segment: Segment = WHOLE
 ) -> SoundMap:
-    """Where a film sounds, at those of its pictures that are in the segment: equal to that part of the whole film's
-    sound map, but for rounding in what is heard.
+    """The sound map of a segment: equal to that part of the whole film's sound map, to within rounding.
 
-    `progress` is called with the stage, 'listen' or 'look', and seconds done and in all.
+    `progress` is called with the stage ('listen' or 'look'), the seconds done and all seconds.
 
     Raises:
-        InputError: not one picture can be decoded, or more are damaged than may be.
-        ModelError: the model is not there, or damaged; there is no such device.
+        InputError: no picture can be decoded, or too many are damaged.
+        ModelError: the model is missing or damaged, or there is no such device.
     """
     network, cues = make_cues(info, options)
     observed = observe(info, options, cues, progress, segment)
@@ -101,7 +100,7 @@ def analyse_segment(
 
 
 def names_heard(src: Film, options: AnalyseOptions = _DEFAULTS, *, progress: Progress | None = None) -> list[str]:
-    """What is surely heard in `src`, by name, the longest heard first; its pictures are not looked at.
+    """Names of the sounds that are surely heard in `src`, the longest heard first. Pictures are not read.
 
     Raises InputError, ModelError.
     """
@@ -118,11 +117,11 @@ def names_heard(src: Film, options: AnalyseOptions = _DEFAULTS, *, progress: Pro
 
 @dataclass(frozen=True)
 class Observed:
-    """What the cues say of a film, before it is fused.
+    """The evidence of all cues for a film, before fusion.
 
     times: (n,) the analysed presentation times; cuts: where shots end, seconds.
     level_db: (n,) float32, dBFS.
-    evidence: of each cue, by name.
+    evidence: each cue's, by name.
     """
 
     times: list[float]
@@ -132,9 +131,9 @@ class Observed:
 
 
 def make_cues(info: PannableFilm, options: ListeningOptions) -> tuple[SemanticCue | None, list[Cue]]:
-    """The network, if it is asked for, and all cues that a film is analysed with.
+    """The network, if the options need it, and all cues for a film.
 
-    Raises ModelError; UnsupportedInputError when a direction is asked for that the sound does not carry.
+    Raises ModelError; UnsupportedInputError if the options ask for the sound's direction and it is not ambisonic.
     """
     field = info.audio is not None and info.audio.ambisonic is not None
     if options.listen == "spatial" and not options.attention:
@@ -154,7 +153,7 @@ def make_cues(info: PannableFilm, options: ListeningOptions) -> tuple[SemanticCu
 def observe(
     info: PannableFilm, options: ListeningOptions, cues: list[Cue], progress: Progress, segment: Segment = WHOLE
 ) -> Observed:
-    """Show a film, or a segment of it, to cues. Raises InputError."""
+    """Feed a film, or a segment of it, to the cues. Raises InputError."""
     stretch = Stretch(info, segment)
     level = listen(stretch, cues, progress)
     watched = watch(stretch, cues, options.every, progress)
@@ -178,7 +177,7 @@ def _network(info: MediaInfo, options: ListeningOptions) -> SemanticCue:
 
 
 def joined(parts: list[SoundMap]) -> SoundMap:
-    """One sound map from those of a film's segments, in their order."""
+    """Join the sound maps of a film's segments, in order."""
     cuts: list[float] = []
     for t in np.concatenate([each.cuts for each in parts]):
         if not cuts or t - cuts[-1] >= APART:
@@ -211,7 +210,7 @@ def _joined_names(parts: list[Named | None]) -> Named | None:
 
 
 def warn_if_uncertain(info: PannableFilm, soundmap: SoundMap) -> None:
-    """Warn where a film's user should not expect much."""
+    """Warn if the film is silent, or hardly anything was found."""
     heard = soundmap.level_db > SILENCE_DB
     if not heard.any():
         what = "is silent" if info.audio else "has no sound"

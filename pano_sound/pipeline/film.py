@@ -1,4 +1,4 @@
-"""What the three steps share: films that can be panned, and the progress callback."""
+"""What the steps share: probing a film that can be panned, and the progress callback."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ log = logging.getLogger("pano_sound")
 
 Path = str | os.PathLike[str]
 Film = Path | Sequence[Path]
-"""A file or URL, or several that follow one another as one film."""
+"""A file or URL, or several in a row that make one film."""
 Progress = Callable[[str, float, float], None]
 """Called as progress(stage, done, total) with seconds of film; it may raise to stop the work."""
 
 OTHER_FILM = 1.0
-"""Seconds by which a film's end may differ from what a sound map or path was made for."""
+"""Seconds by which a film's end may differ from the one that a sound map or path was made for."""
 
 
 def pannable(src: Film, options: InputOptions) -> PannableFilm:
-    """What a film is. Raises InputError; UnsupportedInputError when it is not one that can be panned."""
+    """Probe a film. Raises InputError; UnsupportedInputError if it cannot be panned."""
     return require_pannable(probe(src, options))
 
 
 def check_belongs(source: dict[str, Any], info: MediaInfo, what: str) -> None:
-    """Warn when a file was made for a film of another length than this one, or one that ends within the part read."""
+    """Warn if a sound map or camera path was made for a film of another length."""
     end = source.get("end")
     beyond = info.origin + info.start + info.duration - end if isinstance(end, (int, float)) else 0.0
     is_part = info.footage.start is not None or info.footage.end is not None

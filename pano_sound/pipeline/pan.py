@@ -1,4 +1,4 @@
-"""A sound map in, camera path out; and the three steps in a row."""
+"""`plan`, and the three steps in a row."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def plan(
     pins: Sequence[Pin] = (),
     masks: Sequence[Mask] = (),
 ) -> CameraPath:
-    """Where to look while the film of `soundmap` plays, around a person's pins and masks.
+    """Plan where to look, with respect to pins and masks.
 
     Raises ValueError for pins that overlap, and for pins with the `paper` preset.
     """
@@ -40,7 +40,7 @@ def pan(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> CameraPath:
-    """Write `dst`: an ordinary video of `src` that looks where the sound comes from; returns the path taken.
+    """Write `dst`, a flat video of `src` that looks where the sound comes from. Returns the camera path.
 
     Raises what `analyse` and `render` raise.
     """
@@ -55,7 +55,7 @@ def pan_with_map(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> tuple[SoundMap, CameraPath]:
-    """As `pan`, but returns the sound map, too."""
+    """Like `pan`, but returns the sound map too."""
     check_output(dst, [*files(src), options.model], overwrite, codec=options.codec)
     info = pannable(src, options)
     soundmap = analyse_film(info, options, progress or no_progress)

@@ -1,4 +1,4 @@
-"""One pass over a film's sound and one over its pictures, each of which feeds all cues that are there."""
+"""One pass over a film's sound and one over its pictures; each feeds all cues."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from .film import Progress
 
 SOUND_BLOCK = 20.0
 _AVERAGED = 2.0
-"""Seconds on either side of a segment that cues are asked for: half of what they average over, and more."""
+"""Cues are also asked for this many seconds around a segment, because they average over time."""
 _NO_PICTURES = Fraction(1, 1000)
-"""Tick, in seconds, where there are no pictures that have one."""
+"""Tick in seconds of films without pictures."""
 _AROUND = 1.0
-"""Seconds that are read on either side of a segment at least: for cuts at its ends."""
+"""At least this many seconds around a segment are read, to find cuts at its ends."""
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """What of a film is analysed: the whole of it, or a segment.
+    """What is analysed: a whole film, or a segment.
 
     Args:
         info: the film.
@@ -50,10 +50,10 @@ class Stretch:
         return self.info.video.time_base if self.info.video else _NO_PICTURES
 
     def bounds(self, around: float) -> tuple[Fraction | None, Fraction | None]:
-        """Begin and end in presentation time, with `around` seconds on either side; None: the film's own."""
+        """Begin and end in presentation time, with `around` seconds on either side. None stands for the film's own."""
         if self.segment == WHOLE:
             return None, None
-        # Even, as the ends of segments are.
+        # Even numbers, like the ends of segments.
         ticks = 2 * math.ceil(Fraction(around) / self.base / 2)
         begin, end = self.segment.begin, self.segment.end
         return (
@@ -63,7 +63,7 @@ class Stretch:
 
 
 def listen(stretch: Stretch, cues: Sequence[Cue], progress: Progress) -> Level:
-    """Feed the cues their sound. Returns how loud the film is, by presentation time."""
+    """Feed the cues their sound. Returns the level of the film over presentation time."""
     level = Level()
     readings: dict[Sound, list[Cue | Level]] = {Sound(LEVEL_RATE): [level]}
     for cue in cues:
@@ -83,7 +83,7 @@ def _listen_once(stretch: Stretch, sound: Sound, listeners: Sequence[Cue | Level
     context = max(listener.context for listener in listeners) + _AROUND
     begin, end = stretch.bounds(context)
     start = Fraction(info.start).limit_denominator(10**9)
-    # Whole steps from the film's start, so that what is computed in steps is the same in the film and in a segment.
+    # Whole steps from the film's start, so that a segment gets the same steps as the film.
     hop = Fraction(sound.hop, rate)
     skipped = Fraction(0) if begin is None else max(0, math.floor((begin - start) / hop)) * hop
     read = part(info, start + skipped if skipped else None, end)
@@ -95,7 +95,7 @@ def _listen_once(stretch: Stretch, sound: Sound, listeners: Sequence[Cue | Level
         for listener in listeners:
             listener.hear(block)
         heard += block.shape[-1] / rate
-    # Past the end of its sound a film is silent, not as loud as it was last.
+    # After the end of its sound a film is silent.
     shape = () if sound.channels == "mono" else (4,)
     for t in np.arange(heard, read.duration, SOUND_BLOCK):
         silence = np.zeros((*shape, round(min(SOUND_BLOCK, read.duration - t) * rate)), np.float32)
@@ -108,10 +108,10 @@ def _listen_once(stretch: Stretch, sound: Sound, listeners: Sequence[Cue | Level
 
 @dataclass
 class Watched:
-    """What the pass over the pictures found, presentation times in seconds.
+    """What the pass over the pictures found. Presentation times in seconds.
 
-    asked: the times that cues were asked for; `inside`: which of them are within the segment. Those around it are
-        asked for, too, because cues average over times.
+    asked: the times that cues were asked for; `inside`: which of them are in the segment. Cues average over time, so
+        times around it are asked for, too.
     cuts: where shots end.
     """
 
@@ -125,7 +125,7 @@ class Watched:
         return [t for t, inside in zip(self.asked, self.inside, strict=True) if inside]
 
     def evidence(self, cues: Sequence[Cue]) -> dict[str, Evidence]:
-        """What the cues say at the analysed times, by name."""
+        """The cues' evidence at the analysed times, by name."""
         kept = np.array(self.inside, bool)
         return {
             name: Evidence(one.maps[kept], one.nothing[kept])
@@ -139,13 +139,13 @@ def watch(stretch: Stretch, cues: Sequence[Cue], every: float, progress: Progres
 
     The decoder and each cue work in a thread of their own, bounded queues between them.
 
-    Raises InputError: not one picture can be decoded, or more are damaged than may be.
+    Raises InputError: no picture can be decoded, or too many are damaged.
     """
     info, segment = stretch.info, stretch.segment
     around = max([_AROUND, *(cue.context for cue in cues if cue.pictures is not None)])
     begin, end = stretch.bounds(around)
     seen = part(info, begin, end)
-    # What to add to the times of what is read to get those of the film.
+    # Added to the times of the part read, this gives the film's times.
     later = begin or Fraction(0)
     start = round(info.start / stretch.base) * stretch.base
     inside, asked = stretch.bounds(0.0), stretch.bounds(_AVERAGED)
@@ -189,7 +189,7 @@ def watch(stretch: Stretch, cues: Sequence[Cue], every: float, progress: Progres
 
 
 class Clock:
-    """Strikes at the first picture at or after each multiple of `every` seconds from `start`; 0: at each picture."""
+    """Ticks at the first picture at or after each multiple of `every` seconds from `start`; 0: at each picture."""
 
     def __init__(self, every: float, start: Fraction) -> None:
         self._step = Fraction(every).limit_denominator(1_000_000)
@@ -197,7 +197,7 @@ class Clock:
         self._latest: int | None = None
 
     def reset(self) -> None:
-        """Strike at the next picture, whenever that is."""
+        """Tick at the next picture, whenever that is."""
         self._latest = None
 
     def strikes(self, t: Fraction) -> bool:
@@ -211,7 +211,7 @@ class Clock:
 
 
 class _Feed:
-    """The pictures that one cue gets: as many as it asks for, evenly spaced, near what is analysed."""
+    """Feeds one cue with as many pictures as it wants, evenly spaced, in and around the segment."""
 
     def __init__(
         self,
@@ -240,7 +240,7 @@ class _Feed:
     def see(self, t: Fraction, picture: StoredPicture, shared: dict[Pictures, NDArray[np.uint8]]) -> None:
         if (self._begin is not None and t < self._begin) or (self._end is not None and t >= self._end):
             return
-        # Of many pictures a second each n-th, counted from the film's start: evenly spaced, in segments too.
+        # At high rates take every n-th picture, counted from the film's start, so that segments get the same ones.
         if self._each > 1 and self._fps and round((t - self._start) * self._fps) % self._each:
             return
         if not self._clock.strikes(t):

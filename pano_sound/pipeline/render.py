@@ -1,4 +1,4 @@
-"""Footage and a camera path in, video out; and the overlay, the 360° film with its sound map drawn over it."""
+"""Rendering along a camera path, and the overlay: the 360° film with its sound map drawn over it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def render(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> None:
-    """Write `dst`: `src` seen along `path`, from the original pixels, with its sound.
+    """Write `dst`: the view of `src` along `path`, from the original pixels, with the film's sound.
 
     Raises InputError, UnsupportedInputError, OutputError.
     """
@@ -59,9 +59,9 @@ def overlay(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> None:
-    """Write `dst`: the 360° video `src` with what was heard drawn over it, sound kept, tagged as 360°.
+    """Write `dst`: the 360° film `src` with the sound map drawn over it, with its sound, tagged as 360°.
 
-    `path`: whose view is outlined. Raises what `render` raises.
+    `path`: outline the view of this camera path. Raises what `render` raises.
     """
     check_output(dst, files(src), overwrite, spherical=True, codec=options.codec)
     info = pannable(src, options)
@@ -80,9 +80,9 @@ def overlay(
 def render_segment(
     info: PannableFilm, segment: Segment, path: CameraPath, dst: Path, options: VideoOptions, progress: Progress
 ) -> None:
-    """Write `dst`: the pictures of a segment of a film seen along `path`, without sound, for `media.joining.join`.
+    """Write `dst`: the view along `path` for a segment of a film, without sound, for `media.joining.join`.
 
-    Raises what `render` raises; NoPictureError when it holds no picture.
+    Raises what `render` raises; NoPictureError if the segment has no picture.
     """
     begin, end = (None if ticks is None else ticks * info.video.time_base for ticks in (segment.begin, segment.end))
     render_path(part(info, begin, end), path, dst, options, True, progress, of=info)
@@ -109,7 +109,7 @@ def render_path(
 
 
 def left_of(path: CameraPath, info: PannableFilm) -> LeftAt:
-    """Where the camera's left is at a presentation time of the film."""
+    """A function from presentation time to the direction of the camera's left."""
     return lambda t: rotation(*path.at(t + info.origin)[:3])[:, 1]
 
 
@@ -126,11 +126,11 @@ def _write(
     of: PannableFilm | None = None,
     left_at: LeftAt | None = None,
 ) -> None:
-    """Encode what `draw` makes of each picture, at that picture's own time and in its colours.
+    """Encode what `draw` makes of each picture, with that picture's time stamp and colours.
 
-    Pictures are decoded, drawn and encoded at the same time, each in a thread.
+    Decoding, drawing and encoding run in three threads.
 
-    `of`: the film of which this is a segment, encoded like all the others, and without sound.
+    `of`: the film of which this is a segment. Segments are encoded alike, without sound.
     """
     with VideoReader(info.path, info) as reader, Ahead(reader.pictures()) as pictures:
         first = next(pictures)

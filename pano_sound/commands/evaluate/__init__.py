@@ -23,7 +23,7 @@ def command() -> None:
 
     docs/evaluation.md explains each number.
 
-    DATA is a set in any layout that 'train' reads, but no tar shards, with boxes where a measure needs them.
+    DATA is a data set in any layout that 'train' reads, except tar shards, with boxes where a measure needs them.
     """
 
 

@@ -37,7 +37,7 @@ def ambient(
 ) -> None:
     """Does it notice sounds that do not belong? AP and max-F1.
 
-    Pictures are shown with off-screen and ambient sounds, noise and silence.
+    Pictures are paired with off-screen and ambient sounds, noise and silence.
     """
     from ...localize.nets.weights import load
     from ...research.evaluate import ambient, sets

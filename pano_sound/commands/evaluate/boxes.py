@@ -38,9 +38,9 @@ def boxes(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Does it find what people boxed? cIoU and AUC.
+    """Does it find the sources that people marked? cIoU and AUC.
 
-    Chance, a box in the centre, and other sounds are measured beside it.
+    Also measures chance, a box in the centre, and other sounds, for comparison.
     """
     from ...localize.nets.weights import load
     from ...research.evaluate import boxed, sets

@@ -16,26 +16,26 @@ from .common import common, model_option, show
 @click.argument("data", metavar="[FOLDER]", type=ReadFile(), required=False)
 @model_option
 @click.option(
-    "--preset", "presets", multiple=True, type=click.Choice(list(PRESETS)), help="Only this; may be repeated."
+    "--preset", "presets", multiple=True, type=click.Choice(list(PRESETS)), help="Only this preset. Repeatable."
 )
 @click.option(
     "--window",
     type=click.FloatRange(0.0),
     default=0.0,
     show_default=True,
-    help="Seconds of sound of the made scenes' maps.",
+    help="Sound window of the made scenes' maps, in seconds.",
 )
 @click.option(
     "--soundmaps",
     type=ReadFile(),
     metavar="FOLDER",
-    help="Take NAME.soundmap.npz from there for FOLDER's films, where there is one, and do not analyse those.",
+    help="Use NAME.soundmap.npz from this folder, where there is one, instead of analysing the film.",
 )
 @click.option(
     "--people",
     type=ReadFile(),
     metavar="FILE",
-    help="Pano2Vid's HumanEdit JSON: cosine and overlap are against these paths for FOLDER's films that it names.",
+    help="Pano2Vid's HumanEdit JSON: compare with these paths (cosine and overlap) where they exist.",
 )
 @common
 def camera(
@@ -48,10 +48,10 @@ def camera(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """What camera paths show, and how they move.
+    """Do camera paths hold the source in view, and how do they move?
 
-    On made scenes whose truth is known, or on the 360° films of FOLDER/pano/directions.csv. Pano2Vid's measures are
-    among the numbers. docs/camera.md explains each.
+    Measured on made scenes, or on the 360° films of FOLDER/pano/directions.csv, also with Pano2Vid's measures.
+    docs/camera.md explains each number.
     """
     if data is None and (people or soundmaps):
         raise click.UsageError("--people and --soundmaps are for the films of a FOLDER")

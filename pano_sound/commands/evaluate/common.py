@@ -24,16 +24,16 @@ folder_argument = click.argument("data", metavar="FOLDER", type=ReadFile())
 model_option = click.option(
     "--model", type=ReadModel(), default="base", show_default=True, help="Name or path of the weights."
 )
-split_option = click.option("--split", help="Part of DATA to measure on.  [default: test, else val, else the only one]")
-seed_option = click.option("--seed", type=int, default=0, show_default=True, help="Of everything drawn at random.")
+split_option = click.option("--split", help="Split of DATA to use.  [default: test, else val, else the only one]")
+seed_option = click.option("--seed", type=int, default=0, show_default=True, help="Seed of all random choices.")
 repeats_option = click.option(
-    "--repeats", type=click.IntRange(0), default=100, show_default=True, help="Times that the random pattern is drawn."
+    "--repeats", type=click.IntRange(0), default=100, show_default=True, help="Number of random patterns to draw."
 )
 labels_option = click.option(
     "--labels",
     type=ReadFile(),
     metavar="TABLE",
-    help="Pseudo labels: a CSV of key,label, several rows a key.  [default: the set's own labels]",
+    help="Pseudo labels: a CSV of key,label with several rows per key.  [default: the set's own labels]",
 )
 
 
@@ -43,7 +43,7 @@ def draws_option(default: int, what: str) -> Callable[[F], F]:
 
 
 def figure_option(what: str) -> Callable[[F], F]:
-    """-o, --output for a picture, checked before any work, and -y. The command gets `output` (a path or None) and
+    """Adds -o for a picture, checked before any work, and -y. The command gets `output` (a path or None) and
     `overwrite`."""
 
     def decorate(function: F) -> F:
@@ -64,7 +64,7 @@ def figure_option(what: str) -> Callable[[F], F]:
 
 
 def common(function: F) -> F:
-    """--threads, --json, -q and -v; the command gets `as_json` and `quiet`."""
+    """Adds --threads, --json, -q and -v; the command gets `as_json` and `quiet`."""
 
     @click.option("--threads", type=click.IntRange(1), help="Processor threads to use.  [default: PyTorch's choice]")
     @json_option
@@ -81,7 +81,7 @@ def common(function: F) -> F:
 
 
 def show(result: Any, as_json: bool) -> None:
-    """Print a result: its text, or one JSON object in which what is not known is null."""
+    """Print a result as text, or as one JSON object in which unknown values are null."""
     click.echo(json.dumps(_known(result.as_json())) if as_json else str(result))
 
 
@@ -100,7 +100,7 @@ def need_plots() -> None:
 
 
 def check_folder_of(folder: Path, names: list[str], overwrite: bool) -> None:
-    """Say now what would be wrong with these files in a folder, which need not exist yet."""
+    """Check that these files can be written into a folder, which need not exist yet. Raises OutputError."""
     if not folder.exists():
         check_file(folder)
         return

@@ -20,15 +20,15 @@ from .common import (
 @model_option
 @click.option("--turns", type=click.IntRange(1), default=3, show_default=True, help="Random yaws per scene.")
 @click.option("--window", type=float, default=5.0, show_default=True, help="Seconds of sound per picture.")
-@click.option("--smooth", type=float, default=3.0, show_default=True, help="Seconds over which maps are averaged.")
+@click.option("--smooth", type=float, default=3.0, show_default=True, help="Average maps over this many seconds.")
 @seed_option
 @common
 def direction(
     data: Path, model: str, turns: int, window: float, smooth: float, seed: int, as_json: bool, quiet: bool
 ) -> None:
-    """How far from the true direction is the answer?
+    """How far is the answer from the true direction?
 
-    FOLDER has 360° scenes in pano/directions.csv, and in sounds.csv sounds that no scene has.
+    FOLDER has 360° scenes in pano/directions.csv, and unrelated sounds in sounds.csv.
     """
     from ...localize.nets.weights import load
     from ...research.evaluate import direction

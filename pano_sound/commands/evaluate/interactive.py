@@ -38,7 +38,7 @@ def interactive(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Of two pictures side by side, is the one heard found?"""
+    """Of two pictures side by side, is the right one found?"""
     from ...localize.nets.weights import load
     from ...research.evaluate import interactive, sets
 

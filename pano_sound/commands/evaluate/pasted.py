@@ -23,7 +23,7 @@ from .common import (
 @seed_option
 @common
 def pasted(data: Path, model: str, draws: int, seed: int, as_json: bool, quiet: bool) -> None:
-    """As 'pictures', with the four small in a panorama.
+    """Like 'pictures', with the four pasted into a panorama.
 
     FOLDER has sounds.csv, pictures.csv, pairs.csv, and panoramas in stills/.
     """

@@ -38,9 +38,9 @@ def retrieval(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Do pictures find like sounds, and sounds pictures?
+    """Do pictures retrieve matching sounds, and vice versa?
 
-    The share of nearest neighbours that share a label with the query.
+    Measures the share of nearest neighbours that have a label of the query.
     """
     import numpy as np
 

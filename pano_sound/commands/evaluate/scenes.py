@@ -23,21 +23,28 @@ log = logging.getLogger("pano_sound")
 @click.command("scenes")
 @click.argument("data", metavar="DATA", type=ReadFile())
 @model_option
-@click.option("--work", type=WrittenFile(), required=True, metavar="FOLDER", help="Keep made films and evidence there.")
+@click.option("--work", type=WrittenFile(), required=True, metavar="FOLDER", help="Folder for made films and evidence.")
 @click.option("--kind", type=click.Choice(["all", "real", "made"]), default="all", show_default=True, help="Scenes.")
-@click.option("--made", type=click.IntRange(1), default=12, show_default=True, help="Scenes to make of each split.")
+@click.option(
+    "--made", type=click.IntRange(1), default=12, show_default=True, help="Number of scenes to make per split."
+)
 @click.option(
     "--camera",
     type=click.Choice(["still", "shaking", "turning"]),
     default="still",
     show_default=True,
-    help="How the camera moves: real scenes are turned on the sphere, too.",
+    help="How the camera moves; real films are rotated accordingly.",
 )
-@click.option("--leave-one-out", is_flag=True, help="Judge each place with weights that were learnt on the others.")
+@click.option("--leave-one-out", is_flag=True, help="Judge each place with fusion weights learnt on the others.")
 @click.option(
-    "--fit", type=WrittenFile(), metavar="FILE", help="Write weights learnt on real and made train scenes (.json)."
+    "--fit",
+    type=WrittenFile(),
+    metavar="FILE",
+    help="Write fusion weights learnt on the real and the made train scenes.",
 )
-@click.option("-o", "--output", type=WrittenFile(), metavar="FOLDER", help="Write tables (.csv) and a plot there.")
+@click.option(
+    "-o", "--output", type=WrittenFile(), metavar="FOLDER", help="Write tables (.csv) and a plot into this folder."
+)
 @seed_option
 @overwrite_option
 @common
@@ -56,10 +63,10 @@ def scenes(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Does the planned camera look where it sounds?
+    """Does the planned camera look at the source?
 
-    On real and made scenes, cue by cue. DATA has pano/directions.csv, clips/clips.csv and stills/. Made scenes of train
-    clips are learnt from, those of val clips judged. docs/evaluation.md explains each number.
+    Measured on real and made scenes, cue by cue. DATA has pano/directions.csv, clips/clips.csv and stills/. Scenes made
+    of train clips are for learning, those of val clips for judging. docs/evaluation.md explains each number.
     """
     if fit is not None:
         check_outputs([fit], overwrite)

@@ -43,7 +43,7 @@ from .common import (
     "--output",
     type=WrittenFile(),
     metavar="FOLDER",
-    help="Write each table as .csv and .png, all of them as tables.txt, and Fig. 9.",
+    help="Write the tables as .csv and .png, tables.txt, and Fig. 9 into this folder.",
 )
 @overwrite_option
 @common
@@ -59,7 +59,7 @@ def tables(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Print the paper's Tables I to VI with these weights."""
+    """Print the paper's Tables I to VI for these weights."""
     from ...research.evaluate import retrieval, sets, tables
 
     if output is not None:
