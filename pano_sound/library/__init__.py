@@ -1,1 +1,1 @@
-"""Whole libraries of footage: which films there are, what has been made of each, and the making."""
+"""Whole libraries of footage: discovering films, recording what has been made, and the workers that make it."""

@@ -1,7 +1,7 @@
-"""A library worked through by a Ray cluster. The process that was started owns the manifest, the others make films.
+"""Work through a library on a Ray cluster. The process that you start owns the manifest; the others make films.
 
-Ray starts a film again elsewhere when its worker or its machine is lost. At most as many films are handed out as keep
-the cluster busy, and let an autoscaler see that there is more to do.
+Ray restarts a film elsewhere if its worker or machine is lost. Only so many films are handed out that the cluster stays
+busy and an autoscaler sees that there is more to do.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ _ANSWERS_WITHIN = 10.0
 
 
 def work(library: Library, tell: Tell, fail_fast: bool = False) -> dict[str, int]:
-    """Make all films that the library's run wants on the cluster of its settings; how many ended in which state.
+    """Make all films of the library's run on the cluster that its options name. Returns the number of films by state.
 
     Raises:
-        PanoSoundError: there is no such cluster, or no Ray.
-        OutputError: nothing can be written any more.
+        PanoSoundError: there is no such cluster, or Ray is not installed.
+        OutputError: results can no longer be written.
     """
     ray = _connected(library.options.ray or "auto")
     driver = _Driver(ray, library, tell, fail_fast)
@@ -73,7 +73,7 @@ def _connected(address: str) -> Any:
 class _Driver:
     def __init__(self, ray: Any, library: Library, tell: Tell, fail_fast: bool) -> None:
         self._ray, self._library, self._tell, self._fail_fast = ray, library, tell, fail_fast
-        # One core each, as on one machine: so the results are the same. Lost workers and machines are Ray's matter.
+        # One core each, as on one machine, so that results are the same. Ray replaces lost workers and machines.
         task = ray.remote(num_cpus=1, memory=WORKER_BYTES, max_retries=MAX_TRIES, retry_exceptions=False)
         self._film, self._heard, self._drawn = task(_film), task(_heard), task(_drawn)
         self._out: dict[Any, FilmRecord] = {}
@@ -87,7 +87,7 @@ class _Driver:
                 looked = time.monotonic()
                 library.keep()
                 most = library.options.workers or _AHEAD * self._cores()
-                # RenderResult by several, a film is read more often: only those help who would have nothing to do.
+                # Made by several workers, a film is read more often, so only idle workers help.
                 self._help = library.manifest.count(library.run)["waiting"] + len(self._out) <= self._cores()
             while len(self._out) < most and self._hand_out():
                 pass
@@ -100,7 +100,7 @@ class _Driver:
                     return library.manifest.count(library.run)
 
     def give_back(self) -> None:
-        """Let others make what was handed out and did not come back."""
+        """Release films that were handed out and did not come back."""
         for row in self._out.values():
             self._library.manifest.release(row.claim or "")
 
@@ -129,9 +129,9 @@ class _Driver:
         return Job(row, manifest.settings(row.settings), library.out.root, library.soundmaps.root, contents, own)
 
     def _share_out(self, row: FilmRecord, found: Outcome) -> None:
-        """Have a long film's segments made by whoever is free: all are heard before the first is drawn.
+        """Make a long film's segments on idle workers. All are analysed before the first is rendered.
 
-        Alone, one worker makes the same segments, one after the other: so the result is the same.
+        A single worker makes the same segments one after the other, so the result is the same.
         """
         job = self._job(row, found.contents)
         hear = self._heard.options(**_card(job))
@@ -172,16 +172,16 @@ class _Driver:
 
 
 def _card(job: Job) -> dict[str, float]:
-    """What a task that may listen asks for besides a core: others have room on the card beside it."""
+    """Resources of a task that may analyse, besides a core: several tasks share a GPU."""
     return {"num_gpus": _SHARE_OF_CARD} if job.settings["device"] == "cuda" else {}
 
 
 def _film(job: Job, split: bool, *said: list[str]) -> Outcome:
-    """One film, on a machine of the cluster; `said`: warnings of those who made its segments."""
+    """Make one film on a machine of the cluster. `said`: warnings from making its segments."""
     from .work import attempt
 
     def record_pending(made: RenderResult) -> None:
-        # The manifest is out of reach: should its owner be lost, what was put in place is known by this note.
+        # The manifest is on another machine. If its owner is lost, this note tells what was put in place.
         hashes = {job.row.output: made.sha256, path_name(job.row.output): made.path_sha256}
         store(job.out).write(f"{PENDING}/{job.row.id}.json", json.dumps(hashes).encode())
 
@@ -191,14 +191,14 @@ def _film(job: Job, split: bool, *said: list[str]) -> Outcome:
 
 
 def _heard(job: Job, number: int) -> list[str]:
-    """One segment of a long film heard; warnings."""
+    """Analyse one segment of a long film. Returns warnings."""
     from .work import hear_segment
 
     return _tried(hear_segment, job, number)
 
 
 def _drawn(job: Job, number: int, *_: list[str]) -> list[str]:
-    """One segment of a long film drawn; warnings."""
+    """Render one segment of a long film. Returns warnings."""
     from .work import draw_segment
 
     return _tried(draw_segment, job, number)
@@ -209,13 +209,13 @@ def _tried(make: Any, job: Job, number: int) -> list[str]:
         try:
             warnings: list[str] = make(job, scratch, number)
         except (PanoSoundError, MemoryError):
-            return []  # Whoever puts the film together tries once more, and says what is wrong.
+            return []  # The worker that joins the film tries again and reports the error.
         return warnings
 
 
 @contextlib.contextmanager
 def _prepared() -> Iterator[Path]:
-    """A worker's process made ready, and a folder for what is not complete yet."""
+    """Prepare a worker process. Returns a scratch folder."""
     from .work import prepare_process
 
     prepare_process()

@@ -1,4 +1,4 @@
-"""Which films there are: in folders, by patterns, in lists, in object stores; and what the results are called."""
+"""Finding films in folders, by patterns, in lists and in object stores; and naming their results."""
 
 from __future__ import annotations
 
@@ -42,23 +42,23 @@ ENDINGS = frozenset(
         ".wmv",
     ]
 )
-"""Names of which folders are searched for. Files that are named one by one may be called anything."""
+"""Endings that are looked for in folders. Files that are named one by one may have any ending."""
 _MAGIC = re.compile(r"[*?[]")
 PATH_ENDING = ".path.json"
 _LONGEST = 200
-"""Bytes of a result's name, so that file systems take it with all endings."""
+"""Most bytes of a result's name, so that file systems accept it with all endings."""
 
 
 @dataclass(frozen=True)
 class File:
-    """A file or URL, and by what a change of it is noticed; stamp None: it is not there."""
+    """A file or URL, and the stamp by which a change is noticed. None: the file does not exist."""
 
     path: str
     stamp: Stamp | None
 
 
 class HasFiles:
-    """What has the files of one film."""
+    """Something that consists of the files of one film."""
 
     files: tuple[File, ...]
 
@@ -68,28 +68,28 @@ class HasFiles:
 
     @property
     def size(self) -> int:
-        """Bytes of all files that are there."""
+        """Bytes of all files that exist."""
         return sum(file.stamp[0] for file in self.files if file.stamp)
 
 
 @dataclass(frozen=True)
 class Film(HasFiles):
-    """One film: its file, or its chapters in order. `folder`: where it lies below what was named, with '/'."""
+    """One film: its file, or its chapters in order. `folder`: its folder relative to the source, with '/'."""
 
     files: tuple[File, ...]
     folder: str = ""
 
 
 def discover(sources: Sequence[str], listed: Iterable[str] = (), leave_out: str | None = None) -> list[Film]:
-    """All films, each once, in the order of `sources` and `listed`, and within a folder in order of their names.
+    """Find all films, each once, in the order of `sources` and `listed`, by name within a folder.
 
     Args:
-        sources: folders (searched with all below them), files, patterns such as 'trip/**/*.mp4', URLs of these.
-        listed: files or URLs; one that is not there becomes a film that will fail, and stops nothing.
-        leave_out: a folder or URL that is not searched: that of the results.
+        sources: folders (searched recursively), files, patterns such as 'trip/**/*.mp4', or URLs of these.
+        listed: files or URLs. A missing one becomes a film that fails later and does not stop the others.
+        leave_out: a folder or URL not to search, which holds the results.
 
     Raises:
-        InputError: one of `sources` is not there, or nothing matches a pattern.
+        InputError: one of `sources` does not exist, or nothing matches a pattern.
     """
     found: dict[str, tuple[File, str]] = {}
     for source in sources:
@@ -111,14 +111,13 @@ def discover(sources: Sequence[str], listed: Iterable[str] = (), leave_out: str 
 
 
 def outputs(films: Sequence[Film], rule: str, known: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """What the result of each film is called, relative to the folder of results, with '/'.
+    """The name of each film's result, relative to the folder of results, with '/'.
 
     Args:
         rule: a name with {folder} and {stem} in it.
-        known: names that are given already, and the paths of the films that have them: they keep them.
+        known: names given in earlier runs, with the paths of their films, which keep them.
 
-    Of names that some file system takes for the same, or that would share a camera path, all but the first get a
-    number: 'clip-2.mp4'.
+    Names that are the same on some file system, or that would share a camera path, are numbered: 'clip-2.mp4'.
     """
     taken = {same for name in known for same in _same_names(name)}
     names = []
@@ -137,12 +136,12 @@ def outputs(films: Sequence[Film], rule: str, known: Mapping[str, tuple[str, ...
 
 
 def path_name(output: str) -> str:
-    """What the camera path beside a video is called."""
+    """The name of the camera path beside a video."""
     return os.path.splitext(output)[0] + PATH_ENDING
 
 
 def read_list(path: str) -> list[str]:
-    """The files or URLs that a text file names, one a line; empty lines and those that begin with # are left out.
+    """The files or URLs listed in a text file, one per line. Empty lines and lines that begin with # are skipped.
 
     Raises InputError.
     """
@@ -163,7 +162,7 @@ def _local(source: str, leave_out: str | None) -> Iterator[tuple[File, str]]:
     elif os.path.lexists(path):
         yield _file(path), ""
     elif magic := _MAGIC.search(source):
-        # Of the pattern as it is given: the current folder may have a name with brackets.
+        # Split the pattern as given: the current folder's name may contain brackets.
         base = os.path.abspath(os.path.dirname(source[: magic.start()]) or ".")
         matches = sorted(_matches(base, Path(os.path.relpath(path, base)).parts))
         if not matches:
@@ -177,7 +176,8 @@ def _local(source: str, leave_out: str | None) -> Iterator[tuple[File, str]]:
 
 
 def _matches(top: str, pattern: Sequence[str]) -> Iterator[str]:
-    """What a pattern, in parts, matches below a folder. Where links lead is looked through once: they may go round."""
+    """What a pattern, in parts, matches below a folder. Linked folders are searched once, because links may be
+    circular."""
     seen = set()
     for folder, below, names in os.walk(top, followlinks=True):
         status = os.stat(folder)
@@ -191,7 +191,7 @@ def _matches(top: str, pattern: Sequence[str]) -> Iterator[str]:
 
 
 def _fits(parts: Sequence[str], pattern: Sequence[str]) -> bool:
-    """As a shell does it: '**' stands for any folders, and only a dot stands for one that begins a name."""
+    """Match as a shell does: '**' matches any folders, and names that begin with a dot need a dot."""
     if not pattern:
         return not parts
     if pattern[0] == "**":
@@ -225,7 +225,7 @@ def _remote(url: str, leave_out: str | None) -> Iterator[tuple[File, str]]:
             infos = {k: v for k, v in infos.items() if posixpath.splitext(k)[1].lower() in ENDINGS}
     except FileNotFoundError:
         raise InputError("no such file or folder, or no connection", url) from None
-    except Exception as error:  # Each file system has errors of its own.
+    except Exception as error:  # Each file system has its own errors.
         raise InputError(f"cannot be listed: {first_line(error)}", url) from None
     if not infos:
         raise InputError("there are no films", url)
@@ -243,7 +243,7 @@ def _remote_file(url: str) -> File:
     try:
         fs, path = _open_url(url)
         return File(url, stamp_of(fs.info(path)))
-    except Exception:  # It will be said when the film's turn comes.
+    except Exception:  # Reported when the film's turn comes.
         return File(url, None)
 
 
@@ -276,12 +276,12 @@ def _inside(path: str, folder: str) -> bool:
 
 
 def _stem(path: str) -> str:
-    """A film's name without its ending, as every file system and database takes it."""
+    """A film's name without its ending, valid in every file system and database."""
     name = posixpath.basename(unquote(urlsplit(path).path)) if is_url(path) else os.path.basename(path)
     stem = os.path.splitext(name)[0].encode(errors="replace")[:_LONGEST].decode(errors="ignore")
     return "".join(c if c.isprintable() else "_" for c in stem)
 
 
 def _same_names(output: str) -> set[str]:
-    """Of a result's video and camera path: one text for all names that some file system takes for the same."""
+    """Canonical names of a result's video and camera path, equal for names that are the same on some file system."""
     return {unicodedata.normalize("NFC", name).casefold() for name in (output, path_name(output))}

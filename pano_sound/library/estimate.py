@@ -1,7 +1,7 @@
-"""What a run would make, and about how long that takes and how much room it needs, without making anything.
+"""Estimate what a run would make, how long it would take and how much space it would need.
 
-The cost model is that of docs/research/scale.md, measured by benchmarks/scale.py. As soon as some films are made, their
-own times and sizes stand for the others.
+The cost model is described in docs/research/scale.md and measured by benchmarks/scale.py. Once some films are made,
+their times and sizes are used instead.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ from .pool import fitting_workers
 from .records import FilmRecord
 from .storage import Bucket, store
 
-# Seconds of one core: for each megapixel that is decoded, for each picture and each minute of sound that the network
-# takes, for each megapixel that is drawn and encoded.
+# Seconds of one core: per decoded megapixel, per picture and per minute of sound that the network analyses, per
+# rendered megapixel.
 DECODE, LOOK, LISTEN, DRAW = 0.0014, 0.56, 1.0, 0.034
 BITS_A_PIXEL = 0.043
 SOUND_BYTES = 24_000
 _ENOUGH = 3
-"""From this many finished films on, the estimate rests on them."""
+"""With this many finished films, the estimate is based on them."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run would do.
+    """What a run would do, by films, hours and bytes.
 
     Args:
-        films: to be made; others, by state.
-        hours: of film, of work of one core, and until it is done (with `workers`).
-        bytes: of results. free: bytes of free space there, None if unknown.
-        refused: the files that will fail or be skipped, and why.
+        films: to be made; the other counts are of films that are not.
+        film_hours, core_hours: length of the films, and work of one core. hours: until the run ends, with `workers`.
+        bytes: size of the results. free: free space for them in bytes, None if unknown.
+        refused: files that will fail or be skipped, with the reason.
     """
 
     films: int
@@ -93,7 +93,7 @@ def estimate(
     overwrite: bool = False,
     inputs: Iterable[str] = (),
 ) -> Estimate:
-    """What `Library.take_in` and `run.work` would do. Raises what they raise."""
+    """Estimate a run. Raises what `Library.take_in` raises."""
     with tempfile.TemporaryDirectory(prefix="pano-sound-") as folder:
         copy = Path(folder) / "manifest.sqlite"
         results = store(out)
@@ -143,14 +143,14 @@ def _probed(row: FilmRecord, options: InputOptions) -> MediaInfo | PanoSoundErro
 
 
 def _why(row: FilmRecord, found: MediaInfo | PanoSoundError) -> str:
-    """Why a film will not be made; '' when it will."""
+    """Why a film will not be made; '' if it will."""
     if isinstance(found, PanoSoundError):
         return str(found).removeprefix(f"{row.paths[0]}: ")
     return found.problem or ""
 
 
 def _costs(infos: list[PannableFilm], options: PanOptions, rows: list[FilmRecord]) -> tuple[list[float], list[float]]:
-    """Core seconds and bytes of each film's work and result."""
+    """Each film's work in core seconds, and its result's size in bytes."""
     done = [row for row in rows if row.state == "done" and row.made]
     if len(done) >= _ENOUGH:
         seconds = sum(row.made["seconds"] for row in done)
@@ -167,7 +167,7 @@ def _costs(infos: list[PannableFilm], options: PanOptions, rows: list[FilmRecord
 
 
 def core_seconds(width: int, height: int, fps: float, duration: float, options: PanOptions) -> float:
-    """The cost model: work of one core, s, for a film of this size (pixels), rate and length (s)."""
+    """The cost model: seconds of one core for a film of this size (pixels), frame rate and duration (s)."""
     across, down = _frame(width, options.part(PlanOptions))
     every = options.every or 1 / fps
     frames = fps * duration
@@ -177,7 +177,7 @@ def core_seconds(width: int, height: int, fps: float, duration: float, options: 
 
 @lru_cache
 def _frame(source_width: int, options: PlanOptions) -> tuple[int, int]:
-    """The size that a camera path through such a film would have."""
+    """The output size for a source of this width."""
     nothing = np.zeros((2, 2, 4), np.float16), np.ones(2, np.float32), np.full(2, -120.0, np.float32)
     soundmap = SoundMap(np.array([0.0, 1.0]), *nothing, {"width": source_width, "end": 1.0})
     path = plan(soundmap, options)

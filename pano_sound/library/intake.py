@@ -1,4 +1,4 @@
-"""From what a user names to what is to be made: a library, its films, and what the manifest says of them."""
+"""A library: from the sources that a user names to the films that a run has to make."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ MANIFEST = "manifest.sqlite"
 
 
 class Library:
-    """A place for results, the manifest of what is in it, and one run over it.
+    """A place for results, its manifest, and one run over it.
 
-    Close it with `close()`, or use it as a context manager.
+    Close it with `close()`, or use it as a context manager. It may hold locks.
 
     Attributes:
-        out: where results go. soundmaps: where sound maps are kept.
-        home: the folder on this machine where the manifest is, and what is being worked on.
-        run: this run's name, held while it lives.
-        manifest: open in this process.
+        out: the store of results. soundmaps: the store of sound maps.
+        home: the local folder of the manifest and of work in progress.
+        run: the name of this run, locked while it is alive.
+        manifest: the open manifest.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Library:
         """
         Args:
             create: as of Manifest.
-            rehearsal: nothing will be made, and nobody else is to be kept away.
+            rehearsal: only estimate; make nothing, and lock nobody out.
 
         Raises:
             OutputError, DataFileError.
@@ -72,7 +72,7 @@ class Library:
         self._lease = ManifestLease(self.out, at) if isinstance(self.out, Bucket) and not rehearsal else None
         if self._lease:
             self._lease.fetch()
-        # A cluster's results may lie on a network drive; then the manifest does, too.
+        # A cluster's results may be on a network drive, and the manifest with them.
         on_cluster = self.options.ray is not None
         if create and not rehearsal:
             self.out.create()
@@ -90,12 +90,12 @@ class Library:
         self.close()
 
     def close(self) -> None:
-        """The run is over."""
+        """End the run."""
         with contextlib.suppress(PanoSoundError):
             self.manifest.forget(self.run)
             counts = self.manifest.count()
             if self._at_work and not counts["waiting"] + counts["running"]:
-                self.out.clear(SEGMENTS)  # Of films that failed, or are not wanted any more.
+                self.out.clear(SEGMENTS)  # Segments of films that failed, or are no longer wanted.
                 self.out.clear(PENDING)
             if self._lease and self._at_work:
                 self._lease.end(self.manifest)
@@ -110,15 +110,15 @@ class Library:
         overwrite: bool = False,
         inputs: Iterable[str] = (),
     ) -> Synced:
-        """Find the films and note what is to be made of them, and how.
+        """Find the films and record what is to be made, and how.
 
         Args:
-            overwrite: results may replace files that are not from this library, but never what is read.
-            inputs: what is read besides films and weights.
+            overwrite: results may replace files that this library did not write, but never inputs.
+            inputs: other files that are read, besides films and weights.
 
         Raises:
-            InputError, ModelError; PanoSoundError: another run makes them otherwise just now.
-            OutputError: a result cannot be written, or would replace a file.
+            InputError, ModelError; PanoSoundError: another run is making them with other options.
+            OutputError: a result cannot be written, or would replace another file.
         """
         settings = full_settings(options)
         check_rule(self.options.name, settings["codec"])
@@ -139,7 +139,7 @@ class Library:
         return found
 
     def retake(self, state: str = "failed", overwrite: bool = False) -> int:
-        """Want all films of a state made again, with the settings that they had; how many there are.
+        """Queue all films of a state again, with the settings that they had. Returns their number.
 
         Raises OutputError: as `take_in`.
         """
@@ -150,16 +150,16 @@ class Library:
         return self.manifest.want(self.run, state)
 
     def keep(self) -> None:
-        """To be called now and then while the run lasts.
+        """Keep the lease alive. Call this regularly during a run.
 
-        Raises PanoSoundError when the library was taken away, and DiskError when the folder of its results was.
+        Raises PanoSoundError if another machine has taken over, DiskError if the folder of results is gone.
         """
         self.out.check_there()
         if self._lease:
             self._lease.renew(self.manifest)
 
     def check_made(self) -> None:
-        """At the end of the run. Raises OutputError when results have gone since they were made."""
+        """Check, at the end of a run, that its results still exist. Raises OutputError."""
         self.out.check_there()
         done = [row.output for row in self.manifest.rows(self.run) if row.state == "done"]
         gone = sorted(set(done) - set(self.out.present(done)))
@@ -168,7 +168,7 @@ class Library:
             raise OutputError(f"has vanished since it was made{more}", self.out.name(gone[0]), "run it again")
 
     def report(self) -> None:
-        """Write report.jsonl and report.html into the results. Raises OutputError."""
+        """Write report.jsonl and report.html beside the results. Raises OutputError."""
         rows = list(self.manifest.rows())
         title = f"pano-sound: {self.out.root}"
         reports = {"report.jsonl": jsonl(rows), **pages(rows, map(self.manifest.thumbnail, rows), title)}
@@ -176,7 +176,7 @@ class Library:
             write_result(self.out, self.manifest, name, content, hashlib.sha256(content).hexdigest())
 
     def _begin(self) -> None:
-        """Come in, and give back and remove what the dead have left."""
+        """Start a run: release the claims of runs that have died, and remove what they left."""
         if self._lease:
             self._lease.take()
         self._at_work = True
@@ -194,7 +194,7 @@ class Library:
                 is_alive(self.manifest.locks, lock.stem)
 
     def _without_results(self, films: list[Film]) -> list[Film]:
-        """Films that are not results of this library: these may lie in a folder of inputs."""
+        """Films without this library's own results, which may be in a folder of inputs."""
         results = {self.out.name(name) for name in self.manifest.own_names()}
         return [film for film in films if results.isdisjoint(film.paths)]
 
@@ -212,13 +212,14 @@ class Library:
         check_results(self.out, self.manifest, names, [*inputs, *manifest], overwrite)
 
     def _known_names(self, films: Sequence[Film]) -> dict[str, tuple[str, ...]]:
-        """Names given before, and to which films' paths; free again are those of films that are there no more."""
+        """Names given in earlier runs, with their films' paths. Names of films that no longer exist are free again."""
         here = {film.paths for film in films}
         known = ((row.output, row.paths) for row in self.manifest.rows())
         return {o: paths for o, paths in known if paths in here or is_url(paths[0]) or os.path.lexists(paths[0])}
 
     def _copies(self, films: Sequence[Film], names: dict[tuple[str, ...], str]) -> dict[tuple[str, ...], str]:
-        """Films with the same content as an earlier one: paths -> that one's output. Only equal sizes are read."""
+        """Films with the same content as an earlier film: paths -> that film's output. Only files of equal size are
+        read."""
         alike: dict[tuple[int, ...], list[Film]] = defaultdict(list)
         for film in films:
             if all(file.stamp is not None and file.stamp[0] for file in film.files):
@@ -235,7 +236,7 @@ class Library:
         return copies
 
     def _content(self, film: Film) -> tuple[str, ...] | None:
-        """The hashes of a film's files; None where one cannot be read."""
+        """The hashes of a film's files; None if one cannot be read."""
         known = self.manifest.contents(film.files)
         try:
             fresh = {file: digest(file.path) for file in film.files if file.path not in known}
@@ -246,7 +247,8 @@ class Library:
         return tuple(known[path] for path in film.paths)
 
     def _same_content(self, wanted: list[tuple[str, Film, str | None]]) -> None:
-        """A film whose files have another date or place, but the content they had, is not made again."""
+        """Recognise films whose files have a new date or place but the same content, so that they are not made
+        again."""
         for output, film, _ in wanted:
             row = self.manifest.known(output)
             if row is None or row.files == film.files or row.size != film.size:
@@ -257,8 +259,8 @@ class Library:
                 self.manifest.touch(row, film)
 
     def _checked(self, names: list[str], overwrite: bool) -> dict[int, tuple[Stamp, Stamp | None]]:
-        """Whether finished results are still there: as they were written or, without `overwrite`, as somebody has
-        changed them."""
+        """Check finished results: by row, the recorded stamp and the present one, or None if the result has to be made
+        again."""
         rows = filter(None, map(self.manifest.known, names))
         done = [(row, row.stamp) for row in rows if row.state == "done" and row.stamp is not None]
         present = self.out.present([n for row, _ in done for n in (row.output, path_name(row.output))]) if done else {}
@@ -273,13 +275,13 @@ class Library:
         if overwrite:
             return None
         log.warning("%s: was changed after it was made, and is kept (-y makes it again)", self.out.name(row.output))
-        return row.stamp  # As before: the next run finds it changed, too.
+        return row.stamp  # Unchanged, so that the next run warns, too.
 
 
 def full_settings(options: PanOptions) -> dict[str, Any]:
-    """All that a film's result depends on besides the film: every option, and the weights' SHA-256.
+    """Everything that a result depends on besides the film: all options, and the SHA-256 of the weights.
 
-    Raises ModelError when there are no such weights.
+    Raises ModelError if there are no such weights.
     """
     weights = find(options.model).read_bytes()
     return {**options.to_json(), "weights": hashlib.sha256(weights).hexdigest()}
@@ -296,7 +298,7 @@ def key_of(value: Any) -> str:
 
 
 def check_rule(rule: str, codec: str | None) -> None:
-    """Raises OutputError when no film can be written under such a name."""
+    """Raises OutputError if no film can be written under such a name."""
     ending = os.path.splitext(rule)[1].lower()
     if not is_inside(posixpath.normpath(rule.format(folder="a", stem="b")).lstrip("/")):
         raise OutputError("leads out of the folder of the results", rule, "let `name` be a name inside it")
@@ -307,7 +309,7 @@ def check_rule(rule: str, codec: str | None) -> None:
 
 
 def manifest_path(out: Store, manifest: str | None) -> Path:
-    """Where the manifest of results is, if not in the file named."""
+    """The path of the manifest: the file named, or else the default for these results."""
     if manifest is not None:
         return Path(manifest).absolute()
     if isinstance(out, Bucket):
@@ -327,10 +329,10 @@ def _soundmaps_folder(out: Store, on_cluster: bool) -> str:
 
 
 def _own_folder(place: Callable[[str], Path]) -> Path | None:
-    """The user's folder of a kind, if it is there or could be: a user id that the system does not know has no home."""
+    """A folder of the user's, if it exists or can be made. Unknown user ids have no home folder."""
     try:
         folder = place("pano-sound")
-    except RuntimeError:  # So do some versions of platformdirs; others return '~'.
+    except RuntimeError:  # Some versions of platformdirs raise this; others return '~'.
         return None
     existing = next((f for f in (folder, *folder.parents) if os.path.exists(f)), folder)
     return folder if folder.is_absolute() and os.access(existing, os.W_OK | os.X_OK) else None

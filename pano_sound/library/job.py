@@ -1,4 +1,4 @@
-"""What a worker, on whatever machine, has to know of one film that it is to make."""
+"""What a worker needs to know to make one film, on any machine."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from .records import FilmRecord, OwnFile
 
 @dataclass(frozen=True)
 class Job:
-    """settings: those of `full_settings`. out, soundmaps: folders or URLs where results go and sound maps are kept.
-    contents: SHA-256 of those of its files that are known, by path. own: the library's own files, which may be
-    replaced, by the name of the result."""
+    """settings: those of `full_settings`. out, soundmaps: folders or URLs of results and sound maps. contents: known
+    SHA-256 of the film's files, by path. own: the library's own files, which may be replaced, by the result's name."""
 
     row: FilmRecord
     settings: dict[str, Any]

@@ -1,9 +1,9 @@
-"""A manifest of results in an object store: worked with on one machine at a time, kept beside the results.
+"""The manifest of results in an object store: used by one machine at a time, with a copy beside the results.
 
-SQLite cannot live in an object store. So the manifest is a file of the machine that works, and copies of it go into
-the store while it does; what has been finished since the latest copy is made again, to the same bytes, should that
-machine be lost. A lease in the store says which machine works. It is renewed by the store's clock, and free for others
-when that machine has ended, or has not renewed it for a while.
+SQLite does not work in an object store. So the manifest is a local file, and copies of it are put into the store. If
+the machine is lost, films finished since the last copy are made again, to the same bytes. A lease in the store tells
+which machine is at work. It is timed by the store's clock, and free for others when that machine has ended, or has not
+renewed it for a while.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .storage import HIDDEN, Bucket
 
 RENEWED_EVERY, EXPIRES_AFTER = 30.0, 180.0
 _SHARE = 20.0
-"""Copying the manifest may take at most 1/_SHARE of the time."""
+"""Copying the manifest takes at most 1/_SHARE of the time."""
 _LEASE, _COPY, _HOLDER = f"{HIDDEN}/lease.json", f"{HIDDEN}/manifest.sqlite", f"{HIDDEN}/holder.json"
 
 
@@ -31,8 +31,8 @@ class ManifestLease:
     """The lease on results in a bucket, and the copy of their manifest there.
 
     Args:
-        out: where the results go.
-        manifest: the file on this machine.
+        out: the store of results.
+        manifest: the local file.
     """
 
     def __init__(self, out: Bucket, manifest: Path) -> None:
@@ -46,7 +46,7 @@ class ManifestLease:
         self._me = mine.read_text(encoding="utf-8")
 
     def fetch(self) -> None:
-        """Take the store's copy, unless it is this machine's own. Raises OutputError."""
+        """Download the store's copy, unless it is this machine's own. Raises OutputError."""
         holder = self._read(_HOLDER)
         if not holder or (holder.get("id") == self._me and self._path.exists()):
             return
@@ -58,20 +58,20 @@ class ManifestLease:
         os.replace(file.name, self._path)
 
     def take(self) -> None:
-        """Take the lease. Raises PanoSoundError when another machine has it."""
+        """Take the lease. Raises PanoSoundError if another machine has it."""
         lease = self._read(_LEASE)
         if lease and lease["id"] != self._me and self._age() < EXPIRES_AFTER:
             hint = f"wait for it, or, if it is lost, for {EXPIRES_AFTER / 60:g} minutes"
             raise PanoSoundError(f"another machine is at work here: {lease['host']}", self._out.root, hint)
         self._write_lease()
         if lease and lease["id"] != self._me:
-            time.sleep(1)  # Had another one the same idea, the later one has it now.
+            time.sleep(1)  # If another machine wrote at the same time, the later one has the lease.
         self._check()
 
     def renew(self, manifest: Manifest) -> None:
-        """Where it is time: keep the lease, and bring the store's copy up to date.
+        """Renew the lease and update the store's copy, if it is time.
 
-        Raises OutputError; PanoSoundError when another machine has taken the lease.
+        Raises OutputError; PanoSoundError if another machine has taken the lease.
         """
         if time.monotonic() < self._next:
             return
@@ -82,7 +82,7 @@ class ManifestLease:
         self._next = time.monotonic() + max(RENEWED_EVERY, _SHARE * (time.monotonic() - began))
 
     def end(self, manifest: Manifest) -> None:
-        """Bring the copy up to date and let others in."""
+        """Update the copy and give up the lease."""
         self._check()
         self._upload(manifest)
         self._out.remove(_LEASE)

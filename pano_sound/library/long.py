@@ -1,5 +1,5 @@
-"""Long films, segment by segment: what is heard and drawn of each is kept beside the results until the film is
-complete, so that several workers can make one film, and little of it is lost when they are stopped."""
+"""Long films, made in segments. Sound maps and pictures of segments are kept beside the results until the film is
+complete, so that several workers can share a film, and an interruption loses little."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class LongFilm:
         """
         Args:
             key: stable hash of the film and the settings.
-            ending: that of the result, as '.mp4'.
+            ending: the result's ending, such as '.mp4'.
             out: the store of the results.
-            scratch: a folder for what is not complete yet.
+            scratch: a folder for incomplete files.
         """
         self.count = len(segments)
         self._info, self._segments, self._out, self._scratch = info, segments, out, scratch
@@ -45,7 +45,7 @@ class LongFilm:
         self._ending, self._part_ending = ending, ".mov" if ending == ".mov" else ".mp4"
 
     def hear(self, number: int, options: ListeningOptions, progress: Progress) -> None:
-        """Have the sound map of a segment in its place."""
+        """Analyse a segment and keep its sound map, unless it is there."""
         name = self._heard(number)
         if self._out.stamp(name) is not None:
             return
@@ -58,7 +58,7 @@ class LongFilm:
             self._out.write(name, b"")
 
     def analyse_segment(self, options: ListeningOptions, progress: Progress) -> SoundMap:
-        """That of the film; segments that have none yet are heard."""
+        """The film's sound map. Segments without one are analysed."""
         parts = []
         for number in range(len(self._segments)):
             self.hear(number, options, progress)
@@ -67,20 +67,20 @@ class LongFilm:
         return joined(parts)
 
     def draw(self, number: int, path: CameraPath, options: VideoOptions, progress: Progress) -> None:
-        """Have the pictures of a segment in their place."""
+        """Render a segment and keep its pictures, unless they are there."""
         name = self._drawn(number)
         if self._out.stamp(name) is not None:
             return
         made = self._scratch / os.path.basename(name)
         try:
             render_segment(self._info, self._segments[number], path, made, options, self._of_all(number, progress))
-        except NoPictureError:  # Films of variable rate may have none for long.
+        except NoPictureError:  # Films of variable rate may have no picture for a long time.
             self._out.write(name, b"")
         else:
             self._out.put(made, name, overwrite=True)
 
     def render(self, path: CameraPath, dst: Path, options: VideoOptions, progress: Progress) -> None:
-        """Write the film; segments that are not there yet are drawn."""
+        """Join the film. Segments that are missing are rendered."""
         parts = []
         for number, segment in enumerate(self._segments):
             self.draw(number, path, options, progress)
@@ -99,7 +99,7 @@ class LongFilm:
         return f"{self._folder}/{number}{self._part_ending}"
 
     def _local(self, name: str) -> Path | None:
-        """A segment's file on this machine; None when there is nothing in it."""
+        """A segment's file on this machine; None if it is empty."""
         stamp = self._out.stamp(name)
         if stamp is not None and stamp[0] == 0:
             return None
@@ -110,7 +110,7 @@ class LongFilm:
         return copy
 
     def _of_all(self, number: int, progress: Progress) -> Progress:
-        """Progress of the film, from that of a segment."""
+        """Convert a segment's progress into the film's."""
         start, length, base = self._info.start, self._info.duration, float(self._info.video.time_base)
         segment = self._segments[number]
         begin = 0.0 if segment.begin is None else segment.begin * base - start

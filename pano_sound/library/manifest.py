@@ -1,17 +1,17 @@
-"""What is to be made, what has been made, and by whom: one SQLite file beside the results.
+"""The manifest: which films are to be made, are being made and have been made. One SQLite file beside the results.
 
-Every change is one transaction, on the disk when it returns. A film's row goes
+Every change is one transaction, on disk when the call returns. A film's row goes through these states:
 
     waiting -> running -> done | skipped | failed           and  duplicate  from the start
 
-and back to `waiting` when its input or settings change, its result is gone, or whoever worked on it died. A worker
-claims a row by writing its own name into it (see `beings`).
+It returns to `waiting` when its input or settings change, its result is gone, or its worker dies. A worker claims a row
+by writing its own name into it (see `process_lock`).
 
-Before a finished file gets its final name, its hash is written into the row; so it is known for the row's own, should
-the power fail between the two.
+The hash of a finished file is written into the row before the file gets its final name, so that the file is recognised
+even if the power fails in between.
 
-Several processes of one machine may use the file at once (write-ahead log). On network drives that does not hold:
-there, `alone` opens it for one process, without shared memory.
+Several processes of one machine may use the file at once (write-ahead log). This does not work on network drives:
+there, `alone` opens the file for one process, without shared memory.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from .storage import Stamp
 
 T = TypeVar("T")
 MAX_TRIES = 3
-"""Times that a film may take its worker with it, or fail on the network, before it is given up."""
+"""Attempts before a film that kills its worker, or fails on the network, counts as failed."""
 _LEAST_ROOM = 100_000
 _CLEAN = "same_as=NULL, claim=NULL, error=NULL, exit_code=NULL, warnings=NULL, made=NULL, stamp=NULL, finished=NULL"
 
 
 @dataclass
 class Synced:
-    """What a run found: how many films are new, changed (input or settings), lost (the result), or as they were."""
+    """What a run found: numbers of films that are new, changed (input or settings), lost (the result), or unchanged."""
 
     new: int = 0
     changed: int = 0
@@ -53,20 +53,20 @@ class Synced:
 
 
 class Manifest:
-    """The open file. Use it in the thread that opened it.
+    """An open manifest. Use it only in the thread that opened it.
 
     Attributes:
-        beings: the folder of the locks of those who use it.
+        locks: the folder of the process locks of those who use it.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, create: bool = True, alone: bool = False) -> None:
         """
         Args:
-            create: make it if it is not there; else that is an error.
-            alone: keep all others out; for files on network drives.
+            create: create a missing file; otherwise a missing file is an error.
+            alone: exclude all other processes; for files on network drives.
 
         Raises:
-            DataFileError: it is not there, damaged, or of another version; somebody else is alone with it.
+            DataFileError: it is missing, damaged, of another version, or exclusively opened by another process.
             OutputError: it cannot be written.
         """
         self.path = Path(path)
@@ -81,7 +81,7 @@ class Manifest:
             self._db.row_factory = sqlite3.Row
             if alone:
                 self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
-            with self._change() as db:  # Before anything else: it may be another program's.
+            with self._change() as db:  # First, because the file may belong to another program.
                 schema.update(db, self.path)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
@@ -96,7 +96,7 @@ class Manifest:
         self.close()
 
     def contents(self, files: Iterable[File]) -> dict[str, str]:
-        """SHA-256 of those files that have been read before and have not changed since, by path."""
+        """Known SHA-256 of files that have not changed since they were read, by path."""
         found = {}
         for file in files:
             row = self._one("SELECT * FROM contents WHERE path=?", _text(file.path))
@@ -105,7 +105,7 @@ class Manifest:
         return found
 
     def remember(self, contents: dict[File, str]) -> None:
-        """Keep the SHA-256 of files."""
+        """Record the SHA-256 of files."""
         with self._change() as db:
             for file, sha256 in contents.items():
                 values = (_text(file.path), json.dumps(file.stamp), sha256)
@@ -128,16 +128,16 @@ class Manifest:
         key: str,
         checked: Mapping[int, tuple[Stamp, Stamp | None]],
     ) -> Synced:
-        """Note what a run wants, and what of that is still to be made.
+        """Record which films a run wants, and queue those that have to be made.
 
         Args:
-            films: (output, film, output of the film of which it is a copy or None).
-            settings: with which they are to be made; `key`: a text that is another one for others.
-            checked: of finished rows, by id: the stamp that the row had, and the present one if the result is still
-                the same, else None.
+            films: (output, film, output of the film that it is a copy of, or None).
+            settings: those to make them with; `key`: stable hash of the settings.
+            checked: for finished rows, by id, the recorded stamp, and the present one or None if the result has to be
+                made again.
 
         Raises:
-            PanoSoundError: another run, still alive, wants one of them made otherwise.
+            PanoSoundError: another live run wants one of them with other settings.
         """
         found = Synced()
         others = [r["run"] for r in self._all("SELECT DISTINCT run FROM wanted") if r["run"] != run]
@@ -191,7 +191,7 @@ class Manifest:
         db.execute("DELETE FROM thumbnails WHERE film=?", (row.id,))
 
     def limit(self, run: str, count: int) -> None:
-        """Let a run want only the first `count` of the films that it would make."""
+        """Limit a run to the first `count` of the films that it would make."""
         with self._change() as db:
             sql = (
                 "DELETE FROM wanted WHERE run=? AND film IN (SELECT id FROM films JOIN wanted ON film=id "
@@ -200,7 +200,7 @@ class Manifest:
             db.execute(sql, (run, run, count))
 
     def want(self, run: str, state: str) -> int:
-        """A run that wants all films of a state made again, as before; how many there are."""
+        """Queue all films of a state again for a run. Returns their number."""
         with self._change() as db:
             sql = "INSERT OR IGNORE INTO wanted SELECT ?, id FROM films WHERE state=?"
             count = db.execute(sql, (run, state)).rowcount
@@ -217,7 +217,7 @@ class Manifest:
         return found
 
     def claim(self, run: str, worker: str) -> FilmRecord | None:
-        """Take the largest waiting film that the run wants; None if no film waits."""
+        """Claim the run's largest waiting film; None if no film is waiting."""
         sql = (
             "UPDATE films SET state='running', claim=?, attempts=attempts+1, started=? WHERE id=("
             "SELECT id FROM films JOIN wanted ON film=id WHERE run=? AND state='waiting' "
@@ -228,7 +228,7 @@ class Manifest:
         return None if row is None else self._record(row)
 
     def record_pending(self, row: FilmRecord, made: RenderResult) -> None:
-        """Say what the result will be, before it gets its final name. Raises LostClaimError."""
+        """Record a result before it gets its final name. Raises LostClaimError."""
         with self._change() as db:
             sql = "UPDATE films SET made=?, warnings=? WHERE id=? AND claim=?"
             values = (json.dumps(made.to_json()), json.dumps(made.warnings), row.id, row.claim)
@@ -239,7 +239,7 @@ class Manifest:
                 db.execute("INSERT OR IGNORE INTO own VALUES (?, ?, NULL)", (name, sha256))
 
     def finish(self, row: FilmRecord, stamps: Mapping[str, Stamp]) -> None:
-        """The result is there: the stamps of its files, by name. Raises LostClaimError."""
+        """Record that the result is in place, with the stamps of its files by name. Raises LostClaimError."""
         with self._change() as db:
             _end(db, row, "state='done', stamp=?", json.dumps(stamps[row.output]))
             (made,) = db.execute("SELECT made FROM films WHERE id=?", (row.id,)).fetchone()
@@ -248,27 +248,27 @@ class Manifest:
                 _own(db, name, made[key], stamps[name])
 
     def owned(self, name: str) -> list[OwnFile]:
-        """What this library may have written under a result's name: the last file, and what was to replace it."""
+        """The files that this library may have written under a result's name: the last one, and its replacement."""
         rows = self._all("SELECT sha256, stamp FROM own WHERE name=?", name)
         return [OwnFile(str(row["sha256"]), self._read(_optional_stamp, row["stamp"])) for row in rows]
 
     def own_names(self) -> set[str]:
-        """The names of all files that this library wrote among the results."""
+        """The names of all results that this library wrote."""
         return {str(row["name"]) for row in self._all("SELECT DISTINCT name FROM own")}
 
     def own(self, name: str, sha256: str, stamp: Stamp | None) -> None:
-        """A file of the results is ours: with its stamp, what is there now; without, what may be there soon."""
+        """Record a result as our own: with a stamp if it is in place, without one if it soon may be."""
         with self._change() as db:
             _own(db, name, sha256, stamp)
 
     def fail(self, row: FilmRecord, error: str, exit_code: int, state: str = "failed") -> None:
-        """The film cannot be made ('failed'), or is not to be ('skipped'). Raises LostClaimError."""
+        """Record that a film cannot be made ('failed') or is not to be made ('skipped'). Raises LostClaimError."""
         with self._change() as db:
             _end(db, row, "state=?, error=?, exit_code=?, made=NULL", state, error, exit_code)
 
     def release(self, worker: str, error: str | None = None) -> int:
-        """Give back what a worker had claimed; with an error, which may be the film's own fault, that counts as a try.
-        How many films these were."""
+        """Release a worker's claims. With an error, which may be the film's fault, this counts as an attempt. Returns
+        the number of films."""
         failed = 0
         with self._change() as db:
             if error is not None:
@@ -282,7 +282,7 @@ class Manifest:
             return failed + db.execute(sql, (worker,)).rowcount
 
     def release_dead(self) -> list[str]:
-        """Give back what the dead had claimed; their names."""
+        """Release the claims of dead processes. Returns their names."""
         claims = [r["claim"] for r in self._all("SELECT DISTINCT claim FROM films WHERE state='running'")]
         dead = [claim for claim in claims if not is_alive(self.locks, claim)]
         for claim in dead:
@@ -290,29 +290,29 @@ class Manifest:
         return dead
 
     def forget(self, run: str) -> None:
-        """The run is over."""
+        """Remove a run that has ended."""
         with self._change() as db:
             db.execute("DELETE FROM wanted WHERE run=?", (run,))
 
     def count(self, run: str | None = None) -> dict[str, int]:
-        """How many films are in each state: those that a run wants, or all."""
+        """The number of films in each state, of a run or in all."""
         join, values = ("", ()) if run is None else ("JOIN wanted ON film=id WHERE run=?", (run,))
         rows = self._all(f"SELECT state, COUNT(*) AS n FROM films {join} GROUP BY state", *values)
         counts = {row["state"]: int(row["n"]) for row in rows}
         return {state: counts.get(state, 0) for state in STATES}
 
     def count_all(self) -> int:
-        """How many films there are."""
+        """The number of films."""
         return sum(self.count().values())
 
     def rows(self, run: str | None = None) -> Iterator[FilmRecord]:
-        """The films that a run wants, or all, by the names of their results."""
+        """The films of a run, or all, ordered by the names of their results."""
         join, values = ("", ()) if run is None else ("JOIN wanted ON film=id WHERE run=?", (run,))
         for row in self._all(f"SELECT films.* FROM films {join} ORDER BY output", *values):
             yield self._record(row)
 
     def thumbnail(self, row: FilmRecord) -> tuple[bytes, list[list[float]]]:
-        """The strip of pictures and the camera path's curve of a result."""
+        """A result's strip of pictures and its camera curve."""
         found = self._one("SELECT * FROM thumbnails WHERE film=?", row.id)
         if found is None:
             return b"", []
@@ -320,7 +320,7 @@ class Manifest:
         return jpeg if isinstance(jpeg, bytes) else b"", self._read(read_curve, found["curve"])
 
     def copy_to(self, path: Path) -> None:
-        """Write all of it to another file, as it is now."""
+        """Copy the manifest to another file."""
         with self._said(), contextlib.closing(sqlite3.connect(path)) as other:
             self._db.backup(other)
 
@@ -332,19 +332,19 @@ class Manifest:
                 yield self._db
                 self._db.execute("COMMIT")
             except BaseException:
-                if self._db.in_transaction:  # SQLite itself takes it back when the disk is full.
+                if self._db.in_transaction:  # SQLite itself rolls back when the disk is full.
                     self._db.execute("ROLLBACK")
                 raise
 
     @contextlib.contextmanager
     def _said(self) -> Iterator[None]:
-        """Errors of SQLite in words."""
+        """Turn errors of SQLite into PanoSoundErrors."""
         try:
             yield
         except sqlite3.Error as error:
             if "locked" in str(error):
                 raise DataFileError("another batch is at work here", self.path, "wait for it, or stop it") from error
-            # SQLite takes a full disk for a broken one where it maps its memory from a file on it.
+            # With memory-mapped files SQLite reports a full disk as a broken one.
             if "full" in str(error) or ("disk I/O" in str(error) and self._free() < _LEAST_ROOM):
                 raise DiskError("there is no room left on the disk", self.path) from error
             if any(word in str(error) for word in ("readonly", "unable to open", "disk I/O")):
@@ -375,7 +375,7 @@ class Manifest:
         return self._read(read_record, dict(row))
 
     def _read(self, read: Callable[[Any], T], value: Any) -> T:
-        """A value of the manifest, checked. Raises DataFileError."""
+        """A checked value of the manifest. Raises DataFileError."""
         try:
             return read(value)
         except (ValueError, TypeError, RecursionError) as error:
@@ -387,7 +387,7 @@ class Manifest:
 
 
 class LostClaimError(Exception):
-    """A worker's film is not its own any more."""
+    """Another process has taken a worker's film."""
 
 
 def _must_change(cursor: sqlite3.Cursor) -> None:
@@ -408,7 +408,7 @@ def _own(db: sqlite3.Connection, name: str, sha256: str, stamp: Stamp | None) ->
 
 
 def _files(film: Film) -> str:
-    """JSON, which also takes names that are not Unicode."""
+    """As JSON, which can hold names that are not valid Unicode."""
     return json.dumps([[file.path, file.stamp] for file in film.files])
 
 

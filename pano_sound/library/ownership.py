@@ -1,4 +1,4 @@
-"""Which files among the results may be replaced: those that this library wrote and nobody has changed since."""
+"""Which results may be replaced: those that this library wrote and that have not been changed since."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from .records import OwnFile
 from .storage import HIDDEN, Bucket, Stamp, Store, digest
 
 PENDING = f"{HIDDEN}/pending"
-"""Where the machines of a cluster note what they are about to put in place, as {name: SHA-256}."""
+"""Where machines of a cluster record what they are about to put in place, as {name: SHA-256}."""
 
 
 def check_results(out: Store, manifest: Manifest, names: Iterable[str], inputs: Iterable[str], overwrite: bool) -> None:
-    """Say, before any work, which results would replace a file that is not ours.
+    """Check, before any work, that no result would replace a file that is not ours.
 
     Args:
-        names: of all files that are to be written into `out`.
-        inputs: files and URLs that are read, which are never replaced.
-        overwrite: other files may be; they count as ours from now on.
+        names: all files that are to be written into `out`.
+        inputs: files and URLs that are read; they are never replaced.
+        overwrite: other files may be replaced; they count as ours from now on.
 
     Raises:
-        OutputError: an input or, unless `overwrite`, another file has the name of a result.
+        OutputError: an input has the name of a result, or, without `overwrite`, another file has.
     """
     read = {_key(out, name) for name in inputs}
     foreign = {}
@@ -45,7 +45,7 @@ def check_results(out: Store, manifest: Manifest, names: Iterable[str], inputs: 
 
 
 def is_own(out: Store, name: str, stamp: Stamp, known: Iterable[OwnFile]) -> bool:
-    """Whether a result with this stamp is one of those files: the same date, or else the same content."""
+    """Whether a result with this stamp is one of our own files: by its date, or else by its content."""
     known = list(known)
     if any(file.stamp == stamp or file == OwnFile("", None) for file in known):
         return True
@@ -57,7 +57,7 @@ def is_own(out: Store, name: str, stamp: Stamp, known: Iterable[OwnFile]) -> boo
 
 
 def put_result(out: Store, local: Path, name: str, known: Iterable[OwnFile]) -> Stamp:
-    """Move a finished file to its name among the results. Raises OutputError when what is there is not ours."""
+    """Move a finished file to its final name. Raises OutputError if a file there is not ours."""
     there = out.stamp(name)
     if there is not None and not is_own(out, name, there, known):
         raise _appeared(out.name(name))
@@ -65,7 +65,7 @@ def put_result(out: Store, local: Path, name: str, known: Iterable[OwnFile]) -> 
 
 
 def write_result(out: Store, manifest: Manifest, name: str, content: bytes, sha256: str) -> None:
-    """Write a report among the results. Raises OutputError when what is there is not ours."""
+    """Write a report beside the results. Raises OutputError if a file there is not ours."""
     there = out.stamp(name)
     if there is not None and not is_own(out, name, there, manifest.owned(name)):
         raise _appeared(out.name(name))
@@ -77,7 +77,7 @@ def write_result(out: Store, manifest: Manifest, name: str, content: bytes, sha2
 
 
 def take_pending(out: Store, manifest: Manifest) -> None:
-    """Take over what the machines of a cluster noted, when the one that owns the manifest was lost."""
+    """Adopt what machines of a cluster recorded before the owner of the manifest was lost."""
     for content in out.contents(PENDING):
         for name, sha256 in _pending(content):
             manifest.own(name, sha256, None)
@@ -98,7 +98,7 @@ def _appeared(name: str) -> OutputError:
 
 
 def _key(out: Store, name: str) -> object:
-    """One value for all names of one file."""
+    """One value for all spellings of a file's name."""
     local = local_path(name)
     if local is not None:
         return identity(local)

@@ -1,7 +1,6 @@
-"""A library worked through on one machine: processes that each take one film after the other.
+"""Work through a library on one machine, with processes that each make one film after the other.
 
-A worker dies with its parent. What it was working on, and the folder it did it in, are found by whoever comes next:
-see `manifest`.
+A worker dies with its parent. The next run finds what it was working on, and its scratch folder (see `manifest`).
 """
 
 from __future__ import annotations
@@ -39,35 +38,35 @@ if TYPE_CHECKING:
 log = logging.getLogger("pano_sound")
 
 WORKER_BYTES = 2_000_000_000
-"""Memory that one worker needs for films of 4K; see docs/research/scale.md."""
+"""Memory of one worker for 4K films; see docs/research/scale.md."""
 _LOOK_ROUND = 2.0
 _LONGEST_PAUSE = 30.0
 
 Tell = Callable[[str, str, float, float, str | None], None]
-"""tell(film, stage, done, total, error): seconds of film done in a stage; at last, the state in which it ended."""
+"""Called as tell(film, stage, done, total, error), with seconds of film; at the end, `stage` is the film's state."""
 _SAID_EVERY = 0.2
 
 
 def fitting_workers() -> int:
-    """How many workers this machine's cores and free memory take, at least 1."""
+    """The number of workers for this machine's cores and free memory, at least 1."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     free = psutil.virtual_memory().available
     try:
         with open("/sys/fs/cgroup/memory.max", encoding="ascii") as file:
             free = min(free, int(file.read()))
     except (OSError, ValueError):
-        pass  # No container, or one without a limit.
+        pass  # Not in a container, or in one without a limit.
     return max(1, min(cores, free // WORKER_BYTES))
 
 
 def work(library: Library, tell: Tell, fail_fast: bool = False) -> dict[str, int]:
-    """Make all films that the library's run wants; how many ended in which state.
+    """Make all films of the library's run. Returns the number of films by state.
 
-    Also waits for those that another run, which wants them too, is working on.
+    Also waits for those that another run is making.
 
     Raises:
-        OutputError: nothing can be written any more.
-        PanoSoundError: workers die before they take a film; other films' inputs have vanished.
+        OutputError: results can no longer be written.
+        PanoSoundError: workers die before they start a film, or the inputs have vanished.
     """
     with WorkerPool(library, tell, fail_fast) as pool:
         pool.work()
@@ -103,7 +102,7 @@ class WorkerPool:
             worker.process.kill()
             worker.process.join()
             if not worker.name and worker.pipe.poll():
-                self._take(worker)  # Its name comes first.
+                self._take(worker)  # A worker sends its name first.
             with contextlib.suppress(PanoSoundError):
                 self._reap(worker, None)
 
@@ -138,7 +137,7 @@ class WorkerPool:
         return _Process(process, ours)
 
     def _listen(self) -> None:
-        """Take what the workers say, until there is nothing more or somebody has died."""
+        """Handle the workers' messages, until there are no more or a worker has died."""
         ready = wait([w.pipe for w in self._workers] + [w.process.sentinel for w in self._workers], _LOOK_ROUND / 2)
         for worker in list(self._workers):
             if worker.pipe in ready:
@@ -174,9 +173,9 @@ class WorkerPool:
             self._tell(film, stage, done, total, error)
 
     def _reap(self, worker: _Process, exit_code: int | None) -> None:
-        """Give back what a worker had; when it ended by itself and not well, its film is under suspicion.
+        """Release a dead worker's film. If the worker crashed, the film is suspected.
 
-        Raises PanoSoundError when workers end so again and again, and no film is to blame.
+        Raises PanoSoundError if workers crash repeatedly without a film.
         """
         how = f"signal {-exit_code}" if exit_code and exit_code < 0 else f"exit code {exit_code}"
         error = f"its worker ended {MAX_TRIES} times without a word ({how}): out of memory?" if exit_code else None
@@ -192,13 +191,13 @@ class WorkerPool:
 
 
 def _worker(pipe: Connection, manifest: str, out: str, soundmaps: str, run: str, level: int) -> None:
-    """The life of one worker process."""
+    """The main function of a worker process."""
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    # Ctrl-C goes to all processes of a terminal; the parent decides.
+    # Ctrl-C reaches all processes of a terminal; the parent decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)
     log.setLevel(level)
-    # The parent says what is to be said, from the manifest.
+    # The parent reports warnings, from the manifest.
     log.addHandler(logging.NullHandler())
     log.propagate = False
     from .work import prepare_process
@@ -217,7 +216,7 @@ def _worker(pipe: Connection, manifest: str, out: str, soundmaps: str, run: str,
                 me.end()
     except BrokenPipeError:
         os._exit(1)
-    except Exception as error:  # Of the manifest, or of the disk: it is no film's fault.
+    except Exception as error:  # An error of the manifest or the disk, not of a film.
         log.debug("unexpected error", exc_info=True)
         trouble = error if isinstance(error, PanoSoundError) else PanoSoundError(unexpected(error))
         with contextlib.suppress(BrokenPipeError):
@@ -225,7 +224,7 @@ def _worker(pipe: Connection, manifest: str, out: str, soundmaps: str, run: str,
 
 
 class Worker:
-    """A worker at work."""
+    """A running worker."""
 
     def __init__(self, manifest: Manifest, name: str, out: Store, soundmaps: str, run: str, pipe: Connection) -> None:
         self._manifest, self._name, self._out, self._soundmaps = manifest, name, out, soundmaps
@@ -234,7 +233,7 @@ class Worker:
         self._said = 0.0
 
     def work(self) -> None:
-        """Take films until none is waiting."""
+        """Make films until none is waiting."""
         while (row := self._manifest.claim(self._run, self._name)) is not None:
             self._say(row, "begin")
             try:
@@ -281,7 +280,7 @@ class Worker:
         return record_outcome(manifest, row, found)
 
     def _is_there(self, row: FilmRecord) -> bool:
-        """Whether the result was put into its place, but that could not be noted any more."""
+        """Whether a result is in place although that was not recorded."""
         try:
             hashes = {row.output: row.made.get("sha256"), path_name(row.output): row.made.get("path_sha256")}
             stamps = {name: stamp for name in hashes if row.made and (stamp := self._out.stamp(name)) is not None}
@@ -302,7 +301,7 @@ class Worker:
 
 
 def record_outcome(manifest: Manifest, row: FilmRecord, found: Outcome) -> str:
-    """Write an outcome into the manifest; the state that the film has now, or 'again'. Raises LostClaimError."""
+    """Write an outcome into the manifest. Returns the film's new state, or 'again'. Raises LostClaimError."""
     manifest.remember({f: found.contents[f.path] for f in row.files if f.path in found.contents})
     if found.state == "done":
         manifest.finish(row, found.stamps)
@@ -315,32 +314,32 @@ def record_outcome(manifest: Manifest, row: FilmRecord, found: Outcome) -> str:
 
 
 def say_warnings(manifest: Manifest, output: str) -> None:
-    """Print what is to be said of a finished film."""
+    """Log the warnings of a finished film."""
     row = manifest.known(output)
     for warning in row.warnings if row else ():
         log.warning("%s: %s", output, warning)
 
 
 def unexpected(error: BaseException) -> str:
-    """What is said of an error that nobody foresaw."""
+    """The message for an unexpected error."""
     return f"unexpected {type(error).__name__}: {first_line(error)} (please report it)"
 
 
 def pause(row: FilmRecord) -> float:
-    """Seconds to wait before another try."""
+    """Seconds to wait before the next attempt."""
     return min(_LONGEST_PAUSE, 2.0**row.tries)
 
 
 @cache
 def _context() -> Any:
-    """How workers are started: from a process that has everything imported and no threads, where there are such."""
+    """The multiprocessing context: forks from a process with all imports done and no threads, where possible."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     from multiprocessing import forkserver, resource_tracker
 
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["pano_sound.library.work"])
-    # Ctrl-C goes to it, too, which would print a traceback before it has learnt to ignore that.
+    # Ctrl-C reaches that process, too; until it ignores the signal, it would print a traceback.
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
@@ -358,6 +357,6 @@ def _die_with_parent() -> None:
 
 
 def _leave(number: int, frame: Any) -> None:
-    """Without an exception, which libraries swallow; what else is to be tidied up, the parent does."""
+    """Exit without an exception, which libraries might swallow. The parent cleans up."""
     remove_partials()
     os._exit(128 + number)

@@ -1,7 +1,7 @@
-"""Who is at work, and lives: each holds a lock on a file of its own name.
+"""Which processes are alive: each holds a lock on a file with its name.
 
-The system releases that lock with the process, however it ends: so there is no clock, and a claim that nobody holds is
-known at once, while one of a machine that was asleep is kept.
+The system releases the lock when the process ends, however it ends. So no time-outs are needed: a dead process is
+noticed at once, and a machine that was asleep keeps its claims.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..atomic_file import output_error
 
 
 class ProcessLock:
-    """A process as others see it: a name, and a lock that it holds while it lives."""
+    """A process's name, and a lock that it holds while it is alive."""
 
     def __init__(self, folder: Path) -> None:
         """Raises OutputError."""
@@ -30,14 +30,14 @@ class ProcessLock:
             raise output_error(error, folder) from None
 
     def end(self) -> None:
-        """Let go of the name for ever."""
+        """Release the lock."""
         with contextlib.suppress(OSError):
             os.remove(self._lock.lock_file)
         self._lock.release()
 
 
 def is_alive(folder: Path, name: str) -> bool:
-    """Whether the process of that name lives, on this machine. 'NAME.7' is a part of 'NAME'."""
+    """Whether the process of that name is alive on this machine. 'NAME.7' belongs to 'NAME'."""
     path = folder / f"{name.partition('.')[0]}.lock"
     if not path.exists():
         return False

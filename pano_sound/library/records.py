@@ -1,4 +1,4 @@
-"""What the manifest says of a film. Anybody may have written that file: every value is checked when it is read."""
+"""The manifest's record of a film. The file may have been tampered with, so every value is checked when it is read."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ STATES = ("done", "running", "waiting", "failed", "skipped", "duplicate")
 
 @dataclass(frozen=True)
 class RenderResult:
-    """What came out of a film.
+    """The result of rendering a film.
 
-    size_bytes, sha256: of the video. path_sha256: of the camera path's file. seconds: of film. took: seconds of work by
-    stage. size: of its picture, pixels. jpeg: a strip of its pictures; curve: [time, yaw, width of view] of its camera
-    path, for a plot.
+    size_bytes, sha256: of the video. path_sha256: of the camera path's file. seconds: length of the film. took: seconds
+    of work by stage. size: of the picture, in pixels. jpeg: a strip of pictures. curve: [time, yaw, width of view] of
+    the camera path, for a plot.
     """
 
     size_bytes: int
@@ -46,9 +46,9 @@ class RenderResult:
 
 @dataclass(frozen=True)
 class OwnFile:
-    """A file of the results that this library wrote: its content, and its stamp where that is known.
+    """A result that this library wrote: its content, and its stamp if known.
 
-    sha256 '': written by an earlier version, which did not note the content.
+    sha256 '': written by an earlier version, which did not record it.
     """
 
     sha256: str
@@ -57,7 +57,7 @@ class OwnFile:
 
 @dataclass(frozen=True)
 class FilmRecord(HasFiles):
-    """One film as the manifest knows it."""
+    """One film's row of the manifest."""
 
     id: int
     output: str
@@ -126,7 +126,7 @@ def read_record(row: Mapping[str, Any]) -> FilmRecord:
 
 
 def read_stamp(value: Any) -> Stamp:
-    """A stamp, from JSON text or its value. Raises ValueError for anything else."""
+    """Parse a stamp from JSON. Raises ValueError."""
     found = json.loads(value) if isinstance(value, str) else value
     if not isinstance(found, list) or len(found) != 2 or not isinstance(found[1], str):
         raise ValueError(f"{value!r} is not a stamp")
@@ -134,7 +134,7 @@ def read_stamp(value: Any) -> Stamp:
 
 
 def read_curve(value: Any) -> list[list[float]]:
-    """A camera's curve, from JSON text. Raises ValueError for anything else."""
+    """Parse a camera curve from JSON. Raises ValueError."""
     found = json.loads(_text(value))
     if not isinstance(found, list) or any(not isinstance(point, list) or len(point) != 3 for point in found):
         raise ValueError("not a camera's curve")
@@ -199,7 +199,7 @@ def _warnings(value: Any) -> tuple[str, ...]:
 
 
 def _made(value: Any) -> dict[str, Any]:
-    """Of a RenderResult; {}: of none."""
+    """Parse a RenderResult's JSON; {} if there is none."""
     try:
         found = json.loads(_text(value))
         if found == {}:

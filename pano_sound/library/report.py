@@ -1,7 +1,7 @@
-"""What became of a library, for programs (JSON, one line a film) and for the eye: a contact sheet that is one file.
+"""The report of a library: JSON lines for programs, and a contact sheet for people, in one file.
 
-Each result is shown by a strip of its pictures, and by where its camera looked over time: a band as wide as the view,
-round the whole turn from -180° to 180°.
+Each result is shown as a strip of pictures, and as the camera's view over time: a band as wide as the view, over yaw
+from -180° to 180°.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..visualize.curve import curve_shapes
 from .records import STATES, FilmRecord
 
 CARDS_A_PAGE = 1000
-"""Films per page: as many as a browser shows without trouble."""
+"""Films per page: as many as a browser shows easily."""
 Look = tuple[bytes, list[list[float]]]
 
 _ORDER = ("failed", "running", "waiting", "done", "duplicate", "skipped")
@@ -56,7 +56,7 @@ def pages(rows: Sequence[FilmRecord], looks: Iterable[Look], title: str) -> dict
     """The contact sheet: file name -> HTML; 'report.html' first.
 
     Args:
-        looks: of each row, its strip of pictures (JPEG; b'' for none) and its camera's curve ([time, yaw, view]).
+        thumbnails: for each row, its strip of pictures (JPEG; b'' for none) and its camera curve ([time, yaw, view]).
     """
     cards = sorted(zip(rows, looks, strict=True), key=lambda card: (_ORDER.index(card[0].state), card[0].output))
     counts = {state: sum(row.state == state for row in rows) for state in _ORDER}
@@ -69,7 +69,7 @@ def pages(rows: Sequence[FilmRecord], looks: Iterable[Look], title: str) -> dict
 
 
 def page_names(films: int) -> list[str]:
-    """The names of the pages for a number of films."""
+    """The names of the pages for this number of films."""
     pages = max(1, -(-films // CARDS_A_PAGE))
     return ["report.html", *(f"report-{number}.html" for number in range(2, pages + 1))]
 
@@ -116,7 +116,7 @@ def _card(row: FilmRecord, jpeg: bytes, curve: list[list[float]]) -> str:
 
 
 def plot(curve: list[list[float]]) -> str:
-    """A camera path as SVG: yaw over time with a band as wide as the view; the long way round it breaks."""
+    """A camera path as SVG: yaw over time as a band as wide as the view, broken where it crosses ±180°."""
     if not curve:
         return ""
     width, height = _PLOT

@@ -1,4 +1,4 @@
-"""The manifest's tables, and how a manifest of an earlier version is brought up to date."""
+"""The manifest's tables, and migrations from earlier versions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..atomic_file import new_partial, put_in_place, remove_partial
 from ..errors import DataFileError, OutputError
 
 VERSION = 2
-_APPLICATION = 0x50616E6F  # 'Pano', by which SQLite files of this library are known.
+_APPLICATION = 0x50616E6F  # 'Pano': SQLite's application id of manifests.
 
 _TABLES = """
 CREATE TABLE settings (key TEXT PRIMARY KEY, json TEXT NOT NULL);
@@ -42,7 +42,7 @@ CREATE TABLE thumbnails (film INTEGER PRIMARY KEY REFERENCES films (id) ON DELET
 CREATE TABLE own (name TEXT NOT NULL, sha256 TEXT NOT NULL, stamp TEXT, PRIMARY KEY (name, sha256)) WITHOUT ROWID
 """
 
-# From each version to the next. The first one did not note what it wrote but videos: its reports are known by name.
+# Migrations from each version to the next. The first version recorded only videos: its reports are recognised by name.
 _UPDATES = {
     1: """
 ALTER TABLE films RENAME COLUMN strikes TO tries;
@@ -55,7 +55,7 @@ INSERT INTO own VALUES ('report.html', '', NULL), ('report.jsonl', '', NULL)
 
 
 def create(path: Path) -> None:
-    """Make an empty manifest, whole or not at all, unless there is one.
+    """Create an empty manifest atomically, unless one exists.
 
     Raises:
         OutputError: it cannot be written, or a file is in the way.
@@ -72,14 +72,14 @@ def create(path: Path) -> None:
             _run(db, _TABLES)
             _sign(db)
             db.execute("COMMIT")
-        with contextlib.suppress(OutputError):  # Another run has made one in the meantime.
+        with contextlib.suppress(OutputError):  # Another run has created one in the meantime.
             put_in_place(partial, path)
     finally:
         remove_partial(partial)
 
 
 def update(db: sqlite3.Connection, path: Path) -> None:
-    """Bring a manifest up to date, within a transaction.
+    """Migrate a manifest, within a transaction.
 
     Raises:
         DataFileError: it is not a manifest, or one of a later version.

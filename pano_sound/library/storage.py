@@ -1,4 +1,4 @@
-"""Where results go: a folder, or an object store behind fsspec. What is put there is there whole or not at all."""
+"""Where results go: a folder, or an object store behind fsspec. Files appear there complete or not at all."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from ..errors import DiskError, OutputError, PanoSoundError
 from ..media.footage import open_bytes
 
 HIDDEN = ".pano-sound"
-"""The folder beside the results for what the library keeps for itself."""
+"""The folder beside the results for the library's own files."""
 SEGMENTS = f"{HIDDEN}/segments"
-"""Where those of long films are, until the films are complete."""
+"""Where segments of long films are kept until the films are complete."""
 _BLOCK = 1 << 20
 
 Stamp = tuple[int, str]
-"""(bytes, mark): the mark is another one when the content may be: time of last change in ns, or the store's ETag."""
+"""(bytes, mark). The mark changes whenever the content may have changed: the modification time in ns, or the store's
+ETag."""
 
 
 class Folder:
@@ -39,7 +40,7 @@ class Folder:
         return os.path.join(self.root, *name.split("/"))
 
     def create(self) -> None:
-        """Make the folder, where it is not there yet. Raises OutputError."""
+        """Create the folder if necessary. Raises OutputError."""
         try:
             os.makedirs(self.root, exist_ok=True)
         except OSError as error:
@@ -47,7 +48,7 @@ class Folder:
         self._identity = self._look()
 
     def check_there(self) -> None:
-        """Raises DiskError when the folder is not there any more, or another one is in its place."""
+        """Raises DiskError if the folder is gone, or another one is in its place."""
         if self._identity is None or self._look() != self._identity:
             raise DiskError("the folder has vanished", self.root, "was it moved or removed, or the disk unplugged?")
 
@@ -59,7 +60,7 @@ class Folder:
         return status.st_dev, status.st_ino
 
     def stamp(self, name: str) -> Stamp | None:
-        """Of a result that is there; else None."""
+        """The stamp of a result; None if it does not exist."""
         try:
             status = os.stat(self.name(name))
         except OSError:
@@ -67,13 +68,13 @@ class Folder:
         return status.st_size, str(status.st_mtime_ns)
 
     def present(self, names: Iterable[str]) -> dict[str, Stamp]:
-        """The stamps of those results that are there."""
+        """The stamps of results that exist, by name."""
         return {name: stamp for name in names if (stamp := self.stamp(name)) is not None}
 
     def put(self, local: Path, name: str, overwrite: bool = False) -> Stamp:
-        """Move a file to its final name; once this returns, a power cut does not undo it.
+        """Move a file to its final name, durably: a power cut does not undo it.
 
-        Raises OutputError, also when the name is taken and `overwrite` is False.
+        Raises OutputError, also if the name is taken and `overwrite` is False.
         """
         target = self.name(name)
         self.check_there()
@@ -89,7 +90,7 @@ class Folder:
         return stamp
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a small file whole. Raises OutputError."""
+        """Write a small file atomically. Raises OutputError."""
         target = Path(self.name(name))
         self.check_there()
         try:
@@ -111,13 +112,13 @@ class Folder:
         shutil.rmtree(self.name(name), ignore_errors=True)
 
     def contents(self, name: str) -> Iterator[bytes]:
-        """What is in the small files of a folder."""
+        """The contents of the small files in a folder."""
         for path in sorted(Path(self.name(name)).glob("*")):
             with contextlib.suppress(OSError):
                 yield path.read_bytes()
 
     def free(self) -> int | None:
-        """Bytes that still fit, or None where nobody knows."""
+        """Free bytes; None if unknown."""
         at = self.root
         while not os.path.exists(at) and os.path.dirname(at) != at:
             at = os.path.dirname(at)
@@ -125,10 +126,10 @@ class Folder:
 
 
 class Bucket:
-    """Results in an object store: s3://…, gs://… An object is there only when all of it has arrived."""
+    """Results in an object store (s3://…, gs://…), where an object exists only once it is complete."""
 
     def __init__(self, url: str) -> None:
-        """Raises OutputError when there is no way to write there."""
+        """Raises OutputError if it cannot be written to."""
         self.root = url.rstrip("/")
         try:
             import fsspec
@@ -138,7 +139,7 @@ class Bucket:
             raise OutputError(f"cannot be opened: {error}", url, "pip install 'pano-sound[cloud]'") from None
         if "http" in self._fs.protocol:
             raise OutputError("a web server cannot be written to", url, "use a folder, s3:// or gs://")
-        # What other processes write meanwhile is to be seen.
+        # Without a cache, to see what other processes write.
         self._fs.use_listings_cache = False
 
     def name(self, name: str) -> str:
@@ -152,7 +153,7 @@ class Bucket:
         """Object stores have no folders."""
 
     def check_there(self) -> None:
-        """What is wrong with an object store is said when it is written to."""
+        """Nothing to check: errors of an object store show when it is written to."""
 
     def stamp(self, name: str) -> Stamp | None:
         try:
@@ -213,7 +214,7 @@ class Bucket:
             raise self._failed(error, name) from error
 
     def contents(self, name: str) -> Iterator[bytes]:
-        """What is in the small objects below a name."""
+        """The contents of the small objects below a name."""
         try:
             self._fs.invalidate_cache()
             found = self._fs.find(f"{self._path}/{name}")
@@ -250,7 +251,7 @@ def store(root: str | os.PathLike[str]) -> Store:
 
 
 def is_inside(name: str) -> bool:
-    """Whether a result's name, relative and with '/', stays in the folder of results, and out of our own in it."""
+    """Whether a result's name, relative and with '/', stays inside the folder of results and outside our hidden one."""
     parts = name.split("/")
     return (
         bool(name)
@@ -263,7 +264,7 @@ def is_inside(name: str) -> bool:
 
 
 def stamp_of(info: dict[str, Any]) -> Stamp:
-    """The stamp in what fsspec says of a file: by its ETag where there is one, else by the time of its last change."""
+    """The stamp of a file from fsspec's information: its ETag, or else its modification time."""
     mark = next(
         (info[k] for k in ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime") if k in info), ""
     )
@@ -271,7 +272,8 @@ def stamp_of(info: dict[str, Any]) -> Stamp:
 
 
 def digest(path: str | os.PathLike[str], copy_to: Path | None = None) -> str:
-    """SHA-256 of a file or URL, read once; on the way its content may be copied. Raises InputError, OutputError."""
+    """SHA-256 of a file or URL, which is read once and can be copied at the same time. Raises InputError,
+    OutputError."""
     found = hashlib.sha256()
     with open_bytes(os.fspath(path)) as file, contextlib.ExitStack() as stack:
         try:
@@ -288,7 +290,7 @@ def digest(path: str | os.PathLike[str], copy_to: Path | None = None) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's text, or its kind."""
+    """The first line of an error's text, or its class."""
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
@@ -298,7 +300,7 @@ def _blocks(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _move(source: Path, target: Path, overwrite: bool) -> None:
-    """Rename a file, whose content is on the disk then; from another disk, through a copy beside the target."""
+    """Rename a file durably; from another disk, through a copy beside the target."""
     try:
         put_in_place(source, target, overwrite)
     except OSError as error:
@@ -314,12 +316,12 @@ def _move(source: Path, target: Path, overwrite: bool) -> None:
 
 
 def _to_disk(path: str | os.PathLike[str]) -> None:
-    """Have the system write a file, or a folder's list of files, to the disk now."""
+    """Sync a file, or a folder's list of files, to the disk."""
     if os.path.isdir(path) and os.name == "nt":
         return
     handle = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
     try:
-        with contextlib.suppress(OSError):  # Some network drives do not know how.
+        with contextlib.suppress(OSError):  # Some network drives cannot.
             os.fsync(handle)
     finally:
         os.close(handle)

@@ -1,4 +1,4 @@
-"""One film's work: footage in, the video and its camera path out; what was heard is kept for the next time."""
+"""Making one film: footage in, video and camera path out. Sound maps are kept for the next time."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _CHECK = f"{HIDDEN}-check"
 
 @dataclass(frozen=True)
 class _NewFiles:
-    """A video and its camera path, not yet in their place."""
+    """A video and its camera path in the scratch folder."""
 
     video: Path
     path: Path
@@ -54,7 +54,7 @@ class _NewFiles:
 
 
 def prepare_process() -> None:
-    """Make this process one of several workers: each uses one core, and so writes the same bytes on every machine."""
+    """Limit this process to one core, as one of several workers, so that every machine writes the same bytes."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     threads.use(1)
@@ -63,10 +63,10 @@ def prepare_process() -> None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one film: 'done', 'skipped', 'failed', 'again' (worth another try), 'broken' (by `trouble`, which
-    keeps every film from being made) or 'long' (others may help).
+    """How one film ended: 'done', 'skipped', 'failed', 'again' (worth another attempt), 'broken' (by `trouble`, which
+    affects every film) or 'long' (others may help).
 
-    contents: SHA-256 of its files, by path. stamps: of its results, by name.
+    contents: SHA-256 of the film's files, by path. stamps: of its results, by name.
     """
 
     state: str
@@ -88,13 +88,13 @@ def attempt(
     split: bool = False,
     said: Sequence[str] = (),
 ) -> Outcome:
-    """Make one film and put it into its place; what goes wrong is said in the outcome.
+    """Make one film and put it in place. Errors are returned in the outcome.
 
     Args:
-        scratch: a folder for what is not complete yet, in one that is there; it is removed.
-        record_pending: called with what the result will be, before it gets its final name.
-        split: only say so, when the film is long.
-        said: warnings of those who made its segments.
+        scratch: a folder for incomplete files; its parent exists. It is removed at the end.
+        record_pending: called with the result before it gets its final name.
+        split: return at once if the film is long.
+        said: warnings from making its segments.
     """
     row, out, contents = job.row, store(job.out), dict(job.contents)
 
@@ -115,7 +115,7 @@ def attempt(
         stamps = {}
         hashes = {path_name(row.output): result.made.path_sha256, row.output: result.made.sha256}
         for (name, sha256), file in zip(hashes.items(), (result.path, result.video), strict=True):
-            # An earlier try may have put this very file there already.
+            # An earlier attempt may have put this very file there.
             own = [*job.own.get(name, ()), OwnFile(sha256, None)]
             stamps[name] = put_result(out, file, name, own)
         if film.is_long:
@@ -140,14 +140,14 @@ def attempt(
 
 
 def _reason(error: PanoSoundError, row: FilmRecord) -> str:
-    """An error in one line, without the name of the film's file."""
+    """An error in one line, without the film's name."""
     if error.path in row.paths[:1]:
         error = type(error)(error.message, None, error.hint)
     return str(error)
 
 
 def _trouble(error: PanoSoundError, job: Job) -> PanoSoundError | None:
-    """What keeps every film from being made just now, if it is that and not the film that led to an error."""
+    """The cause of an error, if it affects every film and not just this one; else None."""
     if isinstance(error, DiskError):
         return error
     if isinstance(error, OutputError):
@@ -169,8 +169,8 @@ def _trouble(error: PanoSoundError, job: Job) -> PanoSoundError | None:
 
 
 def hear_segment(job: Job, scratch: Path, number: int) -> list[str]:
-    """Have the sound map of a long film's segment kept, unless the film's own is; returns warnings. Raises what
-    `pipeline.analyse` does."""
+    """Analyse a segment of a long film and keep its sound map, unless the film's is known. Returns warnings. Raises
+    what `pipeline.analyse` raises."""
     with _segment(job, scratch) as (film, long, warnings):
         if film.kept() is None:
             long.hear(number, film.options, _silent)
@@ -178,7 +178,7 @@ def hear_segment(job: Job, scratch: Path, number: int) -> list[str]:
 
 
 def draw_segment(job: Job, scratch: Path, number: int) -> list[str]:
-    """Have the pictures of a long film's segment kept; returns warnings. Raises what `pipeline.pan` does."""
+    """Render a segment of a long film and keep it. Returns warnings. Raises what `pipeline.pan` raises."""
     with _segment(job, scratch) as (film, long, warnings):
         path = plan(film.analyse_segment(_silent), film.options)
         long.draw(number, path, film.options, _silent)
@@ -190,7 +190,7 @@ def _segment(job: Job, scratch: Path) -> Iterator[tuple[_FilmWork, LongFilm, lis
     scratch.mkdir(parents=True, exist_ok=True)
     try:
         with _heard_warnings() as warnings:
-            # From where it is: a segment needs only a part of it.
+            # Read in place: a segment needs only a part of the film.
             film = _FilmWork(job, list(job.row.paths), scratch)
             yield film, film.long, warnings
     finally:
@@ -202,14 +202,14 @@ class _FilmWork:
 
     Attributes:
         options: how it is made.
-        long: how it is made of segments; `is_long`: whether it has several, and is.
+        long: the film in segments. is_long: whether it has several and is made so.
     """
 
     def __init__(self, job: Job, local: list[str], scratch: Path) -> None:
         """
         Args:
-            job: with the content of all files known.
-            local: the film's files on this machine, or where they are.
+            job: one that has the SHA-256 of all files.
+            local: local copies of the film's files, or their paths.
 
         Raises InputError, UnsupportedInputError.
         """
@@ -228,7 +228,7 @@ class _FilmWork:
         self.long = LongFilm(self._info, parts, key, self._ending, store(job.out), scratch)
 
     def make(self, took: dict[str, float], progress: Progress, said: Sequence[str] = ()) -> _NewFiles:
-        """Make its video and camera path, in the scratch folder. Raises PanoSoundError: as `pipeline.pan`."""
+        """Make the video and the camera path in the scratch folder. Raises what `pipeline.pan` raises."""
         with _heard_warnings() as warnings, _own_names(self._names):
             with _timed(took, "analyse"):
                 soundmap = self.analyse_segment(progress)
@@ -260,7 +260,7 @@ class _FilmWork:
         return _NewFiles(video, path_file, made)
 
     def analyse_segment(self, progress: Progress) -> SoundMap:
-        """The film's sound map: as it was heard before, or heard now and kept."""
+        """The film's sound map: a kept one, or else analysed now and kept."""
         found = self.kept()
         if found is None:
             if self.is_long:
@@ -270,11 +270,11 @@ class _FilmWork:
             made = self._scratch / "new.soundmap.npz"
             found.save(made)
             self._soundmaps.put(made, self._kept_as(), overwrite=True)
-        # Another copy of the film, which has another name, may have been heard.
+        # It may be that of a copy with another name.
         return replace(found, source={**found.source, "path": os.path.basename(self._local[0])})
 
     def kept(self) -> SoundMap | None:
-        """The sound map as it was heard before; None where it was not."""
+        """The kept sound map; None if there is none."""
         name, copy = self._kept_as(), self._scratch / "kept.soundmap.npz"
         if self._soundmaps.stamp(name) is not None:
             with contextlib.suppress(DataFileError, InputError):
@@ -290,7 +290,7 @@ class _FilmWork:
 
 
 def _fetched(file: File, scratch: Path, contents: dict[str, str], number: int) -> str:
-    """A file on this machine, its content's hash known."""
+    """A local copy of a file, with its SHA-256 in `contents`."""
     if not is_url(file.path):
         if file.path not in contents:
             contents[file.path] = digest(file.path)
@@ -303,7 +303,7 @@ def _fetched(file: File, scratch: Path, contents: dict[str, str], number: int) -
 
 @contextlib.contextmanager
 def _own_names(names: dict[str, str]) -> Iterator[None]:
-    """Errors speak of the films' own names, not of their copies'."""
+    """Make errors name the films, not their local copies."""
     try:
         yield
     except PanoSoundError as error:
@@ -337,7 +337,7 @@ def _thumbnail_size(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def _curve(path: CameraPath, start: float, end: float) -> list[list[float]]:
-    """[time, yaw, width of view], for a small plot; time from the film's start in seconds."""
+    """[time, yaw, width of view] for a small plot; time in seconds from the film's start."""
     times = np.linspace(start, max(end, start + 0.1), _CURVE_POINTS)
     looks = path.looks(times)
     return [[round(float(v), 2) for v in (t - start, look[0], look[3])] for t, look in zip(times, looks, strict=True)]
@@ -365,7 +365,7 @@ class _Collector(logging.Handler):
 
 @contextlib.contextmanager
 def _heard_warnings() -> Iterator[list[str]]:
-    """What is logged as a warning within the block."""
+    """Collect the warnings logged within the block."""
     collector, log = _Collector(), logging.getLogger("pano_sound")
     log.addHandler(collector)
     try:
