@@ -3,9 +3,9 @@
     import pano_sound
     pano_sound.pan("input.mp4", "out.mp4", pano_sound.PanOptions(fov=80))
 
-`analyse`, `plan` and `render` are the three steps of `pan`; they pass on a `SoundMap` and a `CameraPath`. `Pin` and
+`analyse`, `plan` and `render` are the three steps of `pan`; between them are a `SoundMap` and a `CameraPath`. `Pin` and
 `Mask` tell `plan` where to look and where not to. `overlay` draws a sound map over the footage. Errors for users are
-`PanoSoundError`s (pano_sound.errors). docs/python.md describes it all.
+`PanoSoundError`s (pano_sound.errors). See docs/python.md.
 """
 
 from __future__ import annotations

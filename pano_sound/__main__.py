@@ -1,4 +1,4 @@
-"""python -m pano_sound, and the command pano-sound: what can be interrupted while the rest is still being imported."""
+"""`python -m pano_sound` and the command `pano-sound`: handles Ctrl-C while the rest is still being imported."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ def main() -> None:
     if not sys.warnoptions:
         import warnings
 
-        warnings.simplefilter("ignore")  # Those of libraries are for programmers.
+        warnings.simplefilter("ignore")  # Warnings of libraries are for programmers.
     from .commands import main as run
 
     run()
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
-    """Ctrl-C before anything has begun; an exception here would end in an import of somebody's."""
+    """Exit on Ctrl-C during the imports, where an exception would surface inside some library's import."""
     try:
         os.write(2, b"pano-sound: interrupted\n")
     finally:

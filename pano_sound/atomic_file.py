@@ -1,4 +1,4 @@
-"""Output files: nothing that is there is lost to them, and they are there whole or not at all."""
+"""Output files: they appear complete or not at all, and replace nothing unasked."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ FilePath = str | os.PathLike[str]
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE, errno.ENODEV, errno.ENXIO)
 _LONGEST_HINT = 80
-"""Bytes of a file's name that its partial name shows."""
+"""Bytes of a file's name that are shown in its partial name."""
 _WORKED_IN = ".pano-sound-work"
-"""A file in the folders that `check_folder` made or was allowed to use."""
+"""A marker file in folders that `check_folder` made or was allowed to use."""
 _NOREPLACE, _AT_FDCWD = 1, -100
 _partials: set[Path] = set()
 
 
 def check_files(outputs: Iterable[FilePath], inputs: Iterable[FilePath] = (), overwrite: bool = False) -> None:
-    """Say, before any work, what would be wrong with the files that are to be written.
+    """Check, before any work, that files can be written.
 
     Args:
-        outputs: what is to be written.
-        inputs: all that is read: files and folders with all that is in them; URLs of other machines are no matter. None
-            of these is ever replaced, also not through links or another spelling of its name.
-        overwrite: whether other files may be replaced.
+        outputs: files to be written.
+        inputs: files that are read, and folders with everything in them. They are never replaced, not even through
+            links or another spelling of their names. Remote URLs are ignored.
+        overwrite: whether other existing files may be replaced.
 
     Raises:
-        OutputError: an output is an input, a folder or a device, or the same file as another output; it exists; its
+        OutputError: an output is an input, a folder, a device, or the same file as another output; it exists; or its
             folder is missing or read-only.
     """
     seen: dict[object, FilePath] = {}
@@ -78,13 +78,13 @@ def check_file(path: FilePath, inputs: Sequence[FilePath] = (), overwrite: bool 
 
 
 def check_folder(path: FilePath, overwrite: bool = False) -> None:
-    """Make a folder to work in, unless it exists, and mark it as ours.
+    """Make a work folder, unless it exists, and mark it as ours.
 
     Args:
         overwrite: whether it may hold files that are not ours.
 
     Raises:
-        OutputError: it cannot be made, is read-only, or holds files and was never worked in.
+        OutputError: it cannot be made, is read-only, or holds other files and is not marked as ours.
     """
     mark = os.path.join(path, _WORKED_IN)
     try:
@@ -100,7 +100,7 @@ def check_folder(path: FilePath, overwrite: bool = False) -> None:
 
 
 def is_same_file(one: FilePath, other: FilePath) -> bool:
-    """Whether two names stand for one file that is there, also through links."""
+    """Whether two names stand for the same existing file, also through links."""
     try:
         return os.path.samefile(one, other)
     except (OSError, ValueError):
@@ -108,9 +108,9 @@ def is_same_file(one: FilePath, other: FilePath) -> bool:
 
 
 def new_partial(path: FilePath) -> Path:
-    """An empty file beside `path`, under a hidden name that nobody can foresee, for what is not complete yet.
+    """Create an empty file beside `path`, under a hidden, unpredictable name, for output that is not complete yet.
 
-    It is the caller's to put in place or to remove; should that be interrupted, `remove_partials` does it.
+    The caller puts it in place or removes it; after an interruption `remove_partials` removes it.
 
     Raises OSError.
     """
@@ -119,7 +119,7 @@ def new_partial(path: FilePath) -> Path:
     partial = at.with_name(f".{hint}.partial-{secrets.token_hex(8)}")
     _partials.add(partial)
     try:
-        # Exclusive: nothing that stands there under this name is opened, not even a link that leads nowhere.
+        # Exclusive: an existing file or link of this name is never opened.
         os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     except OSError:
         _partials.discard(partial)
@@ -128,33 +128,33 @@ def new_partial(path: FilePath) -> Path:
 
 
 def remove_partial(partial: FilePath) -> None:
-    """Remove a file under a partial name, if it is there still."""
+    """Remove a partial file, if it still exists."""
     with contextlib.suppress(OSError):
         os.remove(partial)
     _partials.discard(Path(partial))
 
 
 def remove_partials() -> None:
-    """Remove what an interruption at an unlucky moment left of files that were never completed."""
+    """Remove partial files that an interruption has left."""
     for partial in list(_partials):
         remove_partial(partial)
 
 
 def put_in_place(partial: FilePath, path: FilePath, overwrite: bool = False) -> None:
-    """Give a complete file its final name, once the disk has all of it: not even a power cut leaves a half one.
+    """Sync a complete file and give it its final name: not even a power cut leaves a partial file.
 
     Args:
-        overwrite: whether what has that name may be replaced.
+        overwrite: whether an existing file of that name may be replaced.
 
     Raises:
-        OutputError: something has got that name since `check_file`, and may not be replaced.
-        OSError: it cannot be done.
+        OutputError: a file of that name has appeared since `check_file` and may not be replaced.
+        OSError: the file system refuses.
     """
     with open(partial, "rb+") as file:
         try:
             os.fsync(file.fileno())
         except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # Some file systems have no such thing.
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # Not supported by some file systems.
                 raise
     if overwrite:
         os.replace(partial, path)
@@ -167,7 +167,7 @@ def put_in_place(partial: FilePath, path: FilePath, overwrite: bool = False) -> 
 
 
 def output_error(error: BaseException, path: FilePath | None) -> OutputError:
-    """What went wrong while `path` (None: nobody knows what) was written, from an error of the system or of FFmpeg."""
+    """The OutputError for an error of the system or of FFmpeg while writing `path` (None: unknown)."""
     number = getattr(error, "errno", None)
     if number in NO_ROOM:
         return DiskError("there is no room left on the disk", path, "nothing was written")
@@ -187,7 +187,7 @@ def output_error(error: BaseException, path: FilePath | None) -> OutputError:
 
 @contextlib.contextmanager
 def written_whole(path: FilePath, mode: str = "wb", overwrite: bool = True) -> Iterator[IO[Any]]:
-    """A file to write into, beside its final name, which it gets when the block ends well; else it is removed.
+    """A file for writing that gets its final name when the block ends without an error, and is removed otherwise.
 
     Raises:
         OutputError: it cannot be written, or exists and may not be replaced.
@@ -206,7 +206,7 @@ def written_whole(path: FilePath, mode: str = "wb", overwrite: bool = True) -> I
 
 
 def local_path(path: FilePath) -> FilePath | None:
-    """Where on this machine an input is: also one that a file:// URL names. None for one on another machine."""
+    """The local path of an input, also of a file:// URL; None for an input on another machine."""
     name = os.fspath(path)
     if "://" not in name or os.path.lexists(name):
         return path
@@ -215,13 +215,13 @@ def local_path(path: FilePath) -> FilePath | None:
 
 
 def identity(path: FilePath) -> object:
-    """One value for all names of one file, which need not be there yet."""
+    """One value for all names of a file, which need not exist yet."""
     try:
         status = os.stat(path)
         return status.st_dev, status.st_ino
     except OSError:
         folder, base = os.path.split(os.path.realpath(path))
-        # Some file systems take names for the same that differ in case, or in how accents are composed.
+        # Some file systems ignore case, or how accents are composed.
         return folder, unicodedata.normalize("NFC", base).casefold()
 
 
@@ -234,9 +234,9 @@ def _is_below(name: str, folder: FilePath) -> bool:
 
 
 def _rename_to_new(source: str, target: str) -> None:
-    """Rename a file to a name that nothing has, in one step. Raises FileExistsError when something has it."""
+    """Rename a file to an unused name in one step. Raises FileExistsError if the name is taken."""
     if os.name == "nt":
-        os.rename(source, target)  # Does not replace there.
+        os.rename(source, target)  # On Windows rename does not replace.
     elif not _renamed_by_kernel(source, target):
         try:
             os.link(source, target, follow_symlinks=False)
@@ -250,7 +250,7 @@ def _rename_to_new(source: str, target: str) -> None:
 
 
 def _renamed_by_kernel(source: str, target: str) -> bool:
-    """Rename without replacing; False where system or file system do not know how."""
+    """Rename without replacing; False if the system or file system does not support it."""
     rename = _renameat2()
     if rename is None:
         return False

@@ -1,4 +1,4 @@
-"""CameraPath: where the camera looks, over time; and its file, `*.path.json`, which people may edit.
+"""CameraPath: where the camera looks over time; and its file, `*.path.json`, which people can edit.
 
     {"format": "pano-sound.path/2",
      "source": {...},
@@ -9,9 +9,9 @@
      "settings": {...}}
 
 `t` is presentation time in seconds, growing; angles are degrees in the project's convention (yaw to the right,
-pitch up, roll clockwise). Between samples the camera goes along the great circle, roll and hfov linearly; before
-the first and after the last it holds. A sample with `"cut": true` is jumped to: until then the one before it holds.
-Pins and masks are what `plan --keep pins` plans around; they do not change the samples by themselves.
+pitch up, roll clockwise). Between samples the camera moves along the great circle; roll and hfov change linearly;
+before the first and after the last it holds. The camera cuts to a sample with `"cut": true` and holds the one before
+until then. `plan --keep pins` plans around pins and masks; they do not change the samples by themselves.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from .sphere.view import View
 
 FORMAT = "pano-sound.path/2"
 BEFORE = "pano-sound.path/1"
-"""The same without cuts, pins and masks; still read."""
+"""The format before, without cuts, pins and masks; still read."""
 COLUMNS = ("t", "yaw", "pitch", "roll", "hfov")
 SHORTEST_STEP = 1e-9
-"""Seconds from one sample to the next; what is nearer has no speed that can be computed."""
+"""Least time between samples, in seconds; closer samples have no computable speed."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,10 @@ class CameraPath:
     Args:
         width, height: size of the output in pixels, even.
         samples: (n, 5) float64: t (seconds, growing), yaw, pitch, roll, hfov (degrees).
-        source: what it was planned for: the sound map's source.
+        source: the film it was planned for, as in the sound map.
         settings: the CameraSettings used, as JSON.
-        cuts: indices of samples that are jumped to.
-        pins, masks: what a person asked for.
+        cuts: indices of the samples that are cut to.
+        pins, masks: those it was planned around.
     """
 
     width: int
@@ -85,9 +85,9 @@ class CameraPath:
         return np.array([self.at(float(t)) for t in times]).reshape(-1, 4)
 
     def with_view(self, size: tuple[int, int] | None = None, fov: float | None = None) -> CameraPath:
-        """The same move in another size (pixels), or with another field of view (degrees) throughout.
+        """The same path with another output size (pixels), or with a constant field of view (degrees).
 
-        The field of view is that of the picture's longer side; where none is given it stays as it is.
+        The field of view is that of the longer side. Without one it stays as it is.
         """
         width, height = size or (self.width, self.height)
         samples = self.samples.copy()
@@ -121,7 +121,7 @@ class CameraPath:
         }
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = True) -> None:
-        """Write the file, one sample a line. Raises OutputError, also where it exists and `overwrite` is False."""
+        """Write the file, one sample per line. Raises OutputError, also if it exists and `overwrite` is False."""
         whole = self.to_json()
         parts = {name: json.dumps(value, indent=1) for name, value in whole.items()}
         for name in ("pins", "masks", "samples"):
@@ -133,7 +133,7 @@ class CameraPath:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> CameraPath:
-        """Read a path file, checking every value. Raises DataFileError that names the sample that is wrong."""
+        """Read and check a path file. Raises DataFileError that names the wrong sample."""
         try:
             data = json.loads(Path(path).read_text(encoding="utf-8-sig"))
         except FileNotFoundError:

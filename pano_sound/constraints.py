@@ -1,4 +1,4 @@
-"""What a person asks of a path: pins (look here, from then to then) and masks (never look there)."""
+"""Constraints on a path: pins (look here at this time) and masks (never look there)."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from .sphere.convention import angles, wrap_degrees
 
 HUGE = 1e12
 _MOST_ROWS = 1000
-"""Pins, or masks, in one file: people make them by hand, and planning takes longer with each."""
+"""Most pins, or masks, in one file: people write them by hand, and each makes planning slower."""
 LIMITS = {"t": (-36e6, 36e6), "yaw": (-1e6, 1e6), "pitch": (-90, 90), "roll": (-360, 360), "hfov": (1, 170)}
 Where = str | os.PathLike[str] | None
 
 
 @dataclass(frozen=True)
 class Pin:
-    """Look to (yaw, pitch), degrees, from `start` to `end`, seconds; with `hfov` degrees of view, or the plan's."""
+    """Look to (yaw, pitch), degrees, from `start` to `end`, seconds, with `hfov` degrees of view or the plan's."""
 
     start: float
     end: float
@@ -38,9 +38,9 @@ class Pin:
 
 @dataclass(frozen=True)
 class Mask:
-    """Nothing that sounds counts between two yaws, going to the right from the first, and two pitches, in degrees;
-    and the camera does not choose to look there (its middle may touch the border, or cross it on its way elsewhere).
-    For the whole film, or from `start` to `end`, seconds."""
+    """Ignore sources between two yaws, going to the right from the first, and two pitches, in degrees. The camera does
+    not choose to look there, but its middle may touch the border or cross the mask on the way. For the whole film, or
+    from `start` to `end`, seconds."""
 
     yaw: tuple[float, float]
     pitch: tuple[float, float]
@@ -66,7 +66,7 @@ class Mask:
 
 
 def in_order(pins: Sequence[Pin]) -> tuple[Pin, ...]:
-    """Pins by time. Raises ValueError where one ends before it begins, or another has begun."""
+    """Pins ordered by time. Raises ValueError if one ends before it begins, or overlaps the next."""
     ordered = sorted(pins, key=lambda pin: pin.start)
     for pin in ordered:
         if pin.end < pin.start:
@@ -78,7 +78,7 @@ def in_order(pins: Sequence[Pin]) -> tuple[Pin, ...]:
 
 
 def read_pins(rows: Any, path: Where = None) -> tuple[Pin, ...]:
-    """Pins from parsed JSON, in order of time. Raises DataFileError that names the one that is wrong."""
+    """Pins from parsed JSON, ordered by time. Raises DataFileError that names the wrong one."""
     pins = []
     for where, row in _rows(rows, "pins", path):
         start, end = number(row, "from", where, path), number(row, "to", where, path)
@@ -94,7 +94,7 @@ def read_pins(rows: Any, path: Where = None) -> tuple[Pin, ...]:
 
 
 def read_masks(rows: Any, path: Where = None) -> tuple[Mask, ...]:
-    """Masks from parsed JSON. Raises DataFileError that names the one that is wrong."""
+    """Masks from parsed JSON. Raises DataFileError that names the wrong one."""
     masks = []
     for where, row in _rows(rows, "masks", path):
         spans = {}

@@ -1,5 +1,5 @@
-"""The video encoders that can be asked for, each with its own words for quality and effort. Data alone: nothing here
-opens one (`media/writer.py` does)."""
+"""The video encoders to choose from, with their options for quality and effort. Only data: `media/writer.py` opens
+them."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ _NVENC = ("p1", "p2", "p3", "p4", "p5", "p6", "p7")
 _ALL = ("mp4", "mov", "matroska")
 _AV1 = ("mp4", "matroska")
 _COMMON_MATRICES = (1, 6, 9)  # BT.709, BT.601, BT.2020
-_LAMBDA = 118  # FFmpeg's FF_QP2LAMBDA: what a quality given to VideoToolbox is multiplied by.
+_LAMBDA = 118  # FFmpeg's FF_QP2LAMBDA, the factor for VideoToolbox's quality.
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """What one encoder understands.
+    """What one encoder supports.
 
-    best, worst: the range of its quality, from large files to small; the larger number may be either.
-    default: its quality where none is asked for; None: it has none, only presets.
-    quality: FFmpeg's options for a quality q, with '{q}' in their values.
-    effort: FFmpeg's option for a preset; `presets` are its values, `preset` the one where none is asked for.
-    pix_fmts: what it is given of 8 and of 10 bit pictures; None: it does not take them.
-    muxers: FFmpeg's formats that it may be written into.
-    instead: for hardware: the encoder of the same codec that runs everywhere.
-    own: FFmpeg's option for the encoder's own words, 'a=b:c=d'; `quiet` are those that are always said.
-    light: its own words for HDR10's mastering display and content light level.
-    full_range: whether its files can say that their numbers use the full range.
-    matrices: those, by FFmpeg's numbers, that its files can state; None: all.
+    best, worst: the range of its quality, from large to small files. Either may be the larger number.
+    default: its default quality; None: it has only presets.
+    quality: FFmpeg's options for a quality, with '{q}' in their values.
+    effort: FFmpeg's option for a preset; `presets`: its values; `preset`: the default.
+    pix_fmts: pixel formats for 8 and 10 bits; None: not supported.
+    muxers: FFmpeg's formats that can hold its output.
+    instead: for hardware encoders, the software encoder of the same codec.
+    own: FFmpeg's option for the encoder's private options, 'a=b:c=d'; `quiet`: those that are always set.
+    light: its private options for HDR10's mastering display and content light level.
+    full_range: whether its files can state full range.
+    matrices: the matrices that its files can state, by FFmpeg's numbers; None: all.
     """
 
     best: float
@@ -48,7 +48,7 @@ class Encoder:
     matrices: tuple[int, ...] | None = None
 
     def check(self, name: str, crf: float | None, bitrate: str | None, preset: str | None) -> None:
-        """Raises ValueError for what this encoder does not understand."""
+        """Raises ValueError for a value that this encoder does not support."""
         if crf is not None and bitrate is not None:
             raise ValueError("`crf` and `bitrate` exclude each other")
         if self.default is None and not (crf is None and bitrate is None):
@@ -60,7 +60,7 @@ class Encoder:
             raise ValueError(f"`encoder_preset` of {name} must be one of {', '.join(self.presets)}, not {preset!r}")
 
     def options(self, crf: float | None, bitrate: int | None, preset: str | None) -> dict[str, str]:
-        """FFmpeg's options: of a quality, or `bitrate` bits per second, or the default; and of an effort."""
+        """FFmpeg's options for a quality, or `bitrate` bits per second, or the default quality; and for an effort."""
         chosen = {self.effort: preset or self.preset} if self.effort else {}
         if bitrate is not None:
             return chosen | {"b": str(bitrate)}
@@ -76,10 +76,10 @@ class Encoder:
         luminance: tuple[float, float] | None = None,
         content: tuple[int, int] | None = None,
     ) -> dict[str, str]:
-        """FFmpeg's option with the encoder's own words, HDR10's among them where it knows them.
+        """FFmpeg's option with the encoder's private options, including HDR10's where it has them.
 
         Args:
-            primaries: x, y of red, green, blue and white; luminance: least and most, cd/m². Only both are said.
+            primaries: x, y of red, green, blue and white; luminance: least and most, cd/m². Only used together.
             content: MaxCLL, MaxFALL, cd/m².
         """
         said = [self.quiet] if self.quiet else []
@@ -182,16 +182,16 @@ ENCODERS: dict[str, Encoder] = {
     "h264_videotoolbox": _videotoolbox("libx264", deep=False),
     "hevc_videotoolbox": _videotoolbox("libx265"),
 }
-"""By FFmpeg's names. The default qualities look alike: small enough losses not to be seen."""
+"""By FFmpeg's names. The default qualities look alike: their losses are invisible."""
 
 
 def default_encoder(bit_depth: int) -> str:
-    """What plays in most places: H.264 for 8 bits; of more, which hardly anything plays as H.264, HEVC."""
+    """What plays in most places: H.264 for 8 bits, HEVC for more, which hardly anything plays as H.264."""
     return "libx265" if bit_depth > 8 else "libx264"
 
 
 def bits_per_second(text: str) -> int:
-    """'20M' -> 20000000, '800k' -> 800000. Raises ValueError for another form, or less than 1k or more than 1000M."""
+    """'20M' -> 20000000, '800k' -> 800000. Raises ValueError for another form, and outside 1k to 1000M."""
     digits, unit = (text[:-1], text[-1:].lower()) if isinstance(text, str) else ("", "")
     if unit in ("k", "m") and digits.replace(".", "", 1).isdecimal():
         bits = round(float(digits) * (1000 if unit == "k" else 1_000_000))

@@ -1,4 +1,4 @@
-"""Every error meant for users. Each has an exit code and says in one line what is wrong, with which file, and what to
+"""All errors meant for users. Each has an exit code and says in one line what is wrong, with which file, and what to
 do. The command line prints `str(error)` and exits."""
 
 from __future__ import annotations
@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import re
 
-# Control characters, line ends, marks that turn the direction of writing, and bytes that are no text.
+# Control characters, line ends, marks of writing direction, and undecodable bytes.
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -40,7 +40,7 @@ class PanoSoundError(Exception):
 
 
 class InputError(PanoSoundError):
-    """The input is missing, empty, damaged beyond use, or not media at all."""
+    """The input is missing, empty, damaged beyond use, or not media."""
 
     exit_code = 3
 
@@ -58,7 +58,7 @@ class OutputError(PanoSoundError):
 
 
 class DiskError(OutputError):
-    """The disk, not the file: it is full, read-only or gone, and other files could not be written either."""
+    """A problem of the disk, not of the file: it is full, read-only or gone."""
 
 
 class ModelError(PanoSoundError):

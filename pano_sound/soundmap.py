@@ -1,4 +1,4 @@
-"""SoundMap: where a film sounds, and how probable that is, over time; and its file, `*.soundmap.npz`.
+"""SoundMap: where the sound of a film comes from over time, as probabilities; and its file, `*.soundmap.npz`.
 
 The file is a NumPy archive without pickled objects:
 
@@ -41,30 +41,30 @@ FORMAT = "pano-sound.soundmap/2"
 BEFORE = "pano-sound.soundmap/1"
 SILENCE_DB = -70.0
 SURE = 0.5
-"""From this sureness on, a map is called sure."""
+"""A map with at least this sureness is called sure."""
 NEARBY = 30.0
-"""Degrees around the likeliest direction that count as there: about what a view holds."""
+"""Degrees around the likeliest direction that count as the same place: about what a view holds."""
 CHUNK = 256
-"""Maps computed at once: a long film's need not be in memory as float32 all together."""
+"""Maps processed at once, so that a long film's need not all be in memory as float32."""
 
-# What NumPy, zip and JSON raise on files that are not what they should be.
+# What NumPy, zip and JSON raise for damaged files.
 _DAMAGE = (
     *(ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, RuntimeError, MemoryError),
     *(zipfile.BadZipFile, zlib.error, tokenize.TokenError, SyntaxError),
 )
 _LONGEST = 36e6
-"""Seconds, 10,000 hours: what no film of any length that is read can be beyond."""
+"""Longest time in seconds: 10,000 hours."""
 _MOST_BYTES = 1 << 31
-"""Ten hours of film with three cues, looked at twice a second, take 1.1 GB; few bytes can unpack to many more."""
+"""Largest unpacked size. Ten hours of film with three cues, twice a second, take 1.1 GB."""
 _MOST_PACKED = 1000
-"""Times that deflate can make a file smaller: what claims more is made to fill memory."""
+"""Highest compression ratio of deflate. Files that claim more are made to fill the memory."""
 _MOST_CELLS = 1 << 20
-"""Cells of one map; ours have 1,800."""
+"""Most cells of one map; ours have 1,800."""
 MOST_NAMES = 3
 """Of what is heard at once, or in a film; more would not be read."""
 _LONGEST_NAME = 100
 _OFF = 0.02
-"""By how much probabilities may miss 1 in all, after they were rounded to float16."""
+"""By how much the sum of probabilities may differ from 1 after rounding to float16."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Named:
 
 @dataclass(frozen=True)
 class SoundMap:
-    """Where a film sounds, as a calibrated posterior over the sphere.
+    """Where the sound of a film comes from, as a calibrated posterior over the sphere.
 
     Args:
         times: (n,) float64, presentation times in seconds, growing.
@@ -109,8 +109,8 @@ class SoundMap:
         source: what was analysed: path (its name), size_bytes, width, height, end (presentation time, s).
         settings: the ListeningOptions used, as JSON.
         cuts: (m,) float64, presentation times at which the picture cuts to another shot, growing.
-        cues: of each cue its log-likelihood ratios in nats, (n, rows, columns) float16; may be empty.
-        named: what is heard; None if that was not asked.
+        cues: each cue's log-likelihood ratios in nats, (n, rows, columns) float16; may be empty.
+        named: what is heard; None if unknown.
     """
 
     times: NDArray[np.float64]
@@ -138,14 +138,14 @@ class SoundMap:
     def saliency(self, part: slice = slice(None)) -> NDArray[np.float32]:
         """Probability per area, relative to a uniform sphere: (n, rows, columns) float32, for drawing.
 
-        1 where a direction is as probable as chance would have it if something surely sounded.
+        1 means as probable as chance, if something in the picture surely makes the sound.
         """
         return np.asarray(self.posterior[part].astype(np.float32) / cell_areas(*self.grid).astype(np.float32))
 
     def sureness(self) -> NDArray[np.float32]:
         """Probability that the sound comes from within `NEARBY` degrees of its likeliest direction, (n,) float32.
 
-        Low where nothing in the picture seems to make the sound, and where it might come from anywhere; 0 in silence.
+        Low if nothing in the picture seems to make the sound, or if it might come from anywhere; 0 in silence.
         """
         cells = cell_directions(*self.grid).reshape(-1, 3).astype(np.float32)
         near = np.cos(np.radians(NEARBY))
@@ -158,7 +158,7 @@ class SoundMap:
         return found
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = True) -> None:
-        """Write the file, beside its final name first. Raises OutputError."""
+        """Write the file atomically. Raises OutputError."""
         about: dict[str, Any] = {"source": self.source, "settings": self.settings}
         more: dict[str, Any] = {f"cues/{name}": maps for name, maps in self.cues.items()}
         if self.named is not None:
@@ -179,7 +179,7 @@ class SoundMap:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> SoundMap:
-        """Read a file that `save` wrote. Raises DataFileError when it is missing, damaged or of another format."""
+        """Read a file that `save` wrote. Raises DataFileError if it is missing, damaged or of another format."""
         try:
             _check_sizes(path)
             with np.load(path, allow_pickle=False) as archive:
@@ -236,15 +236,14 @@ class SoundMap:
         settings: dict[str, Any] | None = None,
         cuts: NDArray[np.float64] | None = None,
     ) -> SoundMap:
-        """From one network's responses: the paper's attention (mechanism 2), where presence says that something sounds.
+        """From one network's responses: the paper's attention (mechanism 2), weighted with presence.
 
         Args:
             responses: (n, rows, columns), cosines of sound and picture.
             temperature: what they are divided by before the softmax, > 0.
-            presence: steepness and middle of the logistic curve from a map's highest response to the probability that
-                anything in the picture makes the sound.
+            presence: steepness and middle of a logistic curve, see `present_log_odds`.
 
-        Raises ValueError for what are no responses.
+        Raises ValueError for arrays that are not responses.
         """
         if not (temperature > 0 and responses.ndim == 3 and responses.shape[:1] == np.shape(level_db)):
             raise ValueError("not responses")
@@ -264,7 +263,7 @@ class SoundMap:
         return cls(times, posterior, elsewhere, level_db, source or {}, settings or {}, shots)
 
     def _check(self, path: str | os.PathLike[str]) -> None:
-        """Raises DataFileError, naming `path`, when the parts do not fit each other."""
+        """Raises DataFileError, naming `path`, if the parts do not fit each other."""
         arrays: list[NDArray[Any]] = [self.times, self.posterior, self.elsewhere, self.level_db, self.cuts]
         arrays += self.cues.values()
         named = self.named or Named((), np.zeros((len(self.times), 0), np.float16))
@@ -293,12 +292,13 @@ class SoundMap:
 
 
 def _check_sizes(path: str | os.PathLike[str]) -> None:
-    """Raises ValueError unless each array of an archive is as large as its header says, and not too large in all."""
+    """Raises ValueError unless each array of an archive is as large as its header says; DataFileError if they are too
+    large."""
     packed, total = os.path.getsize(path), 0
     with zipfile.ZipFile(path) as archive:
         for part in archive.infolist():
             with archive.open(part) as file:
-                # A header has its length in its first bytes, and ours are short.
+                # The header states its own length; ours are short.
                 head = io.BytesIO(file.read(4096))
             version = npy.read_magic(head)
             read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
@@ -313,7 +313,7 @@ def _check_sizes(path: str | os.PathLike[str]) -> None:
 
 
 def _is_source(source: dict[str, Any]) -> bool:
-    """Whether the numbers of a film that others rely on are numbers: width, height, end and what it covers."""
+    """Whether width, height, end and covered area are valid numbers."""
     sides = [source.get("width"), source.get("height", 1)]
     times = [source.get("end", 0.0), *(source.get("covers") or ())]
     return (

@@ -1,1 +1,1 @@
-"""Where to look: from a sound map to a smooth camera path, and the path's file format."""
+"""Where to look: from a sound map to a smooth camera path, and paths in other programs' formats."""

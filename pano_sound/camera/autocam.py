@@ -20,14 +20,13 @@ from .timeline import resample
 log = logging.getLogger("pano_sound")
 
 Samples = tuple[NDArray[np.float64], frozenset[int]]
-"""Samples of a camera path, (n, 5), and which of them are cut to."""
+"""Samples of a camera path, (n, 5), and the indices of cuts."""
 
 
 def per_axis_limit(looks: NDArray[np.float64], limit: float) -> NDArray[np.float32]:
     """Costs of moves between looks (n, 2), (n, n): 0 within `limit` degrees per axis, else infinite.
 
-    AUTOCAM's smoothness (Su et al. 2016, section 3.3): |Δlatitude| and the wrapped |Δlongitude| are limited each for
-    itself.
+    AUTOCAM's smoothness (Su et al. 2016, section 3.3) limits |Δlatitude| and the wrapped |Δlongitude| separately.
     """
     turn = np.abs(wrap_degrees(looks[:, None, 0] - looks[None, :, 0]))
     tilt = np.abs(looks[:, None, 1] - looks[None, :, 1])
@@ -37,8 +36,8 @@ def per_axis_limit(looks: NDArray[np.float64], limit: float) -> NDArray[np.float
 def best_sequence(scores: NDArray[np.float32], costs: NDArray[np.float32]) -> NDArray[np.intp]:
     """States (t,) that maximise the sum of scores (t, n) less the costs (n, n) of moving, cost[to, from].
 
-    Globally optimal. Of equals the lowest first state is taken, and moves are made as late as possible: they end
-    when what they are made for begins. (So the recursion runs from the end of the film to its start.)
+    Globally optimal. Among equals the lowest first state is taken, and moves are made as late as possible, so that they
+    end when their target begins. (That is why the recursion runs from the end of the film to its start.)
     """
     steps, states = scores.shape
     goes_to = np.empty((steps, states), dtype=np.int32)
@@ -62,10 +61,10 @@ def best_sequence(scores: NDArray[np.float32], costs: NDArray[np.float32]) -> ND
 def plan(
     soundmap: SoundMap, chosen: CameraSettings, view: View, count: int, masks: Sequence[Mask], start: float, end: float
 ) -> list[Samples]:
-    """Up to `count` paths through a film, the best first: AUTOCAM's, cut by nothing.
+    """Up to `count` AUTOCAM paths through a film, the best first, without cuts.
 
-    A direction is worth how much of the saliency its view holds, as a share of what the best view of that clip holds,
-    times how likely something sounds at all.
+    The worth of a direction is the saliency in its view, relative to the best view of that clip, times the probability
+    that anything sounds.
     """
     step = chosen.step
     edges: NDArray[np.float64] = start + step * np.arange(max(1, round((end - start) / step)) + 1, dtype=np.float64)

@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 
 
 def kept_inside(samples: NDArray[np.float64], covers: Any, aspect: float) -> NDArray[np.float64]:
-    """A camera path that shows nothing beside the picture's edges, where the picture is wide and high enough.
+    """Keep the view of a camera path inside the picture's edges, if the picture is wide and high enough.
 
-    Where it is not, the view is in its middle. Exact for the middles of the view's sides; looking up or down, its
-    corners can reach further.
+    Otherwise the view is centred. Exact for the middles of the view's sides; when it looks up or down, corners can
+    reach further.
 
     Args:
         samples: (n, 5) t, yaw, pitch, roll, hfov; degrees.
-        covers: yaw of the left and right edge, pitch of the lower and upper one, degrees; else nothing is changed.
-        aspect: width of the view by its height.
+        covers: yaw of the left and right edge, pitch of the lower and upper one, degrees; None for a whole sphere.
+        aspect: width of the view divided by its height.
     """
     if not (isinstance(covers, list) and len(covers) == 4 and all(_is_angle(c) for c in covers)):
         return samples

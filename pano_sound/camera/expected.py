@@ -1,4 +1,4 @@
-"""How long a view can be expected to hold the source: of a path, and of the best view that never turns."""
+"""The expected time with the source in view, for a path and for the best still view."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from .timeline import Timeline
 _FINE = 6.0
 """Degrees between the still views that are compared."""
 GIVEN = 0.1
-"""Share of its expected time that a still view may give up to have the source nearer to its middle."""
+"""Share of its expected time that a still view may lose to have the source nearer to its middle."""
 _ALIKE = 0.02
-"""A still view must be better by this share of its expected time: less may be rounding."""
+"""A still view must be better by this share of its expected time, to exclude rounding."""
 
 
 def of_path(timeline: Timeline, view: View, looks: NDArray[np.float64], hfov: NDArray[np.float64]) -> float:
@@ -46,13 +46,13 @@ class StillViews:
         self._inside = np.stack([view.contains(cells, yaw, pitch) for yaw, pitch in self.looks]).astype(np.float32)
         corner = np.cos(np.arctan(np.hypot(view.width, view.height) / 2 / view.focal))
         forward = glimpses.directions(*self.looks.T)
-        # From 1 in the middle to 0 in the corners: tells apart views that hold the same.
+        # From 1 in the middle to 0 in the corners, to choose between views that hold the same.
         self._middle = self._inside * np.clip((cells @ forward.T).T - corner, 0, None).astype(np.float32) / (1 - corner)
 
     def best(self, timeline: Timeline) -> tuple[NDArray[np.float64], float]:
         """The best look (yaw, pitch) through a shot, and the expected seconds in view from which a path is as good.
 
-        Those are never below 1 - GIVEN times what the view holds that holds most.
+        This is at least 1 - GIVEN times the expected time of the view that holds most.
         """
         sums = (timeline.maps * np.diff(timeline.edges)[:, None, None].astype(np.float32)).sum(axis=0).ravel()
         held = self._inside @ sums

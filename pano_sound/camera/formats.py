@@ -1,4 +1,4 @@
-"""A camera path in the files of other programs, and back.
+"""Camera paths in the formats of other programs, export and import.
 
 csv         t,yaw,pitch,roll,hfov in seconds and degrees, width,height of the output in pixels; where there are cuts
             another column, cut, is 1 for samples that are jumped to
@@ -37,7 +37,7 @@ log = logging.getLogger("pano_sound")
 Array = NDArray[np.float64]
 
 _MOST_ROWS = 3_000_000
-"""Rows that a file with one for each frame may have: a day at 30 frames per second."""
+"""Most rows of a file with one row per frame: a day at 30 frames per second."""
 
 DEFAULT_SIZE = (1280, 720)
 ENDINGS = {"csv": ".csv", "sendcmd": ".cmd", "ae": ".txt", "humanedit": ".json"}
@@ -47,7 +47,7 @@ _SIZES = {
     "sendcmd": r"\bw=(\d{1,6}):h=(\d{1,6})\b",
     "ae": r"Source Width\t(\d{1,6})\s{1,4}Source Height\t(\d{1,6})",
 }
-"""Where the size of the output stands: in v360's options, and as the size of the layer."""
+"""Patterns for the output size: v360's options, and the size of the layer."""
 _AE_TRACKS = {
     "Transform\tX Rotation": 2,
     "Transform\tY Rotation": 1,
@@ -57,7 +57,7 @@ _AE_TRACKS = {
 
 
 def to_csv(path: CameraPath, fps: float) -> str:
-    """The samples as they are, and the size of the output in each row."""
+    """The samples, with the output size in each row."""
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\n")
     table.writerow([*COLUMNS, *(["cut"] if path.cuts else []), "width", "height"])
@@ -68,7 +68,7 @@ def to_csv(path: CameraPath, fps: float) -> str:
 
 
 def from_csv(text: str, name: str, fps: float) -> tuple[Array, set[int]]:
-    """Samples and cuts. Raises DataFileError that names the line that is wrong."""
+    """Samples and cuts. Raises DataFileError that names the wrong line."""
     reader = csv.DictReader(io.StringIO(text))
     try:
         return _from_rows(reader, name)
@@ -92,10 +92,10 @@ def _from_rows(reader: csv.DictReader[str], name: str) -> tuple[Array, set[int]]
 
 
 def to_sendcmd(path: CameraPath, fps: float) -> str:
-    """Commands that move v360 as the path does, at any frame rate; the head says how to run them.
+    """Commands that move FFmpeg's v360 along the path, at any frame rate. The head says how to run them.
 
-    FFmpeg evaluates an [expr] for each frame: between two samples a number goes straight from one to the other. v360
-    adds up rotations that it is sent, unless `reset_rot` is 1.
+    FFmpeg evaluates an [expr] for each frame, so values are interpolated linearly between samples. v360 adds up
+    rotations unless `reset_rot` is 1.
     """
     rows, cut = _dense(path)
     heights = np.array([View(path.width, path.height, hfov).vfov for hfov in rows[:, 4]])
@@ -110,7 +110,7 @@ def to_sendcmd(path: CameraPath, fps: float) -> str:
     ]
     for i, t in enumerate(rows[:, 0]):
         last = i == len(rows) - 1
-        # The first is always sent: FFmpeg takes a file without commands for a mistake.
+        # The first one is always sent: FFmpeg refuses a file without commands.
         commands = [] if i else [f"[enter] v360 yaw {now['yaw']:g}"]
         for name, column in values.items():
             a = round(float(column[i]), 4)
@@ -141,7 +141,7 @@ def sendcmd_line(path: CameraPath, file: Path, source: str = "INPUT") -> str:
 
 
 def from_sendcmd(text: str, name: str, fps: float) -> tuple[Array, set[int]]:
-    """Samples and cuts of a file that `to_sendcmd` wrote, perhaps with other numbers."""
+    """Samples and cuts of a file in the form that `to_sendcmd` writes."""
     head = re.search(r"v360=(\S+)", text)
     if head is None:
         raise DataFileError("no line '# ffmpeg … v360=…', from which it starts", name)
@@ -172,7 +172,7 @@ def from_sendcmd(text: str, name: str, fps: float) -> tuple[Array, set[int]]:
 
 
 def to_ae(path: CameraPath, fps: float) -> str:
-    """A keyframe for each frame from the first sample to the last; yaw goes on past ±180°, so that it never spins."""
+    """A keyframe for each frame from the first sample to the last. Yaw continues past ±180°, so that nothing spins."""
     rows = _frames(path, fps)
     rows[:, 1] = np.degrees(np.unwrap(np.radians(rows[:, 1])))
     head = {
@@ -192,7 +192,7 @@ def to_ae(path: CameraPath, fps: float) -> str:
 
 
 def from_ae(text: str, name: str, fps: float) -> tuple[Array, set[int]]:
-    """Samples of keyframes that hold the rotations of `to_ae`; what is not there is 0, the field of view 90°."""
+    """Samples of keyframes as written by `to_ae`. Missing rotations are 0, a missing field of view is 90°."""
     if not text.startswith(_AE):
         raise DataFileError(f"its first line is not {_AE!r}", name)
     rate = re.search(r"Units Per Second\t([\d.]+)", text)
@@ -228,7 +228,7 @@ def to_humanedit(path: CameraPath, fps: float) -> str:
 
 
 def from_humanedit(text: str, name: str, fps: float) -> tuple[Array, set[int]]:
-    """The only trajectory of a HumanEdit file, from time 0 on. Raises DataFileError when there are several."""
+    """The only trajectory of a HumanEdit file, from time 0. Raises DataFileError if there are several."""
     found = read_humanedit(text, name)
     if len(found) != 1:
         names = ", ".join("/".join(key) for key in list(found)[:5])
@@ -259,7 +259,7 @@ def read_humanedit(text: str, name: str) -> dict[tuple[str, str, str], Array]:
 
 
 def load_humanedit(file: Path) -> dict[tuple[str, str, str], Array]:
-    """`read_humanedit` of a file. Raises DataFileError, also when the file is missing."""
+    """`read_humanedit` of a file. Raises DataFileError, also if the file is missing."""
     return read_humanedit(_text(file), str(file))
 
 
@@ -281,10 +281,10 @@ def read(file: Path, kind: str, size: tuple[int, int] | None, fps: float) -> Cam
     """A camera path from another program's file.
 
     Args:
-        size: of the output, pixels; None: as the file says, or 1280x720, with a warning, where it does not.
+        size: of the output, pixels; None: the file's, or else 1280x720 with a warning.
 
     Raises:
-        DataFileError: the file cannot be used; it says why.
+        DataFileError: the file cannot be used.
     """
     text = _text(file)
     samples, cuts = READERS[kind](text, str(file), fps)
@@ -305,7 +305,7 @@ def read(file: Path, kind: str, size: tuple[int, int] | None, fps: float) -> Cam
 
 
 def _size_in(text: str, kind: str) -> tuple[int, int] | None:
-    """The size of the output that a file tells, pixels; None where it tells none that can be made."""
+    """The output size that a file states, pixels; None if there is none, or it is not valid."""
     if kind == "csv":
         row = next(csv.DictReader(io.StringIO(text)))
         found = f"{row.get('width')}x{row.get('height')}"
@@ -328,7 +328,7 @@ def _text(file: Path) -> str:
 
 
 def _dense(path: CameraPath) -> tuple[Array, set[int]]:
-    """Samples near enough that lines in yaw and pitch between them are the great circle; and which are jumped to."""
+    """Samples so dense that straight lines in yaw and pitch follow the great circle; and the indices of cuts."""
     _check_length(path, 1 / SAMPLE_EVERY)
     rows, cut = [path.samples[:1]], set()
     count = 1
@@ -348,14 +348,14 @@ def _dense(path: CameraPath) -> tuple[Array, set[int]]:
 
 
 def _frames(path: CameraPath, fps: float) -> Array:
-    """Rows of t, yaw, pitch, roll, hfov, a frame each, from the first sample to the last."""
+    """Rows of t, yaw, pitch, roll, hfov, one per frame, from the first sample to the last."""
     _check_length(path, fps)
     times = path.times[0] + np.arange(int((path.times[-1] - path.times[0]) * fps + 1e-6) + 1) / fps
     return np.column_stack([times, path.looks(times)])
 
 
 def _check_length(path: CameraPath, fps: float) -> None:
-    """Raises DataFileError when a path is too long to be written frame by frame: few samples can span years."""
+    """Raises DataFileError if a path is too long to be written frame by frame: few samples can span years."""
     seconds = float(path.times[-1] - path.times[0])
     if seconds * fps > _MOST_ROWS:
         what = f"the path is {seconds / 3600:.3g} hours long: too many frames for this format"
@@ -372,7 +372,7 @@ def _checked(rows: list[list[Any]], name: str) -> Array:
 
 
 def _number(text: Any) -> float:
-    """A number, or nan, which is outside every range."""
+    """A number; nan, which is outside every range, if it is not one."""
     try:
         return float(text)
     except (TypeError, ValueError):

@@ -1,6 +1,6 @@
-"""The directions that the camera may take, what a view in each of them would hold, and where in it the source is.
+"""Candidate directions of the camera, what a view in each of them holds, and where in the view the source is.
 
-Three signals turn a sound map into that:
+There are three signals:
 
     glimpse     probability inside each view. Right for one source and for several: it never prefers the gap between
                 two. Views that hold the same probability are told apart by centring only.
@@ -22,7 +22,7 @@ from ..sphere.view import View
 
 PITCHES = (0, 10, -10, 20, -20, 30, -30, 45, -45, 75, -75)
 COARSE = (30, 60)
-"""Cells to which finer maps are pooled: 6° are enough to decide by, and half of what a source covers."""
+"""Finer maps are pooled to this grid: cells of 6° are fine enough, half the width of a typical source."""
 
 
 def autocam_directions() -> NDArray[np.float64]:
@@ -41,12 +41,12 @@ def even_directions(every: float, steepest: float) -> NDArray[np.float64]:
 
 
 def pool(posterior: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Maps (n, rows, columns) -> the same in no more than COARSE cells, by sums of whole blocks."""
+    """Maps (n, rows, columns), pooled to at most COARSE cells by summing blocks."""
     n, rows, columns = posterior.shape
     down, across = max(rows // COARSE[0], 1), max(columns // COARSE[1], 1)
     if rows % down or columns % across or down * across == 1:
         return posterior
-    # Sums of every so many-th row and column: several times as fast as a sum over axes of blocks.
+    # Adding strided slices is several times as fast as summing over block axes.
     blocks = np.zeros((n, rows // down, columns // across), np.float32)
     for i in range(down):
         for k in range(across):
@@ -59,8 +59,8 @@ def glimpse_weights(
 ) -> NDArray[np.float32]:
     """How much each cell of a map counts in each glimpse: (n, rows * columns) float32, 0..1.
 
-    A cell counts by the share of it that is inside the view (of 3 x 3 points), and by where: 1 in the middle of
-    the view, falling to 1 - `centring` at its corners.
+    A cell counts with its share inside the view (of 3 x 3 points), weighted from 1 in the middle of the view to 1 -
+    `centring` at its corners.
 
     Args:
         looks: (n, 2) yaw and pitch, degrees.
@@ -82,7 +82,7 @@ def glimpse_weights(
 def mean_direction(saliency: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Vector mean on the sphere of maps (n, rows, columns) -> yaw and pitch (n, 2) in degrees, length (n,) 0..1.
 
-    Only what stands out of a map counts: half its peak is taken off first.
+    Only the peaks of a map count: half its maximum is subtracted first.
     """
     rows, columns = saliency.shape[1:]
     above = np.maximum(saliency - 0.5 * saliency.max(axis=(1, 2), keepdims=True), 0.0)
@@ -101,7 +101,7 @@ def centroid_direction(saliency: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def as_points(looks: NDArray[np.float64], grid: tuple[int, int]) -> NDArray[np.float32]:
-    """Maps (n, rows, columns) that have all their saliency in the cell where yaw and pitch (n, 2) point."""
+    """Maps (n, rows, columns) with all their saliency in the cell at yaw and pitch (n, 2)."""
     rows, columns = grid
     u, v = angles_to_pixel(looks[:, 0], looks[:, 1], columns, rows)
     maps = np.zeros((len(looks), rows, columns), np.float32)
@@ -113,7 +113,7 @@ def as_points(looks: NDArray[np.float64], grid: tuple[int, int]) -> NDArray[np.f
 def refine(
     posterior: NDArray[np.float32], weights: NDArray[np.float32], cells: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Where in its glimpse each map's probability is: one step of mean shift on the sphere, from coarse look to fine.
+    """Locate each map's probability within its glimpse, by one step of mean shift on the sphere.
 
     Args:
         posterior: (n, rows, columns) float32, probability of each cell.
@@ -121,13 +121,14 @@ def refine(
         cells: (rows * columns, 3), unit vectors.
 
     Returns:
-        Unit vectors (n, 3), and how wide that is: root mean square of its distance from there, (n,) degrees.
-        Of a map that is empty inside its glimpse the vector is x forward and the width 0.
+        Unit vectors (n, 3), and the root mean square distance from them, (n,) degrees. For a map that is empty inside
+        its glimpse, x forward and 0.
     """
     areas = cell_areas(*posterior.shape[1:]).ravel().astype(np.float32)
     seen = posterior.reshape(len(posterior), -1) / areas * weights
-    # A quarter of its peak is taken off: the floor of a glimpse lies evenly around the look and would hold it there.
-    # From half its peak on all counts the same: of two like sources now one is the stronger and now the other.
+    # A quarter of the peak is subtracted: an even floor around the look would pull the result to the look.
+    # Above half the peak all values count the same, because of two similar sources now one is stronger and now the
+    # other.
     seen = np.clip(seen / np.maximum(seen.max(axis=1, keepdims=True), 1e-30), 0.25, 0.5) - 0.25
     seen *= areas
     mean, length = vector_mean(cells, seen)

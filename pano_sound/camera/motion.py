@@ -1,4 +1,4 @@
-"""How a camera gets from look to look: still where it can be, and within limits of speed, acceleration and jerk."""
+"""Camera motion: still where possible, and within limits of speed, acceleration and jerk."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SAME = 1e-4
 
 
 def ease_seconds(speed: float, acceleration: float, jerk: float) -> float:
-    """Seconds in which a change of `speed` (deg/s) is eased so that neither limit (deg/s², deg/s³) is passed.
+    """Seconds over which a change of `speed` (deg/s) is eased so that neither limit (deg/s², deg/s³) is exceeded.
 
     A speed that changes at once, averaged over a Hann window of L seconds, has at most the acceleration
     2 · speed / L and the jerk 2π · speed / L².
@@ -25,15 +25,15 @@ def ease_seconds(speed: float, acceleration: float, jerk: float) -> float:
 
 
 def glide_seconds(way: float, speed: float, ease: float) -> float:
-    """Seconds that a turn of `way` degrees takes: at `speed`, or slower where it is over before that is reached."""
+    """Seconds that a turn of `way` degrees takes at `speed`, or at less if it ends before that is reached."""
     return max(way / speed, ease) + ease
 
 
 def glide(t: Array, seconds: float, ease: float) -> Array:
-    """Share of a turn, 0..1, that is made at each time of `t` (seconds since its beginning).
+    """The share of a turn, 0..1, completed at times `t` (seconds since its beginning).
 
-    The turn takes `seconds`, of which the first and the last `ease` are for speeding up and slowing down: a constant
-    speed averaged over a Hann window of `ease` seconds. `ease` 0: all at once.
+    The turn takes `seconds`, including `ease` seconds each for speeding up and slowing down (a constant speed, averaged
+    over a Hann window). With `ease` 0 it starts and stops at once.
     """
     if seconds <= 0.0:
         return (t >= 0.0).astype(np.float64)
@@ -49,9 +49,9 @@ def glide(t: Array, seconds: float, ease: float) -> Array:
 
 
 def middle(track: Array, reach: int) -> Array:
-    """Half way between the highest and the lowest of the values (n, k) within `reach` of each, fewer near the ends.
+    """The midpoint between the highest and lowest of the values (n, k) within `reach` of each, fewer near the ends.
 
-    What goes to and fro faster than that stands still, and what goes on steadily is left as it is.
+    Movement to and fro that is faster than that is removed; steady movement is kept.
     """
     from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
@@ -65,10 +65,10 @@ def middle(track: Array, reach: int) -> Array:
 
 
 def steady(track: Array, reach: Array) -> Array:
-    """The calmest line that stays within `reach` of a track, both (n,): still if it can be, else the taut string.
+    """The calmest line within `reach` of a track, both (n,): still if possible, else the taut string.
 
-    The taut string (the shortest line in a tube) has the least movement and the least change of it, whichever convex
-    measure is taken (Davies and Kovac 2001, for time series). Its ends are free.
+    The taut string (the shortest line in a tube) has the least movement and the least change of movement by any convex
+    measure (Davies and Kovac 2001, for time series). Its ends are free.
     """
     low, high = track - reach, track + reach
     floor, roof = np.maximum.accumulate(low), np.minimum.accumulate(high)
@@ -88,7 +88,7 @@ def steady(track: Array, reach: Array) -> Array:
 
 
 def _next_bend(low: Array, high: Array, at: int, y: float) -> tuple[int, float]:
-    """Where the taut string from (at, y) first touches the tube's wall and bends, or ends: (index, value)."""
+    """Where the taut string from (at, y) first bends at the tube's wall, or ends: (index, value)."""
     steepest, flattest = np.inf, -np.inf
     on_high, on_low = at + 1, at + 1
     for i in range(at + 1, len(low)):
@@ -107,7 +107,7 @@ def _next_bend(low: Array, high: Array, at: int, y: float) -> tuple[int, float]:
 
 
 def smooth(track: Array, seconds: float, every: float = SAMPLE_EVERY) -> Array:
-    """Values (n, ...), `every` seconds apart, averaged over a Hann window of `seconds`; the ends are held."""
+    """Smooth values (n, ...), `every` seconds apart, with a Hann window of `seconds`. End values are repeated."""
     reach = round(seconds / 2 / every)
     if reach < 1:
         return track
@@ -119,7 +119,7 @@ def smooth(track: Array, seconds: float, every: float = SAMPLE_EVERY) -> Array:
 
 
 def slew(track: Array, speed: float, every: float = SAMPLE_EVERY) -> Array:
-    """A track (n, k), `every` seconds apart, chased at no more than `speed` a second; itself where it is not faster."""
+    """Limit a track (n, k), `every` seconds apart, to `speed` per second."""
     most = speed * every
     if np.linalg.norm(np.diff(track, axis=0), axis=1).max(initial=0.0) <= most:
         return track
@@ -132,9 +132,9 @@ def slew(track: Array, speed: float, every: float = SAMPLE_EVERY) -> Array:
 
 
 def linear(key_times: Array, looks: Array, times: Array) -> Array:
-    """(yaw, pitch) in degrees at `times`, (n, 2), straight in both between key points, the short way round.
+    """(yaw, pitch) in degrees at `times`, (n, 2), linear between key points, the short way round.
 
-    AUTOCAM's interpolation; held before the first key point and after the last.
+    AUTOCAM's interpolation. Constant before the first key point and after the last.
 
     Args:
         key_times: (k,) seconds, growing.
@@ -146,7 +146,8 @@ def linear(key_times: Array, looks: Array, times: Array) -> Array:
 
 
 def thin(samples: Array) -> NDArray[np.bool_]:
-    """Which samples (n, 5) a path needs, (n,): not those inside a hold, so that its file shows holds and moves."""
+    """Which samples (n, 5) a path needs, (n,): not those inside a hold, so that its file shows holds and moves
+    clearly."""
     same = np.all(np.abs(np.diff(samples[:, 1:], axis=0)) < SAME, axis=1)
     needed = np.ones(len(samples), dtype=bool)
     needed[1:-1] = ~(same[:-1] & same[1:])

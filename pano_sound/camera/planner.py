@@ -1,4 +1,4 @@
-"""From a sound map to a camera path: where to look, when to move, how fast and how wide, for the film as a whole."""
+"""From a sound map to a camera path for the whole film."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ log = logging.getLogger("pano_sound")
 SHORT_SIDES = (360, 540, 720, 1080, 1440, 2160)
 _MAY_LACK = 0.05
 _PORTRAIT_HEIGHT = 1080
-"""Pixels; phones show portrait films full screen, and smaller ones look soft there."""
+"""Least height of portrait outputs in pixels: phones show them full screen."""
 
 
 def plan(
@@ -36,7 +36,7 @@ def plan(
     pins: Sequence[Pin] = (),
     masks: Sequence[Mask] = (),
 ) -> CameraPath:
-    """Where to look while the film of `soundmap` plays: the first of `plan_paths`."""
+    """The best camera path: the first of `plan_paths`."""
     return plan_paths(soundmap, options, 1, pins, masks)[0]
 
 
@@ -47,7 +47,7 @@ def plan_paths(
     pins: Sequence[Pin] = (),
     masks: Sequence[Mask] = (),
 ) -> list[CameraPath]:
-    """Up to `count` paths through a film, the best first, each of the others away from those before it.
+    """Up to `count` paths through a film, the best first, each unlike the ones before it.
 
     Each shot of the footage is planned as a whole and cut to. Every `step` seconds each direction of a grid has a
     worth: the expected time with the source in its view. Dynamic programming finds which source is shown when, where
@@ -59,7 +59,7 @@ def plan_paths(
     per axis from clip to clip, and whose key points, in the middle of each clip, are joined linearly.
 
     Args:
-        pins, masks: what a person asks for; kept in the path. Pins are in the picture's coordinates.
+        pins, masks: constraints, kept in the path. Pins are in the picture's coordinates.
 
     Raises:
         ValueError: pins that overlap, or pins with the `paper` preset.
@@ -90,11 +90,11 @@ def plan_paths(
 
 
 def detail_size(source_width: int, hfov: float, aspect: str = "16:9") -> tuple[int, int]:
-    """The smallest usual size of an aspect, in pixels, in whose middle the source's detail is kept.
+    """The smallest common size of an aspect, in pixels, that keeps the source's detail in its middle.
 
-    In its middle, where a flat picture is coarsest, a pixel is as wide as one of the source, or up to a third narrower.
-    A twentieth may lack, which is not seen: else a source 4096 wide would be blown up to 1920 for want of 24 pixels.
-    Portrait sizes are at least 1080 pixels tall where the source's sphere is.
+    In the middle, where a flat picture is coarsest, a pixel is as wide as one of the source, or up to a third narrower.
+    A shortfall of a twentieth is accepted, else a source 4096 wide would be enlarged to 1920 for lack of 24 pixels.
+    Portrait sizes are at least 1080 pixels tall if the source is.
     """
     across, down = map(int, aspect.split(":"))
     sizes = [_of_short_side(side, across, down) for side in SHORT_SIDES]
@@ -110,7 +110,7 @@ def _of_short_side(side: int, across: int, down: int) -> tuple[int, int]:
 
 
 def _frame(chosen: CameraSettings, source_width: int) -> View:
-    """The output's size, as asked or as the source's detail, and its field of view."""
+    """The output's size (given, or from the source's detail) and its field of view."""
     if chosen.size:
         return View.of_longer_side(*parse_size(chosen.size), chosen.fov)
     aspect = chosen.aspect or "16:9"
@@ -154,7 +154,7 @@ def _by_shots(
             at = np.clip(np.searchsorted(times, part.middles), 0, len(times) - 1)
             if not (found or pins or masks or part.home.any()):
                 look, enough = stills.best(part)
-                # By where it looks alone: that the view narrows to what sounds is what zooming is for.
+                # Compare directions only: zooming narrows the view on purpose.
                 if expected.of_path(part, view, path[at], np.full(len(at), view.hfov)) < enough:
                     path, hfov = np.repeat(look[None], len(times), axis=0), np.full(len(times), view.hfov)
                     jumps = np.zeros(len(times), bool)
@@ -174,7 +174,7 @@ def _by_shots(
 
 
 def _levelled(pins: Sequence[Pin], timeline: Timeline) -> list[Pin]:
-    """Pins of the picture's coordinates in level ones."""
+    """Convert pins from the picture's to level coordinates."""
     found = []
     for pin in pins:
         yaw, pitch = angles(directions(pin.yaw, pin.pitch) @ timeline.level)

@@ -1,6 +1,6 @@
-"""The best sequence of looks through a shot, when following is cheap and changing the source has a price.
+"""The best sequence of looks through a shot: following a source is cheap, changing the source has a price.
 
-Found for the shot as a whole by Viterbi's algorithm.
+Optimal for the whole shot, by the Viterbi algorithm.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 FOLLOWED = 0.25
-"""A look that shows less of what sounds, as a share of what the best look shows, does not follow it."""
+"""A look follows a source only if it shows at least this share of what the best look shows."""
 
 
 @dataclass(frozen=True)
 class Moves:
-    """What changing the look may cost. Costs are in the unit of the scores; `n` looks, `m` neighbours of each.
+    """The costs of changing the look, in the unit of the scores. There are `n` looks with `m` neighbours each.
 
     Args:
         switch_cost: (n, n) float32, [to, from]: of a move to another source.
@@ -57,13 +57,13 @@ def move_costs(
 def best_shots(
     scores: NDArray[np.float32], shown: NDArray[np.float32], moves: Moves
 ) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """The best looks over time: held, following what they show, and switched to another source where that pays.
+    """The best looks over time: holding, following a source, and switching to another where that pays.
 
-    Globally optimal for `scores`. After a switch no other may come for as long as `moves.lock` says. Of equals the
-    lowest first look is taken, and what changes does so as late as possible.
+    Globally optimal for `scores`. After a switch there is no other for `moves.lock` steps. Among equals the lowest
+    first look is taken, and changes come as late as possible.
 
     Args:
-        scores: (t, n) float32, worth of each look in each step.
+        scores: (t, n) float32, the worth of each look in each step.
         shown: (t, n) float32, 0..1: how much of what surely sounds each look shows.
 
     Returns:
@@ -76,7 +76,7 @@ def best_shots(
     values[-1] = scores[-1][:, None]
     after_switch = np.arange(n)[:, None] * locks + moves.lock
 
-    # What a look does not show before and after a step cannot be followed onto it.
+    # Only a source that a look shows before and after a step can be followed there.
     closed = np.where(np.minimum(shown[:-1], shown[1:]) < FOLLOWED, np.inf, 0.0).astype(np.float32)
 
     def follow_cost(t: int) -> NDArray[np.float32]:
@@ -85,7 +85,7 @@ def best_shots(
         cost[0] = 0.0
         return cost
 
-    # This loop is what planning costs: buffers spare copies, and "clip" a check of indices that are right.
+    # Planning time is spent in this loop: buffers avoid copies, and "clip" avoids a bounds check.
     follow = np.empty((*moves.neighbours.shape, locks), np.float32)
     switch = np.empty((n, n), np.float32)
     for t in range(steps - 2, -1, -1):

@@ -1,4 +1,4 @@
-"""One shot of the footage: which source is shown when, how it is followed, and how the camera gets to the next one."""
+"""One shot of the footage: which source is shown when, how it is followed, and how the camera moves to the next."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ from .timeline import Timeline
 log = logging.getLogger("pano_sound")
 
 GRID = 20.0
-"""Degrees between the looks that are decided between. Where in its view a source is, is found afterwards."""
+"""Degrees between candidate looks. The source's place within the view is found afterwards."""
 REFUSED = 1e4
-"""Expected seconds of source in view that a look costs which a person does not want. Finite: somewhere it must look."""
+"""Cost of a masked look, in expected seconds of source in view. Finite, because the camera has to look somewhere."""
 HOME_WORTH = 0.3
-"""What looking to the front is worth in a long silence, as a share of a certain source in view."""
+"""Worth of looking to the front in a long silence, relative to a certain source in view."""
 LEAST = 0.1
 """Probability of the source in view below which a look follows nothing: what is left then is noise."""
 SOUNDS = 0.25
 """Probability that something in the picture sounds from which the camera is not free to leave early."""
 SETTLE = 1.0
-"""Seconds over which the place of a source is averaged: maps of 6° cells jump to and fro between two of them."""
+"""Seconds over which a source's position is averaged, because it flickers between cells of 6°."""
 TO_AND_FRO = 2.0
 """Seconds before and after over which the camera stays in the middle of what goes to and fro; no more than a hold."""
 LEVEL = 1 / 6
-"""Share of the view's height by which a source may be above or below the middle before the camera tilts for it."""
+"""A source may be this share of the view's height above or below the middle before the camera tilts."""
 FOLLOWING = 0.75
-"""Share of its greatest speed at which the camera follows: the rest is for moving to another source meanwhile."""
+"""Share of the greatest speed that following may use; the rest is for moving to another source at the same time."""
 ROOM = 6.0
 """When zooming, width of the view over the root mean square width of the sounding region."""
 ZOOM_REACH = 8.0
-"""Degrees by which the view may be wider or narrower than the sounding region asks for, before it zooms."""
+"""The view zooms only if it is wider or narrower than the sounding region needs by this many degrees."""
 
 
 @dataclass(frozen=True)
 class Hold:
-    """A stretch in which one source is shown, and followed: from `begin` to `end`, seconds.
+    """A period in which one source is shown and followed, from `begin` to `end`, seconds.
 
     `track`: (n, 2) yaw (not wrapped) and pitch in degrees, every motion.SAMPLE_EVERY seconds from `begin`;
     `hfov`: (n,) degrees.
@@ -68,7 +68,7 @@ class Hold:
         return self._row(times, self.hfov)
 
     def speed(self) -> float:
-        """The fastest that it follows, degrees per second."""
+        """The fastest speed of following, degrees per second."""
         look = directions(*self.track.T)
         return float(angle_between(look[1:], look[:-1]).max(initial=0.0)) / motion.SAMPLE_EVERY
 
@@ -80,7 +80,7 @@ class Hold:
 
 @dataclass(frozen=True)
 class PlanContext:
-    """The view that is planned for, and the looks that it may take.
+    """What planning a shot needs: the view, its candidate looks and the costs of moving.
 
     `blind`: (n, n) seconds of a move from look to look in which neither is in view.
     """
@@ -96,7 +96,7 @@ class PlanContext:
 
     @classmethod
     def of(cls, timeline: Timeline, view: View, settings: ShotSettings, pins: Sequence[Pin]) -> PlanContext:
-        """The looks of a grid, and those of `pins` (in level coordinates) behind them."""
+        """With the looks of a grid, followed by those of `pins` (in level coordinates)."""
         grid = glimpses.even_directions(GRID, settings.tilt)
         looks = np.concatenate([grid, np.array([(pin.yaw, pin.pitch) for pin in pins]).reshape(-1, 2)])
         ease = motion.ease_seconds(settings.max_speed, settings.max_acceleration, settings.max_jerk)
@@ -109,7 +109,7 @@ class PlanContext:
             blind[way > settings.cut_over] = 0.0
             seconds[way > settings.cut_over] = 0.0
         lock = np.ceil((settings.min_hold + seconds) / settings.step - 1e-6).astype(np.intp)
-        # Moves to and from pins are asked for: they need no hold, and nothing is followed onto a pin.
+        # Moves to and from pins are required, so they need no hold; and no source is followed onto a pin.
         lock[len(grid) :] = 0
         nearby = way.copy()
         nearby[len(grid) :, :] = nearby[:, len(grid) :] = np.inf
@@ -135,7 +135,7 @@ def scores(
     for mask in masks:
         worth[np.ix_(np.flatnonzero(mask.at(middles)), np.flatnonzero(mask.covers(in_picture)))] -= REFUSED
     worth[timeline.home, 0] += HOME_WORTH * float(np.diff(timeline.edges)[0])
-    # Before and after its time a pin may be waited at, but is not worth going to.
+    # The camera may wait at a pin before and after its time, but the pin is worth nothing then.
     worth[:, count:] = 0.0
     for i, pin in enumerate(context.pins):
         during = (timeline.edges[1:] > pin.start) & (timeline.edges[:-1] < max(pin.end, pin.start + 1e-6))
@@ -147,7 +147,7 @@ def scores(
 def holds(
     context: PlanContext, timeline: Timeline, worth: NDArray[np.float32], shown: NDArray[np.float32]
 ) -> list[Hold]:
-    """The stretches of a shot, one after the other, and in each the line that the camera takes."""
+    """The holds of a shot in order, each with the line that the camera takes."""
     looks, switched = best_shots(worth, shown, _priced(context, worth / np.diff(timeline.edges)[:, None]))
     at_home = timeline.home & (looks == 0)
     switched[1:] |= at_home[1:] & ~at_home[:-1]  # From where a source was last within the look to the look itself.
@@ -156,7 +156,7 @@ def holds(
     for a, b in pairwise(bounds):
         number = looks[a] - (len(context.looks) - len(context.pins))
         part, near = timeline.part(a, b), context.moves.neighbours[:, looks[a:b]].T
-        # Of the looks around the one that is good enough the one that shows most.
+        # Among the good enough looks around it, the one that shows most.
         best = np.take_along_axis(shown[a:b], near, axis=1).argmax(axis=1)
         there = near[np.arange(b - a), best]
         seen = shown[np.arange(a, b), there] >= FOLLOWED
@@ -180,7 +180,7 @@ def _priced(context: PlanContext, held: NDArray[np.float32]) -> Moves:
 
 
 def _with_time_for_pins(context: PlanContext, parts: list[Hold]) -> list[Hold]:
-    """Holds without those before or between pins for which there is no time."""
+    """Drop holds before or between pins for which there is no time."""
     found: list[Hold] = []
     run: list[Hold] = []
     for part in parts:
@@ -216,7 +216,7 @@ def _way(old: Hold, new: Hold, when: float) -> float:
 
 
 def _follow(context: PlanContext, timeline: Timeline, looks: NDArray[np.intp], seen: NDArray[np.bool_]) -> Hold:
-    """The calmest line along what sounds within the looks that were decided on, where it is `seen` in them, (t,)."""
+    """The calmest line along the source within the chosen looks, where it is `seen`, (t,)."""
     chosen, step = context.settings, float(timeline.edges[1] - timeline.edges[0])
     where, width = glimpses.refine(timeline.maps, context.weights[looks], timeline.cells().reshape(-1, 3))
     sure = seen & (width > 0)
@@ -248,7 +248,7 @@ def _follow(context: PlanContext, timeline: Timeline, looks: NDArray[np.intp], s
     off = angle_between(where, directions(*line.T))[latest]
     from scipy.ndimage import maximum_filter1d
 
-    # Off the middle, it has to fit into the shorter side.
+    # A source off the middle has to fit into the shorter side.
     wide = max(context.view.width / context.view.height, 1.0)
     asked = np.maximum(ROOM * width[latest], 2.2 * wide * (off + width[latest]))
     asked = maximum_filter1d(asked, 2 * round(2 * TO_AND_FRO / step) + 1, mode="nearest")
@@ -259,7 +259,7 @@ def _follow(context: PlanContext, timeline: Timeline, looks: NDArray[np.intp], s
 
 @dataclass(frozen=True)
 class Move:
-    """A move from one hold to the next: from `begin`, seconds, in `seconds`; 0 is a cut."""
+    """A move from one hold to the next, starting at `begin`, seconds, and taking `seconds`; 0 is a cut."""
 
     begin: float
     seconds: float
@@ -272,8 +272,8 @@ class Move:
 def moves_between(context: PlanContext, timeline: Timeline, parts: Sequence[Hold]) -> list[Move]:
     """When the camera moves from each hold to the next.
 
-    A move has its middle `look_ahead` seconds before the next source starts, and ends when that starts if nothing
-    sounds before; but it begins `min_hold` after the one before at the earliest, if that is not later than needed.
+    The middle of a move is `look_ahead` seconds before the next source starts; after a pause the move ends when that
+    starts. It begins at least `min_hold` after the move before, if there is time.
     """
     chosen, found, free = context.settings, [], -np.inf
     for old, new in pairwise(parts):
@@ -283,7 +283,7 @@ def moves_between(context: PlanContext, timeline: Timeline, parts: Sequence[Hold
             found.append(Move(start, 0.0))
             free = start + chosen.min_hold
             continue
-        # While it glides, it goes on following what it leaves and what it comes to.
+        # During a move both the old and the new source are still followed.
         speed = chosen.max_speed - max(old.speed(), new.speed())
         seconds = motion.glide_seconds(way, speed, context.ease)
         before = (timeline.edges[1:] > start - seconds) & (timeline.edges[1:] <= start + 1e-6)
@@ -322,7 +322,7 @@ def compose(
         moving = slice(begin, min(int(np.searchsorted(times, turn.end)), following))
         after = slice(moving.stop, following)
         share = motion.glide(times[moving] - turn.begin, turn.seconds, min(context.ease, turn.seconds / 2))
-        # Pan and tilt together: the great circle between two high places would go over the zenith.
+        # Pan and tilt separately: the great circle between two high places would pass over the zenith.
         here, there = old.at(times[moving]), _towards(old, new, times[moving], turn.begin + turn.seconds / 2)
         path[moving] = here + share[:, None] * (there - here)
         path[after] = new.at(times[after])
@@ -336,9 +336,9 @@ def compose(
 
 
 def without(context: PlanContext, worth: NDArray[np.float32], chosen: NDArray[np.float64]) -> NDArray[np.float32]:
-    """The worth of looks less what is seen of them along another path, unit vectors (t, 3) at the steps.
+    """The worth of looks, reduced by what another path shows, given as unit vectors (t, 3) per step.
 
-    So the next best path goes elsewhere where there is something else (the diversity of Su and Grauman 2017).
+    This makes the next path go elsewhere if there is something to see (the diversity of Su and Grauman 2017).
     """
     apart = angle_between(directions(*context.looks.T)[None], chosen[:, None])
     overlap = np.maximum(1.0 - apart / context.view.hfov, 0.0)

@@ -1,4 +1,4 @@
-"""A sound map as the planner sees it: step by step, coarse, without what masks hide."""
+"""A sound map resampled for the planner: in steps, coarse, with masks applied."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from . import glimpses
 
 @dataclass(frozen=True)
 class Timeline:
-    """Where it sounds, in steps of equal length.
+    """The sound map in steps of equal length.
 
     Args:
         edges: (t + 1,) seconds, where the steps begin and the last one ends.
         maps: (t, rows, columns) float32, the probability of each cell of the picture.
         present: (t,) float32, 0..1, the probability that anything in the picture makes the sound.
         level: (3, 3), the matrix that turns level directions into those of the picture.
-        home: (t,) bool, where it has been silent for so long that the camera is to return to the front.
+        home: (t,) bool, where silence has lasted so long that the camera should return to the front.
     """
 
     edges: NDArray[np.float64]
@@ -42,7 +42,7 @@ class Timeline:
         return (self.edges[1:] + self.edges[:-1]) / 2
 
     def cells(self, finer: int = 1) -> NDArray[np.float64]:
-        """Level unit vectors to the cells, `finer` times as many each way."""
+        """Level unit vectors to the cells, `finer` times as many in each direction."""
         rows, columns = self.maps.shape[1:]
         vectors: NDArray[np.float64] = cell_directions(finer * rows, finer * columns) @ self.level
         return vectors
@@ -71,11 +71,11 @@ def resample(
     conditional: bool = False,
     home_after: float = 0.0,
 ) -> Timeline:
-    """A sound map between `edges`, (t + 1,) seconds; a step without a picture takes the nearest one.
+    """Resample a sound map to steps between `edges`, (t + 1,) seconds. A step without a map takes the nearest one.
 
     Args:
-        conditional: maps are of where it sounds if it does, so that a step's maps count alike, however probable each
-            of them is that anything sounds.
+        conditional: normalise each map before averaging, so that maps count alike however probable it is that anything
+            sounds.
         home_after: seconds of silence after which the camera returns to the front; 0: it does not.
     """
     middles = (edges[1:] + edges[:-1]) / 2
@@ -121,7 +121,7 @@ def _means(values: NDArray[Any], low: NDArray[np.intp], high: NDArray[np.intp]) 
 
 
 def _signal(posterior: NDArray[np.float32], settings: CameraSettings) -> NDArray[np.float32]:
-    """The chosen signal of coarse maps (n, rows, columns): all of each, or all of its probability in one point."""
+    """The chosen signal of coarse maps (n, rows, columns): the map itself, or all of its probability in one point."""
     if settings.signal == "glimpse":
         return posterior
     grid = posterior.shape[1], posterior.shape[2]
@@ -136,7 +136,7 @@ def _signal(posterior: NDArray[np.float32], settings: CameraSettings) -> NDArray
 
 
 def _hide(maps: NDArray[np.float32], masks: Sequence[Mask], times: NDArray[np.float64]) -> None:
-    """Take what masks cover out of maps."""
+    """Set what masks cover to 0."""
     cells = cell_directions(*maps.shape[1:])
     for mask in masks:
         when = np.flatnonzero(mask.at(times))
@@ -144,6 +144,6 @@ def _hide(maps: NDArray[np.float32], masks: Sequence[Mask], times: NDArray[np.fl
 
 
 def _long_silence(edges: NDArray[np.float64], loud: NDArray[np.bool_], after: float) -> NDArray[np.bool_]:
-    """In which steps it has been silent for `after` seconds, and was `loud` (t,) before."""
+    """In which steps it has been silent for `after` seconds after a `loud` (t,) step."""
     last = np.maximum.accumulate(np.where(loud, np.arange(len(loud)), -1))
     return (last >= 0) & (edges[:-1] - edges[last + 1] >= after)
