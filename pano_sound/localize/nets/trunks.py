@@ -27,6 +27,9 @@ LITE0_STAGES = (
     (3, 1, 320, 6, 1),
 )
 
+_STRIP = 16 << 20
+"""Bytes of a block's inside that are computed at once."""
+
 
 class Conv(nn.Conv2d):
     """A convolution with bias, 'SAME' in size: output cells = ceil(input cells / stride).
@@ -42,8 +45,8 @@ class Conv(nn.Conv2d):
         self.shift = shift
         self.wrap = False
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.inside(self.around(x) if self.wrap else x)
+    def forward(self, x: Tensor, relu6: bool = False) -> Tensor:
+        return self.inside(self.around(x) if self.wrap else x, relu6)
 
     def around(self, x: Tensor) -> Tensor:
         """x with what lies beyond its left and right ends on the sphere, as far as the kernel reaches.
@@ -55,12 +58,26 @@ class Conv(nn.Conv2d):
             return x
         return torch.cat([x[..., x.shape[-1] - left :], x, x[..., : max(0, right)]], dim=-1)
 
-    def inside(self, x: Tensor) -> Tensor:
+    def inside(self, x: Tensor, relu6: bool = False) -> Tensor:
         """The convolution of what `around` gave, or of a picture with borders; zeros above and below."""
         above, top = self._zeros(x.shape[-2])
         left, first = (0, 0) if self.wrap else self._zeros(x.shape[-1])
-        y = F.conv2d(x, self.weight, self.bias, self.stride, (above, left), 1, self.groups)
-        return y[..., top:, first:]
+        return self.only(x, relu6, (above, left))[..., top:, first:]
+
+    def only(self, x: Tensor, relu6: bool = False, zeros: tuple[int, int] = (0, 0)) -> Tensor:
+        """The convolution where the kernel fits into x, with `zeros` at both ends of columns and rows; then ReLU6."""
+        if relu6 and _fuses(x):
+            how = (zeros, self.stride, (1, 1), self.groups, "hardtanh", (0.0, 6.0), "")
+            return torch.ops.mkldnn._convolution_pointwise(x, self.weight, self.bias, *how)
+        y = F.conv2d(x, self.weight, self.bias, self.stride, zeros, 1, self.groups)
+        return F.relu6(y, inplace=True) if relu6 else y
+
+    def rows_for(self, first: int, last: int, size: int) -> tuple[int, int, int, int]:
+        """What rows `first` to `last` - 1 need of `size` rows of input: zeros above, begin and end, zeros below."""
+        before, _ = self._padding(size)
+        begin = first * self.stride[0] - before
+        end = (last - 1) * self.stride[0] - before + self.kernel_size[0]
+        return max(-begin, 0), max(begin, 0), min(end, size), max(end - size, 0)
 
     def _padding(self, size: int) -> tuple[int, int]:
         """Cells to add before and after `size` cells, so that ceil(size / stride) come out."""
@@ -76,6 +93,12 @@ class Conv(nn.Conv2d):
         return (before + self.stride[0], 1) if after > before else (before, 0)
 
 
+def _fuses(x: Tensor) -> bool:
+    """Whether oneDNN applies ReLU6 while it computes a convolution of x: another pass over the result costs a fifth."""
+    inference = not torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
+    return inference and x.device.type == "cpu" and x.dtype == torch.float32 and torch.backends.mkldnn.is_available()
+
+
 class MBConv(nn.Module):
     """Inverted residual block without squeeze-and-excitation: expand 1x1, depthwise kxk, project 1x1, ReLU6."""
 
@@ -89,10 +112,27 @@ class MBConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         inner = self.depthwise.around(x) if self.depthwise.wrap else x
+        if self.expand is not None and self.depthwise.wrap and not torch.is_grad_enabled():
+            return self._in_strips(x, inner, self.expand)
         if self.expand is not None:
-            inner = F.relu6(self.expand(inner), inplace=True)
-        out = self.project(F.relu6(self.depthwise.inside(inner), inplace=True))
+            inner = self.expand(inner, relu6=True)
+        out = self.project(self.depthwise.inside(inner, relu6=True))
         return out + x if self.residual else out
+
+    def _in_strips(self, x: Tensor, around: Tensor, expand: Conv) -> Tensor:
+        """The same, a few rows at a time: what is six times as wide inside stays in the processor's cache."""
+        bytes_a_row = 4 * len(x) * expand.out_channels * around.shape[-1] * self.depthwise.stride[0]
+        rows, height = -(-x.shape[-2] // self.depthwise.stride[0]), max(1, _STRIP // bytes_a_row)
+        parts = []
+        for first in range(0, rows, height):
+            last = min(first + height, rows)
+            above, begin, end, below = self.depthwise.rows_for(first, last, x.shape[-2])
+            inner = expand(around[..., begin:end, :], relu6=True)
+            if above or below:
+                inner = F.pad(inner, (0, 0, above, below))
+            out = self.project(self.depthwise.only(inner, relu6=True))
+            parts.append(out + x[..., first:last, :] if self.residual else out)
+        return torch.cat(parts, dim=-2) if len(parts) > 1 else parts[0]
 
 
 class Trunk(nn.Module):
@@ -144,13 +184,13 @@ class EfficientNetLite0(Trunk):
         self.channels = 1280
 
     def body(self, pictures: Tensor) -> Tensor:
-        x = F.relu6(self.stem((pictures - 127.0) / 128.0), inplace=True)
+        x = self.stem((pictures - 127.0) / 128.0, relu6=True)
         for block in self.blocks:
             x = block(x)
         return x
 
     def last(self, features: Tensor) -> Tensor:
-        return F.relu6(self.head(features))
+        return self.head(features, relu6=True)
 
 
 class TinyTrunk(Trunk):
@@ -170,7 +210,7 @@ class TinyTrunk(Trunk):
     def body(self, pictures: Tensor) -> Tensor:
         x = (pictures - 127.0) / 128.0
         for layer in self.layers:
-            x = F.relu6(layer(x))
+            x = layer(x, relu6=True)
         return x
 
 
