@@ -29,6 +29,9 @@ MOTION_WINDOW = 3.0
 SYNCHRONY_WINDOW = 20.0
 LAG = 0.2
 """Seconds by which motion may come before or after its sound."""
+_MOST = 2.3
+"""Log of how much more than the mean a cell moves from which moving more says no more: what moves strongly may sound,
+and a thing nearer to the camera is no likelier to."""
 _CHANGE_CAP = 30.0
 """Grey levels: a flash or an edge counts no more than this."""
 _STILL = 0.75
@@ -140,7 +143,7 @@ class TemporalCue(Cue):
         if not len(change):
             return np.zeros(GRID, np.float32)
         moving = _blurred(change.mean(axis=0))
-        share = np.log(moving / max(float(moving.mean()), 1e-6) + 0.1)
+        share = np.minimum(np.log(moving / max(float(moving.mean()), 1e-6) + 0.1), _MOST)
         return normalized((share * _trust(speed))[None])[0]
 
     def _synchrony(self, begin: float, end: float) -> Maps:
