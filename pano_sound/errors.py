@@ -11,7 +11,8 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-
 
 
 def printable(text: str) -> str:
-    """One line that no file name can break, colour or turn round: such characters as '\\n' or '\\x1b'."""
+    """Text as one line, in which characters are escaped that could break, colour or reverse it, such as '\\n' or
+    '\\x1b'."""
     return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 

@@ -148,7 +148,9 @@ def holds(
     context: PlanContext, timeline: Timeline, worth: NDArray[np.float32], shown: NDArray[np.float32]
 ) -> list[Hold]:
     """The holds of a shot in order, each with the line that the camera takes."""
-    looks, switched = best_shots(worth, shown, _priced(context, worth / np.diff(timeline.edges)[:, None]))
+    looks, switched = best_shots(
+        worth, shown, _priced(context, np.asarray(worth / np.diff(timeline.edges)[:, None], np.float32))
+    )
     at_home = timeline.home & (looks == 0)
     switched[1:] |= at_home[1:] & ~at_home[:-1]  # From where a source was last within the look to the look itself.
     bounds = [0, *np.flatnonzero(switched).tolist(), len(looks)]

@@ -75,7 +75,7 @@ def named(tags: Sequence[str], scores: NDArray[np.float32]) -> Named:
     broad = np.array([tag in _BROAD for tag in tags], bool)
     sure[np.ix_(sure[:, ~broad].any(axis=1), broad)] = 0.0
     kept: dict[str, NDArray[np.float32]] = {}
-    for k in np.flatnonzero(sure.any(axis=0)):
+    for k in np.flatnonzero(sure.any(axis=0)).tolist():
         name = plain(tags[k])
         kept[name] = np.maximum(kept.get(name, 0.0), sure[:, k])
     names = tuple(sorted(kept))

@@ -90,7 +90,7 @@ class SemanticCue(Cue):
         steady = gaussian_filter1d(gaussian_filter1d(steady, _BLUR, axis=1, mode="nearest"), _BLUR, axis=2, mode="wrap")
         return {"semantic": Evidence(normalized(steady / self._model.temperature), self._absence(maps))}
 
-    def named(self, times: Sequence[float]) -> Named:
+    def named(self, times: Sequence[float] | NDArray[np.float64]) -> Named:
         """What is heard at these times, by name."""
         pooled = torch.from_numpy(self._features.pooled(np.asarray(times) - self._start, self._window))
         with torch.inference_mode():

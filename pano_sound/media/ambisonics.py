@@ -1,4 +1,4 @@
-"""Ambisonics in a sound track: told from plain channels by its tags, or said by the user.
+"""Ambisonics in a sound track, known by its tags or from the user.
 
 Tags are the SA3D box of mp4 and mov (https://github.com/google/spatial-media, spatial-audio-rfc), and FFmpeg's
 ambisonic layouts, which it makes of Opus' mapping families 2 and 3 (RFC 8486). FFmpeg itself reads SA3D only where
@@ -27,11 +27,11 @@ _ORDERS = {"ambix": (0, 1, 2, 3), "n3d": (0, 1, 2, 3), "fuma": (0, 2, 3, 1)}
 
 @dataclass(frozen=True)
 class Ambisonics:
-    """Where the first order of a sound field is in a track.
+    """Which channels of a track hold a first-order sound field.
 
-    order: of the whole track; what is above the first order is not used.
+    order: that of the whole track; orders above the first are not used.
     channels: the stored channels, from 0, of W, Y, Z, X.
-    head_locked: the stored channels of left and right that do not turn with the picture; or none.
+    head_locked: the stored channels of head-locked left and right, or none.
     norm: 'sn3d'; 'n3d', whose Y, Z and X are louder by 4.8 dB; 'fuma', whose W is softer by 3 dB.
     """
 
@@ -42,12 +42,12 @@ class Ambisonics:
 
     @property
     def count(self) -> int:
-        """How many channels it has; a track may have more, which are no part of it."""
+        """The number of its channels; a track may have more."""
         return (self.order + 1) ** 2 + len(self.head_locked)
 
     @property
     def box(self) -> bytes:
-        """The content of the SA3D box that says all this (of SN3D), of a track that has no other channels."""
+        """The content of an SA3D box for this sound field (in SN3D), for a track without other channels."""
         count = self.count
         others = tuple(c for c in range(count) if c not in self.channels + self.head_locked)
         given = self.channels + others + self.head_locked
@@ -57,7 +57,7 @@ class Ambisonics:
         return struct.pack(f">BBIBBI{count}I", 0, kind, self.order, 0, 0, count, *given)
 
     def matrix(self, layout: str, count: int) -> NDArray[np.float32]:
-        """What turns the track's channels, of which there are `count`, into others: (others, count).
+        """The matrix from the track's `count` channels to a layout, (outputs, count).
 
         Args:
             layout: 'mono': W; 'stereo': what two cardioid microphones hear that look left and right, (W + Y) / 2 and
@@ -92,17 +92,17 @@ def ambisonics_of(
     channels: int,
     said: str | None = None,
 ) -> tuple[Ambisonics | None, str | None]:
-    """What kind of ambisonics a sound track is, None for plain channels; and what is assumed of a tag that does not
-    fit the track or is of a kind that is not known, for a film-maker, or None.
+    """The ambisonics of a sound track, None for plain channels; and what was assumed, in words, if its tag is unknown
+    or does not fit the track, else None.
 
     Args:
         moov: the content of the index of an mp4 or mov file; None for others.
         stream_id: the track's number in the file.
         layout, channels: FFmpeg's name for its channels, and how many.
-        said: what the user says: 'ambix', 'fuma', 'n3d', 'none'; None: as tagged.
+        said: the user's option: 'ambix', 'fuma', 'n3d', 'none'; None: as tagged.
 
     Raises:
-        UnsupportedInputError: the user says ambisonics of a track with fewer than four channels.
+        UnsupportedInputError: the option says ambisonics, but the track has fewer than four channels.
     """
     if said == "none":
         return None, None
@@ -131,7 +131,7 @@ def ambisonics_of(
 
 
 def _understood(box: bytes, channels: int) -> Ambisonics | None:
-    """An SA3D box's content, if it is of a kind that is known, of a track of at least as many channels."""
+    """The meaning of an SA3D box, if it is known and fits the track's number of channels."""
     try:
         version, kind, order, ordering, norm, count = struct.unpack_from(">BBIBBI", box)
         given = struct.unpack_from(f">{min(count, channels)}I", box, 12)
@@ -150,7 +150,7 @@ def _understood(box: bytes, channels: int) -> Ambisonics | None:
 
 
 def _sa3d(moov: bytes, stream_id: int) -> bytes | None:
-    """The content of the SA3D box of a track of an mp4 or mov file; None where there is none, or no way to it."""
+    """The content of the SA3D box of a track of an mp4 or mov file; None if there is none, or it cannot be reached."""
     try:
         for kind, trak in children(moov):
             if kind == b"trak" and track_id(trak) == stream_id:

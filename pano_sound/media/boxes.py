@@ -1,4 +1,4 @@
-"""The boxes that mp4 and mov files are made of, as far as they are read here.
+"""The boxes of mp4 and mov files.
 
 A box is: 4 bytes size, 4 bytes type, content; a size of 1 means that 8 bytes of size follow, 0 that it goes on to
 the end of the file.

@@ -1,5 +1,4 @@
-"""Footage straight from a 360° camera, before any software has made a sphere of it: told by its name, its tracks and
-its look."""
+"""Recognising unstitched footage of 360° cameras by its name, its tracks and its look."""
 
 from __future__ import annotations
 
@@ -22,22 +21,23 @@ _HALF_EAC = (3.02, 3.12)
 """Width by height of each of the two tracks of GoPro's .360."""
 
 _WIDTH = 512
-"""Lens pictures are looked for in a picture of this width."""
+"""Frames are scaled to this width to look for lens images."""
 _SHAPES = (1.6, 2.1)
 """Width by height of pictures that hold two of them side by side: 16:9 (Theta S) to 2:1 (Gear 360, Theta V)."""
 _RADII = np.arange(0.86, 1.1, 0.03)
-"""Of the circles that are tried, in quarters of the width."""
+"""Radii of the circles to try, in quarters of the width."""
 _SHIFTS = (-0.03, 0.0, 0.03)
-"""By how much their middles are tried nearer to each other, in the same."""
+"""Shifts of their centres towards each other to try, in the same unit."""
 _SECTORS = 96
 _INSIDE, _OUTSIDE = (0.88, 0.92, 0.96), (1.04, 1.07, 1.11)
 """At which shares of its radius a circle's inside and outside are compared."""
 _LEVELS = 5
-"""How much brighter than black, of 255, what is lit must be, and what is dark may not."""
+"""Least brightness above black, of 255, of what is lit, and most of what is dark."""
 _BLACK = 40
-"""Of 255; pictures whose darkest parts are brighter have no black around lenses."""
+"""Of 255; if the darkest parts are brighter than this, there is no black around lenses."""
 _ENOUGH = 0.18
-"""Share of the rim at which light ends in black. Real spheres, night and black poles included, stay below 0.13."""
+"""Share of the rim at which light must end in black. Real spheres, also at night or with black poles, stay below
+0.13."""
 _LEAST_SECTORS = 20
 
 
@@ -61,11 +61,11 @@ def raw_tracks(sizes: Sequence[tuple[int, int]]) -> str | None:
 
 
 def looks_like_two_fisheyes(frame: Any) -> bool:
-    """Whether a decoded picture shows two round lens pictures side by side on black, as raw files do.
+    """Whether a frame shows two round lens images side by side on black, as unstitched files do.
 
-    All around a lens light ends in black at the same distance from its middle, wherever there is light. A sphere goes
-    on there, at night and with black poles, too. Circles of several sizes and places are tried; in a picture
-    without light nothing is found.
+    All around a lens image light ends in black at the same distance from its centre; a sphere goes on there, also at
+    night and with black poles. Circles of several sizes and places are tried. In a frame without light nothing is
+    found.
     """
     shape = frame.width / max(frame.height, 1)
     if not _SHAPES[0] <= shape <= _SHAPES[1]:

@@ -1,8 +1,8 @@
-"""Clocks that restart or jump inside a file: transport streams put one behind the other, a live stream's
-discontinuities, a recorder that stood still.
+"""Clocks that restart or jump inside a file: concatenated transport streams, discontinuities of live streams, recorders
+that stalled.
 
-The film goes on where it stopped. Of each jump it is known what to add to the times that follow it, the same for
-pictures and sound, and from which byte on, which is not the same for both.
+The film goes on where it stopped. Each jump has a shift to add to later times, the same for pictures and sound, and a
+byte from which on it applies, which differs between them.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 _BACK = 1.0
-"""Seconds by which a clock that goes backwards has restarted; what is less comes twice, or is damaged."""
+"""A clock that goes back by more than this many seconds has restarted; less is a repetition or damage."""
 _STALL = 10.0
-"""Seconds that nothing may come of picture and sound before the clock has jumped."""
+"""The clock has jumped if neither picture nor sound comes for this many seconds."""
 _RARE = 10.0
-"""So many times longer than any pause before must one be that is a jump in a film without sound."""
+"""In a film without sound, a jump must be this many times longer than any pause before."""
 _ALIKE = 5.0
-"""Seconds by which a jump of the sound may be larger or smaller than that of the picture."""
+"""Seconds by which the jumps of sound and picture may differ."""
 _CONFIRMED = 3
-"""So many packets must follow a jump by the new clock; fewer are damaged time stamps."""
+"""At least this many packets must follow the new clock; fewer are damaged time stamps."""
 _REORDERED = 64
-"""Among so many packets, in order of decoding, is the first or last picture that is shown."""
+"""The first or last picture shown is among this many packets in order of decoding."""
 _ALWAYS_READ = 64_000_000
-"""Bytes up to which a file's times are all read; of larger ones only where something is suspicious."""
+"""In files up to this many bytes all times are read; in larger ones only if something is suspicious."""
 _LOOKS = 100
 _DAMAGED_READS = 100
 _RESTARTING = ("mpegts", "mpeg")
@@ -43,8 +43,8 @@ class Jump:
 
     shift: s to add to a file's times from there on.
     places: (number of a stream, byte from which on its packets are meant).
-    since: of a clock that jumps forward: times below this one (s) are still of before, because encoders let the times
-        of decoding follow later; None: it jumps back.
+    since: for a jump forward, times below this one (s) still belong to the old clock, because encoders let decoding
+        times follow later; None: a jump back.
     """
 
     shift: Fraction
@@ -56,7 +56,7 @@ class Jump:
 class Clock:
     """A file's clock that jumps at least once.
 
-    end: when its last picture ends, s by the clock set right; `pictures`: how many there are.
+    end: end of the last picture, s by the corrected clock; `pictures`: their number.
     """
 
     jumps: tuple[Jump, ...]
@@ -64,7 +64,7 @@ class Clock:
     pictures: int
 
     def jumps_before(self, stream: int, position: int) -> int:
-        """How many jumps a stream's packet at a byte of the file comes after."""
+        """The number of jumps before a stream's packet at this byte of the file."""
         return bisect_right(self._places.get(stream, []), position)
 
     @cached_property
@@ -76,7 +76,7 @@ class Clock:
         return places
 
     def shift(self, jumps: int, t: Fraction) -> Fraction:
-        """What to add to a time (s) of a packet that comes after so many jumps."""
+        """The shift (s) of a packet after this many jumps."""
         while jumps:
             since = self.jumps[jumps - 1].since
             if since is None or t >= since:
@@ -108,10 +108,10 @@ class _Track:
 
 
 def read_clock(container: Any, video: Any, audio: Any | None, size: int) -> Clock | None:
-    """The clock of an open PyAV container that nothing was read from yet; None for one that never jumps.
+    """The clock of an open, unread PyAV container; None if it never jumps.
 
     Args:
-        video, audio: the streams of it that are read.
+        video, audio: the streams that are read.
         size: bytes of the file.
     """
     if not _suspicious(container, video, size):
@@ -149,7 +149,7 @@ def read_clock(container: Any, video: Any, audio: Any | None, size: int) -> Cloc
 
 
 def _suspicious(container: Any, video: Any, size: int) -> bool:
-    """Whether all times of a file must be read to know."""
+    """Whether a file's times look suspicious, so that all have to be read."""
     if container.format.name.startswith("mov"):
         entries = getattr(video, "index_entries", ())  # since PyAV 17
         times = np.array([entry.timestamp for entry in entries], np.int64) * float(video.time_base)
@@ -165,7 +165,7 @@ def _suspicious(container: Any, video: Any, size: int) -> bool:
 
 
 def _looked_at(container: Any, video: Any, size: int) -> Iterator[float]:
-    """The clock at places all over the file, s."""
+    """Samples of the clock all over the file, s."""
     for place in range(_LOOKS):
         container.seek(place * size // _LOOKS, unsupported_byte_offset=True)
         for packet in _packets(container, [video]):
@@ -190,11 +190,11 @@ def _tracks(container: Any, streams: list[Any]) -> dict[int, _Track]:
     rows: dict[int, list[tuple[int, int, int, int]]] = {stream.index: [] for stream in streams}
     for order, packet in enumerate(_packets(container, streams)):
         track = rows[packet.stream_index]
-        # Where the order of decoding is not known, times of presentation say nothing of jumps.
+        # Without decoding times, presentation times do not show jumps.
         dts = packet.dts
         if dts is None:
             continue
-        # Of several frames that are stored as one, only the first knows where.
+        # Of several frames in one packet, only the first has a position.
         position = packet.pos if packet.pos is not None and packet.pos >= 0 else track[-1][1] if track else 0
         track.append((order, position, dts, packet.pts if packet.pts is not None else dts))
     found = {}
@@ -205,7 +205,7 @@ def _tracks(container: Any, streams: list[Any]) -> dict[int, _Track]:
 
 
 def _jumps(track: _Track) -> list[int]:
-    """The numbers of the packets with which a track's clock jumps, and stays there."""
+    """Indices of the packets at which a track's clock jumps and stays."""
     t = track.seconds
     steps = np.diff(t)
     if not ((steps < -_BACK) | (steps > _STALL)).any():
@@ -225,7 +225,7 @@ def _jumps(track: _Track) -> list[int]:
 
 
 def _is_one(picture: _Track, sound: _Track | None, place: int, heard: list[int]) -> bool:
-    """Whether the picture's jump at a packet is the clock's, and no picture that is shown for long."""
+    """Whether a jump of the picture is the clock's, not a picture that is shown for long."""
     size = _size(picture, place)
     if size < 0:
         return True
@@ -241,6 +241,6 @@ def _size(track: _Track, place: int) -> float:
 
 
 def _partner(picture: _Track, sound: _Track, place: int, heard: list[int]) -> int | None:
-    """Which of the sound's jumps belongs to the picture's: the nearest of about its size."""
+    """The sound's jump that belongs to a jump of the picture: the nearest of about its size."""
     alike = [i for i in heard if abs(_size(sound, i) - _size(picture, place)) < _ALIKE]
     return min(alike, key=lambda i: abs(int(sound.order[i]) - int(picture.order[place])), default=None)

@@ -1,8 +1,8 @@
-"""How the numbers of a picture mean light; and what an HDR picture looks like to a network that knows only SDR.
+"""Colour: range, matrix, primaries and transfer of a film; and HDR frames as SDR for the network.
 
-The rendered film keeps the source's colours as they are, HDR10 and HLG included: depth, primaries, transfer and matrix
-are carried through and stated, as is what HDR10 was mastered for, so that a player shows it as it shows the source.
-Only the small pictures for analysis are brought to SDR, because the network has seen nothing else.
+The rendered film keeps the source's colours, including HDR10 and HLG: depth, primaries, transfer, matrix and mastering
+data are passed through, so that a player shows it like the source. Only the small pictures for analysis are converted
+to SDR, because the network was trained on SDR.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ LUMA_WEIGHTS = {
     SMPTE240M: (0.212, 0.087),
     _BT2020: (0.2627, 0.0593),
 }
-"""How much of red and of blue is in the Y of a matrix; those that FFmpeg can convert from and to."""
+"""Weights of red and blue in Y, for the matrices that FFmpeg can convert."""
 _RANGE_NAMES = {LIMITED: "limited range", FULL: "full range"}
 _HDR_NAMES = {_PQ: "HDR10 (PQ)", _HLG: "HDR (HLG)"}
 
 # BT.2087: linear BT.2020 to linear BT.709.
 _TO_BT709 = np.array([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]], np.float32)
 _WHITE_NITS = 203.0
-"""What white paper is in HDR (BT.2408): it becomes SDR's white, and what is brighter is cut."""
+"""White paper in HDR (BT.2408). It becomes SDR's white, and what is brighter is clipped."""
 _HLG_PEAK_NITS, _HLG_GAMMA = 1000.0, 1.2
 _DISPLAY_GAMMA = 2.4
 _HD_LINES = 720
@@ -64,7 +64,7 @@ _MOST_NITS = 10_000
 
 @dataclass(frozen=True)
 class Light:
-    """What HDR10 was mastered for. Each may lack.
+    """HDR10's mastering data. Each field may be missing.
 
     primaries: CIE x, y of the display's red, green, blue and white (SMPTE ST 2086).
     luminance: its darkest and brightest, cd/m².
@@ -78,7 +78,7 @@ class Light:
 
 @dataclass(frozen=True)
 class Colour:
-    """How the numbers mean light: FFmpeg's values, carried to the writer unchanged (0 or 2: not stated)."""
+    """FFmpeg's colour properties, passed to the writer unchanged (0 or 2: not stated)."""
 
     range: int = 0
     space: int = UNSTATED
@@ -93,7 +93,7 @@ class Colour:
 
     @property
     def unreadable(self) -> str | None:
-        """The name of the matrix when nothing here can convert from it, else None."""
+        """The name of the matrix if it cannot be converted, else None."""
         if self.space == RGB or self.space in LUMA_WEIGHTS:
             return None
         return _MATRIX_NAMES.get(self.space, f"an unknown matrix, number {self.space}")
@@ -106,7 +106,7 @@ class Colour:
 
 
 def colour_of(frame: Any, stream: Any) -> Colour:
-    """The colour of a decoded PyAV VideoFrame. PyAV 16 knows primaries and transfer of the stream only."""
+    """The colour of a decoded PyAV VideoFrame. PyAV 16 has primaries and transfer only on the stream."""
     context = stream.codec_context
     transfer = getattr(frame, "color_trc", context.color_trc)
     primaries = getattr(frame, "color_primaries", context.color_primaries)
@@ -145,15 +145,15 @@ def _light_of(frame: Any) -> Light | None:
 
 
 def matrix_of(colour: Colour, height: int) -> int:
-    """The matrix to read YUV with; where none is stated, players take BT.709 for HD and BT.601 below."""
+    """The matrix to read YUV with. If none is stated, BT.709 for HD and BT.601 below, as players do."""
     if colour.space not in (RGB, UNSTATED):
         return colour.space
     return BT709 if height >= _HD_LINES else BT601_PAL
 
 
 def stated(colour: Colour, full_range: bool, matrices: tuple[int, ...] | None) -> Colour:
-    """What to convert pictures to for files that can state full range only with `full_range`, and these matrices
-    (None: all) only."""
+    """What to convert pictures to, for files that can state only these matrices (None: all), and full range only if
+    `full_range`."""
     if not full_range:
         colour = replace(colour, range=LIMITED)
     if matrices is None or colour.space in (UNSTATED, *matrices):

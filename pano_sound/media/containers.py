@@ -1,4 +1,4 @@
-"""What a container says of its tracks, and which of several pictures is the 360° film."""
+"""What a container says about its tracks, and which video track is the 360° film."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ContainerIndex:
     tracks: tuple[VideoTrack, ...] = ()
 
     def tags(self, container: Any, stream: Any) -> ContainerTags:
-        """What is said of a video stream of an open PyAV container."""
+        """The tags of a video stream of an open PyAV container."""
         if self.moov is not None:
             return tags_in_index(self.moov, stream.id)
         # Covers come after the tracks.
@@ -36,7 +36,7 @@ class ContainerIndex:
 
 
 def read_container_index(name: str, container: Any) -> ContainerIndex:
-    """The index of a file or URL that is open as a PyAV container. Raises InputError where it cannot be read."""
+    """The index of a file or URL that is open as a PyAV container. Raises InputError if it cannot be read."""
     if "mp4" in container.format.name:
         with open_bytes(name) as file:
             return ContainerIndex(moov=read_index(file))
@@ -52,7 +52,7 @@ def video_streams(container: Any) -> list[Any]:
 
 
 def main_stream(container: Any, streams: list[Any]) -> Any | None:
-    """The stream that FFmpeg holds for the main one if it is among `streams`, else the first; None without any."""
+    """FFmpeg's main stream if it is among `streams`, else the first; None if there is none."""
     if not streams:
         return None
     best = container.streams.best(streams[0].type)
@@ -60,9 +60,9 @@ def main_stream(container: Any, streams: list[Any]) -> Any | None:
 
 
 def main_picture(name: str, container: Any, streams: list[Any]) -> Any | None:
-    """The 360° film among video streams, others of which may be previews, proxies or screen recordings.
+    """The 360° film among video streams; others may be previews, proxies or screen recordings.
 
-    The largest of those that are tagged as 360°; without tags the largest 2:1 one; without any FFmpeg's main one.
+    The largest one tagged as 360°, else the largest 2:1 one, else FFmpeg's main one.
     """
     main = main_stream(container, streams)
     if len(streams) < 2:

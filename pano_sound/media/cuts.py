@@ -1,8 +1,8 @@
 """Where a film cuts from one shot to the next.
 
-The rule is that of PySceneDetect's AdaptiveDetector, on brightness alone: a picture differs from the one before it by
-much more than the pictures around it do from theirs. Dissolves are not found. (PySceneDetect itself wants another build
-of OpenCV beside the one that is here.)
+The rule is that of PySceneDetect's AdaptiveDetector, on brightness alone: a frame differs from the one before it by
+much more than its neighbours do. Dissolves are not found. (PySceneDetect decodes each film itself; here cuts come from
+the pass over the pictures that the cues need anyway.)
 """
 
 from __future__ import annotations
@@ -18,37 +18,37 @@ ROWS, COLUMNS = 36, 64
 LEAST = 10.0
 """Mean difference of brightness, of 255, below which nothing is a cut."""
 RATIO = 3.0
-"""How much more a cut differs than the pictures around it do."""
+"""How much more a cut differs than its neighbours."""
 AROUND = 3
-"""Pictures on either side that are compared with."""
+"""Neighbours on either side to compare with."""
 APART = 0.5
-"""Seconds that a shot lasts at least."""
+"""Shortest shot in seconds."""
 
 
 class CutFinder:
-    """Takes the pictures of a film one by one; `cuts` are the times in seconds, between two pictures, found so far."""
+    """Takes the frames of a film one by one. `cuts` are the times found so far, in seconds, between two frames."""
 
     def __init__(self) -> None:
         self.cuts: list[float] = []
         self._recent: deque[tuple[float, NDArray[np.float32]]] = deque(maxlen=2 * AROUND + 2)
 
     def add(self, t: float, frame: Any) -> None:
-        """The next picture, a frame of PyAV, at presentation time `t` in seconds."""
+        """Take the next PyAV frame, at presentation time `t` in seconds."""
         self._recent.append((t, _brightness(frame)))
         if len(self._recent) == self._recent.maxlen:
             self._look()
 
     def finish(self) -> None:
-        """After the last picture: what is left at the film's end."""
+        """Handle the last frames at the film's end."""
         while len(self._recent) > AROUND + 3:
             self._recent.popleft()
             self._look()
 
     def _look(self) -> None:
-        """Whether the picture in the middle of the recent ones begins a shot."""
+        """Decide whether the middle one of the recent frames begins a shot."""
         times, thumbs = zip(*self._recent, strict=True)
         if len({thumb.shape for thumb in thumbs}) > 1:
-            return  # Pictures change their size where files are joined, and where one is damaged.
+            return  # Frame sizes change where files are joined, and in damaged frames.
         changes = [float(np.abs(b - a).mean()) for a, b in pairwise(thumbs)]
         new = AROUND + 1
         # A flash differs from both its neighbours, which are alike.

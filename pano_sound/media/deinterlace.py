@@ -1,4 +1,4 @@
-"""Interlaced pictures, whose odd and even lines are of two moments, made whole by FFmpeg's bwdif filter."""
+"""Deinterlacing with FFmpeg's bwdif filter."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 import av
 
 _FILTER = "mode=send_frame:deint=interlaced"
-"""One picture for two fields, and only where a picture says that it is interlaced."""
+"""One frame for two fields, and only for frames marked as interlaced."""
 
 
 def deinterlaced(frames: Iterable[Any]) -> Iterator[Any]:
-    """The same PyAV VideoFrames, none of them combed; those of a progressive film pass untouched.
+    """The same PyAV VideoFrames, deinterlaced. Progressive frames pass untouched.
 
-    Interlaced ones come out one picture late, since bwdif looks at the next one, too. Each keeps its PTS.
+    Interlaced frames come out one frame late, because bwdif needs the next one, too. Each keeps its PTS.
     """
     graph: _Bwdif | None = None
     for frame in frames:
@@ -64,7 +64,7 @@ class _Bwdif:
                 frame: Any = self._sink.pull()
             except (av.error.BlockingIOError, av.error.EOFError):
                 return
-            # bwdif counts in half ticks, as if it made a picture of each field.
+            # bwdif counts in half ticks, as if each field became a frame.
             frame.pts = round(frame.pts * frame.time_base / self._time_base)
             frame.time_base = self._time_base
             yield frame

@@ -1,4 +1,4 @@
-"""One picture of a film, and the sound around it, without reading the rest."""
+"""Single frames, and the sound around a time, without reading the rest of a film."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from .samples import rechunked, timeline
 
 _FULL_RANGE = 2
 _EARLY = Fraction(1, 10_000)
-"""Seconds by which a picture may come too early: times that people write are rounded."""
+"""Seconds by which a frame may come too early: people write rounded times."""
 
 
 def picture_at(path: str | os.PathLike[str], t: float) -> NDArray[np.uint8]:
-    """The picture of a film at presentation time t (s): the first one at or after it, else the last one.
+    """The frame at presentation time t (s): the first one at or after it, else the last one.
 
     Returns:
         RGB uint8 (H, W, 3), of the film's size.
@@ -49,8 +49,7 @@ def sound_around(path: str | os.PathLike[str], t: float, seconds: float, rate: i
     """The sound of a file from t - seconds / 2 to t + seconds / 2 (presentation time, s), cut at its ends.
 
     Returns:
-        mono float32 (samples,) in [-1, 1] at `rate` Hz. All channels are mixed down, as ordinary films want it;
-        ambisonics are not told apart.
+        mono float32 (samples,) in [-1, 1] at `rate` Hz. All channels are mixed down; ambisonics are not recognised.
 
     Raises:
         InputError: the file cannot be read, has no sound, or none there.

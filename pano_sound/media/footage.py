@@ -1,4 +1,4 @@
-"""What is read: one file or several that follow one another, whole or from one time to another."""
+"""What is read: one file or several in a row, whole or from one time to another."""
 
 from __future__ import annotations
 
@@ -21,19 +21,18 @@ _FIRST_CHAPTER = re.compile(r"(GOPR)(\d{4}\.\w+)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Footage:
-    """What is read of which files. It stands for its first file where a path is asked for.
+    """Which files are read, and which part of them.
 
     Attributes:
         paths: files or URLs, in their order.
-        begins: what to add to each file's own times, s, so that each goes on where the one before ends.
-        joints: where that is, s of the film, between each two files.
-        clocks: of each file that is known: its clock, where it jumps.
-        start: presentation time, s, that is taken for 0, and before which nothing is read; None: all is read, with
-            its own times.
-        end: presentation time, s, from which on nothing is read; None: to the end.
-        opening: whether the picture that is on the screen at `start` is read, too, as if it came then.
-        video_track: which picture, counted from 1; None: the 360° one.
-        audio_track: which sound track, counted from 1; None: the main one.
+        begins: added to each file's own times, s, so that it begins where the one before ends.
+        joints: the film's times, s, at which files meet.
+        clocks: each file's clock, if it is known and jumps.
+        start: presentation time, s, at which reading begins, and which becomes 0; None: read all, with its own times.
+        end: presentation time, s, at which reading ends; None: at the film's end.
+        opening: whether the frame on the screen at `start` is read, too, with that time.
+        video_track: counted from 1; None: the 360° one.
+        audio_track: counted from 1; None: the main one.
         max_pixels: larger pictures are not decoded.
         max_damage: share of the pictures, 0..1, that may be damaged.
     """
@@ -54,8 +53,8 @@ class Footage:
         return self.paths[0]
 
     def extent(self, number: int) -> tuple[Fraction | None, Fraction | None]:
-        """Presentation times (s) between which a file, counted from 0, is the film; None: from its first or to its
-        last moment."""
+        """Presentation times (s) between which a file, counted from 0, is used; None: from its beginning, or to its
+        end."""
         edges = [None, *(joint - self.origin for joint in self.joints), None]
         return edges[number], edges[number + 1]
 
@@ -66,7 +65,7 @@ class Footage:
 
 
 def is_url(name: str) -> bool:
-    """Whether a name is an address such as https://… or s3://…, and no file here has it."""
+    """Whether a name is an address such as https://… or s3://…, and not a local file."""
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", name) is not None and not os.path.exists(name)
 
 
@@ -108,7 +107,7 @@ def size_of(name: str) -> int:
 
 
 def following_chapters(name: str, exists: Callable[[str], bool] = os.path.isfile) -> list[str]:
-    """The files beside a GoPro file in which its recording goes on: GX010042.MP4 -> GX020042.MP4 …"""
+    """The following chapters of a GoPro recording: GX010042.MP4 -> GX020042.MP4 …"""
     folder, base = os.path.split(name)
     match, first = _CHAPTER.fullmatch(base), _FIRST_CHAPTER.fullmatch(base)
     if match:
@@ -128,7 +127,7 @@ def following_chapters(name: str, exists: Callable[[str], bool] = os.path.isfile
 
 
 class _Remote:
-    """A file behind a URL, through fsspec. What goes wrong is an InputError."""
+    """A file behind a URL, through fsspec. Errors become InputErrors."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -143,12 +142,12 @@ class _Remote:
             raise InputError(f"cannot be opened: {_first_line(error)}", url, hint) from None
         except FileNotFoundError:
             raise InputError("no such file, or no connection", url) from None
-        except Exception as error:  # Each file system has errors of its own.
+        except Exception as error:  # Each file system has its own errors.
             raise InputError(f"cannot be opened: {_first_line(error)}", url) from None
         try:
             self._file.seek(0, os.SEEK_END)
             self._file.seek(0)
-        except Exception:  # Whatever it is called, there is no way to the file's end.
+        except Exception:  # The end of the file cannot be reached, whatever the error.
             self.close()
             hint = "download the file first"
             raise InputError("the server sends the file only as a whole, from its beginning", url, hint) from None

@@ -1,4 +1,4 @@
-"""Whether a hardware encoder truly works: that FFmpeg knows its name says nothing about the machine."""
+"""Testing whether a hardware encoder works on this machine, beyond FFmpeg knowing its name."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ log = logging.getLogger("pano_sound")
 
 
 def usable(name: str, width: int, height: int, bit_depth: int) -> str:
-    """The encoder `name` if it encodes a picture of this size and depth here, else the one that stands in for it.
+    """The encoder `name` if it can encode a frame of this size and depth, else its software replacement.
 
-    Software encoders are believed. A warning says when, and why, another one is taken.
+    Software encoders are not tested. A warning says why an encoder is replaced.
     """
     encoder = ENCODERS[name]
     if encoder.instead is None:

@@ -1,4 +1,4 @@
-"""What a media file holds, and whether and why it cannot be panned."""
+"""What a media file holds, and whether it can be panned."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ EXPORT = "export it as a 360° video (equirectangular, 2:1) with the camera's so
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """The picture track that is used.
+    """The video track that is used.
 
     track: its number among the file's video tracks, from 1; `tracks`: how many there are.
     width, height: size of the stored picture in pixels, both eyes included.
-    fps: average frames per second, or None when the file does not say.
+    fps: average frames per second, or None if unknown.
     time_base: seconds per tick of the time stamps.
     rotation: display rotation in degrees, counter-clockwise, as the file asks for.
-    sample_aspect_ratio: width of one pixel by its height, or None when the file does not say.
-    steady: whether all pictures are shown equally long, as far as the file's header says.
-    colour: how the numbers mean light.
+    sample_aspect_ratio: width of a pixel divided by its height, or None if unknown.
+    steady: whether the frame rate is constant, according to the file's header.
+    colour: range, matrix, primaries and transfer.
     """
 
     width: int
@@ -69,10 +69,10 @@ class AudioInfo:
 
     track: its number among the file's sound tracks, from 1; `tracks`: how many there are.
     rate: samples per second.
-    layout: FFmpeg's name for what its channels are.
-    start, end: presentation times in seconds, as far as the file's header says; end 0: it does not.
-    ambisonic: where in them a sound field is; None for plain channels.
-    assumed: what is assumed of tags that say too little; None: nothing.
+    layout: FFmpeg's name of the channel layout.
+    start, end: presentation times in seconds, from the file's header; end 0: unknown.
+    ambisonic: the channels that hold a sound field; None for plain channels.
+    assumed: what was assumed because tags are missing or unclear; None: nothing.
     """
 
     codec: str
@@ -94,7 +94,7 @@ class MediaInfo:
     path, container: of the first file; size_bytes: of all.
     start: presentation time of the first picture in seconds.
     duration: length of the video (without one: of the sound) in seconds.
-    raw: what it is when it comes straight from a 360° camera, and what to do; else None.
+    raw: for unstitched camera files, what they are and what to do; else None.
     footage: what is read.
     """
 
@@ -112,12 +112,12 @@ class MediaInfo:
 
     @property
     def origin(self) -> float:
-        """The film's time in seconds at presentation time 0: not 0 where only a part is read."""
+        """The film's time in seconds at presentation time 0: not 0 if only a part is read."""
         return float(self.footage.origin)
 
     @property
     def unwrapping(self) -> Unwrapping:
-        """How pictures become one eye's full sphere."""
+        """How stored frames become one eye's full sphere."""
         if self.video is None:
             return Unwrapping((), 0, 0)
         return unwrapping(self.video.width, self.video.height, self.video.rotation, self.spherical)
@@ -130,8 +130,8 @@ class MediaInfo:
 
     @property
     def covers(self) -> tuple[float, float, float, float] | None:
-        """Yaw of the left and right edge and pitch of the lower and upper one, degrees, of footage that is only a part
-        of the sphere; None for a whole one, and for parts that lean."""
+        """For footage of a part of the sphere, yaw of its left and right edge and pitch of its lower and upper one, in
+        degrees; None for a whole sphere, and for tilted parts."""
         left, top, right, bottom = self.spherical.missing
         if not any(self.spherical.missing) or any(self.spherical.pose):
             return None
@@ -139,7 +139,7 @@ class MediaInfo:
 
     @property
     def problem(self) -> str | None:
-        """Why the file cannot be panned, for a film-maker; None when it can."""
+        """Why the file cannot be panned, in words for a film-maker; None if it can."""
         if self.video is None:
             return "the file has no picture, only sound" if self.audio else "the file has no picture"
         size = f"{self.video.width}x{self.video.height}"
@@ -187,7 +187,7 @@ class MediaInfo:
 
     @property
     def pannable(self) -> PannableFilm | None:
-        """The same as a film that can be panned; None where there is a problem."""
+        """The same as a PannableFilm; None if there is a problem."""
         if self.problem is not None:
             return None
         return PannableFilm(**{f.name: getattr(self, f.name) for f in dataclasses.fields(self)})
@@ -201,7 +201,7 @@ class MediaInfo:
 
 @dataclass(frozen=True)
 class PannableFilm(MediaInfo):
-    """A film that has a picture, a sphere of a size that can be read, and no other problem."""
+    """A film that can be panned: it has a picture, a readable sphere, and no other problem."""
 
     video: VideoInfo
 

@@ -1,7 +1,7 @@
-"""Opening media files and decoding them past damage. The other modules of this folder share it.
+"""Opening media files, and decoding them past damage.
 
-Only regular files and URLs that the user names are opened, only with the demuxers below and only through FFmpeg's
-file protocol (URLs through fsspec): playlists and text files, which FFmpeg would also "play", cannot make it read
+Only regular files and URLs that the user names are opened, only with the demuxers below and only through FFmpeg's file
+protocol (URLs through fsspec). So playlists and text files, which FFmpeg would also "play", cannot make it read
 anything else.
 """
 
@@ -34,29 +34,30 @@ _DEMUXERS = (
 _CLOCK_STARTS_ANYWHERE = {"mpegts", "mpeg"}
 _DAMAGED_READS_IN_A_ROW = 100
 _ORDER_OF_STORAGE = {"avi"}
-"""Formats that tell only in which order pictures are stored; FFmpeg's times of presentation are those of storage."""
+"""Formats without presentation times: FFmpeg numbers frames in the order of storage."""
 _REMOTE_BUFFER = 1 << 18
 _ONE_PICTURE_A_PACKET = ("h264", "hevc", "mpeg2video", "prores", "mjpeg")
-"""Decoders from which a packet without a picture is a damaged one; some give up pictures without a word."""
+"""Decoders for which a packet without a frame is damaged; some drop frames silently."""
 _SKIPPED = {"all": "DEFAULT", "reference": "NONREF", "key": "NONKEY"}
 _BEYOND_IN_A_ROW = 30
-"""So many frames in a row beyond the end are no damaged time stamps, but the end."""
+"""This many frames in a row beyond the end are the end, not damaged time stamps."""
 _BEFORE = Fraction(1)
-"""Seconds before the start from which on is decoded: codecs of sound need a few packets to settle."""
+"""Decoding begins this many seconds before the start: audio codecs need a few packets to settle."""
 _SEEKING_PAYS = 2
 _AT_A_CUT = Fraction(1, 1000)
-"""A picture that begins so soon (s) after a cut is the one at the cut: containers round times, and so do people."""
+"""A frame that begins within this time (s) after a cut counts as the one at the cut: containers and people round
+times."""
 
 Pictures = Literal["all", "reference", "key"]
-"""Which pictures are decoded: all, those that others are predicted from, or those that need no other one."""
+"""Which frames are decoded: all, reference frames, or key frames."""
 
-# PyAV 19 always replaces bytes of metadata that are not UTF-8; the ones before have to be told.
+# PyAV 19 always replaces metadata bytes that are not UTF-8; earlier versions have to be told.
 _TOLERANT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 
 @dataclass
 class _File:
-    """One open file of the footage. `shift` (s) makes its clock start at 0 where MPEG's starts anywhere."""
+    """One open file of the footage. `shift` (s) makes its clock start at 0, because MPEG's may start anywhere."""
 
     container: Any
     video: Any | None
@@ -78,11 +79,11 @@ class Source:
 
     Attributes:
         path, container: of its first file.
-        video, audio: the streams of its first file that are read; None where there is none.
+        video, audio: the streams of its first file that are read; None if there is none.
         video_tracks, audio_tracks: all of its first file; covers are left out.
-        damaged: how many packets could not be read or decoded and were skipped so far.
-        stretch: what `frames` reads now: (number of the file, of packets that its edit list leaves out and of jumps of
-            its clock so far).
+        damaged: packets skipped so far because they could not be read or decoded.
+        stretch: what `frames` is reading: (number of the file, number of packets that its edit list leaves out, number
+            of clock jumps so far).
             Sound of another stretch does not go on where the one before ended.
     """
 
@@ -109,7 +110,7 @@ class Source:
 
     @property
     def offset(self) -> Fraction:
-        """What to add to the first file's own times (s) to get presentation times."""
+        """Added to the first file's own times (s), this gives presentation times."""
         return self._offset(0, self._first)
 
     def begin(self, stream: Any) -> Fraction:
@@ -118,8 +119,7 @@ class Source:
         return t if self.footage.start is None else max(t, Fraction(0))
 
     def decode_roughly(self, stream: Any, pictures: Pictures) -> None:
-        """Before the first of a video stream's frames: leave out the loop filter, which smooths the borders of blocks,
-        and pictures that are not wanted."""
+        """Skip the loop filter, which smooths block borders, and unwanted frames. Call this before the first frame."""
         stream.codec_context.options = stream.codec_context.options | {"skip_loop_filter": "all"}
         stream.codec_context.skip_frame = _SKIPPED[pictures]
 
@@ -195,7 +195,7 @@ class Source:
         return self.footage.clocks[number] if self.footage.clocks else None
 
     def _offset(self, number: int, file: _File) -> Fraction:
-        """What to add to the times of a file (s) to get presentation times."""
+        """Added to the times of a file (s), this gives presentation times."""
         return self.footage.begins[number] - file.shift - self.footage.origin
 
     def _files(self, stream: Any) -> Iterator[tuple[int, _File, Any]]:
@@ -222,7 +222,7 @@ class Source:
                     file.close()
 
     def _from_start(self, number: int, file: _File, track: Any, read: Any) -> Iterator[Any]:
-        """What `read` reads of a track, from the last point before the footage's start from which it can be read."""
+        """Read a track from the last point before the footage's start at which reading can begin."""
         wanted = -self._offset(number, file) - _BEFORE
         first_time = (track.start_time or 0) * Fraction(track.time_base)
         if self.footage.start is None or wanted - first_time < _SEEKING_PAYS or file.clock is not None:
@@ -233,7 +233,7 @@ class Source:
         found = read(file, track)
         first = next(found, None)
         if first is None or first.pts is None or first.pts * Fraction(track.time_base) > wanted + _BEFORE:
-            # The file's index leads too far, or nowhere.
+            # The file's index is wrong.
             file.container.seek(min(0, file.container.start_time or 0))
             found, first = read(file, track), None
         self.damaged = damaged
@@ -242,7 +242,7 @@ class Source:
         yield from found
 
     def _demuxed(self, file: _File, track: Any) -> Iterator[Any]:
-        """A track's packets that hold anything, by the file's clock set right."""
+        """A track's non-empty packets, with corrected times."""
         if file.clock is None:
             yield from self._stored(file, track)
             return
@@ -296,7 +296,7 @@ class Source:
                 missing -= 1
                 continue
             missing -= len(decoded)
-            # Of two fields a packet each, one picture is made.
+            # Two field packets make one frame.
             counts = counts and not any(frame.interlaced_frame for frame in decoded)
             for frame in decoded:
                 if stored and first is not None:
@@ -310,7 +310,7 @@ class Source:
 
 
 def fraction(value: Any) -> Fraction | None:
-    """A rational of PyAV, which has its own kind from version 19 on, as a Fraction; None for none and for 0."""
+    """A rational of PyAV (a class of its own from version 19 on) as a Fraction; None for None and for 0."""
     return Fraction(value.numerator, value.denominator) if value else None
 
 
@@ -332,7 +332,7 @@ def _open(name: str, footage: Footage) -> _File:
     with open_bytes(name) if handle is None else contextlib.nullcontext(handle) as file:
         check_sample_tables(name, file, fragments=handle is None)
         file.seek(0)
-    # Both while FFmpeg looks for what is in the file and later.
+    # Both while FFmpeg analyses the file and later.
     limits = {"max_pixels": str(footage.max_pixels)}
     try:
         container = av.open(
@@ -389,10 +389,10 @@ def _chosen(what: str, number: int, tracks: list[Any], usable: list[Any], name: 
 
 
 def _settle_layout(context: Any) -> None:
-    """Give a decoder that is not open yet an equal layout that owns no memory, before anything else reads it.
+    """Give a decoder that is not open yet an equal channel layout that owns no memory, before anything reads it.
 
-    PyAV copies layouts without what they point to and frees that with each copy: with a layout of FFmpeg's
-    custom order, as some mov files have, it crashes.
+    PyAV copies layouts shallowly and frees their memory with each copy, so it crashes with layouts of custom order,
+    which some mov files have.
     """
     layout = context.layout
     if not layout.nb_channels:

@@ -1,4 +1,4 @@
-"""Segments of a film, each encoded by itself, become one film again: packets are copied, sound is added as a whole."""
+"""Joining separately encoded segments of a film: packets are copied, and the sound is added as a whole."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def join(
     """Write `dst` from what `VideoWriter` made of a film's segments, with the film's sound.
 
     Args:
-        parts: of each segment its begin, in ticks of the film's pictures' clock, and the file of its pictures, whose
-            times count from there; in their order.
+        parts: for each segment, in order, its begin in ticks of the film's video clock, and its file, whose times count
+            from there.
         info: the film.
         left_at: as of VideoWriter.
         codec: as of VideoWriter; what they are encoded with.
 
     Raises:
-        OutputError: `dst` cannot be written; a segment was encoded otherwise than the others.
+        OutputError: `dst` cannot be written; a segment was encoded differently from the others.
         InputError: a segment's file cannot be read; the film's sound cannot.
     """
     with _opened(parts[0][1]) as stream:
@@ -69,11 +69,11 @@ def _ticks(packet: Any, begin: int, info: PannableFilm, clock: Fraction) -> int:
 
 
 def _decoding_times(shown: Any) -> Any:
-    """When to decode pictures whose times of presentation are these, in order of decoding: int64 (n,), growing, each
-    not after its presentation."""
+    """Decoding times for frames with these presentation times, in order of decoding: int64 (n,), growing, none after
+    its presentation."""
     in_order = np.sort(shown)
     delay = int(np.max(np.arange(len(shown)) - np.searchsorted(in_order, shown)))
-    before = in_order[:delay] - (in_order[delay] - in_order[0])  # as x264 has it
+    before = in_order[:delay] - (in_order[delay] - in_order[0])  # like x264
     return np.concatenate([before, in_order[: len(in_order) - delay]])
 
 
@@ -88,7 +88,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[Any]:
 
 
 def _packets(path: str | os.PathLike[str], like: Any, dst: str | os.PathLike[str]) -> Iterator[Any]:
-    """The packets of a segment. Raises OutputError when a decoder set up for `like` would not understand them."""
+    """The packets of a segment. Raises OutputError if a decoder set up for `like` could not decode them."""
     with _opened(path) as stream:
         one, other = stream.codec_context, like.codec_context
         if (one.name, one.extradata, one.pix_fmt) != (other.name, other.extradata, other.pix_fmt):

@@ -1,7 +1,6 @@
-"""What Matroska and WebM files say of their video tracks, as far as FFmpeg leaves it out: it passes over stereo modes
-and projections that it does not know, as if the file said nothing (RFC 9559).
+"""Stereo modes and projections of Matroska and WebM files (RFC 9559) that FFmpeg does not know and silently ignores.
 
-An element is: its name, its size, content; name and size are numbers whose first byte tells how long they are.
+An element is its name, its size and its content. The first byte of name and size tells their length.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ _HEAD = 12
 
 @dataclass(frozen=True)
 class VideoTrack:
-    """StereoMode of a track, and its ProjectionType; None: not said."""
+    """StereoMode of a track, and its ProjectionType; None: not stated."""
 
     stereo_mode: int | None = None
     projection: int | None = None
 
 
 def video_tracks(file: BinaryIO) -> list[VideoTrack]:
-    """The video tracks of a Matroska file in their order; none where its list of tracks is damaged or not found."""
+    """The video tracks of a Matroska file, in order; none if its list of tracks is damaged or missing."""
     try:
         return [_video_track(content) for content in _track_entries(file)]
     except (OSError, ValueError, OverflowError):

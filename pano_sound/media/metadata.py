@@ -1,4 +1,4 @@
-"""What of a film's description goes into the output: title, makers, date and place, from whatever container."""
+"""Metadata that is kept in the output, from any container: title, makers, date and place."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _ISO_6709 = re.compile(r"[+-]\d{2,6}(\.\d+)?[+-]\d{3,7}(\.\d+)?([+-]\d+(\.\d+)?)
 
 
 def kept(source: Mapping[str, str]) -> dict[str, str]:
-    """A container's metadata as FFmpeg gives it -> what the output is to say, by FFmpeg's names.
+    """A container's metadata as FFmpeg gives it -> metadata for the output, by FFmpeg's names.
 
-    Matroska's names are in capitals, Apple's begin with com.apple.quicktime. The creation time is in UTC; it and the
-    location (ISO 6709, as in "+48.1371+011.5754+519.000/") are left out where they are of no form that players know.
+    Matroska's names are in capitals, Apple's begin with com.apple.quicktime. The creation time is in UTC. It and the
+    location (ISO 6709, as in "+48.1371+011.5754+519.000/") are left out if players would not understand them.
     """
     given = {name.lower(): text for name, text in source.items()}
     found = {key: next((given[n] for n in names if given.get(n)), "") for key, names in _NAMES.items()}

@@ -1,4 +1,4 @@
-"""Whether and why an output file can, or could not, be written."""
+"""Output formats, and checks of an output file."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def check_output(
     spherical: bool = False,
     codec: str | None = None,
 ) -> None:
-    """Say now what would be wrong with this film as an output, before any work is done.
+    """Check, before any work, that an output can be written.
 
     Args:
         path: the file to be written; its extension (mp4, m4v, mov, mkv) decides its format.
         inputs, overwrite: as for `atomic_file.check_files`.
-        spherical: it is to be tagged as 360°, which only mp4 and mov can be.
-        codec: the encoder of its pictures; None: the default, which every format takes.
+        spherical: whether it will be tagged as 360°, which only mp4 and mov can be.
+        codec: the video encoder; None: the default, which every format takes.
 
     Raises:
         OutputError: unknown or unfit extension, and as `atomic_file.check_files`.

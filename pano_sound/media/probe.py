@@ -1,4 +1,4 @@
-"""Opening a film to say what is in it: one file, several as one film, or a part of these."""
+"""Probing a film: one file, several as one film, or a part of these."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def probe(source: Path | Sequence[Path], options: InputOptions = _DEFAULTS) -> M
     """Open a film, decode its first picture, and say what is in it.
 
     Args:
-        source: a file or URL, or several that follow one another.
-        options: what of it is read, and how to understand what it does not say.
+        source: a file or URL, or several in a row.
+        options: which part is read, and what its tags leave out.
 
     Raises:
-        UnsupportedInputError: files that do not go together, or options that do not go with the film.
+        UnsupportedInputError: the files do not fit together, or the options do not fit the film.
         InputError: a file is missing, a folder, empty, not media, or so damaged that no picture decodes; it is larger
             or longer than the options allow; nothing is left between start and end.
     """
@@ -109,7 +109,7 @@ def _one_file(footage: Footage, options: InputOptions) -> MediaInfo:
 
 
 def _with_clock(footage: Footage, size: int) -> Footage:
-    """Footage of one file with its clock, and a warning where that jumps."""
+    """Footage of one file with its clock. Warns if the clock jumps."""
     with open_source(footage) as source:
         clock = read_clock(source.container, source.video, source.audio, size)
     if clock is None:
@@ -132,7 +132,7 @@ def _first_picture(source: Source, stream: Any, options: InputOptions) -> Any:
 
 
 def _joined(parts: list[MediaInfo], footage: Footage) -> MediaInfo:
-    """Several films as one, each beginning where the pictures of the one before end."""
+    """Several films as one, each beginning where the last picture of the one before ends."""
     first = parts[0]
     begins, joints, end = [Fraction(0)], list[Fraction](), Fraction(first.start) + Fraction(first.duration)
     for before, part in itertools.pairwise(parts):
@@ -169,7 +169,7 @@ def _clocks(parts: list[MediaInfo]) -> tuple[Clock | None, ...]:
 
 
 def _excerpt(info: MediaInfo, start: Fraction | None, end: Fraction | None) -> MediaInfo:
-    """A film from one of its times to another; its presentation times count from `start`."""
+    """A part of a film; presentation times count from `start`."""
     whole = info.start + info.duration if info.duration else None
     if whole is not None and start is not None and start >= whole:
         raise InputError(f"`start={float(start):g}` is after the film's end, {whole:.2f} s", info.path)
@@ -193,7 +193,7 @@ def _video_info(source: Source, frame: Any) -> VideoInfo:
     context = stream.codec_context
     colour = colour_of(frame, stream)
     if colour.unreadable is not None:
-        frame.colorspace = UNSTATED  # Else FFmpeg would not even make a grey picture of it.
+        frame.colorspace = UNSTATED  # Otherwise FFmpeg could not even convert it to grey.
     average, base = fraction(stream.average_rate), fraction(stream.base_rate)
     return VideoInfo(
         width=frame.width,
@@ -235,7 +235,7 @@ def _audio_info(source: Source, moov: bytes | None, ambisonics: str | None) -> A
 
 
 def _recognized(audio: AudioInfo, footage: Footage) -> AudioInfo:
-    """A sound track that no tag says anything of, taken for what it sounds like."""
+    """An untagged sound track, classified by its sound."""
     channels = f"the sound's {audio.channels} channels have no tag"
     found = recognized(footage)
     if found is None:
@@ -252,7 +252,7 @@ def _seconds(ticks: int | None, time_base: Fraction) -> float:
 
 
 def _duration(source: Source, stream: Any, start: float) -> float:
-    """From the stream itself; else from Matroska's DURATION tag, the end; else from the container."""
+    """From the stream; else from Matroska's DURATION tag, which is the end; else from the container."""
     if stream.duration:
         return _seconds(stream.duration, stream.time_base)
     tag = next((v for k, v in stream.metadata.items() if k.upper() == "DURATION"), None)

@@ -1,6 +1,6 @@
 """The pictures of a 360° film, each with its own time stamp, in constant memory.
 
-Whatever is stored (see `unwrap`), what comes out is the full equirectangular sphere of one eye.
+Frames come out as the full equirectangular sphere of one eye, however they are stored (see `unwrap`).
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from .unwrap import FilterChain, coverage
 Plane = NDArray[np.uint8] | NDArray[np.uint16]
 
 _BEYOND_THE_END = 10
-"""A time stamp that is this many seconds after the film's end is damage."""
+"""A time stamp more than this many seconds after the film's end is damaged."""
 _SOME_DAMAGE = 100
-"""So many damaged frames are believed to be a share of the film before all of it is read."""
+"""With this many damaged frames, their share is judged before all of the film is read."""
 
 
 @dataclass(slots=True)
@@ -55,16 +55,16 @@ class Picture:
 
 
 class NoPictureError(InputError):
-    """Nothing was there to be decoded, not even what is damaged."""
+    """There was nothing to decode, not even damaged frames."""
 
 
 class VideoReader:
-    """Reads the pictures of a file. Each iterator starts from the beginning; use one at a time.
+    """Reads the frames of a film. Each iterator starts from the beginning; use one at a time.
 
     Attributes:
         info: what `probe` says of the file.
-        corrupt_frames: how many frames the latest iterator has skipped so far, because they were damaged or
-            did not move on in time.
+        corrupt_frames: frames that the latest iterator has skipped so far, because they were damaged or did not advance
+            in time.
     """
 
     def __init__(
@@ -77,9 +77,9 @@ class VideoReader:
     ) -> None:
         """
         Args:
-            for_analysis: decode faster, not quite exactly: H.264 and its kin without their loop filter.
-            only: with `for_analysis`, which pictures come out: "all"; "reference", those that others are predicted
-                from; "key", those that need no other one. Codecs that cannot tell give all of them.
+            for_analysis: decode faster and not quite exactly: without the loop filter of H.264 and similar codecs.
+            only: with `for_analysis`, which frames come out: "all", "reference" or "key". Codecs that cannot tell give
+                all of them.
 
         Raises:
             InputError: the file cannot be read or has no pictures.
@@ -103,25 +103,24 @@ class VideoReader:
     def close(self) -> None:
         """Close the file; iterators that are still running end."""
         if self._running is not None:
-            with contextlib.suppress(ValueError):  # A thread that was given up is still in it.
+            with contextlib.suppress(ValueError):  # An abandoned thread is still in it.
                 self._running.close()  # type: ignore[attr-defined]
             self._running = None
 
     def pictures(self) -> Iterator[Picture]:
         """Every picture, at its original size, in order of presentation.
 
-        What is not 4:2:0 with 8 or 10 bits is converted to it (more than 8 bits to 10).
+        Other formats are converted to 4:2:0 with 8 or 10 bits (more than 8 bits to 10).
 
         Raises:
-            InputError: not one picture can be decoded, or more are damaged than may be; NoPictureError, a kind of it:
-                there is none.
+            InputError: no picture can be decoded, or too many are damaged; its subclass NoPictureError: there is none.
         """
         unwrap = FilterChain(self._how.filters)
         for frame, pts, colour in self._frames():
             yield self._picture(frame, pts, colour, unwrap)
 
     def stored(self) -> Iterator[StoredPicture]:
-        """Every picture as the decoder gave it, to be brought to small sizes where that is asked for.
+        """Every frame as decoded, which can then be scaled down on demand.
 
         Raises InputError as `pictures`.
         """
@@ -130,7 +129,7 @@ class VideoReader:
             yield StoredPicture(pts * self.video.time_base, frame, colour, shrink)
 
     def coverage(self, rows: int, columns: int) -> NDArray[np.bool_] | None:
-        """Which cells of a grid over the sphere hold any picture, (rows, columns); None where all of them do."""
+        """Which cells of a grid over the sphere hold any picture, (rows, columns); None if all do."""
         return coverage(self._how, (self.video.width, self.video.height), rows, columns)
 
     def _frames(self) -> Iterator[tuple[Any, int, Colour]]:
@@ -139,7 +138,7 @@ class VideoReader:
         return self._running
 
     def _decode(self) -> Iterator[tuple[Any, int, Colour]]:
-        """(frame, PTS, colour): PTS always grow; frames whose own cannot be true follow the one before."""
+        """(frame, PTS, colour). PTS always grow: a frame with an impossible PTS follows the one before."""
         self.corrupt_frames = 0
         dropped = read = 0
         last: int | None = None
@@ -159,9 +158,9 @@ class VideoReader:
                 read += 1
                 pts = frame.pts
                 if last is not None and latest is not None and pts > latest:
-                    pts = last + step  # Were it believed, all pictures after it would come too early.
+                    pts = last + step  # Otherwise all frames after it would come too early.
                 if last is not None and pts <= last:
-                    dropped += not source.stretch[1]  # Where an edit list joins pieces, they overlap.
+                    dropped += not source.stretch[1]  # Pieces joined by an edit list overlap.
                     continue
                 last = pts
                 self.corrupt_frames = source.damaged + dropped
@@ -177,9 +176,9 @@ class VideoReader:
             log.warning("%s: %d damaged frames were skipped", self.path, self.corrupt_frames)
 
     def _settled(self, frame: Any, colour: Colour) -> Colour:
-        """The colour of a frame with the matrix that it is to be read with, which its own tags then say, too.
+        """The colour of a frame with the matrix to read it with, which is also set on the frame.
 
-        A film that states none may be rendered so small that players would take another one than for the source.
+        If a film states none, players might assume another one for a smaller output.
         """
         if colour.unreadable is not None:
             raise InputError(f"pictures turn to {colour.unreadable}, which cannot be converted", self.path)
@@ -189,7 +188,7 @@ class VideoReader:
         return colour
 
     def _check_damage(self, read: int) -> None:
-        """Raises InputError when too many of the pictures so far were damaged, of which `read` came out."""
+        """Raises InputError if too many of the frames so far were damaged; `read` of them decoded."""
         limit = self.info.footage.max_damage
         if self.corrupt_frames > limit * (self.corrupt_frames + read):
             what = f"{self.corrupt_frames} damaged frames, more than {limit:.0%} of the film"
@@ -211,7 +210,7 @@ class VideoReader:
 
 
 def _converted(frame: Any, size: tuple[int, int], pix_fmt: str, colour: Colour) -> tuple[Any, Colour]:
-    """A frame as `pix_fmt`, in the same range and matrix, but RGB becomes limited BT.709."""
+    """A frame converted to `pix_fmt`, in the same range and matrix; RGB becomes limited BT.709."""
     if frame.format.is_rgb:
         target = replace(colour, range=LIMITED, space=BT709)
         source_range: int | None = FULL

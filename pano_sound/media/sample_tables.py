@@ -1,8 +1,8 @@
-"""Whether the index of an mp4 or mov file can be true, before FFmpeg makes a table of its own of it.
+"""Checking the index of mp4 and mov files before FFmpeg builds its own tables from it.
 
-FFmpeg believes how many samples a file says that it has, and keeps 36 bytes for each: a file of 20 kB can make it fill
-gigabytes. Here what is said is held against the file's bytes, since every sample has at least one. FFmpeg is lenient
-with sizes that do not add up, and so is this: a box ends, at the latest, where the one around it does.
+FFmpeg trusts the number of samples that a file states and allocates 36 bytes for each, so a file of 20 kB can make it
+fill gigabytes. Here the number is compared with the file's size, because every sample has at least one byte. FFmpeg
+tolerates sizes that do not add up, and so does this: a box ends, at the latest, where its parent ends.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from .boxes import box_header
 _MOST_SAMPLES = 1 << 24
 """A day of 120 pictures a second and its sound are 15 million."""
 _SPARE = 1 << 16
-"""So many samples are believed of every file."""
+"""This many samples are accepted in any file."""
 _INDEX_BYTES = 1 << 28
 _UNPACKED_BYTES = 16_000_000
-"""Of a compressed index; only QuickTime's small films of around 2000 have one."""
+"""Most bytes of an unpacked index; only small QuickTime films of around 2000 have a compressed one."""
 _CONTAINERS = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"mvex", b"moof", b"traf"}
 _MAYBE_INDEX = {b"free", b"hoov"}
-"""FFmpeg takes these for the index where they begin like one."""
+"""FFmpeg accepts these as an index if they begin like one."""
 _FEWEST_PER_ENTRY = 160
-"""Sound that is not compressed gets an entry for at least so many samples."""
+"""An entry for uncompressed sound has at least this many samples."""
 _DEEPEST = 16
 
 _Tables = dict[bytes, list[bytes]]
@@ -38,14 +38,14 @@ _Tables = dict[bytes, list[bytes]]
 
 
 def check_sample_tables(name: str, file: BinaryIO, fragments: bool = True) -> None:
-    """Do nothing for an honest mp4 or mov file, and for other files.
+    """Check the sample tables of an mp4 or mov file. Other files pass.
 
     Args:
-        file: is at its beginning, and where it is afterwards is undefined.
+        file: positioned at its beginning; its position afterwards is undefined.
         fragments: look at all the fragments of a fragmented file, not just the first.
 
     Raises:
-        InputError: the index speaks of more samples than the file can hold.
+        InputError: the index states more samples than the file can hold.
     """
     size = file.seek(0, os.SEEK_END)
     try:
@@ -125,7 +125,7 @@ def _unpacked(cmov: bytes) -> bytes:
 
 
 def _samples_of(moov: bytes) -> int:
-    """How many entries FFmpeg would make for the tracks of an index."""
+    """The number of entries that FFmpeg would make for the tracks of an index."""
     tracks: dict[int, _Tables] = {}
     movie_ticks = 1
     for number, kind, content in _tables(moov):
@@ -151,7 +151,7 @@ def _samples_of_track(tables: _Tables, movie_ticks: int) -> int:
 
 
 def _repeated(tables: _Tables, durations: NDArray[np.int64], samples: int, movie_ticks: int) -> int:
-    """Samples that the edits of a track show again, each from the key picture before it on."""
+    """Samples that a track's edits show again, each from the key frame before it."""
     edits = _edits(_the(b"elst", tables))
     if len(edits) < 2 or not len(durations):
         return 0
@@ -168,7 +168,7 @@ def _repeated(tables: _Tables, durations: NDArray[np.int64], samples: int, movie
 
 
 def _the(kind: bytes, tables: _Tables) -> bytes:
-    """A track's only table of a kind; b'' where there is none."""
+    """A track's only table of a kind; b'' if there is none."""
     found = tables.get(kind, [b""])
     if len(found) > 1:
         raise ValueError(f"it has {len(found)} tables '{kind.decode()}' for one track")
@@ -182,13 +182,13 @@ def _ticks(head: bytes) -> int:
 
 
 def _rows(table: bytes, columns: int) -> NDArray[np.int64]:
-    """A table of 32-bit numbers behind version and count, as far as there are bytes for it."""
+    """A table of 32-bit numbers after version and count, as far as there are bytes."""
     count = min(struct.unpack_from(">I", table, 4)[0], (len(table) - 8) // (4 * columns)) if len(table) >= 8 else 0
     return np.frombuffer(table[8 : 8 + 4 * columns * count], ">u4").reshape(count, columns).astype(np.int64)
 
 
 def _edits(elst: bytes) -> NDArray[np.int64]:
-    """(length in the movie's ticks, time in the track's ticks; negative: nothing is shown) of each edit."""
+    """Of each edit, its length in the movie's ticks and its time in the track's ticks (negative: nothing is shown)."""
     wide = elst[:1] == b"\1"
     kind = np.dtype([("length", ">u8" if wide else ">u4"), ("time", ">i8" if wide else ">i4"), ("rate", ">u4")])
     count = max(0, len(elst) - 8) // kind.itemsize

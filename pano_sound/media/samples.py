@@ -1,4 +1,4 @@
-"""Decoded sound as samples without holes: where the time stamps leave a gap, there is silence."""
+"""Decoded sound as samples without gaps: gaps between time stamps become silence."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from .inputs import Source
 Samples = NDArray[np.float32]
 
 _GAP = Fraction(20, 1000)
-"""Time stamps may be off by this much (s) before they count as a gap or an overlap: containers round them."""
+"""Time stamps may be off by this much (s) without counting as a gap or an overlap, because containers round them."""
 
 _PIECE = 1 << 16
 _USUAL_COUNTS = (1, 2, 6, 8)
-"""Numbers of channels that mean mono, stereo, 5.1 and 7.1 also where the file does not say so."""
+"""Numbers of channels that mean mono, stereo, 5.1 and 7.1, even if the file does not say so."""
 
 
 def rechunked(pieces: Iterable[Samples], size: int) -> Iterator[Samples]:
-    """The same samples (last axis) in pieces of exactly `size`, the last one shorter."""
+    """The same samples (last axis) in pieces of exactly `size`; the last one may be shorter."""
     waiting: list[Samples] = []
     held = 0
     for piece in pieces:
@@ -59,14 +59,13 @@ def timeline(
     end: Fraction | None = None,
     field: Ambisonics | None = None,
 ) -> Iterator[Samples]:
-    """The sound of an open file without holes, from presentation time `begin` (s) on.
+    """The sound of an open file without gaps, from presentation time `begin` (s) on.
 
     Args:
         rate: samples per second to convert to.
         layout: 'mono', 'stereo' or '5.1'; of ambisonics also '4.0' (W, Y, Z, X).
-        end: sound that a gap puts later than this presentation time (s) is left out; None: no limit.
-        field: the track is these ambisonics; None: plain channels, which swresample mixes down. Where nobody says
-            what the channels are and their number does not either, all are heard alike.
+        end: sound after a gap that ends later than this presentation time (s) is left out; None: no limit.
+        field: the track's ambisonics; None: plain channels, which swresample mixes down. Unknown channels are averaged.
 
     Yields:
         float32 (channels, samples) in [-1, 1], of any length.
@@ -88,10 +87,10 @@ def timeline(
 def _placed(
     source: Source, rate: int, layout: str, begin: Fraction, field: Ambisonics | None
 ) -> Iterator[tuple[int, Samples]]:
-    """(number of the first sample counted from `begin`, samples) in file order, with holes and overlaps.
+    """(number of the first sample counted from `begin`, samples) in file order, with gaps and overlaps.
 
-    Frames that follow one another are resampled as one run, so that no time stamp's rounding is heard. Of each file
-    only what belongs to it is taken: codecs pad their last frame.
+    Consecutive frames are resampled as one run, so that rounded time stamps are not audible. Padding in a file's last
+    frame is left out.
     """
 
     run: _Run | None = None
@@ -112,7 +111,7 @@ def _placed(
                 run, stretch = _Run(frame, t, round((t - begin) * rate), rate, layout, field), source.stretch
             pieces = run.push(frame)
         except (av.FFmpegError, ValueError):
-            # A damaged frame may claim channels that nothing can mix.
+            # A damaged frame may claim channels that cannot be mixed.
             source.damaged += 1
             run = None
         yield from _within(pieces, source.footage.extent(stretch[0]), begin, rate)
@@ -123,7 +122,8 @@ def _placed(
 def _within(
     pieces: list[tuple[int, Samples]], extent: tuple[Fraction | None, Fraction | None], begin: Fraction, rate: int
 ) -> Iterator[tuple[int, Samples]]:
-    """What of (number of the first sample counted from `begin`, samples) lies between two presentation times (s)."""
+    """The part of pieces (number of the first sample counted from `begin`, samples) between two presentation times
+    (s)."""
     first, last = (None if t is None else round((t - begin) * rate) for t in extent)
     for at, piece in pieces:
         early = 0 if first is None else max(0, first - at)
@@ -142,7 +142,7 @@ class _Run:
         self.graph = Graph()
         given = {"sample_rate": frame.sample_rate, "format": frame.format.name, "layout": frame.layout.name}
         source = self.graph.add_abuffer(time_base=Fraction(1, frame.sample_rate), **given)
-        # To integers, because only then swresample mixes down without going beyond full scale.
+        # To integers, because only then swresample mixes down without exceeding full scale.
         wanted = f"sample_fmts={'s32' if field else 's32p'}:sample_rates={rate}"
         ready = self.graph.add("aformat", wanted if field else f"{wanted}:channel_layouts={layout}")
         self.count = frame.layout.nb_channels
@@ -184,7 +184,7 @@ class _Run:
 
 
 def _mean_of_unknown(given: Any, layout: str) -> str | None:
-    """For `pan`: the mean of all channels where nobody says what they are; None where FFmpeg knows how to mix."""
+    """For FFmpeg's `pan` filter: the mean of all channels if they are unknown; None if FFmpeg knows how to mix them."""
     count = given.nb_channels
     if "channels" not in given.name or (given.name == f"{count} channels" and count in _USUAL_COUNTS):
         return None

@@ -1,7 +1,7 @@
-"""Long films in segments, so that several workers can analyse and render one film.
+"""Dividing long films into segments, so that several workers can analyse and render one film.
 
-Where they begin and end depends on the film alone, not on who works on it, and is at whole ticks of its pictures'
-clock: so that a segment's pictures keep the time stamps that they have in the whole film.
+Boundaries depend on the film alone and are whole ticks of its video clock, so that frames keep the time stamps that
+they have in the whole film.
 """
 
 from __future__ import annotations
@@ -17,13 +17,12 @@ from .reader import VideoReader
 M = TypeVar("M", bound=MediaInfo)
 
 SECONDS = 120.0
-"""About how long a segment is."""
+"""Approximate length of a segment."""
 
 
 @dataclass(frozen=True)
 class Segment:
-    """What lies between two presentation times of a film, in ticks of its pictures' clock; None: its very begin or
-    end, wherever that is."""
+    """The part between two presentation times, in ticks of the video clock; None: the film's own beginning or end."""
 
     begin: int | None = None
     end: int | None = None
@@ -36,13 +35,13 @@ WHOLE = Segment()
 
 
 def segments(info: PannableFilm, seconds: float = SECONDS) -> list[Segment]:
-    """A film in segments of about so many seconds (> 0) each; it is whole when it is not longer than two of them, or
-    when there is nothing to be read where it should end."""
+    """A film in segments of about this many seconds (> 0). It stays whole if it is not longer than two, or if nothing
+    can be read near its end."""
     if info.duration <= 2 * seconds:
         return [WHOLE]
     base, count = info.video.time_base, round(info.duration / seconds)
     length = Fraction(info.duration) / count
-    # Even numbers: a clock that has to be rounded to ticks is then rounded alike in the whole film and in a segment.
+    # Even numbers: a clock that has to be rounded to ticks is then rounded the same in the film and in a segment.
     edges = [2 * round((Fraction(info.start) + length * i) / base / 2) for i in range(1, count)]
     try:
         with VideoReader(info.path, part(info, edges[-1] * base, None)) as reader:
@@ -53,9 +52,9 @@ def segments(info: PannableFilm, seconds: float = SECONDS) -> list[Segment]:
 
 
 def part(info: M, begin: Fraction | None, end: Fraction | None) -> M:
-    """What to read for the part of a film between two of its presentation times (s); None: its very begin or end.
+    """What to read for the part of a film between two of its presentation times (s); None: its own beginning or end.
 
-    With a begin, that is time 0 of the part; else times are those of the film.
+    With `begin`, times of the part count from there; else they are those of the film.
     """
     footage = info.footage
     stop = info.start + info.duration if end is None else min(float(end), info.start + info.duration)
@@ -66,6 +65,6 @@ def part(info: M, begin: Fraction | None, end: Fraction | None) -> M:
         footage,
         start=footage.origin + begin,
         end=footage.end if end is None else footage.origin + end,
-        opening=False,  # What is on the screen then belongs to the part before.
+        opening=False,  # The frame on the screen at that time belongs to the part before.
     )
     return replace(info, start=0.0, duration=max(0.0, stop - float(begin)), footage=new)

@@ -1,4 +1,4 @@
-"""Stored pictures brought to the small sizes that analysis looks at: the whole sphere, equirectangular."""
+"""Scaling stored frames down to the sizes that analysis needs: the whole sphere, equirectangular."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .tags import Spherical
 from .unwrap import FilterChain, unwrapping
 
 _ROWS_EACH = 4
-"""Rows of the source that are averaged for a row of a grey picture: more cost time and show nothing more."""
+"""Source rows averaged per row of a grey picture; more would only cost time."""
 
 
 class Shrink:
-    """Brings frames of one film to small sizes."""
+    """Scales frames of one film down."""
 
     def __init__(self, video: VideoInfo, spherical: Spherical) -> None:
         self._video, self._spherical = video, spherical
@@ -38,7 +38,7 @@ class Shrink:
             height=height,
             format="rgb24",
             src_colorspace=None if frame.format.is_rgb else matrix,
-            # It has no part in RGB, but where nothing differs PyAV 16 leaves the source's matrix and range out.
+            # Irrelevant for RGB, but if nothing differs PyAV 16 ignores the source's matrix and range.
             dst_colorspace=None if frame.format.is_rgb else BT601_PAL if matrix == BT709 else BT709,
             src_color_range=colour.range or None,
             dst_color_range=FULL,

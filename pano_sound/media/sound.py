@@ -1,4 +1,4 @@
-"""The sound of a film, addressed by presentation time: what the time stamps say is silent is silent."""
+"""The sound of a film, addressed by presentation time. Gaps between time stamps are silence."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from .samples import Samples, rechunked, timeline
 
 
 class SoundReader:
-    """Reads the sound of a file as mono.
+    """Reads the sound of a film as mono, or as a first-order sound field.
 
     First-order ambisonics are read as their W channel, everything else is mixed down by swresample.
 
     Attributes:
         info: what `probe` says of the file.
         present: whether there is a sound track.
-        damaged_packets: how many packets were skipped because they were damaged, in the latest `blocks`.
+        damaged_packets: damaged packets skipped in the latest `blocks`.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class SoundReader:
             rate: samples per second to read at.
             channels: 'mono', or 'field': W, Y, Z, X of ambisonics.
 
-        Raises InputError when the file cannot be read.
+        Raises InputError if the file cannot be read.
         """
         self.path = os.fspath(path)
         self.rate, self.channels = rate, channels
@@ -42,8 +42,8 @@ class SoundReader:
     def blocks(self, seconds: float) -> Iterator[Samples]:
         """The whole track in consecutive blocks.
 
-        Sample 0 is at presentation time `info.start`, that of the first picture. Sound before it is left out;
-        where the track starts late or has gaps there are zeros.
+        Sample 0 is at presentation time `info.start`, that of the first frame. Earlier sound is left out. Where the
+        track starts late or has gaps there are zeros.
 
         Args:
             seconds: length of a block; each has exactly round(seconds * rate) samples, the last one may

@@ -1,9 +1,9 @@
-"""What four channels are, by their sound: ambisonics in which order, or plain channels; and what is wrong with them.
+"""Recognising untagged ambisonics, and their channel order, by sound.
 
-In a sound field W hears everything alike and X, Y and Z hear each direction with a sign of its own, so that sources on
-opposite sides differ in sign. Microphones that look four ways, and channels for four loudspeakers, do not. Where
-nearly all energy of a zone of time and frequency is one wave, the four channels stand in one real ratio: this is what
-is looked at. Of X, Y and Z the one that hears least is Z: most sounds come from near the horizon.
+In ambisonics, W picks up all directions equally, while X, Y and Z pick up opposite directions with opposite signs. Four
+cardioids, or channels for four loudspeakers, do not. In zones of time and frequency where one wave has nearly all the
+energy, the four channels have one real ratio, which is examined here. Of X, Y and Z the weakest is Z, because most
+sounds come from near the horizon.
 """
 
 from __future__ import annotations
@@ -24,37 +24,37 @@ Array = NDArray[np.float64]
 
 _RATE = 16000
 _SECONDS = 20.0
-"""How much of a film's beginning is listened to."""
+"""Seconds of the film's beginning that are used."""
 _FRAME, _HOP = 512, 256  # samples
 _BAND = (150.0, 6000.0)  # Hz
 _FRAMES, _BINS = 3, 2
-"""Frames and bins of a zone."""
+"""Size of a zone in frames and bins."""
 _ONE_WAVE = 0.9
-"""Share of a zone's energy that one wave has where there is one source."""
+"""Share of a zone's energy in one wave that counts as a single source."""
 _FEWEST = 50
-"""Zones with one source without which nothing can be said."""
+"""Least number of zones with a single source for a decision."""
 _SILENT = 1e-6
-"""Power, beside that of the loudest channel, at which a channel is silent."""
+"""Power, relative to the loudest channel, below which a channel is silent."""
 _OPPOSITE = 0.04
-"""Share of the waves that some channel of a field hears with the opposite sign, at least."""
+"""In ambisonics, some channel has at least this share of the waves with the opposite sign."""
 _ALIKE = 0.22
-"""Share of the waves of a field in which X, Y and Z together are as loud beside W as in most, at least."""
+"""In ambisonics, X, Y and Z together have a typical level relative to W in at least this share of the waves."""
 _EXACT = 0.9
-"""The same, of waves that were made, not recorded: X, Y and Z together are then as loud as W, in FuMa twice as loud."""
+"""The same for synthetic sound: X, Y and Z together are exactly as loud as W, in FuMa twice as loud."""
 _RATIO = 14.0
-"""dB between W and the others in most waves of a field, at most."""
+"""Most dB between W and the others in a typical wave of ambisonics."""
 _LOUDEST = 3.6
-"""X, Y and Z together are at most so strong (power) beside W in a field."""
+"""Most power of X, Y and Z together relative to W in ambisonics."""
 _FLATTER, _MUCH_FLATTER = 1.25, 5.0
-"""How many times as strong (amplitude) as Z the channel must be in whose place Z is in the other order; and where most
-sound is on the axis of the channel that has its place in both, and reflections are all that the others hear."""
+"""How much stronger (amplitude) than Z the channel must be that has Z's place in the other order; and the same if most
+sound is on the axis that both orders share, so that the others have only reflections."""
 _ALONE = 0.8
-"""Amplitude, beside X, Y and Z together, from which a channel hears most sound."""
+"""Amplitude, relative to X, Y and Z together, above which a channel has most of the sound."""
 
 
 @dataclass(frozen=True)
 class Waves:
-    """The single waves in four channels.
+    """Single waves found in four channels.
 
     power: (4,) mean squares of the channels.
     parts: (n, 4) each wave's amplitude in the channels, of length 1, the first not negative.
@@ -67,7 +67,7 @@ class Waves:
 
 
 def recognized(footage: Footage) -> Ambisonics | None:
-    """Which ambisonics the first four channels of a film's sound are by their sound; None: none, or it cannot be told.
+    """The ambisonics of a film's first four channels, by their sound; None: plain channels, or undecidable.
 
     Raises:
         InputError: the file cannot be read.
@@ -76,7 +76,7 @@ def recognized(footage: Footage) -> Ambisonics | None:
 
 
 def order_of(found: Waves) -> Ambisonics | None:
-    """Which ambisonics four channels are in which these waves were found; None: none, or it cannot be told."""
+    """The ambisonics of four channels in which these waves were found; None: plain channels, or undecidable."""
     silent = found.power <= _SILENT * found.power.max()
     if len(found.weights) < _FEWEST or silent[0] or silent.sum() > 1:
         return None
@@ -87,7 +87,7 @@ def order_of(found: Waves) -> Ambisonics | None:
     alike = found.weights @ (np.abs(ratios - usual) < 3)
     louder = found.power[1:].sum() / found.power[0]
     plain = opposite < _OPPOSITE or alike < _ALIKE or abs(usual) > _RATIO
-    # No plain sound is ever so regular, nor has a channel that is silent just where fields so often have a silent Z.
+    # Plain channels are never so regular, and never have silence just where ambisonics often have a silent Z.
     exact = alike > _EXACT and min(abs(usual), abs(usual - 3.01)) < 0.5
     flat = bool(silent[2]) and opposite >= _OPPOSITE
     if (plain and not exact and not flat) or louder > _LOUDEST:
@@ -100,7 +100,7 @@ def order_of(found: Waves) -> Ambisonics | None:
 
 
 def waves(channels: NDArray[np.float32]) -> Waves:
-    """The single waves in the louder half of the zones of four channels at 16 kHz, (4, samples)."""
+    """Find single waves in the louder half of the zones of four channels at 16 kHz, (4, samples)."""
     power = np.square(channels, dtype=np.float64).mean(axis=1) if channels.shape[1] else np.zeros(4)
     nothing = Waves(power, np.zeros((0, 4)), np.zeros(0))
     if channels.shape[1] < _FRAME + _FRAMES * _HOP or not power.any():

@@ -1,10 +1,10 @@
 """The output's sound: packets copied from the source where possible, else decoded and encoded to AAC.
 
-Copied is what the container takes and what ordinary players play in it: mono, stereo, 5.1, 7.1. Everything else
-becomes AAC: mono and stereo at 192 kbit/s, 5.1 and more of its kind as 5.1 at 384, other layouts as stereo.
-First-order ambisonics become what two virtual cardioid microphones hear that look left and right: of the camera,
-turning with it, or, where there is none, of the middle of the 360° picture: L = (W + Y) / 2, R = (W - Y) / 2 in SN3D.
-In 360° output ambisonics keep their four channels.
+Sound is copied if the container takes it and ordinary players can play it there: mono, stereo, 5.1, 7.1. Everything
+else becomes AAC: mono and stereo at 192 kbit/s, 5.1 and larger surround layouts as 5.1 at 384, other layouts as stereo.
+First-order ambisonics become the stereo of two virtual cardioid microphones that point left and right of the camera and
+turn with it, or without a camera, of the middle of the 360° picture: L = (W + Y) / 2, R = (W - Y) / 2 in SN3D. In 360°
+output ambisonics keep their four channels.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from .samples import Samples, rechunked, timeline, until
 _EVERYWHERE = {"aac", "mp3", "mp3float", "ac3", "eac3", "alac"}
 _COPIED = {"mp4": _EVERYWHERE, "mov": _EVERYWHERE | {f"pcm_{form}" for form in ("s16le", "s16be", "s24le", "s24be")}}
 _COPIED_FIELDS = {"mp4": {"flac", "opus", "libopus"}, "mov": set[str]()}
-"""Of ambisonics also these: sites that play them take these, and AAC is no friend of theirs."""
+"""Codecs that are also copied for ambisonics: sites that play them accept these, and AAC degrades them."""
 _DESCRIPTION_BYTES = {"aac": 2, "flac": 34, "alac": 36, "opus": 19, "libopus": 19}
-"""How long these codecs' descriptions must be to copy them.
+"""Least length of these codecs' descriptions for copying.
 
-Without one a muxer stops at the first damaged packet. AAC in transport streams never has one."""
+Without a description a muxer stops at the first damaged packet. AAC in transport streams never has one."""
 _PLAYABLE = {
     "1 channels",
     "2 channels",
@@ -49,28 +49,28 @@ _BITS_PER_SECOND = 192_000
 _KEEP_CHANNELS_BITS = 384_000
 
 LeftAt = Callable[[float], NDArray[np.float64]]
-"""Where a camera's left is at a presentation time (s): a unit vector (3,)."""
+"""A camera's left at a presentation time (s): a unit vector (3,)."""
 
 Packets = Iterator[tuple[Fraction, Any]]
 """(decoding time in seconds, packet of the output)."""
 
 
 class Soundtrack:
-    """The sound of one file on its way into an output container.
+    """Writes the sound of one file into an output container.
 
     Args:
         output: an open PyAV output container, to which a stream is added.
         muxer: its format: 'mp4', 'mov' or 'matroska'.
-        path: the file whose sound it is. Without a sound track nothing is written.
-        audio: which of its tracks, and what it is; None: its main one, plain channels.
+        path: the file with the sound. Without a sound track nothing is written.
+        audio: the track to use; None: the main one, as plain channels.
         spherical: the output is 360° footage.
-        left_at: where the left of the camera is whose picture goes with ambisonics; None: of the picture's middle.
+        left_at: the camera's left, for ambisonics; None: left of the picture's middle.
         may_copy: whether packets may be copied at all.
-        end: sound later than this presentation time (s) is left out, as damaged; None: no limit.
+        end: sound after this presentation time (s) counts as damaged and is left out; None: no limit.
 
     Attributes:
         copied: whether packets are copied.
-        ambisonic: the ambisonics that the output's sound is; None for plain channels.
+        ambisonic: the output's ambisonics; None for plain channels.
 
     Raises:
         InputError: the file cannot be read.
@@ -115,14 +115,14 @@ class Soundtrack:
         described = len(context.extradata or b"") >= _DESCRIPTION_BYTES.get(context.name, 0)
         one_file = len(self._source.footage.paths) == 1
         taken = muxer == "matroska" or context.name in _COPIED[muxer] | (_COPIED_FIELDS[muxer] if field else set())
-        # A part begins inside a packet, and only an edit list can say so.
+        # A part begins inside a packet, which only an edit list can express.
         begins = self._source.footage.start is None or (context.name == "aac" and muxer != "matroska")
         may_copy = may_copy and one_file and begins and not _leaves_out_from_inside(sound)
         if may_copy and plays and described and taken:
             try:
                 stream = self._output.add_stream_from_template(sound)
             except ValueError:
-                pass  # This container does not take this codec after all.
+                pass  # The container refuses this codec after all.
             else:
                 self.copied = True
                 self.ambisonic = field
@@ -164,7 +164,7 @@ class Soundtrack:
         for packet in self._source.packets(sound):
             time = packet.dts if packet.dts is not None else packet.pts
             if time is None or (packet.is_discard and heard):
-                continue  # Those before the first that is heard, codecs need to begin with.
+                continue  # Codecs need the packets before the first audible one.
             heard = not packet.is_discard
             late = self._end is not None and time * Fraction(sound.time_base) > self._end
             if packet.is_corrupt or late or (last is not None and time <= last) or not _decodes(sound, packet):
@@ -199,9 +199,10 @@ class Soundtrack:
 
 
 def turned(blocks: Iterable[Samples], left_at: LeftAt, at: int, rate: int) -> Iterator[Samples]:
-    """A field in short blocks, (6, samples) W, Y, Z, X and head-locked left and right, as a camera hears it in stereo.
+    """Convert a sound field in short blocks, (6, samples) W, Y, Z, X and head-locked left and right, to a camera's
+    stereo.
 
-    Where its left is, is looked up once a block and changes evenly in between: nothing clicks, also where it jumps.
+    The camera's left is looked up once per block and interpolated, so that there are no clicks, not even at cuts.
 
     Args:
         at: number of the first sample, counted from presentation time 0.
@@ -217,7 +218,7 @@ def turned(blocks: Iterable[Samples], left_at: LeftAt, at: int, rate: int) -> It
 
 
 def _leaves_out_from_inside(sound: Any) -> bool:
-    """Whether a track's edit list leaves out packets between others: what is left does not decode as one."""
+    """Whether a track's edit list leaves out packets in the middle, so that the rest does not decode as one stream."""
     kept_before = left_out = False
     entries = getattr(sound, "index_entries", ())  # since PyAV 17
     for entry in entries if sound.container.format.name.startswith("mov") else ():
@@ -231,7 +232,7 @@ def _leaves_out_from_inside(sound: Any) -> bool:
 
 
 def _decodes(sound: Any, packet: Any) -> bool:
-    """Whether a packet is sound, so that no player stumbles over it."""
+    """Whether a packet decodes, so that no player stumbles over it."""
     try:
         sound.codec_context.decode(packet)
     except (av.FFmpegError, ValueError):

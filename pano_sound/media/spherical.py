@@ -1,8 +1,8 @@
-"""Tags that FFmpeg does not write into mp4 and mov files: 360°, ambisonics, and the place as phones tag it.
+"""Tags that FFmpeg does not write into mp4 and mov files: 360°, ambisonics, and the place in the form that phones use.
 
-Of 360° both Spherical Video V1 (XML in a `uuid` box of the video track) and V2 (`st3d` and `sv3d` boxes in the video
-sample entry) are written: some players and sites know only one of them. Of the place FFmpeg writes 3GPP's `loci` into
-mp4, where most programs look for QuickTime's `©xyz` alone.
+Both Spherical Video V1 (XML in a `uuid` box of the video track) and V2 (`st3d` and `sv3d` boxes in the video sample
+entry) are written, because some players and sites know only one of them. For the place FFmpeg writes 3GPP's `loci` into
+mp4, but most programs look only for QuickTime's `©xyz`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _UNDETERMINED = 0x55C4
 
 
 def _edited(data: bytes, edits: dict[bytes, Callable[[bytes], bytes]]) -> bytes:
-    """`data`'s boxes, the content of those named in `edits` passed through their function."""
+    """The boxes in `data`, with the content of those named in `edits` passed through a function."""
     return b"".join(box(kind, edits[kind](c) if kind in edits else c) for kind, c in children(data))
 
 
@@ -99,7 +99,7 @@ def _with_place(moov: bytes, location: str) -> bytes:
 
 
 def _shifted_stbl(content: bytes, beyond: int, by: int, wide: bool) -> bytes:
-    """A sample table whose chunk offsets from byte `beyond` on grow by `by`; `wide` makes them all 64-bit."""
+    """A sample table with chunk offsets from byte `beyond` on increased by `by`; `wide` makes all of them 64-bit."""
     out = []
     for kind, c in children(content):
         if kind in (b"stco", b"co64"):
@@ -149,15 +149,15 @@ def _copy(source: BinaryIO, target: BinaryIO, start: int, end: int) -> None:
 def tag_mp4(
     path: str | os.PathLike[str], sa3d: bytes | None = None, spherical: bool = True, location: str | None = None
 ) -> None:
-    """Tag an mp4/mov file. It is rewritten beside itself and then replaced, so that a failure leaves it as it was.
+    """Tag an mp4/mov file. A new file is written beside it and then replaces it, so that a failure leaves it unchanged.
 
     Args:
         sa3d: the content of an SA3D box, which marks its sound as ambisonics.
         spherical: mark its video as a full mono equirectangular sphere, replacing earlier 360° tags.
-        location: where it was taken (ISO 6709), replacing an earlier `©xyz`.
+        location: where it was recorded (ISO 6709), replacing an earlier `©xyz`.
 
     Raises:
-        OutputError: the file is no mp4/mov with a video track, or the new one cannot be written.
+        OutputError: the file is not an mp4/mov with a video track, or the new one cannot be written.
     """
     name = os.fspath(path)
     beside = None
@@ -176,7 +176,7 @@ def tag_mp4(
                 tagged = _with_place(tagged, location)
             if spherical and b"sv3d" not in tagged:
                 raise ValueError("it has no video track")
-            # Data behind the index moves by what the index grows; offsets too big for 32 bits get 64.
+            # Data after the index moves by the growth of the index. Offsets too big for 32 bits get 64.
             wide = length + len(tagged) - len(old) + 16 >= 1 << 32
             size = len(_shifted_moov(tagged, end, 0, wide))
             by = size + 8 - (end - start)

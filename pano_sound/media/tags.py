@@ -1,8 +1,8 @@
-"""What a film's tags say of its projection: Spherical Video V1 (XML), V2 (boxes), Matroska's and the stream's own.
+"""A film's tags about its projection: Spherical Video V1 (XML), V2 (boxes), Matroska's and the stream's own.
 
-V2 and Matroska come decoded from FFmpeg, but where it meets a value that it does not know, it says nothing; and of V1
-it keeps no cropped area. So the container's own words are looked at here as well, and what they say goes before what
-the stream says. V1's initial view says where a player looks first, not how the sphere lies, and is left alone.
+FFmpeg decodes V2 and Matroska, but ignores values that it does not know, and drops V1's cropped area. So the container
+itself is examined here as well, and takes precedence over the stream. V1's initial view says where a player looks
+first, not how the sphere is oriented, and is ignored.
 https://github.com/google/spatial-media (spherical-video-rfc, spherical-video-v2-rfc), RFC 9559 (StereoMode)
 """
 
@@ -28,13 +28,13 @@ PROJECTIONS = (
     "fisheye",
     "parametric-immersive",
 )
-"""Names of FFmpeg's AVSphericalProjection values, in their order. A tile is a part of the sphere."""
+"""Names of FFmpeg's AVSphericalProjection values, in order. A tile is a part of the sphere."""
 
 _V1_STEREO = {"mono": "mono", "left-right": "left-right", "right-left": "left-right", "top-bottom": "top-bottom"}
 _ST3D = ("mono", "top-bottom", "left-right", "unknown", "left-right")
-"""By value of the box: 3 is a layout that a mesh gives, 4 is right-left."""
+"""By value of the box: 3 is a layout defined by a mesh, 4 is right-left."""
 _STEREO3D = ("mono", "left-right", "top-bottom", *["interleaved"] * 5)
-"""By FFmpeg's AVStereo3DType: pictures by turns, checkerboards, lines and columns are interleaved."""
+"""By FFmpeg's AVStereo3DType. Alternating frames, checkerboards, lines and columns are all interleaved."""
 _STEREO_MODE = (
     "mono",
     "left-right",
@@ -47,29 +47,29 @@ _STEREO_MODE = (
     "interleaved",
     "interleaved",
 )
-"""By Matroska's StereoMode. Which eye comes first does not matter: each is a whole film."""
+"""By Matroska's StereoMode. Which eye comes first does not matter."""
 
 V1_UUID = bytes.fromhex("ffcc8263f8554a938814587a02521fdd")
 _PICTURE_ENTRY_FIELDS = 78
 _UNTOLD = {0: "rectilinear", 3: "mesh"}
-"""Values of Matroska's ProjectionType that FFmpeg passes over."""
+"""Values of Matroska's ProjectionType that FFmpeg ignores."""
 _HALF = (0.25, 0.0, 0.25, 0.0)
 _WHOLE = (0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
 class Spherical:
-    """What is known of a film's projection.
+    """What is known about a film's projection.
 
-    projection: one of PROJECTIONS, 'eac', 'mesh', 'unknown', or None when the file has no tag.
-    stereo: 'mono', 'top-bottom' or 'left-right', whichever eye comes first; 'interleaved' and 'anaglyph', in which
-        the eyes are mixed; 'unknown' for what no standard names.
-    tag: where this was read: 'v2' (also Matroska's), 'v1', 'stereo3d', joined by '+'; 'option' for what the user
-        said; '' for untagged.
-    missing: shares of the whole sphere's width and height that the picture lacks: left, top, right, bottom.
-    pose: how the stored sphere is turned in the world: yaw, pitch, roll, degrees.
-    padding: pixels round each face of a cubemap that are not part of it.
-    stitched: False where the tags say that the lens pictures are not made into one sphere yet.
+    projection: one of PROJECTIONS, 'eac', 'mesh', 'unknown', or None for untagged files.
+    stereo: 'mono', 'top-bottom' or 'left-right', whichever eye comes first; 'interleaved' or 'anaglyph' for mixed eyes;
+        'unknown' for values outside the standards.
+    tag: the source of this: 'v2' (also Matroska's), 'v1', 'stereo3d', joined by '+'; 'option' for the user's options;
+        '' for untagged.
+    missing: what the picture lacks, as shares of the whole sphere's width and height: left, top, right, bottom.
+    pose: orientation of the stored sphere: yaw, pitch, roll, degrees.
+    padding: pixels around each face of a cubemap that do not belong to it.
+    stitched: False if the tags say that the lens images are not stitched yet.
     """
 
     projection: str | None = None
@@ -81,7 +81,7 @@ class Spherical:
     stitched: bool = True
 
     def with_options(self, projection: str | None, stereo: str | None) -> Spherical:
-        """The same where the user said nothing, and what the user said elsewhere."""
+        """The same with the user's options in place of tags."""
         changed = self if projection is None else replace(self, stitched=True)
         if projection is not None and projection != self.projection:
             missing = _HALF if projection == "half-equirectangular" else _WHOLE
@@ -91,11 +91,11 @@ class Spherical:
 
 @dataclass(frozen=True)
 class ContainerTags:
-    """What a container itself says of one of its video tracks.
+    """What a container itself says about one of its video tracks.
 
     xml: Spherical Video V1; '' without.
     has_v2: whether it has boxes or elements of V2's kind.
-    projection: V2's, where FFmpeg passes over it: 'rectilinear', 'mesh' or 'unknown'.
+    projection: V2's, if FFmpeg ignores it: 'rectilinear', 'mesh' or 'unknown'.
     stereo: as in Spherical; None: not said.
     """
 
@@ -106,7 +106,7 @@ class ContainerTags:
 
     @property
     def is_spherical(self) -> bool:
-        """Whether this is said to be 360° footage."""
+        """Whether the tags say that this is 360° footage."""
         return (self.has_v2 and self.projection != "rectilinear") or "Spherical" in self.xml
 
 
@@ -163,8 +163,8 @@ def _of_mapping(data: bytes) -> Spherical:
 
 
 def _of_xml(xml: str) -> tuple[Spherical, str | None]:
-    """What Spherical Video V1 says, and its stereo layout, or None. Elements and attributes are both in use."""
-    # Values stop at any bracket or quote: were they allowed to run on, files could make this take hours.
+    """What Spherical Video V1 says, and its stereo layout or None. Both elements and attributes are in use."""
+    # Values end at any bracket or quote; otherwise a malicious file could make this take hours.
     pairs = re.findall(r"(?<!/)GSpherical:(\w+)\s*(?:>|=\s*[\"'])([^<>\"']*)[<\"']", xml)
     found = {name: value.strip() for name, value in pairs}
     if found.get("Spherical", "").lower() != "true":
@@ -192,7 +192,7 @@ def _of_xml(xml: str) -> tuple[Spherical, str | None]:
 
 
 def tags_in_index(moov: bytes, stream_id: int) -> ContainerTags:
-    """What the index of an mp4 or mov file says of one track; nothing where it is damaged."""
+    """What the index of an mp4 or mov file says about one track; nothing if it is damaged."""
     try:
         whole = _v1_in(moov)
         for kind, trak in children(moov):
@@ -218,7 +218,7 @@ def _v1_in(data: bytes) -> bytes:
 
 
 def tags_in_matroska(track: VideoTrack, *metadata: Mapping[str, str]) -> ContainerTags:
-    """What a Matroska file says of one track.
+    """What a Matroska file says about one track.
 
     Args:
         metadata: the track's, then the file's, as FFmpeg gives them.
@@ -228,6 +228,6 @@ def tags_in_matroska(track: VideoTrack, *metadata: Mapping[str, str]) -> Contain
         xml=next(xml, ""),
         has_v2=track.projection is not None,
         projection=_UNTOLD.get(track.projection or 0, "unknown"),
-        # 0 is what a file without the element says, too.
+        # A file without the element has 0, too.
         stereo=_named(_STEREO_MODE, track.stereo_mode) if track.stereo_mode else None,
     )

@@ -1,7 +1,7 @@
-"""Stored pictures of any supported kind, as one eye's full equirectangular sphere, by FFmpeg's filters.
+"""Converting stored frames of any supported kind to one eye's full equirectangular sphere, with FFmpeg's filters.
 
-In this order: the display rotation is carried out, the left or upper eye cut out, cubemaps unfolded (v360), parts of a
-sphere set into a black whole one, and a sphere that is stored leaning set upright (v360).
+In this order: the display rotation is applied, the left or upper eye is cropped, cubemaps are unfolded (v360), parts of
+a sphere are placed in a black sphere, and a tilted sphere is set upright (v360).
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ Filters = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Unwrapping:
-    """How to make a sphere of a stored picture.
+    """How to make a sphere of a stored frame.
 
-    filters: FFmpeg's; none where the stored picture is the sphere.
+    filters: FFmpeg's; none if the stored frame is the sphere.
     width, height: of the sphere, pixels.
     """
 
@@ -40,14 +40,14 @@ class Unwrapping:
 
 
 def unwrapping(width: int, height: int, rotation: int, spherical: Spherical) -> Unwrapping:
-    """How to make a sphere of pictures of this size.
+    """How to make a sphere of frames of this size.
 
-    The sphere has the source's pixels where it can; an unfolded cube has four faces' widths, which keeps all detail.
+    The sphere has the source's pixels if possible. An unfolded cube is as wide as four faces, which keeps all detail.
 
     Args:
         width, height: size of the stored picture, pixels.
-        rotation: what a player turns it by, degrees counter-clockwise, a multiple of 90.
-        spherical: what is known of its projection.
+        rotation: display rotation, degrees counter-clockwise, a multiple of 90.
+        spherical: what is known about its projection.
     """
     filters: list[tuple[str, str]] = []
     turn = _TURNS.get(rotation % 360)
@@ -72,7 +72,7 @@ def unwrapping(width: int, height: int, rotation: int, spherical: Spherical) -> 
         filters.append(("pad", f"{whole_width}:{whole_height}:{x}:{y}:black"))
         width, height = whole_width, whole_height
     if any(spherical.pose):
-        # v360 turns the view; the sphere is turned back by the inverse, its parts in the opposite order.
+        # v360 turns the view, so the sphere is turned back with the inverse: negated angles in reverse order.
         yaw, pitch, roll = spherical.pose
         turned = f"yaw={-yaw}:pitch={-pitch}:roll={-roll}:rorder=rpy"
         filters.append(("v360", f"e:e:w={width}:h={height}:interp={_INTERPOLATION}:{turned}"))
@@ -80,14 +80,14 @@ def unwrapping(width: int, height: int, rotation: int, spherical: Spherical) -> 
 
 
 class FilterChain:
-    """FFmpeg filters, one picture in, one out. Built for the first picture, and anew when a picture's kind changes."""
+    """FFmpeg filters, one frame in, one out. Built for the first frame, and again when the kind of frame changes."""
 
     def __init__(self, filters: Filters) -> None:
         self._filters = filters
         self._kind: tuple[int, int, str, int, int] | None = None
 
     def __call__(self, frame: Any) -> Any:
-        """A PyAV VideoFrame through the filters; the same frame where there are none."""
+        """A PyAV VideoFrame passed through the filters; the same frame if there are none."""
         if not self._filters:
             return frame
         kind = (frame.width, frame.height, frame.format.name, frame.color_range, frame.colorspace)
@@ -100,7 +100,7 @@ class FilterChain:
 
     def _build(self, width: int, height: int, pix_fmt: str, light: int, space: int) -> None:
         graph = av.filter.Graph()
-        # Which number is black depends on the range.
+        # The value of black depends on the range.
         kind = f"video_size={width}x{height}:pix_fmt={pix_fmt}:range={light}:colorspace={space}"
         self._source = last = graph.add("buffer", f"{kind}:time_base=1/1000")
         for name, arguments in self._filters:
@@ -114,7 +114,7 @@ class FilterChain:
 
 
 def coverage(how: Unwrapping, stored: tuple[int, int], rows: int, columns: int) -> NDArray[np.bool_] | None:
-    """Which cells of a sphere's (rows, columns) grid hold any picture; None where all of them do.
+    """Which cells of a sphere's (rows, columns) grid hold any picture; None if all do.
 
     Args:
         stored: (width, height) of the stored picture, pixels.
@@ -127,5 +127,5 @@ def coverage(how: Unwrapping, stored: tuple[int, int], rows: int, columns: int) 
 
 
 def _even_from(size: float) -> int:
-    """The next even number, for what is not a rounding error beyond one."""
+    """The next even number, ignoring rounding errors."""
     return 2 * math.ceil(size / 2 - 1e-3)

@@ -1,4 +1,4 @@
-"""The output film: pictures at their own time stamps, the source's sound, complete or not there at all."""
+"""The output film: frames with their own time stamps, and the source's sound; complete or not there at all."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ from .soundtrack import LeftAt, Soundtrack
 from .spherical import tag_mp4
 
 _FINEST_TIME_BASE = Fraction(1, 1_000_000)
-# Seconds of sound beyond the picture's end that are kept; what is later has a damaged time stamp.
+# Seconds of sound after the picture's end that are kept; later time stamps are damaged.
 _SOUND_BEYOND = 10.0
 
 
 def _end_of_part(source: MediaInfo | None) -> float | None:
-    """When a part of a film ends, presentation time in s; None: it is a whole one, or nobody knows."""
+    """The end of a part of a film, presentation time in s; None: a whole film, or unknown."""
     if source is None or not source.duration or (source.footage.start is None and source.footage.end is None):
         return None
     return source.start + source.duration
 
 
 class VideoWriter:
-    """Writes a film: a temporary file beside the final name, renamed when all is well.
+    """Writes a film to a temporary file beside the final name, and renames it at the end.
 
-    Leaving the `with` block normally finishes the file; leaving it by any exception, also Ctrl-C, removes it.
-    Time stamps of pictures and sound are kept, so that both stay as far apart as they were in the source.
+    Leaving the `with` block normally finishes the file; leaving it by any exception, including Ctrl-C, removes it. Time
+    stamps of frames and sound are kept, so that they stay in sync.
 
     Attributes:
-        time_base: seconds per tick of the pictures' time stamps in it.
+        time_base: seconds per tick of the frames' time stamps in it.
     """
 
     def __init__(
@@ -73,24 +73,25 @@ class VideoWriter:
         Args:
             width, height: picture size in pixels, even.
             time_base: seconds per tick of the pictures' time stamps.
-            fps: average pictures per second, for rate control and the last picture's length; None: unknown.
-            source: the input, for the kind of its sound and its title, date and place.
+            fps: average frames per second, for rate control and the last frame's duration; None: unknown.
+            source: the input, for its kind of sound and its metadata.
             bit_depth: 8 (yuv420p) or 10 (yuv420p10le).
-            colour: written as given as far as the encoder can state it, else converted, as are pictures of another
-                one; None: not stated.
-            sound_from: file whose sound goes into the output: copied where the output's format and ordinary
-                players can take it, else encoded to AAC (see `soundtrack`). None: no sound.
-            codec: one of `encoders.ENCODERS`; None: `default_encoder`. For one of a graphics card that does not work
-                here, another stands in.
-            crf, bitrate, preset: quality or bits per second, and effort, in the encoder's own terms; None: its own.
+            colour: written as given if the encoder can state it, else converted, like frames of another colour; None:
+                not stated.
+            sound_from: file whose sound goes into the output: copied if the output's format and ordinary players can
+                take it, else encoded to AAC (see `soundtrack`). None: no sound.
+            codec: one of `encoders.ENCODERS`; None: `default_encoder`. A hardware encoder that does not work here is
+                replaced.
+            crf, bitrate, preset: quality or bits per second, and effort, in the encoder's own terms; None: its
+                defaults.
             spherical: the picture is a full equirectangular sphere: tag it so and keep ambisonics; only in
                 mp4 and mov.
-            encoded: an open PyAV stream of pictures like those that are to be written, which are encoded already:
-                nothing more is, and `copy` takes them instead of `write`.
-            left_at: where the camera's left is, for ambisonics that become stereo (see `soundtrack`).
+            encoded: an open PyAV stream of frames that are encoded already; they are passed to `copy` instead of
+                `write`.
+            left_at: the camera's left, for ambisonics that become stereo (see `soundtrack`).
 
         Raises:
-            OutputError: as `check_output`; odd size; an encoder that does not exist or does not open.
+            OutputError: as `check_output`; the size is odd; the encoder does not exist or does not open.
             InputError: `sound_from` cannot be read.
         """
         self.path = os.fspath(path)
@@ -109,7 +110,7 @@ class VideoWriter:
         self._spherical = spherical
         self._left_at = left_at
         self._written = 0
-        self._waiting: Any = None  # The latest picture: how long it is shown is only known when the next one comes.
+        self._waiting: Any = None  # The latest frame: its duration is only known when the next one comes.
         self._end = _end_of_part(source)
         self._container: Any = None
         self._soundtrack: Soundtrack | None = None
@@ -129,7 +130,7 @@ class VideoWriter:
             except (av.FFmpegError, ValueError):
                 if self._soundtrack is None or not self._soundtrack.copied:
                     raise
-                # Sound whose description is too damaged to be copied may still decode.
+                # Sound whose description is too damaged for copying may still decode.
                 self._discard()
                 open_it(may_copy=False)
         except BaseException as error:
@@ -139,10 +140,10 @@ class VideoWriter:
             raise output_error(error, self.path) from None
 
     def _words(self, codec: str) -> dict[str, str]:
-        """The encoder's own words, with what HDR10 was mastered for."""
+        """The encoder's private options, with HDR10's mastering data."""
         light, encoder = self._colour.light, ENCODERS[codec]
         if codec == "libsvtav1":
-            os.environ.setdefault("SVT_LOG", "1")  # Errors only; FFmpeg has no option for it.
+            os.environ.setdefault("SVT_LOG", "1")  # Errors only; FFmpeg has no option for this.
         if light is None:
             return encoder.words()
         if encoder.light is None:
@@ -158,13 +159,13 @@ class VideoWriter:
         sound_from: str | os.PathLike[str] | None,
         may_copy: bool,
     ) -> None:
-        # Matroska would rather move the whole film than begin with the negative times of sound's priming.
+        # Otherwise Matroska shifts the whole film because of the negative times of audio priming.
         options = {"avoid_negative_ts": "disabled"}
         if self._muxer == "matroska":
-            # Else it numbers tracks and file at random, and equal films would not be equal files.
+            # Otherwise it numbers tracks and file at random, and equal films would not be equal files.
             options["fflags"] = "+bitexact"
         else:
-            # The index goes to the front. Edit lists, which hold the first time stamps, count in this scale.
+            # Puts the index at the front. Edit lists, which hold the first time stamps, use this time scale.
             scale = self.time_base.denominator
             while scale < 10_000:
                 scale *= 2
@@ -174,7 +175,7 @@ class VideoWriter:
         self._container.metadata.update(self._description)
         stream = self._add_encoder(fps, codec, choices) if self._encoded is None else self._add_copy(fps)
         if stream.codec_context.codec.canonical_name == "hevc" and self._muxer != "matroska":
-            stream.codec_context.codec_tag = "hvc1"  # what Apple's players ask for
+            stream.codec_context.codec_tag = "hvc1"  # required by Apple's players
         stream.time_base = self.time_base
         self._stream = stream
         if sound_from is not None:
@@ -227,7 +228,7 @@ class VideoWriter:
             raise
 
     def write(self, picture: Picture) -> None:
-        """Encode one picture, of the writer's size and depth, at its own time stamp (they must grow).
+        """Encode one frame, of the writer's size and depth, at its own time stamp. Time stamps must grow.
 
         Raises:
             OutputError: the file cannot be written, for example because the disk is full.
@@ -243,16 +244,16 @@ class VideoWriter:
             raise output_error(error, self.path) from None
 
     def copy(self, packet: Any, pts: int, dts: int, last: bool = False) -> None:
-        """Write one picture that is encoded already, in order of decoding; times in ticks of `time_base`.
+        """Write one encoded frame, in order of decoding; times in ticks of `time_base`.
 
-        `last`: no picture is shown after it.
+        `last`: whether it is the last one shown.
 
         Raises:
             OutputError: as `write`.
         """
         if self._container is None:
             raise OutputError("the file is closed already", self.path)
-        # Without a length, as from an encoder: the next picture ends it, and the film's rate the last one.
+        # Without a duration, as from an encoder: each frame lasts until the next one, the last one by the film's rate.
         packet.time_base, packet.pts, packet.dts, packet.duration = self.time_base, pts, dts, 0
         if last:
             self._show_until_the_end(packet)
@@ -286,7 +287,7 @@ class VideoWriter:
                 src_color_range=light,
                 dst_color_range=wanted.range or LIMITED,
             )
-        # Some encoders state what the pictures say, not what the stream does.
+        # Some encoders state the frames' properties, not the stream's.
         frame.color_range, frame.colorspace = wanted.range, wanted.space
         if hasattr(frame, "color_primaries"):  # from PyAV 17 on
             frame.color_primaries, frame.color_trc = wanted.primaries, wanted.transfer
@@ -307,7 +308,7 @@ class VideoWriter:
                 self._show_until_the_end(packet)
         if self._written < 3:
             for packet in last:
-                packet.dts = packet.pts  # x265 makes up decoding times when it has fewer pictures than its delay.
+                packet.dts = packet.pts  # x265 invents decoding times if there are fewer frames than its delay.
         self._mux(last)
         if self._soundtrack is not None:
             self._soundtrack.mux_until(None)
@@ -324,13 +325,13 @@ class VideoWriter:
         put_in_place(self._partial, self.path, self._overwrite)
 
     def _show_until_the_end(self, packet: Any) -> None:
-        """Give the last picture of a part of a film its length: up to the cut, however long the others are."""
+        """Let the last frame of a part of a film last until the cut."""
         if self._end is not None:
             packet.duration = max(1, round(Fraction(self._end) / self.time_base) - packet.pts)
 
     def _discard(self) -> None:
         """Close everything and leave nothing behind."""
-        # First, because closing a long film rewrites it to bring its index to the front.
+        # First, because closing a long film rewrites it to put its index at the front.
         if self._partial:
             remove_partial(self._partial)
         if self._soundtrack is not None:

@@ -58,8 +58,8 @@ def heard(soundmap: SoundMap) -> Heard:
     seconds = _durations(soundmap)
     sounding = soundmap.level_db > SILENCE_DB
     sure = soundmap.sureness() >= SURE
-    sums = (float(seconds[which].sum()) for which in (slice(None), sounding, sounding & sure))
-    return Heard(*sums, names=() if soundmap.named is None else tuple(soundmap.named.heard()))
+    names = () if soundmap.named is None else tuple(soundmap.named.heard())
+    return Heard(float(seconds.sum()), float(seconds[sounding].sum()), float(seconds[sounding & sure].sum()), names)
 
 
 def shown(soundmap: SoundMap, path: CameraPath) -> Shown:
