@@ -4,12 +4,19 @@ import signal
 import sys
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+from pano_sound.commands import stopping
+
+# The same examples each time, and no limit of time: whether a test passes must depend on the code alone.
+settings.register_profile(
+    "tests", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], database=None
+)
+settings.load_profile("tests")
 
 # Of PyTorch and NumPy, here and in all that is started from here: tests keep all processors busy themselves, and
 # threads that wait for one another would take most of the time.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-from pano_sound.commands import stopping
 
 
 @pytest.fixture(autouse=True)

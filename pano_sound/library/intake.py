@@ -74,12 +74,14 @@ class Library:
             self._lease.fetch()
         # A cluster's results may be on a network drive, and the manifest with them.
         on_cluster = self.options.ray is not None
+        self._is_new = not at.exists()
+        self._new_folders = [folder for folder in at.parents if not folder.exists()]
         if create and not rehearsal:
             self.out.create()
-        self.manifest = Manifest(at, create=create, alone=on_cluster and self._lease is None)
+        alone = on_cluster and self._lease is None
+        self.manifest, self._lock = _come_in(at, create, alone)
         self.soundmaps: Store = store(self.options.soundmaps or _soundmaps_folder(self.out, on_cluster))
         self._rehearsal = rehearsal
-        self._lock = ProcessLock(self.manifest.locks)
         self.run = self._lock.name
         self._at_work = False
 
@@ -99,8 +101,14 @@ class Library:
                 self.out.clear(PENDING)
             if self._lease and self._at_work:
                 self._lease.end(self.manifest)
+            if self._is_new:
+                self.manifest.remove_unused(self.run)
         self.manifest.close()
         self._lock.end()
+        if not self.manifest.path.exists():
+            for folder in (self.home / "work", self.manifest.locks, *self._new_folders):
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
 
     def take_in(
         self,
@@ -276,6 +284,17 @@ class Library:
             return None
         log.warning("%s: was changed after it was made, and is kept (-y makes it again)", self.out.name(row.output))
         return row.stamp  # Unchanged, so that the next run warns, too.
+
+
+def _come_in(at: Path, create: bool, alone: bool) -> tuple[Manifest, ProcessLock]:
+    """Open a manifest and hold a lock beside it, again if a run that found nothing to do has just removed it."""
+    while True:
+        manifest = Manifest(at, create=create, alone=alone)
+        lock = ProcessLock(manifest.locks)
+        if manifest.is_there():
+            return manifest, lock
+        manifest.close()
+        lock.end()
 
 
 def full_settings(options: PanOptions) -> dict[str, Any]:

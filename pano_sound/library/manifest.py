@@ -89,6 +89,23 @@ class Manifest:
     def close(self) -> None:
         self._db.close()
 
+    def is_there(self) -> bool:
+        """Whether its file has not been removed since it was opened; see `remove_unused`."""
+        with self._change():
+            return self.path.exists()
+
+    def remove_unused(self, run: str) -> None:
+        """Remove its file, and the folder that it is alone in, if no film is in it and no run but this one is there.
+
+        A run that comes in meanwhile takes its lock first and then looks whether the file `is_there`.
+        """
+        with self._change():
+            others = [lock for lock in self.locks.glob("*.lock") if lock.stem != run and is_alive(self.locks, lock.stem)]
+            if others or self.count_all():
+                return
+            for ending in ("-wal", "-shm", ""):
+                Path(f"{self.path}{ending}").unlink(missing_ok=True)
+
     def __enter__(self) -> Manifest:
         return self
 

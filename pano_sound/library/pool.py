@@ -130,7 +130,7 @@ class WorkerPool:
         ours, theirs = context.Pipe(duplex=False)
         library = self._library
         roots = library.out.root, library.soundmaps.root
-        words = (theirs, str(library.manifest.path), *roots, library.run, log.getEffectiveLevel())
+        words = (theirs, str(library.manifest.path), *roots, library.run, log.getEffectiveLevel(), self._fail_fast)
         process = context.Process(target=_worker, args=words, name="pano-sound worker")
         process.start()
         theirs.close()
@@ -190,7 +190,7 @@ class WorkerPool:
         shutil.rmtree(self._library.home / "work" / worker.name, ignore_errors=True)
 
 
-def _worker(pipe: Connection, manifest: str, out: str, soundmaps: str, run: str, level: int) -> None:
+def _worker(pipe: Connection, manifest: str, out: str, soundmaps: str, run: str, level: int, fail_fast: bool) -> None:
     """The main function of a worker process."""
     threading.Thread(target=_die_with_parent, daemon=True).start()
     # Ctrl-C reaches all processes of a terminal; the parent decides.
@@ -208,7 +208,7 @@ def _worker(pipe: Connection, manifest: str, out: str, soundmaps: str, run: str,
             me = ProcessLock(open_manifest.locks)
             pipe.send(("name", me.name))
             try:
-                Worker(open_manifest, me.name, store(out), soundmaps, run, pipe).work()
+                Worker(open_manifest, me.name, store(out), soundmaps, run, pipe).work(fail_fast)
             finally:
                 with contextlib.suppress(PanoSoundError):
                     open_manifest.release(me.name)
@@ -232,8 +232,8 @@ class Worker:
         self._scratch = manifest.path.parent / "work" / name
         self._said = 0.0
 
-    def work(self) -> None:
-        """Make films until none is waiting."""
+    def work(self, fail_fast: bool = False) -> None:
+        """Make films until none is waiting, or the first fails."""
         while (row := self._manifest.claim(self._run, self._name)) is not None:
             self._say(row, "begin")
             try:
@@ -243,7 +243,7 @@ class Worker:
             finally:
                 shutil.rmtree(self._scratch, ignore_errors=True)
             self._say(row, state)
-            if state == "broken":
+            if state == "broken" or (fail_fast and state == "failed"):
                 return
 
     def _one(self, row: FilmRecord) -> str:

@@ -24,7 +24,7 @@ class ProcessLock:
         self.name = uuid.uuid4().hex
         self._lock = filelock.FileLock(folder / f"{self.name}.lock")
         try:
-            folder.mkdir(exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
         except OSError as error:
             raise output_error(error, folder) from None

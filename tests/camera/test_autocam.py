@@ -2,7 +2,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pano_sound.camera.autocam import best_sequence, per_axis_limit
@@ -47,7 +47,6 @@ def moves_of(rng, n, longest_lock):
     return move_costs(way, way, lock, price=0.01, switch=0.3, follow=60)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 6), st.integers(1, 3))
 def test_no_sequence_of_shots_is_better(seed, steps, n):
     rng = np.random.default_rng(seed)

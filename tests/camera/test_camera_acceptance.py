@@ -11,6 +11,8 @@ from pano_sound.research.evaluate.camera_scenes import made_scenes
 
 SCENES = {scene.name: scene for scene in made_scenes()}
 OURS = [name for name in PRESETS if name != "paper"]
+# The default always, the others with -m slow.
+CHOSEN = [pytest.param(name, marks=() if name == "default" else pytest.mark.slow) for name in OURS]
 WINDOWS = (0.0, 3.0)
 
 
@@ -33,7 +35,7 @@ def planned():
     "name",
     ["single", "single at the seam", "moving, 5°/s", "moving, 20°/s", "to and fro, 15°/s", "high up", "deep down"],
 )
-@pytest.mark.parametrize("preset", OURS)
+@pytest.mark.parametrize("preset", CHOSEN)
 def test_a_single_source_is_in_view(planned, name, preset, window):
     scene, path = planned(name, preset, window)
     assert camera.in_view(path, scene.sources, 0, scene.seconds) >= 0.95
@@ -48,7 +50,7 @@ def test_after_a_switch_the_new_source_is_in_view(planned, window):
 
 
 @pytest.mark.parametrize("window", WINDOWS)
-@pytest.mark.parametrize("preset", OURS)
+@pytest.mark.parametrize("preset", CHOSEN)
 @pytest.mark.parametrize("name", ["alternating, 1 s", "alternating, 3 s"])
 def test_no_ping_pong(planned, name, preset, window):
     scene, path = planned(name, preset, window)
@@ -56,7 +58,7 @@ def test_no_ping_pong(planned, name, preset, window):
 
 
 @pytest.mark.parametrize("window", WINDOWS)
-@pytest.mark.parametrize("preset", OURS)
+@pytest.mark.parametrize("preset", CHOSEN)
 @pytest.mark.parametrize("name", SCENES)
 def test_no_reversal_without_a_change_of_source(planned, name, preset, window):
     scene, path = planned(name, preset, window)
@@ -69,7 +71,7 @@ def test_no_reversal_without_a_change_of_source(planned, name, preset, window):
     assert len(turns) <= len(changes)
 
 
-@pytest.mark.parametrize("preset", OURS)
+@pytest.mark.parametrize("preset", CHOSEN)
 @pytest.mark.parametrize("name", SCENES)
 def test_it_moves_within_its_limits_and_never_jumps(planned, name, preset):
     scene, path = planned(name, preset)
@@ -89,7 +91,7 @@ def test_of_two_sources_one_is_always_in_view(planned, name, preset):
     assert camera.in_view(path, scene.sources, 0, scene.seconds) == 1
 
 
-@pytest.mark.parametrize("preset", OURS)
+@pytest.mark.parametrize("preset", CHOSEN)
 @pytest.mark.parametrize("name", ["silence", "off-screen"])
 def test_nothing_moves_in_silence_or_without_anything_to_see(planned, name, preset):
     _, path = planned(name, preset)

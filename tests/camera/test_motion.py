@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pano_sound.camera.motion import ease_seconds, glide, glide_seconds, linear, middle, slew, smooth, steady, thin
@@ -62,7 +62,6 @@ def test_what_is_too_fast_is_chased():
     assert slew(chased, 30.1) is chased
 
 
-@settings(deadline=None)
 @given(tracks, st.floats(0.2, 3))
 def test_smoothing_makes_nothing_faster(track, seconds):
     smoothed = smooth(track, seconds)

@@ -98,8 +98,14 @@ def test_portraits_are_1080_pixels_tall_where_the_source_is(width, aspect, size)
     assert (path.width, path.height) == size
 
 
-@pytest.mark.parametrize("fov", [30.0, 65.5, 90.0, 150.0])
-@pytest.mark.parametrize("shape", [{"aspect": a} for a in ASPECTS] + [{"size": s} for s in ("1000x250", "640x1000")])
+@pytest.mark.parametrize(
+    ("fov", "shape"),
+    [
+        *((fov, {"size": "640x1000"}) for fov in (30.0, 65.5, 150.0)),
+        *((90.0, {"aspect": aspect}) for aspect in ASPECTS),
+        (65.5, {"size": "1000x250"}),
+    ],
+)
 def test_fov_is_that_of_the_longer_side(fov, shape):
     path = plan(soundmap(5, still((0, 0))), PlanOptions(fov=fov, **shape))
     view = View(path.width, path.height, path.at(2)[3])
@@ -118,14 +124,14 @@ def test_another_view_of_the_same_path_keeps_or_sets_the_longer_sides_field_of_v
     assert max(view.hfov, view.vfov) == pytest.approx(longer, abs=0.01)
 
 
-@pytest.mark.parametrize("width", range(1920, 12000, 128))
 @pytest.mark.parametrize("hfov", [70, 90, 110])
-def test_sizes_neither_lose_nor_invent_detail(width, hfov):
+def test_sizes_neither_lose_nor_invent_detail(hfov):
     """In the middle: pixels of the source for each of the output."""
-    size = detail_size(width, hfov)
-    ratio = width / 360 / (size[0] / np.degrees(2 * np.tan(np.radians(hfov) / 2)))
-    assert ratio <= 1 / 0.95 or size == (3840, 2160)
-    assert ratio >= 0.62 or size == (640, 360)
+    for width in range(1920, 12000, 128):
+        size = detail_size(width, hfov)
+        ratio = width / 360 / (size[0] / np.degrees(2 * np.tan(np.radians(hfov) / 2)))
+        assert ratio <= 1 / 0.95 or size == (3840, 2160), width
+        assert ratio >= 0.62 or size == (640, 360), width
 
 
 @pytest.mark.parametrize("width", [1920, 3840, 4096, 5760])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -149,7 +149,6 @@ def test_consensus_maps_are_within_bounds_and_full_where_all_agree(annotations) 
     assert (g[~drawn.any(0)] == 0).all()
 
 
-@settings(deadline=None)
 @given(arrays(np.float32, (2, 3, 5), elements=st.floats(-1, 1, width=16)), st.floats(0.5, 4), st.floats(-1, 1))
 def test_maps_do_not_depend_on_scale_and_offset(raw, scale, offset) -> None:
     first = heat_map(torch.from_numpy(raw), 12, 20)

@@ -10,6 +10,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from waiting import PATIENCE
+
 CLI = Path(__file__).parents[2] / "cli.py"
 
 
@@ -39,7 +41,7 @@ class Batch:
 
     def __call__(self, *words: object) -> subprocess.CompletedProcess[str]:
         work = self.start(*words)
-        out, err = work.communicate(timeout=1800)
+        out, err = work.communicate(timeout=PATIENCE)
         assert "Traceback" not in err, err
         return subprocess.CompletedProcess(words, work.returncode, out, err)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import time
 
 import made
 import psutil
 import pytest
 from batches import Batch, states
+from waiting import PATIENCE, wait_until
 
 from pano_sound.library.storage import SEGMENTS
 
@@ -44,17 +44,18 @@ def workers(*tasks: str) -> list[psutil.Process]:
 
 def with_losses(work, count: int, *tasks: str) -> None:
     """Wait for a batch on a cluster, of which so many workers at these tasks are killed meanwhile."""
-    killed, deadline = set(), time.monotonic() + 600
-    while len(killed) < count and work.poll() is None:
-        assert time.monotonic() < deadline
+    killed = set()
+
+    def kill() -> bool:
         for process in workers(*tasks):
             if process.pid not in killed and len(killed) < count:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGKILL)
                     killed.add(process.pid)
-        time.sleep(0.3)
-    _, said = work.communicate(timeout=1200)
-    assert len(killed) == count
+        return len(killed) == count
+
+    wait_until(kill, work)
+    _, said = work.communicate(timeout=PATIENCE)
     assert "Traceback" not in said
 
 

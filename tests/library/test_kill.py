@@ -14,6 +14,7 @@ import made
 import psutil
 import pytest
 from batches import Batch, states
+from waiting import PATIENCE, wait_until
 
 
 def killed_and_continued(batch: Batch, library, rng: random.Random, kills: int, longest: float) -> None:
@@ -31,7 +32,7 @@ def killed_and_continued(batch: Batch, library, rng: random.Random, kills: int, 
             if i % 3 == 0:
                 time.sleep(rng.uniform(0, 1))
                 work.kill()
-        _, said = work.communicate(timeout=600)
+        _, said = work.communicate(timeout=PATIENCE)
         assert "Traceback" not in said
         assert "please report it" not in said
     batch(library, "-o", "out", "--workers", "2")
@@ -62,12 +63,9 @@ def test_killed_four_times(small, batch, tiny, tmp_path):
 def test_ctrl_c_gives_everything_back(small, batch, tmp_path):
     """Pressed in a terminal, it reaches all processes of the batch."""
     work = batch.start(small[0], "-o", "out", "--workers", "2", start_new_session=True)
-    deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("out/.pano-sound/work/*")):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: list(tmp_path.glob("out/.pano-sound/work/*")), work)
     os.killpg(work.pid, signal.SIGINT)
-    _, said = work.communicate(timeout=60)
+    _, said = work.communicate(timeout=PATIENCE)
     assert work.returncode == 130
     assert said.endswith("pano-sound: interrupted\n")
     assert "Traceback" not in said
@@ -78,11 +76,9 @@ def test_ctrl_c_gives_everything_back(small, batch, tmp_path):
 def test_ctrl_c_while_the_workers_are_being_started(small, batch, tmp_path):
     """What they are forked from has not imported anything yet."""
     work = batch.start(small[0], "-o", "out", "--workers", "2", start_new_session=True)
-    while len(psutil.Process(work.pid).children()) < 2:
-        assert work.poll() is None, work.communicate()
-        time.sleep(0.01)
+    wait_until(lambda: len(psutil.Process(work.pid).children()) >= 2, work)
     os.killpg(work.pid, signal.SIGINT)
-    _, said = work.communicate()
+    _, said = work.communicate(timeout=PATIENCE)
     assert (work.returncode, said.strip()) == (130, "pano-sound: interrupted")
 
 

@@ -115,6 +115,53 @@ def test_an_input_is_never_replaced(card, options, clash, overwrite):
     assert films_in(card.parent) == before
 
 
+REFUSED = {
+    "an input in the way": lambda card: ([card], card),
+    "no such film": lambda card: ([card / "none.mp4"], card / "out" / "of" / "it"),
+    "a foreign file": lambda card: ([card], card.parent / "theirs"),
+    "an unknown model": lambda card: ([card], card.parent / "new"),
+}
+
+
+@pytest.mark.parametrize("why", REFUSED)
+def test_a_batch_that_is_refused_leaves_nothing(card, options, why):
+    (card.parent / "theirs").mkdir()
+    (card.parent / "theirs" / "a.mp4").write_text("theirs")
+    before = sorted(card.parent.rglob("*"))
+    sources, out = REFUSED[why](card)
+    with pytest.raises(PanoSoundError):
+        take_in(sources, out, replace(options, model="none") if "model" in why else options)
+    assert [p for p in sorted(card.parent.rglob("*")) if "cache" not in p.parts] == before
+
+
+def test_a_batch_that_is_refused_takes_nothing_from_another(card, options, tmp_path):
+    """Two come in at once; the one that began the manifest has nothing to do."""
+    with Library(str(tmp_path / "out")) as idle:
+        other = Library(str(tmp_path / "out"))
+        idle.close()
+        other.take_in([str(card)], [], options)
+        assert other.manifest.is_there()
+        other.close()
+    with Library(str(tmp_path / "out"), create=False) as library:
+        assert library.manifest.count()["waiting"] == 2
+
+
+def test_who_comes_in_as_a_manifest_is_removed_begins_another(card, options, tmp_path, monkeypatch):
+    idle = [Library(str(tmp_path / "out"))]
+    opened = Manifest.__init__
+
+    def open_and_let_the_idle_one_leave(self, *args, **more):
+        opened(self, *args, **more)
+        while idle:
+            idle.pop().close()
+
+    monkeypatch.setattr(Manifest, "__init__", open_and_let_the_idle_one_leave)
+    with Library(str(tmp_path / "out")) as library:
+        assert library.manifest.is_there()
+        library.take_in([str(card)], [], options)
+        assert library.manifest.count()["waiting"] == 2
+
+
 def test_nor_is_what_else_is_read(card, options, tmp_path):
     out = tmp_path / "out"
     out.mkdir()

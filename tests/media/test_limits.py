@@ -75,10 +75,10 @@ def test_a_thousand_million_declared_pictures_take_no_time(tmp_path, size):
     path = films.make_film(tmp_path / "a.mp4")
     patched(path, b"stsz", 4, ">II", size, 1_000_000_000)
     patched(path, b"stts", 8, ">II", 1_000_000_000, 1)
-    begin = time.monotonic()
+    begin = time.process_time()
     with contextlib.suppress(InputError):
         assert len(list(VideoReader(path).pictures())) <= 12
-    assert time.monotonic() - begin < 20
+    assert time.process_time() - begin < 20
 
 
 def test_more_damage_than_allowed_stops_the_work(tmp_path):

@@ -44,7 +44,7 @@ def test_fine_stripes_agree_within_their_half_pixels(hfov, yaw, pitch, roll):
     assert np.abs(ours - e2p)[middle].max() < 2 + 0.07 * levels_a_pixel
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     st.floats(-180, 180),
     st.one_of(st.floats(-90, 90), st.floats(-20, 20)),

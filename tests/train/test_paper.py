@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from waiting import PATIENCE, wait_until
 
 from pano_sound.errors import DataFileError, InputError, PanoSoundError
 from pano_sound.localize.nets import weights
@@ -219,10 +219,7 @@ def test_a_killed_run_goes_on_from_its_checkpoint(tiny: str, tmp_path: Path) -> 
     """kill -9 while it trains: the checkpoint is whole, and leads to the weights of a run that nobody stopped."""
     endless = f"t.recipe({tiny!r}, mode='semi', steps=10**6)"
     killed = beside(tmp_path, f"t.train(t.examples(), folder / 'b.safetensors', folder / 'b', {endless})\n")
-    end = time.monotonic() + 120
-    while not (tmp_path / "b" / "checkpoint.pt").exists() and time.monotonic() < end:
-        time.sleep(0.02)
-    time.sleep(0.2)
+    wait_until((tmp_path / "b" / "checkpoint.pt").exists, killed)
     killed.kill()
     assert killed.wait() == -signal.SIGKILL
     assert not (tmp_path / "b.safetensors").exists()
@@ -348,7 +345,7 @@ def beside(folder: Path, code: str, *launcher: str) -> subprocess.Popen[bytes]:
 def in_two_processes(folder: Path, code: str) -> None:
     """Run code in two processes by torchrun, to their end."""
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    assert beside(folder, code, *launcher).wait(timeout=300) == 0
+    assert beside(folder, code, *launcher).wait(PATIENCE) == 0
 
 
 def test_two_processes_learn_what_one_learns(tiny: str, tmp_path: Path) -> None:
