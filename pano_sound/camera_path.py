@@ -19,14 +19,13 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .atomic_file import written_whole
-from .constraints import Mask, Pin, number, read_masks, read_pins
+from .constraints import Mask, Pin, number, read_json, read_masks, read_pins
 from .errors import DataFileError
 from .sphere.convention import angles, directions, wrap_degrees
 from .sphere.geometry import angle_between, slerp
@@ -134,17 +133,7 @@ class CameraPath:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> CameraPath:
         """Read and check a path file. Raises DataFileError that names the wrong sample."""
-        try:
-            data = json.loads(Path(path).read_text(encoding="utf-8-sig"))
-        except FileNotFoundError:
-            raise DataFileError("no such camera path", path) from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataFileError("cannot be read as text", path) from error
-        except ValueError as error:
-            raise DataFileError(f"not JSON: {error}", path) from None
-        except RecursionError:
-            raise DataFileError("not a camera path: it is nested too deeply", path) from None
-        return cls.from_json(data, path)
+        return cls.from_json(read_json(path, "camera path"), path)
 
     @classmethod
     def from_json(cls, data: Any, path: str | os.PathLike[str] | None = None) -> CameraPath:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -109,6 +111,28 @@ def read_masks(rows: Any, path: Where = None) -> tuple[Mask, ...]:
         start, end = (number(row, name, where, path) if name in row else None for name in ("from", "to"))
         masks.append(Mask(spans["yaw"], spans["pitch"], start, end))
     return tuple(masks)
+
+
+def load_constraints(path: str | os.PathLike[str]) -> tuple[tuple[Pin, ...], tuple[Mask, ...]]:
+    """The pins and masks of a file: JSON with `pins`, `masks` or both, such as a camera path. Raises DataFileError."""
+    data = read_json(path, "file of pins")
+    if not isinstance(data, dict) or not ("pins" in data or "masks" in data):
+        raise DataFileError("not a file of pins: it has neither pins nor masks", path)
+    return read_pins(data.get("pins", []), path), read_masks(data.get("masks", []), path)
+
+
+def read_json(path: str | os.PathLike[str], what: str) -> Any:
+    """What a JSON file holds. Raises DataFileError, by the name of `what` it should be."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise DataFileError(f"no such {what}", path) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataFileError("cannot be read as text", path) from error
+    except ValueError as error:
+        raise DataFileError(f"not JSON: {error}", path) from None
+    except RecursionError:
+        raise DataFileError(f"not a {what}: it is nested too deeply", path) from None
 
 
 def number(row: dict[str, Any], name: str, where: str, path: Where = None) -> float:

@@ -48,18 +48,16 @@ def command(
     pano-sound pan holiday.mp4 -o holiday-flat.mp4 --report holiday.html
     """
     check_outputs([output, *([report] if report else [])], overwrite)
-    from ..pipeline import pan_with_map
+    from ..pipeline import pan_with_map, pannable
     from ..visualize.summary import heard, shown
 
     with Progress(quiet) as progress:
         soundmap, path = pan_with_map(source, output, options, overwrite=overwrite, progress=progress)
-    if report is not None:
-        from ..visualize.report import write_report
+        if report is not None:
+            from ..visualize.report import write_report
 
-        # Only one film can be played beside the result.
-        write_report(
-            report, soundmap, path, source=source[0] if len(source) == 1 else None, result=output, overwrite=overwrite
-        )
+            film = pannable(source, options)
+            write_report(report, soundmap, path, film=film, result=output, overwrite=overwrite, progress=progress)
     words = f"{heard(soundmap)}; {shown(soundmap, path)}"
     summarise(f"{words}; report: {report}" if report else words, quiet)
     wrote(output, quiet)

@@ -29,6 +29,14 @@ ENDING, PATH_ENDING = ".soundmap.npz", ".path.json"
     help="Keep the pins and masks of the existing camera path and plan the rest again. Needs -y.",
 )
 @click.option(
+    "--pins",
+    "pins_file",
+    type=ReadFile(),
+    metavar="FILE",
+    cls=Option,
+    help="Plan around the pins and masks of this file (.json): a report saves them; a camera path has them, too.",
+)
+@click.option(
     "--paths",
     type=click.IntRange(1, 20),
     default=1,
@@ -44,6 +52,7 @@ def command(
     output: Path | None,
     overwrite: bool,
     keep: str | None,
+    pins_file: Path | None,
     paths: int,
     options: PlanOptions,
     as_json: bool,
@@ -57,17 +66,23 @@ def command(
     \b
     pano-sound plan holiday.soundmap.npz -o holiday.path.json
     pano-sound plan holiday.soundmap.npz -o holiday.path.json --keep pins -y
+    pano-sound plan holiday.soundmap.npz -o holiday.path.json --pins holiday.pins.json
     """
+    if keep and pins_file:
+        raise click.UsageError("--keep and --pins exclude each other")
     name = soundmap.name
     output = output or Path((name[: -len(ENDING)] if name.endswith(ENDING) else soundmap.stem) + PATH_ENDING)
     outputs = [output, *(_numbered(output, i) for i in range(2, paths + 1))]
     check_outputs(outputs, overwrite)
     from ..camera.planner import plan_paths
     from ..camera_path import CameraPath
+    from ..constraints import load_constraints
     from ..soundmap import SoundMap
 
     edited = CameraPath.load(output) if keep else None
     pins, masks = (edited.pins, edited.masks) if edited else ((), ())
+    if pins_file is not None:
+        pins, masks = load_constraints(pins_file)
     try:
         found = plan_paths(SoundMap.load(soundmap), options, paths, pins, masks)
     except ValueError as error:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
+from ..options.input import InputOptions
 from .files import ReadFile, check_outputs
 from .help import Command, Option
-from .parameters import output_option, overwrite_option
-from .progress import wrote
+from .parameters import options_of, output_option, overwrite_option
+from .progress import Progress, wrote
 from .verbosity import verbosity
 
 
@@ -20,25 +21,35 @@ from .verbosity import verbosity
 @click.option("--result", type=ReadFile(), metavar="FILE", cls=Option, help="The rendered video, to play beside INPUT.")
 @output_option("The page to write (.html).")
 @overwrite_option
+@options_of(InputOptions)
 @verbosity
 def command(
-    source: str, soundmap: Path, path: Path, result: Path | None, output: Path, overwrite: bool, quiet: bool
+    source: str,
+    soundmap: Path,
+    path: Path,
+    result: Path | None,
+    output: Path,
+    overwrite: bool,
+    options: InputOptions,
+    quiet: bool,
 ) -> None:
     """Make a page of what was heard and where the camera looks.
 
     INPUT is the 360° film, SOUNDMAP what 'analyse' wrote for it, and PATH what 'plan' made of that.
 
-    The page opens from disk in any browser, without a network. The videos stay where they are and play side by side.
+    The page opens from disk in any browser, without a network. The videos stay where they are and play side by side; for
+    the 360° view, the page holds a small copy of INPUT. Pins that you set there can be saved for 'plan --pins'.
 
     \b
     pano-sound report holiday.mp4 holiday.soundmap.npz holiday.path.json --result holiday-flat.mp4 -o holiday.html
     """
     check_outputs([output], overwrite)
     from ..camera_path import CameraPath
+    from ..pipeline import pannable
     from ..soundmap import SoundMap
     from ..visualize.report import write_report
 
-    write_report(
-        output, SoundMap.load(soundmap), CameraPath.load(path), source=source, result=result, overwrite=overwrite
-    )
+    heard, planned, film = SoundMap.load(soundmap), CameraPath.load(path), pannable(source, options)
+    with Progress(quiet) as progress:
+        write_report(output, heard, planned, film=film, result=result, overwrite=overwrite, progress=progress)
     wrote(output, quiet)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import os
+from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,16 +16,27 @@ from numpy.typing import NDArray
 
 from ..atomic_file import local_path, written_whole
 from ..camera_path import CameraPath
+from ..errors import ModelError
+from ..media.probe import MediaInfo
 from ..soundmap import SoundMap
 from .colours import heat_colours
 from .curve import camera_curve, curve_shapes
+from .overlay import Overlay
+from .proxy import small_copy, spectrogram
 from .summary import heard, shown
 
 _WIDTH, _HEIGHT, _LEVEL_HEIGHT = 1000, 240, 60
 _COLUMNS = 2000
+_BANDS = 96
 _FLOOR_DB = -60.0
 _FAINTEST = 0.35
 """How bright the likeliest direction is where the map knows nothing."""
+_MOST_MAPS = 400
+"""Moments at which the 360° view has a map: a page must not grow with the film."""
+_MOST_LOOKS = 5000
+_LOOKS_EVERY = 0.1
+_SHORTEST_NAME = 1.0
+"""Seconds for which something is heard before it is written over the spectrogram."""
 
 
 def write_report(
@@ -31,33 +44,42 @@ def write_report(
     soundmap: SoundMap,
     path: CameraPath,
     *,
-    source: str | os.PathLike[str] | None = None,
+    film: MediaInfo | None = None,
     result: str | os.PathLike[str] | None = None,
     overwrite: bool = True,
+    progress: Callable[[str, float, float], None] | None = None,
 ) -> None:
-    """Write a page that opens from disk, without a network; the videos stay where they are.
+    """Write a page that opens from disk, without a network.
+
+    The videos stay where they are and are played from there. For the 360° view, the page itself holds a small copy of
+    the film, of some 8 MB at most.
 
     Args:
         file: the page, .html.
-        source, result: the 360° film and the video made of it, to be played beside each other; URLs are left out.
+        film: the 360° film, as `probe` found it; without it, the page has no 360° view and no spectrogram.
+        result: the video made of it. URLs are left out.
+        progress: called with the stage, 'report', and seconds done and in all.
 
-    Raises OutputError.
+    Raises InputError, OutputError.
     """
     import jinja2
 
     templates = jinja2.Environment(
         loader=jinja2.PackageLoader("pano_sound.visualize"), autoescape=True, undefined=jinja2.StrictUndefined
     )
+    whole = film is not None and len(film.footage.paths) == 1 and film.footage.start is None
     page = templates.get_template("report.html").render(
-        **_contents(soundmap, path),
-        source=_relative(source, file),
+        **_contents(soundmap, path, film),
+        small_film=None if film is None else _base64(small_copy(film, progress)),
+        source=_relative(film.path, file) if film is not None and whole else None,
         result=_relative(result, file),
+        three=files("pano_sound.visualize").joinpath("three/three.min.js").read_text("utf-8"),
     )
     with written_whole(file, overwrite=overwrite) as out:
         out.write(page.encode("utf-8", "replace"))
 
 
-def _contents(soundmap: SoundMap, path: CameraPath) -> dict[str, Any]:
+def _contents(soundmap: SoundMap, path: CameraPath, film: MediaInfo | None) -> dict[str, Any]:
     start = float(soundmap.times[0])
     end = max(float(soundmap.times[-1]), float(soundmap.source.get("end") or 0.0), start + 0.1)
     chosen = _columns(soundmap, start, end)
@@ -68,11 +90,13 @@ def _contents(soundmap: SoundMap, path: CameraPath) -> dict[str, Any]:
     level = np.clip(soundmap.level_db[chosen] / -_FLOOR_DB + 1, 0, 1)
     x = np.linspace(0, _WIDTH, len(chosen))
     curve = [[t - start, yaw, hfov] for t, yaw, hfov in camera_curve(path, start, end)]
-    settings = {"analysed with": soundmap.settings, "planned with": path.settings}
+    settings = {
+        "analysed with": soundmap.settings,
+        "weights": _weights(soundmap.settings.get("model")),
+        "planned with": path.settings,
+    }
     return {
         "name": str(soundmap.source.get("path", "")),
-        "start": start,
-        "end": end,
         "size": (_WIDTH, _HEIGHT, _LEVEL_HEIGHT),
         "heat": _png(heat),
         "camera": curve_shapes(curve, _WIDTH, _HEIGHT, end - start),
@@ -80,14 +104,94 @@ def _contents(soundmap: SoundMap, path: CameraPath) -> dict[str, Any]:
         "level": _points(x, level),
         "sure": _points(x, sureness[chosen]),
         "cues": {name: _png(_evidence(maps[chosen])) for name, maps in soundmap.cues.items()},
+        "spectrogram": None if film is None or film.audio is None else _png(spectrogram(film, _COLUMNS, _BANDS)),
+        "names": [
+            {"name": name, "left": (a - start) / (end - start) * 100, "width": (b - a) / (end - start) * 100}
+            for name, a, b in _names_over_time(soundmap, end)
+        ],
         "heard": heard(soundmap),
         "shown": shown(soundmap, path),
         "settings": {title: rows for title, rows in settings.items() if rows},
-        "moments": [
-            {"t": float(soundmap.times[k]), "sure": round(float(sureness[k]), 3), "db": float(soundmap.level_db[k])}
-            for k in np.unique(chosen)
-        ],
+        "data": {
+            "name": str(soundmap.source.get("path", "film")),
+            "start": start,
+            "end": end,
+            "film": start if film is None else float(film.origin + film.start),
+            "moments": [
+                {
+                    "t": float(soundmap.times[k]),
+                    "sure": round(float(sureness[k]), 3),
+                    "db": round(float(soundmap.level_db[k]), 1),
+                    "names": [] if soundmap.named is None else soundmap.named.at(int(k)),
+                }
+                for k in np.unique(chosen)
+            ],
+            "maps": _maps(soundmap, sureness),
+            "colours": heat_colours()[:, ::-1].ravel().tolist(),
+            "size": [path.width, path.height],
+            "looks": _looks(path, start, end),
+            "pins": [pin.to_json() for pin in path.pins],
+            "masks": [mask.to_json() for mask in path.masks],
+        },
     }
+
+
+def _maps(soundmap: SoundMap, sureness: NDArray[np.float32]) -> dict[str, Any]:
+    """What the 360° view paints: of each kind its maps, uint8 (n, rows, columns) in base64, and the n times."""
+    which = np.unique(np.linspace(0, len(soundmap) - 1, min(len(soundmap), _MOST_MAPS)).round().astype(int))
+    overlay = Overlay(soundmap, 64, 32)
+    heard_maps = np.stack([overlay.heat(float(soundmap.times[k]))[0] for k in which])
+    kinds = [("what was heard", _bytes(heard_maps))]
+    for name, maps in soundmap.cues.items():
+        evidence = np.clip(maps[which].astype(np.float32), 0, None)
+        kinds.append((name, _bytes(evidence / max(float(evidence.max()), 1e-6))))
+    rows, columns = soundmap.grid
+    times = [float(t) for t in soundmap.times[which]]
+    return {"rows": rows, "columns": columns, "times": times, "sure": sureness[which].tolist(), "kinds": kinds}
+
+
+def _looks(path: CameraPath, start: float, end: float) -> list[list[float]]:
+    """[t, yaw, pitch, roll, hfov] of a camera path at even times."""
+    times = np.linspace(start, end, int(min(max((end - start) / _LOOKS_EVERY, 2), _MOST_LOOKS)))
+    return np.column_stack([times, path.looks(times)]).round(3).tolist()
+
+
+def _names_over_time(soundmap: SoundMap, end: float) -> list[tuple[str, float, float]]:
+    """What is heard, from when and until when, seconds."""
+    if soundmap.named is None:
+        return []
+    times = np.append(soundmap.times, end)
+    found = []
+    for name, scores in zip(soundmap.named.names, soundmap.named.scores.T, strict=True):
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], scores > 0, [0]])))
+        for a, b in zip(edges[::2], edges[1::2], strict=True):
+            if times[b] - times[a] >= _SHORTEST_NAME:
+                found.append((name, float(times[a]), float(times[b])))
+    return found
+
+
+def _weights(model: Any) -> dict[str, str]:
+    """What the weights say of themselves; nothing, where they are not there any more."""
+    from ..localize.nets.files import find
+    from ..localize.nets.weights import describe
+
+    if not isinstance(model, str):
+        return {}
+    try:
+        about = describe(Path(find(model)))
+    except ModelError:
+        return {}
+    version = about["metadata"].get("version")
+    rows = {"name": about["name"], "version": version, "numbers": f"{about['parameters']:,}", "sha256": about["sha256"]}
+    return {name: str(value) for name, value in rows.items() if value is not None}
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _bytes(maps: NDArray[np.float32]) -> str:
+    return _base64((np.clip(maps, 0, 1) * 255).round().astype(np.uint8).tobytes())
 
 
 def _columns(soundmap: SoundMap, start: float, end: float) -> NDArray[np.intp]:

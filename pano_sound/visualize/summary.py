@@ -35,7 +35,8 @@ class Heard:
         if not self.sounding:
             return f"listened to {self.seconds:.0f} s: silent"
         what = f"{', '.join(self.names)}; " if self.names else ""
-        return f"listened to {self.seconds:.0f} s: {what}sure where for {self.sure / self.sounding:.0%} of the time"
+        share = self.sure / self.sounding
+        return f"listened to {self.seconds:.0f} s: {what}sure where it comes from {share:.0%} of the time"
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,24 @@
+import base64
+import io
+import json
+import os
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
+from urllib.parse import unquote
 
+import av
+import films
 import numpy as np
 import pytest
 
 from pano_sound.camera_path import CameraPath
-from pano_sound.soundmap import SoundMap
+from pano_sound.constraints import Pin, load_constraints
+from pano_sound.errors import DataFileError
+from pano_sound.options.input import InputOptions
+from pano_sound.pipeline import pannable
+from pano_sound.soundmap import Named, SoundMap
+from pano_sound.visualize import proxy
 from pano_sound.visualize.report import write_report
 from pano_sound.visualize.summary import Heard, heard, shown
 
@@ -39,8 +52,8 @@ class Tags(HTMLParser):
 
 def test_the_summary_counts_what_was_heard_and_shown(soundmap):
     assert heard(soundmap) == Heard(4.0, 3.0, 2.0)
-    assert str(heard(soundmap)) == "listened to 4 s: sure where for 67% of the time"
-    assert str(Heard(4.0, 3.0, 2.0, ("dog",))) == "listened to 4 s: dog; sure where for 67% of the time"
+    assert str(heard(soundmap)) == "listened to 4 s: sure where it comes from 67% of the time"
+    assert str(Heard(4.0, 3.0, 2.0, ("dog",))) == "listened to 4 s: dog; sure where it comes from 67% of the time"
     found = shown(soundmap, PATH)
     assert (found.turns, found.cuts, str(found)) == (1, 0, "1 turn")
     assert found.expected == pytest.approx(1.6, abs=0.05)
@@ -52,23 +65,91 @@ def test_silence_is_said(soundmap):
     assert str(heard(soundmap)) == "listened to 4 s: silent"
 
 
-def test_the_page_needs_nothing_but_the_videos_and_escapes_all_names(soundmap, tmp_path):
+@pytest.fixture(scope="module")
+def film(tmp_path_factory):
+    """2 s, grey, with a tone."""
+    path = tmp_path_factory.mktemp("src") / "x <b>\"'&#.mp4"
+    films.make_film(path, films.steady(20, 10), size=(256, 128), sound=films.tone(2.0))
+    return pannable(path, InputOptions())
+
+
+def test_the_page_needs_nothing_but_the_videos_and_escapes_all_names(soundmap, film, tmp_path):
     page = tmp_path / "pages" / "a.html"
     page.parent.mkdir()
-    write_report(page, soundmap, PATH, source=tmp_path / "src" / "x.mp4", result=tmp_path / "pages" / "b <b>\"'&#.mp4")
+    write_report(page, soundmap, PATH, film=film, result=tmp_path / "pages" / "b.mp4")
     text = page.read_text()
     assert "alert(1)</script>" not in text
     assert "&lt;script&gt;alert(1)" in text
     tags = Tags(text).found
-    assert sum(tag == "script" for tag, _ in tags) == 1
+    kinds = [attributes.get("type") for tag, attributes in tags if tag == "script"]
+    assert kinds == ["application/json", "text/plain", None, None, None]
     videos = [attributes["src"] for tag, attributes in tags if tag == "video"]
-    assert videos == ["b%20%3Cb%3E%22%27%26%23.mp4", "../src/x.mp4"]
+    assert videos[0] == "b.mp4"
+    assert unquote(videos[1]) == os.path.relpath(film.path, page.parent)
     named = [a[name] for _, a in tags for name in ("src", "href") if name in a and a[name] not in videos]
-    assert len(named) == 2
+    assert len(named) == 3
     assert all(value.startswith("data:image/png;base64,") for value in named)
-    assert not re.search(r"https?://", text)
+    assert not re.search(r"https?://(?!www\.w3\.org/1999/xhtml)", text)
+
+
+def contents(page, name):
+    text = page.read_text()
+    return text.split(f'id="{name}">')[1].split("</script>")[0]
+
+
+def test_the_page_holds_a_small_copy_of_the_film_in_its_time(soundmap, film, tmp_path):
+    write_report(tmp_path / "a.html", soundmap, PATH, film=film)
+    copy = base64.b64decode(contents(tmp_path / "a.html", "film"))
+    with av.open(io.BytesIO(copy)) as container:
+        times = [float(frame.pts * frame.time_base) for frame in container.decode(video=0)]
+    assert times == pytest.approx(np.arange(20) / 10, abs=0.01)
+
+
+def test_the_page_knows_maps_looks_names_and_pins(soundmap, tmp_path):
+    scores = np.array([[0.9], [0.8], [0], [0]], np.float16)
+    path = replace(PATH, pins=(Pin(1, 2, 90, 5),))
+    write_report(tmp_path / "a.html", replace(soundmap, named=Named(("dog",), scores)), path)
+    data = json.loads(contents(tmp_path / "a.html", "data"))
+    assert data["pins"] == [{"from": 1, "to": 2, "yaw": 90, "pitch": 5}]
+    assert [moment["names"] for moment in data["moments"]] == [["dog"], ["dog"], [], []]
+    assert [name for name, _ in data["maps"]["kinds"]] == ["what was heard", NASTY]
+    maps = np.frombuffer(base64.b64decode(data["maps"]["kinds"][0][1]), np.uint8).reshape(4, 30, 60)
+    assert [np.unravel_index(one.argmax(), one.shape) for one in maps[:2]] == [(15, 30), (15, 45)]
+    assert (data["looks"][0], data["looks"][-1]) == ([0, 0, 0, 0, 60], [4, 90, 0, 0, 60])
+
+
+def test_of_long_films_the_copy_has_fewer_pictures(tmp_path, monkeypatch):
+    monkeypatch.setattr(proxy, "MOST_BYTES", 20_000)
+    path = tmp_path / "long.mp4"
+    films.make_film(path, films.steady(100, 10), size=(256, 128))
+    copy = proxy.small_copy(pannable(path, InputOptions()))
+    with av.open(io.BytesIO(copy)) as container:
+        times = [float(frame.pts * frame.time_base) for frame in container.decode(video=0)]
+    assert 3 <= len(times) <= 6
+    assert times[0] == 0
+    assert times[-1] > 6
+
+
+def test_a_spectrogram_shows_the_tone(film):
+    image = proxy.spectrogram(film, 50, 64)
+    assert image.shape == (50, 64)
+    loudest = image.argmax(axis=1)
+    mel = 2595 * np.log10(1 + np.array([440, 8000]) / 700)
+    assert loudest[5:45] == pytest.approx(mel[0] / mel[1] * 64, abs=1.5)
 
 
 def test_films_behind_urls_are_left_out(soundmap, tmp_path):
-    write_report(tmp_path / "a.html", soundmap, PATH, source="https://example.org/a.mp4")
-    assert "<video" not in (tmp_path / "a.html").read_text()
+    write_report(tmp_path / "a.html", soundmap, PATH, result="https://example.org/a.mp4")
+    assert "<video" not in (tmp_path / "a.html").read_text().split("<script")[0]
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "nothing", '{"pins": 3}', '{"pins": [{"from": 1}]}'])
+def test_what_is_no_file_of_pins(tmp_path, text):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(DataFileError):
+        load_constraints(tmp_path / "a.json")
+
+
+def test_pins_and_masks_of_a_file(tmp_path):
+    (tmp_path / "a.json").write_text('{"pins": [{"from": 1, "to": 2, "yaw": 190, "pitch": 5}]}')
+    assert load_constraints(tmp_path / "a.json") == ((Pin(1, 2, -170, 5),), ())
