@@ -1,2 +1,2 @@
-"""The network that answers where in a picture a sound comes from: visual trunk, sound net, attention
-between them, weights, and the sound map they make of a film."""
+"""Where in the picture a sound comes from: one module per cue over the protocol in cue.py, their fusion, and the
+networks in nets/."""

@@ -1,11 +1,12 @@
-"""A cue: one kind of evidence of where the sound comes from. Each cue has a module; `fusion` adds them up.
+"""The cue protocol. A cue is one kind of evidence of where the sound comes from. Each cue has a module; `fusion` adds
+them up.
 
 A cue is fed a film in order, the sound first: `begin`, `hear` with each block, `heard`; then `see` with each picture,
-`cut` where a shot ends, `ask` at each analysed time, `seen` at the end. Then `evidence` gives its maps. Times are
-presentation times in seconds. What it keeps in between is bounded by `context`, not by the length of the film.
+`cut` where a shot ends, `ask` at each analysed time, and `seen` at the end. Then `evidence` returns its maps. Times are
+presentation times in seconds. What a cue stores in between is bounded by `context`, not by the length of the film.
 
-Evidence is a log-likelihood ratio over the sphere: by how many nats the cue prefers a direction to a uniform sphere.
-The mean over the sphere of its exponential is 1. A cue that knows nothing gives zeros.
+Evidence is a log-likelihood ratio over the sphere, in nats, relative to a uniform distribution: the mean of its
+exponential over the sphere is 1. A cue that knows nothing returns zeros.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ Maps = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Pictures:
-    """The pictures that a cue asks for: the whole sphere, equirectangular.
+    """The pictures that a cue needs: the whole sphere, equirectangular.
 
     Args:
         width, height: pixels.
         grey: uint8 (height, width) of luma; else uint8 (height, width, 3) of RGB.
-        rate: least number per second, evenly spaced, if the film has that many; 0: only at the analysed times.
+        rate: at least this many per second, evenly spaced, if the film has them; 0: only at the analysed times.
     """
 
     width: int
@@ -43,7 +44,7 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Sound:
-    """The sound that a cue asks for.
+    """The sound that a cue needs.
 
     Args:
         rate: samples per second.
@@ -63,7 +64,7 @@ class Evidence:
 
     Args:
         maps: (n, rows, columns) float32, log-likelihood ratios in nats, one for each analysed time.
-        nothing: (n,) float32, log-odds that nothing in the picture makes the sound; zeros where it cannot tell.
+        nothing: (n,) float32, log-odds that nothing in the picture makes the sound; zeros if the cue cannot tell.
     """
 
     maps: Maps
@@ -74,8 +75,8 @@ class Cue:
     """The base of all cues.
 
     Attributes:
-        names: what its evidence is called in a sound map; one name or several.
-        pictures, sound: what it asks for; None: nothing.
+        names: of its evidence in a sound map; one or several.
+        pictures, sound: what it needs; None: nothing.
         context: seconds before and after a time on which the evidence for it may depend.
     """
 
@@ -100,18 +101,18 @@ class Cue:
         """Note a cut at `t` seconds. Called a few pictures late."""
 
     def ask(self, t: float) -> None:
-        """Evidence will be asked for at `t` seconds, the time of a picture; all pictures up to it were seen."""
+        """Note that evidence is wanted at `t` seconds, the time of a picture. All pictures up to it have been seen."""
 
     def seen(self) -> None:
-        """All pictures were seen."""
+        """Note that all pictures have been seen."""
 
     def evidence(self, times: Sequence[float]) -> dict[str, Evidence]:
-        """What it says at the times that it was asked for, by name. Called once, at the end."""
+        """The evidence at the times asked for, by name. Called once, at the end."""
         raise NotImplementedError
 
 
 def normalized(maps: NDArray[np.floating]) -> Maps:
-    """Maps of any height (n, rows, columns) as log-likelihood ratios: the mean over the sphere of exp is 1."""
+    """Normalise maps (n, rows, columns) to log-likelihood ratios: the mean of exp over the sphere becomes 1."""
     areas = cell_areas(*maps.shape[1:])
     peak = maps.max(axis=(1, 2), keepdims=True)
     mean = (np.exp(maps - peak) * areas).sum(axis=(1, 2), keepdims=True) / areas.sum()

@@ -1,12 +1,12 @@
-"""Adds up the cues' evidence into one calibrated posterior, with weights learnt on scenes.
+"""Fuses the cues' evidence into one calibrated posterior, with weights learnt on scenes.
 
     seen(cell)       ∝  area(cell) · exp(sum over cues that look of weight · log-likelihood ratio)
     posterior(cell)  ∝  ((1 - spread) · seen(cell) + spread · area(cell)) · exp(weight · the sound's own direction)
     elsewhere        ∝  exp(bias + sum over cues of weight · their log-odds of 'nothing here')
 
 Where cues agree, their sum peaks and `elsewhere` is low; where they contradict each other, `elsewhere` is high. What
-looks and moves like the sound may still not make it, so a share of their answer is spread over the whole sphere; a
-direction that the sound itself carries needs no such doubt. The numbers are in weights/fusion.json; `pano-sound
+looks and moves like the sound may still not make it, so a share of the visual cues' answer is spread over the whole
+sphere. A direction carried by the sound itself needs no such doubt. The numbers are in weights/fusion.json; `pano-sound
 evaluate scenes --fit` learns them.
 """
 
@@ -33,14 +33,14 @@ NOWHERE = 1e-3
 
 @dataclass(frozen=True)
 class Fusion:
-    """Learnt numbers.
+    """Learnt fusion weights.
 
     Args:
-        weights: of the log-likelihood ratios of each cue that looks.
-        direction: of those of each cue that measures the sound's direction.
+        weights: of each visual cue's log-likelihood ratios.
+        direction: of the log-likelihood ratios of each cue that measures the sound's direction.
         nothing: of each cue's log-odds of 'nothing here'.
-        bias: log-odds of `elsewhere` where no cue knows anything.
-        spread: share of the looking cues' answer that is spread over the whole sphere, 0..1.
+        bias: log-odds of `elsewhere` if no cue knows anything.
+        spread: share of the visual cues' answer that is spread over the whole sphere, 0..1.
     """
 
     weights: Mapping[str, float]
@@ -55,8 +55,8 @@ class Fusion:
         """The probability of each cell (n, rows, columns), and of `elsewhere` (n,): together 1 at each time.
 
         Args:
-            evidence: of each cue; unknown names weigh nothing.
-            covered: (rows, columns) which cells hold any picture; None: all.
+            evidence: by cue; unknown names are ignored.
+            covered: (rows, columns), which cells hold any picture; None: all.
         """
         first = next(iter(evidence.values()))
         looks, points = np.zeros_like(first.maps), np.zeros_like(first.maps)
@@ -81,7 +81,7 @@ class Fusion:
 
 @cache
 def learnt() -> Fusion:
-    """The numbers shipped with the weights. Raises ModelError when they are missing or damaged."""
+    """The weights that are shipped. Raises ModelError if they are missing or damaged."""
     for folder in folders():
         path = folder / FILE
         if path.is_file():
@@ -90,7 +90,7 @@ def learnt() -> Fusion:
 
 
 def read(path: Path) -> Fusion:
-    """Numbers from a file. Raises ModelError when it is damaged."""
+    """Read weights from a file. Raises ModelError if it is damaged."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         numbers = [data["bias"], data["spread"]]
@@ -106,8 +106,8 @@ def read(path: Path) -> Fusion:
 def _distribution(
     ratios: NDArray[np.float32], prior: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """A prior (rows, columns) or (n, rows, columns) times exp(ratios), which adds up to 1, and the log of what it added
-    up to before, (n,)."""
+    """A prior (rows, columns) or (n, rows, columns) times exp(ratios), normalised to sum to 1, and the log of its sum
+    before, (n,)."""
     peak = np.maximum(ratios.max(axis=(1, 2)), 0.0)
     mass = np.exp(ratios - peak[:, None, None]) * prior
     total = np.maximum(mass.sum(axis=(1, 2)), 1e-30)

@@ -1,4 +1,4 @@
-"""How loud a sound is, over time."""
+"""The level of a sound over time."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from numpy.typing import ArrayLike, NDArray
 
 RATE = 16_000
 _CELL = 160
-"""Samples that are measured at once: 10 ms."""
+"""Samples per measurement: 10 ms."""
 _DIGITAL_SILENCE = 1e-12
 
 
 class Level:
-    """Feed it with mono sound at RATE by `hear`, end with `heard`; then ask it `at` presentation times."""
+    """Measures level. Feed it mono sound at RATE with `hear`, end with `heard`, then call `at`."""
 
     context = 1.5
 

@@ -28,7 +28,7 @@ _SURROUNDINGS = frozenset(
         "Field recording",
     ]
 )
-"""AudioSet's tags that name a place or a recording, not what makes a sound."""
+"""AudioSet's tags for places and kinds of recording, which do not name a source."""
 _BROAD = frozenset(
     [
         "Animal",
@@ -54,7 +54,7 @@ _BROAD = frozenset(
         "Tools",
     ]
 )
-"""Tags that say nothing beside a narrower one."""
+"""Tags that are redundant beside a narrower one."""
 
 _MAKER = {
     **dict.fromkeys(("Bark", "Bow-wow", "Yip", "Howl", "Whimper (dog)"), "dog"),
@@ -65,11 +65,11 @@ _MAKER = {
     **dict.fromkeys(("Rain on surface", "Raindrop"), "rain"),
     **{"Moo": "cattle", "Oink": "pig", "Quack": "duck", "Croak": "frog", "Caw": "crow", "Hoot": "owl", "Coo": "pigeon"},
 }
-"""Who is heard, of tags that name only what they do."""
+"""The sources of tags that name only a sound."""
 
 
 def named(tags: Sequence[str], scores: NDArray[np.float32]) -> Named:
-    """The names worth telling, of a network's scores (n, len(tags)), 0..1, by AudioSet's tags."""
+    """The sure names among a network's scores (n, len(tags)), 0..1, of AudioSet's tags."""
     sure = np.where(scores >= SURE, scores, 0.0)
     sure[:, [tag in _SURROUNDINGS for tag in tags]] = 0.0
     broad = np.array([tag in _BROAD for tag in tags], bool)

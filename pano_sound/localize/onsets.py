@@ -1,4 +1,4 @@
-"""Onsets of a sound: when something begins to sound, or gets louder, in any of some bands."""
+"""Onsets of a sound: when something starts or gets louder, in some frequency band."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STEP = 0.01
 _WINDOW, _HOP = 512, 160  # samples
 _BANDS, _LOWEST, _HIGHEST = 8, 790.0, 7800.0  # number, Hz, Hz
 _NEAR = 20.0
-"""Seconds around a time whose mean energy is what 'quiet' is measured against."""
+"""Seconds around a time over which the mean energy is taken, as the reference for 'quiet'."""
 _FLOOR = 1e-3
 """Share of that mean below which changes of energy do not count."""
 
@@ -29,7 +29,7 @@ class Onsets:
         frequencies = np.fft.rfftfreq(_WINDOW, 1 / RATE)
         self._bands = [np.flatnonzero((frequencies >= a) & (frequencies < b)) for a, b in pairwise(edges)]
         self._window = np.hanning(_WINDOW).astype(np.float32)
-        # So that value i is of the sound around i * STEP seconds.
+        # So that value i belongs to the sound around i * STEP seconds.
         self._waiting = np.zeros(_WINDOW // 2, np.float32)
         self._energy: list[NDArray[np.float32]] = []
 

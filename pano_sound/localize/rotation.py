@@ -1,4 +1,4 @@
-"""The camera's own rotation between two small grey pictures of the sphere, estimated and undone."""
+"""Estimating the camera's rotation between two small grey pictures of the sphere, and undoing it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from ..sphere.geometry import cell_directions
 
 _ITERATIONS = 3
 _STEEPEST = 63.0
-"""Degrees of latitude up to which pixels count: beyond, they are stretched too much."""
+"""Degrees of latitude up to which pixels count; beyond, they are too distorted."""
 _LARGEST = 0.25
-"""Radians of rotation about each axis between two pictures that are believed."""
+"""Largest plausible rotation about each axis between two pictures, in radians."""
 _MARGIN = 16
 """Pixels by which a picture is continued across its seam."""
 
@@ -45,7 +45,7 @@ class Derotation:
         self._columns, self._rows = columns + _MARGIN, rows
 
     def undo(self, picture: Grey, rotation: NDArray[np.float64]) -> Grey:
-        """A picture as it would be without a rotation, radians about each axis (3,)."""
+        """A picture with a rotation undone, radians about each axis (3,)."""
         w = rotation.astype(np.float32)
         wide = np.concatenate([picture[:, -_MARGIN:], picture, picture[:, :_MARGIN]], axis=1)
         return np.asarray(

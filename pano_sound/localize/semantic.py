@@ -1,8 +1,8 @@
-"""What it looks like: the paper's network as a cue.
+"""The semantic cue, what looks like the sound: the paper's network.
 
-The network's response, the cosine between a sound and each place of a picture, divided by the temperature that it
-learnt, is a log-likelihood ratio up to a constant; the highest response tells how likely the sound's source is seen
-at all. Both come with the network's weights.
+The network's response, the cosine between a sound and each place of a picture, divided by the learnt temperature, is a
+log-likelihood ratio up to a constant. The highest response tells how likely the source is in the picture at all.
+Temperature and presence curve come with the network's weights.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from .nets.network import Localizer
 from .windows import SoundFeatures
 
 SMOOTHING = 3.0
-"""Seconds over which responses are averaged: single pictures and sounds are noisier than the film."""
+"""Seconds over which responses are averaged, to reduce noise."""
 _BLUR = 2.0
-"""Cells by which they are blurred."""
+"""Standard deviation of their blur in cells."""
 _LOOK_EVERY = 2.0
-"""Seconds between pictures that the network looks at, and after each cut; the sound is compared with the latest of
-them. On real and made scenes, looking twice as often made nothing more likely."""
+"""Seconds between pictures that the network looks at (also after each cut). The sound is compared with the latest one.
+Looking twice as often did not raise the likelihood on real and made scenes."""
 
 
 class SemanticCue(Cue):
@@ -38,8 +38,8 @@ class SemanticCue(Cue):
 
     Args:
         model: the network, ready to use.
-        window: seconds of sound, centred on a picture, that are compared with it.
-        every: seconds between analysed times; 0: each picture, each of which is then looked at.
+        window: seconds of sound, centred on a picture, to compare with it.
+        every: seconds between analysed times; 0: each picture, and the network looks at all of them.
     """
 
     names = ("semantic",)
@@ -114,7 +114,7 @@ class SemanticCue(Cue):
     def attention_posterior(
         self, mechanism: int, covered: NDArray[np.bool_] | None
     ) -> tuple[Maps, NDArray[np.float32]]:
-        """The paper's way: its attention, where this network's presence says that something sounds at all.
+        """The paper's method: the attention, weighted with the network's presence.
 
         Returns:
             The probability of each cell (n, rows, columns), and of `elsewhere` (n,): together 1.
@@ -126,7 +126,7 @@ class SemanticCue(Cue):
         return mass, 1.0 - present
 
     def presence(self) -> NDArray[np.float32]:
-        """How likely something in the picture makes the sound, as the network alone would tell: (n,), 0..1."""
+        """The network's own probability that something in the picture makes the sound: (n,), 0..1."""
         return np.asarray(1.0 / (1.0 + np.exp(self._absence(self.responses()))), np.float32)
 
     def _absence(self, maps: Maps) -> NDArray[np.float32]:

@@ -1,12 +1,12 @@
-"""Where the sound comes from, by ambisonics: the direction in which energy flows, in each short time and narrow band.
+"""The spatial cue: the direction of arrival in ambisonic sound, from the flow of energy in short zones of time and
+frequency.
 
-The active intensity of a first-order field points to its source (Tervo, "Direction estimation based on sound
-intensity vectors", EUSIPCO 2009). Where little of the energy flows it comes from everywhere, or from several sources
-at once: that is the diffuseness of directional audio coding (Pulkki, "Spatial sound reproduction with directional
-audio coding", JAES 2007). Nearly all of it flows in zones of time and frequency with a single source; a histogram of
-their directions has a peak for each source, however many there are (Pavlidi et al., "3D localization of multiple
-sound sources with intensity vector estimates in single source zones", EUSIPCO 2015). Zones in which the sound rises
-weigh more: direct sound is ahead of its reflections.
+The active intensity of a first-order field points to its source (Tervo, "Direction estimation based on sound intensity
+vectors", EUSIPCO 2009). If it is small relative to the energy, sound comes from everywhere, or from several sources at
+once: this is the diffuseness of directional audio coding (Pulkki, "Spatial sound reproduction with directional audio
+coding", JAES 2007). In zones with a single source it is large, and a histogram of their directions has a peak for each
+source (Pavlidi et al., "3D localization of multiple sound sources with intensity vector estimates in single source
+zones", EUSIPCO 2015). Zones in which the sound rises weigh more, because direct sound arrives before its reflections.
 
 The histogram is blurred by the error of its directions, more in elevation and more where the sound is diffuse, and
 mixed with a uniform sphere.
@@ -32,44 +32,47 @@ log = logging.getLogger("pano_sound")
 Array = NDArray[np.float64]
 
 _RATE = 16000
-_FRAME, _HOP = 512, 256  # samples; speech stands still for 32 ms
+_FRAME, _HOP = 512, 256  # samples; speech is stationary for 32 ms
 _BAND = (150.0, 6000.0)
-"""Hz. Below is wind and handling; above, the microphones of most cameras are too far apart to tell directions."""
+"""Hz. Wind and handling noise lie below; above, the microphones of most cameras are too far apart for directions."""
 _FRAMES, _BINS = 3, 2
 """Frames and bins of a zone."""
 _ZONES = 10
-"""Zones in time for which one histogram is kept: about half a second."""
+"""Zones in time per histogram: about half a second."""
 _STEP = _ZONES * _FRAMES * _HOP
 _LEAST = _ZONES * _FRAMES * 10 ** (SILENCE_DB / 10)
 """Energy of a silent step."""
 _WINDOW = 0.75
-"""Seconds before and after a time at which sound stops counting for it."""
+"""Seconds before and after a time up to which sound counts."""
 _CHUNK = 64
 _SILENT = 1e-6
-"""Share of the power below which a channel is silent: no recorded source is so exactly in the plane that it misses."""
+"""Share of the power below which a channel is silent. No recorded source is so exactly in the plane that it has
+none."""
 _LACKING = 0.9
-"""Power of X, Y and Z beside W below which one of them is missing, if it is silent."""
+"""Power of X, Y and Z relative to W below which a silent one of them is missing."""
 
-# Chosen in made rooms (RT60 0.5 s), for the least error in yaw.
+# Chosen for the least error in yaw in simulated rooms (RT60 0.5 s).
 _LOUDNESS, _DIRECTNESS, _RISE = 0.35, 2.0, 2.0
-"""A zone weighs these powers of its energy, its directness and its share of the energy of it and the zone before."""
+"""The weight of a zone is the product of its energy, its directness and its share of the energy of itself and the zone
+before, with these exponents."""
 _CHANCE = 0.32
-"""Directness of zones in a wholly diffuse field, by chance: they are small."""
-# Chosen near the highest likelihood of the directions published for 13 real scenes, give or take 7 degrees. These were
-# computed from the same ambisonics: they do not tell how far from its sound a source is seen, so doubt is left in.
+"""Directness of zones in a diffuse field by chance, because zones are small."""
+# Chosen near the highest likelihood of the published directions of 13 real scenes, to within 7 degrees. Those
+# directions were computed from the same ambisonics and do not show how far from its sound a source is seen, so some
+# doubt is left in.
 _BLUR = ((7.0, 8.0), (9.0, 12.0))
-"""Standard deviation of the error in yaw and pitch, degrees: of direct and of diffuse sound."""
+"""Standard deviation of the error in yaw and pitch, degrees, for direct and for diffuse sound."""
 _UNIFORM = (0.05, 0.25)
-"""Share of the uniform sphere: of direct sound, and what diffuse sound adds."""
+"""Share of the uniform distribution for direct sound, and what is added for diffuse sound."""
 _TALLEST = 30.0
-"""Standard deviation of pitch, degrees, where the sound does not tell it: few sources are overhead or underfoot."""
+"""Standard deviation of pitch, degrees, if it is unknown: few sources are overhead or underfoot."""
 
 
 class SpatialCue(Cue):
-    """Evidence from the direction of the sound. It looks at nothing.
+    """Evidence from the direction of the sound. It needs no pictures.
 
-    It is zero where the sound is silent, and near zero where it is diffuse. Where the field has no height (a silent Z)
-    it tells yaw only; where X or Y is silent, nothing.
+    Zero in silence, and near zero for diffuse sound. Without height (a silent Z) it tells only yaw; if X or Y is
+    silent, nothing.
     """
 
     names: ClassVar[tuple[str, ...]] = ("spatial",)
@@ -103,7 +106,7 @@ class SpatialCue(Cue):
             sums = np.stack(self._sums)
             w, y, z, x = powers = sums[:, 3:].sum(axis=0)
             silent = powers < _SILENT * powers.sum()
-            # Made sound may come from the very front; where it does, X, Y and Z together are as strong as W.
+            # Synthetic sound may come from exactly in front; then X, Y and Z together are as strong as W.
             if (silent[1] or silent[3]) and x + y + z < _LACKING * w:
                 log.warning(
                     "the sound field's %s channel is silent: directions are not heard", "Y" if silent[1] else "X"
@@ -116,7 +119,7 @@ class SpatialCue(Cue):
         return {"spatial": Evidence(maps, np.zeros(len(times), np.float32))}
 
     def _add(self, wave: NDArray[np.float32]) -> None:
-        """Keep the histogram of one step, and what it sums up to: weight, energy, flow, power of each channel."""
+        """Store the histogram of one step, and its totals: weight, energy, flow, power of each channel."""
         energy, intensity = zones(wave)
         before = np.concatenate([energy[:1] if self._before is None else self._before, energy[:-1]])
         self._before = energy[-1:]
@@ -129,7 +132,7 @@ class SpatialCue(Cue):
         self._sums.append(np.array([counts.sum(), energy.sum(), flow.sum(), *np.square(wave).mean(axis=1)]))
 
     def _maps(self, times: Array, sums: Array, flat: bool) -> Maps:
-        """Log-likelihood ratios at a few times; zeros where it is silent."""
+        """Log-likelihood ratios at a few times; zeros in silence."""
         middles = self._begin + (np.arange(len(sums)) + 0.5) * _STEP / _RATE
         first, last = np.searchsorted(middles, [times.min() - _WINDOW, times.max() + _WINDOW])
         maps = np.zeros((len(times), *GRID), np.float32)
@@ -154,7 +157,7 @@ def zones(wave: NDArray[np.float32]) -> tuple[Array, Array]:
     """Energy and intensity in zones of a first-order field.
 
     Args:
-        wave: (4, samples) W, Y, Z, X in SN3D at 16 kHz; what does not fill a zone at its end is left out.
+        wave: (4, samples) W, Y, Z, X in SN3D at 16 kHz; an incomplete zone at the end is left out.
 
     Returns:
         (times, bands) energy, the mean square of W for a plane wave; (times, bands, 3) x, y, z of the intensity, as
@@ -176,7 +179,8 @@ def zones(wave: NDArray[np.float32]) -> tuple[Array, Array]:
 
 
 def histogram(vectors: ArrayLike, weights: ArrayLike) -> Array:
-    """Weights (...) of vectors (..., 3) summed up by direction, each over the four nearest cells: (rows * columns,)."""
+    """Weights (...) of vectors (..., 3) summed by direction, each spread over the four nearest cells: (rows *
+    columns,)."""
     rows, columns = GRID
     weight = np.asarray(weights, np.float64).ravel()
     yaw, pitch = (angle.ravel() for angle in angles(vectors))
@@ -192,11 +196,11 @@ def histogram(vectors: ArrayLike, weights: ArrayLike) -> Array:
 
 @cache
 def blur(yaw: float, pitch: float, flat: bool = False) -> NDArray[np.float32]:
-    """For a direction found in each cell (row) how likely each cell (column) is, beside a uniform sphere.
+    """For a direction found in each cell (row), the likelihood of each cell (column) relative to a uniform sphere.
 
     Args:
         yaw, pitch: standard deviations of the error, degrees.
-        flat: what is found tells yaw alone.
+        flat: whether only yaw is known.
     """
     cells, areas = cell_directions(*GRID).reshape(-1, 3), cell_areas(*GRID).ravel()
     if flat:
@@ -208,7 +212,7 @@ def blur(yaw: float, pitch: float, flat: bool = False) -> NDArray[np.float32]:
         apart = np.arccos(np.clip(cells @ cells.T, -1, 1))
         scale = np.degrees(apart) / np.maximum(np.sin(apart), 1e-9)
         exponent = (left @ cells.T * scale / yaw) ** 2 + (np.cross(cells, left) @ cells.T * scale / pitch) ** 2
-        # The other side of the sphere is neither left nor above, but far.
+        # The opposite side of the sphere is far in any direction.
         exponent = np.where(apart < np.pi / 2, exponent, (np.degrees(apart) / max(yaw, pitch)) ** 2)
     likelihood = np.exp(-exponent / 2)
     return (likelihood / (likelihood @ areas)[:, None]).astype(np.float32)

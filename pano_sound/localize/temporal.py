@@ -1,11 +1,12 @@
-"""What moves, and what moves when it sounds: two cues from small grey pictures and the onsets of the sound.
+"""The temporal cues, what moves and what moves in time with the sound: from small grey pictures and onsets of the
+sound.
 
-The paper sees single pictures and names temporal cues as what is missing (section 6). Two are taken here, per cell:
+The paper uses single pictures and mentions temporal cues as missing (section 6). There are two here, per cell:
 
     motion      how much the picture changes, over a few seconds, relative to the whole sphere
     synchrony   how well growth of that change goes with onsets of the sound, over some ten seconds
 
-The rotation of a moving camera is undone first, and both count less the more it had to be undone.
+The rotation of a moving camera is undone first, and both cues count less the faster it turned.
 """
 
 from __future__ import annotations
@@ -24,28 +25,28 @@ from .rotation import Derotation
 WIDTH, HEIGHT = 2 * GRID[1], 2 * GRID[0]
 PICTURES_A_SECOND = 15.0
 MOTION_STEP = 0.2
-"""Seconds between the pictures that motion is seen between: slow things, too, move in that time."""
+"""Seconds between compared pictures, long enough to see slow things move."""
 MOTION_WINDOW = 3.0
 SYNCHRONY_WINDOW = 20.0
 LAG = 0.2
-"""Seconds by which motion may come before or after its sound."""
+"""Seconds by which motion may precede or follow its sound."""
 _MOST = 2.3
-"""Log of how much more than the mean a cell moves from which moving more says no more: what moves strongly may sound,
-and a thing nearer to the camera is no likelier to."""
+"""Cap on the log ratio of a cell's motion to the mean: strong motion is evidence, but stronger motion of nearer things
+is not."""
 _CHANGE_CAP = 30.0
-"""Grey levels: a flash or an edge counts no more than this."""
+"""Most grey levels that a flash or an edge counts."""
 _STILL = 0.75
-"""Median change, in grey levels, below which nobody asks whether the camera turned."""
+"""Below this median change, in grey levels, the camera is assumed to be still."""
 _SHAKE = 6.0
-"""Degrees a second of camera rotation at which both cues count half."""
+"""Camera rotation in degrees per second at which both cues count half."""
 _SETTLE = 10.0
-"""Seconds of film from which synchrony counts fully; in shorter windows correlation by chance is higher."""
+"""Seconds of film for synchrony to count fully; in shorter windows chance correlation is higher."""
 _REFRESH = 1.0
-"""Seconds by which the window of synchrony moves on before it is computed again."""
+"""Seconds by which the synchrony window moves before it is computed again."""
 _LATE = 1.0
-"""Seconds after which a cut has been told."""
+"""Seconds after which a cut has been reported."""
 _MARGIN = 0.2
-"""Seconds after a cut in which growth still depends on the shot before."""
+"""Seconds after a cut for which growth still depends on the shot before."""
 
 
 class TemporalCue(Cue):
@@ -121,12 +122,12 @@ class TemporalCue(Cue):
             self._growth.add(t1, np.maximum(after - before, 0) / max(t2 - t0, 1e-3), speed)
 
     def _shot(self, t: float) -> tuple[float, float]:
-        """Where the shot at `t` begins and ends, or how far it is seen."""
+        """Begin and end of the shot at `t`, as far as it has been seen."""
         i = max(int(np.searchsorted(self._shots, t, side="right")) - 1, 0)
         return self._shots[i], self._shots[i + 1] if i + 1 < len(self._shots) else self._now
 
     def _ready(self, t: float) -> bool:
-        """Whether all is seen that the evidence at `t` depends on."""
+        """Whether everything that the evidence at `t` depends on has been seen."""
         begin, end = self._shot(t)
         return end < self._now or self._now >= max(t, begin + SYNCHRONY_WINDOW / 2) + SYNCHRONY_WINDOW / 2 + _LATE
 
@@ -161,12 +162,12 @@ class TemporalCue(Cue):
         onsets /= onsets.std(axis=1, keepdims=True) + 1e-9
         correlation = (onsets.astype(np.float32) @ growth / len(times)).max(axis=0).reshape(GRID)
         length = min(1.0, (times[-1] - times[0]) / _SETTLE)
-        # The highest of several lags is above zero by chance, everywhere alike.
+        # The maximum over lags is above zero by chance, equally everywhere.
         return normalized((_blurred(correlation) * (np.sqrt(length) * _trust(speed)))[None])[0]
 
 
 class _Change:
-    """How much each cell changed since the picture before."""
+    """Measures the change of each cell from picture to picture."""
 
     def __init__(self) -> None:
         self._derotation = Derotation(HEIGHT, WIDTH)
@@ -174,7 +175,7 @@ class _Change:
         self.latest = -np.inf
 
     def since_last(self, t: float, grey: NDArray[np.float32]) -> tuple[NDArray[np.float32], float] | None:
-        """Mean change of each cell, GRID, in grey levels, and by how many degrees a second the camera turned."""
+        """Mean change of each cell, GRID, in grey levels, and the camera's rotation in degrees per second."""
         before, self._before = self._before, grey
         seconds, self.latest = t - self.latest, t
         if before is None:
@@ -189,7 +190,7 @@ class _Change:
 
 
 class _Recent:
-    """Maps of the latest seconds, with their times and the camera's speed."""
+    """The latest maps, with their times and the camera's speed."""
 
     def __init__(self) -> None:
         self._rows: deque[tuple[float, NDArray[np.float32], float]] = deque()

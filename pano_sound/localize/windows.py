@@ -1,4 +1,4 @@
-"""The sound of a whole track as features, computed once while it streams by, and pooled over sliding windows.
+"""Sound features of a whole track, computed once while streaming, and pooled over sliding windows.
 
 The paper recomputes its sound net for every 20 s window. The net is convolutional: its features are computed once,
 block by block with the overlap that its receptive field needs. They take 6 KB for a second of sound (`base`).
@@ -13,15 +13,15 @@ from torch import Tensor
 
 from .nets.network import Localizer
 
-SILENCE = -70.0  # dBFS; quieter steps say nothing beside louder ones
-_FAINT = 1e-7  # what a silent step weighs: nothing beside a louder one, all there is when nothing else is
+SILENCE = -70.0  # dBFS; quieter steps do not count beside louder ones
+_FAINT = 1e-7  # weight of a silent step, which only matters if all are silent
 _BLOCK = 30.0  # seconds computed at once
 
 
 class SoundFeatures:
     """Features and loudness of one track.
 
-    Feed it with `add(block)` and end with `finish()`; then ask `pooled` and `level`.
+    Feed it with `add(block)`, end with `finish()`, then call `pooled` and `level`.
 
     Args:
         model: the localizer whose sound net is used.
@@ -67,11 +67,11 @@ class SoundFeatures:
 
     @property
     def seconds(self) -> float:
-        """How much sound there was so far."""
+        """Seconds of sound so far."""
         return self._samples / self.model.sound_rate
 
     def finish(self) -> None:
-        """Compute what the last samples still owe. A track without samples becomes one silent feature."""
+        """Compute the remaining features. A track without samples becomes one silent feature."""
         if self._finished:
             return
         total = self._base + self._sound_encoder.count(len(self._wave))
@@ -95,8 +95,8 @@ class SoundFeatures:
     def pooled(self, times: ArrayLike, window: float) -> NDArray[np.float32]:
         """Mean feature over the window (s) centred on each time (s from the first sample): (n,) -> float32 (n, F).
 
-        A window holds the features whose middle is inside, by the sound encoder's `margin` at least. Windows are cut
-        at the ends of the track and always hold at least the nearest feature. Steps below `SILENCE` carry no weight
+        A window contains the features whose middle is inside by at least the sound encoder's `margin`. Windows are cut
+        at the ends of the track and always contain at least the nearest feature. Steps below `SILENCE` have no weight
         unless the whole window is that quiet.
         """
         means = [self._mean(i, j) for i, j in zip(*self._window(times, window), strict=True)]
@@ -132,7 +132,7 @@ class SoundFeatures:
         """Run the sound net over `wave` and keep `count` features from the first one not yet computed."""
         skip = self._done - self._base
         kind = len(wave), skip, count
-        # Of digital silence all is alike: hours of it, as where a recorder stalled, take neither time nor memory.
+        # Digital silence is constant: hours of it, from a stalled recorder, take neither time nor memory.
         part = None if wave.any() else self._silent.get(kind)
         if part is None:
             device = next(self.model.parameters()).device
@@ -148,7 +148,7 @@ class SoundFeatures:
         self._base = base
 
     def _measure(self, samples: NDArray[np.float32]) -> None:
-        """Add the energy of each sample to the feature that it is nearest to."""
+        """Add the energy of each sample to the nearest feature."""
         cells = np.maximum((np.arange(self._samples, self._samples + len(samples)) + self._lead) // self._cell, 0)
         self._samples += len(samples)
         if len(cells):

@@ -1,6 +1,6 @@
 """The paper's attention between a sound and every place of a picture (section 3.3, equations 1 to 4).
 
-The raw response (the cosine) says how surely; the attention, which sums to 1 over the map, says only where.
+The raw response (the cosine) tells how surely; the attention, which sums to 1 over the map, tells only where.
 """
 
 from __future__ import annotations

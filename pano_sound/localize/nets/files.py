@@ -1,4 +1,4 @@
-"""Where weights files lie. Found without importing torch."""
+"""Finding weights files, without importing torch."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ SUFFIX = ".safetensors"
 
 
 def folders() -> list[Path]:
-    """Where named models are looked for, in order: beside the installed package's code, then the checkout's top."""
+    """Folders of named models, in order: in the installed package, then at the top of a checkout."""
     package = Path(__file__).resolve().parents[2]
     return [package / "weights", package.parent / "weights"]
 
 
 def find(model: str | os.PathLike[str]) -> Path:
-    """The file of a model. Raises ModelError when there is no such file."""
+    """The file of a model. Raises ModelError if there is no such file."""
     given = os.fspath(model)
     if given.endswith(SUFFIX) or os.sep in given:
         path = Path(given)

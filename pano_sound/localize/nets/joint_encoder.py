@@ -1,4 +1,4 @@
-"""The sound net of `base`: what log-mel bands tell and what SoundNet's first layers tell of the wave, side by side."""
+"""The sound net of `base`: a net on log-mel bands and SoundNet's first layers on the wave, side by side."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from .sound_encoder import RATE, MelEncoder, SoundEncoder
 # first kernel resampled, the first pooling 5 instead of 8, so that the last layers step every 0.32 s as the mel net.
 LAYERS = ((46, 2, 23, 5), (32, 2, 16, 8), (16, 2, 8, 1), (8, 2, 4, 1), (4, 2, 2, 4))
 FULL_SCALE = 256.0
-"""What SoundNet was trained on: waves in [-256, 256]."""
+"""SoundNet was trained on waves in [-256, 256]."""
 LOUDNESS = 25.0
-"""Root mean square that waves are levelled to."""
+"""Root mean square of levelled waves."""
 QUIET = 1e-4
-"""What is quieter than this (-80 dBFS) is not made louder."""
-CELL, CELLS = 320, 101  # samples whose loudness is measured at once; how many of these are averaged: 2 s
+"""Sound quieter than this (-80 dBFS) is not amplified."""
+CELL, CELLS = 320, 101  # samples per loudness measurement; measurements per average: 2 s
 
 
 def levelled(waves: Tensor) -> Tensor:
-    """Waves (n, samples) -> the same divided by their loudness over 2 s around each sample, times LOUDNESS.
+    """Normalise waves (n, samples) to LOUDNESS, measured over 2 s around each sample.
 
-    A far microphone then sounds like a near one, and silence stays silent."""
+    Distant sources become as loud as near ones, and silence stays silent."""
     power = F.avg_pool1d(waves.square()[:, None], CELL, ceil_mode=True, count_include_pad=False)
     around = F.avg_pool1d(power, CELLS, 1, CELLS // 2, count_include_pad=False)
     loudness = F.interpolate(around.sqrt(), scale_factor=CELL, mode="linear", align_corners=False)
@@ -38,7 +38,7 @@ class WaveEncoder(SoundEncoder):
 
     Args:
         widths: channels of the five convolutions.
-        level: whether the wave is `levelled` first, or taken as it is.
+        level: whether the wave is `levelled` first.
     """
 
     rate = RATE
@@ -83,10 +83,10 @@ PARTS: dict[str, type[SoundEncoder]] = {"mel": MelEncoder, "wave": WaveEncoder}
 
 
 class JointEncoder(SoundEncoder):
-    """Several sound nets at once, one vector of all of them each 0.32 s.
+    """Several sound nets side by side; their vectors are joined, one every 0.32 s.
 
     Args:
-        parts: of each net its name, 'mel' or 'wave', and the options of `MelEncoder` or `WaveEncoder`.
+        parts: for each net its name, 'mel' or 'wave', and the options of `MelEncoder` or `WaveEncoder`.
     """
 
     rate = RATE
@@ -100,7 +100,7 @@ class JointEncoder(SoundEncoder):
         self.features = sum(net.features for net in nets)
         self.parts = nn.ModuleList(nets)
         self._nets = nets
-        # A net whose vectors lie later than the earliest one's is given so much silence before that they agree.
+        # Nets with later vectors than the earliest one get silence in front, so that their times agree.
         middles = [net.middle for net in nets]
         self.leads = [middle - min(middles) for middle in middles]
         fields = [(net.field[0] + lead, net.field[1] - lead) for net, lead in zip(nets, self.leads, strict=True)]
@@ -110,18 +110,18 @@ class JointEncoder(SoundEncoder):
         return self._nets[0].count(samples)
 
     def first(self, kind: type[N]) -> N:
-        """The first net of a class. Raises ValueError where there is none."""
+        """The first net of a class. Raises ValueError if there is none."""
         for net in self._nets:
             if isinstance(net, kind):
                 return net
         raise ValueError(f"there is no {kind.__name__} among the nets")
 
     def padded(self, waves: Tensor, i: int) -> Tensor:
-        """Waves as part number i takes them, so that its vectors agree in time with those of the other parts."""
+        """Waves padded for part number i, so that its vectors agree in time with those of the other parts."""
         return F.pad(waves, (self.leads[i], self.hop)) if self.leads[i] else waves
 
     def of_part(self, i: int, waves: Tensor) -> Tensor:
-        """What part number i says: waves (n, samples) -> (n, count(samples), features of that part)."""
+        """The features of part number i: waves (n, samples) -> (n, count(samples), features of that part)."""
         return self._nets[i].from_waves(self.padded(waves, i))[:, : self.count(waves.shape[-1])]
 
     def from_waves(self, waves: Tensor) -> Tensor:

@@ -55,37 +55,37 @@ SOUND_ENCODERS: dict[str, type[SoundEncoder]] = {"joint": JointEncoder, "mel": M
 
 
 def make_trunk(name: str, **options: Any) -> Trunk:
-    """The visual trunk of that name. Raises ValueError for another name, or options that do not fit."""
+    """Make a visual trunk by name. Raises ValueError for an unknown name, or options that do not fit."""
     return _make(TRUNKS, "trunk", name)(**options)
 
 
 def make_sound_encoder(name: str = "mel", **options: Any) -> SoundEncoder:
-    """The sound net of that name. Raises ValueError for another name, or options that do not fit."""
+    """Make a sound net by name. Raises ValueError for an unknown name, or options that do not fit."""
     return _make(SOUND_ENCODERS, "sound encoder", name)(**options)
 
 
 class Localizer(nn.Module):
-    """Where in a picture does this sound come from? The `base` model; `PaperLocalizer` shares all but its heads.
+    """Finds where in a picture a sound comes from. This is the `base` model; `PaperLocalizer` shares all but the heads.
 
     Args:
         trunk: options of `make_trunk`: name, stride and others.
         sound_encoder: options of `make_sound_encoder`: name ('mel' if none is given) and others.
         hidden: width of the layer between pooled sound features and embedding.
         embedding: D, the number of dimensions of the common space.
-        presence: steepness and middle of the logistic curve over a map's highest response (`SoundMap.confidence`);
-            the default is what `base` learnt.
-        mechanism: the attention that it was trained with, 1 or 2 (equations 2 and 3); z (equation 4) is taken with it.
-        panorama: rows and columns of pixels of the equirectangular pictures it is made for; the paper has 480x960.
-        tags: names of the kinds of sound that `tag_scores` tells apart; none by default.
+        presence: steepness and middle of the logistic curve over a map's highest response (see `presence.py`); by
+            default those of `base`.
+        mechanism: the attention that it was trained with, 1 or 2 (equations 2 and 3), which z (equation 4) uses, too.
+        panorama: rows and columns of the equirectangular pictures that it is made for; 480x960 in the paper.
+        tags: names of the kinds of sound for `tag_scores`; none by default.
 
     Attributes:
-        config: the arguments, JSON-able; `Localizer(**config)` builds the same architecture.
-        sound_rate: Hz that the sound net wants.
+        config: the arguments, as JSON values; `Localizer(**config)` builds the same architecture.
+        sound_rate: sample rate of the sound net in Hz.
         sound_step: seconds from one sound feature to the next.
         grid_stride: pixels from one cell of the response map to the next.
-        panorama: (rows, columns) of pixels that equirectangular pictures are brought to before it sees them.
-        tags: list of the names of tags, in the order of `tag_scores`.
-        precision: what the trunk computes in; float32, or bfloat16 where the processor has it (see `weights.load`).
+        panorama: (rows, columns) of pixels to which equirectangular pictures are scaled.
+        tags: names of the tags, in the order of `tag_scores`.
+        precision: of the trunk: float32, or bfloat16 if the processor has it (see `weights.load`).
     """
 
     def __init__(
@@ -130,14 +130,14 @@ class Localizer(nn.Module):
             nn.ReLU(inplace=True),
             nn.Dropout(0.3),
             nn.Linear(hidden, embedding),
-            # No affine part: the mean of h over sounds is zero, and with it, nearly, the mean response of any
-            # place to all sounds. So no place can draw attention by its looks alone, whatever is heard.
+            # No affine part: the mean of h over sounds is zero, and with it, nearly, the mean response of any place to
+            # all sounds. So no place can attract attention by its looks alone.
             nn.BatchNorm1d(embedding, affine=False),
         )
         self.log_temperature = nn.Parameter(torch.tensor(math.log(0.07)))
 
     def set_presence(self, steepness: float, middle: float) -> None:
-        """Keep the learnt curve from a map's highest response to whether anything there makes the sound."""
+        """Store the learnt presence curve."""
         self.presence = (steepness, middle)
         self.config["presence"] = [steepness, middle]
 
@@ -155,7 +155,7 @@ class Localizer(nn.Module):
 
     @property
     def temperature(self) -> float:
-        """What responses were divided by, in training, before the softmax."""
+        """The divisor of responses before the softmax in training."""
         return float(self.log_temperature.detach().exp())
 
     def embed_map(self, features: Tensor) -> Tensor:
@@ -167,7 +167,7 @@ class Localizer(nn.Module):
 
         Args:
             pictures: (n, 3, H, W) RGB 0..255, uint8 or float, any size.
-            wrap: the pictures are unrolled spheres (equirectangular); W must then be a multiple of `grid_stride`.
+            wrap: whether the pictures are equirectangular spheres; W must then be a multiple of `grid_stride`.
 
         Returns:
             float32 (n, D, ceil(H / grid_stride), ceil(W / grid_stride)), of unit length over D. (In the paper's
@@ -180,7 +180,7 @@ class Localizer(nn.Module):
             raise ValueError(f"width {pictures.shape[-1]} is not a multiple of {self.grid_stride}")
         self.trunk.set_wrap(wrap)
         x = pictures.float().contiguous(memory_format=torch.channels_last)
-        if self.precision == torch.float32:  # or what an autocast around this call says, as in training
+        if self.precision == torch.float32:  # or that of a surrounding autocast, as in training
             return self.embed_map(self.trunk(x))
         with torch.autocast(x.device.type, self.precision):
             return self.embed_map(self.trunk(x))
@@ -194,9 +194,9 @@ class Localizer(nn.Module):
         return F.normalize(self.audio_head(pooled), dim=1)
 
     def tag_scores(self, pooled: Tensor) -> Tensor:
-        """What is heard, by name: features pooled over a window, (n, F) -> scores (n, len(tags)) in [0, 1].
+        """Scores of tags: features pooled over a window, (n, F) -> (n, len(tags)) in [0, 1].
 
-        Each tag is scored alone, as several may sound at once; where the model has no tags, (n, 0)."""
+        Tags are scored independently, because several may sound at once. (n, 0) if the model has no tags."""
         if self.tag_head is None:
             return pooled.new_zeros(len(pooled), 0)
         return torch.sigmoid(self.tag_head(pooled))
@@ -206,7 +206,7 @@ class Localizer(nn.Module):
         return response(v, h)
 
     def attention(self, raw: Tensor) -> Tensor:
-        """Where, by the mechanism it was trained with: raw (n, rows, columns) -> attention, each map sums to 1."""
+        """The attention of the trained mechanism: raw (n, rows, columns) -> attention, each map sums to 1."""
         return (mechanism1 if self.mechanism == 1 else mechanism2)(raw, self.temperature)
 
     def sound_code(self, pooled: Tensor) -> Tensor:
@@ -214,8 +214,8 @@ class Localizer(nn.Module):
         return self.sound_embedding(pooled)
 
     def visual_code(self, v: Tensor, raw: Tensor) -> Tensor:
-        """f_v, what is seen where the sound is (section 3.2): v (n, D, rows, columns), raw (n, rows, columns) of the
-        same pairs -> (n, C). In `base`: z (equation 4), of unit length.
+        """f_v, the visual features where the sound is (section 3.2): v (n, D, rows, columns), raw (n, rows, columns) of
+        the same pairs -> (n, C). In `base`: z (equation 4), of unit length.
         """
         return F.normalize(attended(v, self.attention(raw)), dim=1)
 

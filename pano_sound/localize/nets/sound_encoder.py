@@ -1,4 +1,4 @@
-"""What every sound net states of itself, and the compact one of `base`: log-mel bands, convolutions over them."""
+"""The interface of sound nets, and the compact net of `base`: convolutions over log-mel bands."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def mel_magnitudes(wave: Tensor, bank: Tensor) -> Tensor:
 
 
 class SoundEncoder(nn.Module):
-    """What every sound net has: a wave of any length -> one feature vector each `hop` samples.
+    """The interface of sound nets: a wave of any length -> one feature vector every `hop` samples.
 
     Attributes:
-        rate: Hz that it wants.
+        rate: sample rate in Hz.
         hop: samples from one feature to the next.
         features: F, the length of a feature vector.
-        field: (before, after): feature i depends on the samples from hop * i - before up to hop * i + after, no others.
-        margin: seconds that the middle of a feature keeps from the ends of a window that holds it.
+        field: (before, after): feature i depends only on samples hop * i - before up to hop * i + after.
+        margin: least distance in seconds of a feature's middle from the ends of a window that contains it.
     """
 
     rate: int
@@ -59,7 +59,7 @@ class SoundEncoder(nn.Module):
 
     @property
     def middle(self) -> int:
-        """The sample at the middle of what feature 0 depends on."""
+        """The sample in the middle of feature 0's receptive field."""
         before, after = self.field
         return (after - before) // 2
 
@@ -127,7 +127,7 @@ class MelEncoder(SoundEncoder):
         return -(-frames // self.stride)
 
     def lower(self, waves: Tensor, count: int) -> Tensor:
-        """What the stem and the first `count` blocks make of waves (n, samples): (n, channels, frames, bands)."""
+        """The output of the stem and the first `count` blocks: waves (n, samples) -> (n, channels, frames, bands)."""
         x = (torch.log(mel_magnitudes(waves, self.bank) + FLOOR)[:, None] + 2.0) / 3.0
         out: Tensor = self.blocks[:count](self.stem(x))
         return out

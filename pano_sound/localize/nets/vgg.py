@@ -1,8 +1,8 @@
 """VGG-16 (Simonyan and Zisserman, 2015) up to conv5_3: the visual trunk of the paper (its section 3.2).
 
 3x3 convolutions with ReLU between them, a 2x2 max-pooling after each of the first four groups, none after the fifth.
-The map is what conv5_3 says before its ReLU, as in the authors' published code: activations of both signs, so that
-cosines may be negative and mechanism 2 has something to clip.
+The map is conv5_3 before its ReLU, as in the authors' published code. Its activations have both signs, so cosines may
+be negative and mechanism 2 has something to clip.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ GROUPS = (2, 2, 3, 3, 3)
 WIDTHS = (64, 128, 256, 512, 512)
 """Channels of each group."""
 MEAN = (123.0, 117.0, 104.0)
-"""What is taken off RGB 0..255 and nothing else, as the weights `VGG16_Weights.IMAGENET1K_FEATURES` were trained."""
+"""Subtracted from RGB 0..255, without scaling, as in the training of `VGG16_Weights.IMAGENET1K_FEATURES`."""
 
 
 class VGG16(Trunk):
-    """Pictures (n, 3, H, W), RGB 0..255 -> conv5_3 (n, 512, floor(H / 16), floor(W / 16)). H and W are 16 at least.
+    """Pictures (n, 3, H, W), RGB 0..255 -> conv5_3 (n, 512, floor(H / 16), floor(W / 16)). H and W must be at least 16.
 
     Args:
         stride: must be 16; there is no other.
@@ -55,7 +55,7 @@ class VGG16(Trunk):
 
 
 def from_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """torchvision's `vgg16` state dict -> one for `VGG16`, no classifier. Raises KeyError for what it lacks."""
+    """Convert torchvision's `vgg16` state dict for `VGG16`, without classifier. Raises KeyError for missing tensors."""
     with torch.device("meta"):
         wanted = VGG16().state_dict()
     return {name: state[name].float() for name in wanted}

@@ -1,7 +1,7 @@
-"""Weights on disk: safetensors files that carry their architecture, their matrices kept as float16 and used as float32.
+"""Weights on disk: safetensors files with their architecture; matrices are stored as float16 and used as float32.
 
-A model's name stands for `weights/NAME.safetensors`, in the installed package or at the top of a checkout; a path
-stands for itself.
+A model is named either by a path, or by NAME for `weights/NAME.safetensors` in the installed package or at the top of a
+checkout.
 """
 
 from __future__ import annotations
@@ -28,23 +28,24 @@ from .trunks import channels_last
 
 FORMAT = "pano-sound.model/1"
 _MOST_PIXELS = 4_200_000
-"""Of the panorama: 2880x1440. The visual net needs up to 500 bytes for each."""
+"""Most pixels of the panorama: 2880x1440. The visual net needs up to 500 bytes per pixel."""
 _WIDEST = {"widths[0]": 64, "panorama": 1e6, "panorama[0]": 1e6}
 _LARGEST = 16_384
-"""What numbers of an architecture may be: channels, strides. Those of a first layer count for each sample or pixel."""
+"""Largest numbers of an architecture, such as channels and strides. Those of first layers are allocated per sample or
+pixel."""
 _LONGEST_CONFIG = 100_000
 _DAMAGE = (
     *(KeyError, IndexError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, AssertionError),
     SafetensorError,
 )
-"""What building and filling a network raises where a file is not what it should be."""
+"""What building and filling a network raises for a damaged file."""
 _KINDS = {"base": Localizer, "paper": PaperLocalizer}
 _RENAMED = {"listener": "sound_encoder", "hear": "audio_head", "look": "visual_head", "see": "code_head"}
-"""What parts of a model, and options of its architecture, were called in earlier files."""
+"""Old names, in earlier files, of parts of a model and options of its architecture."""
 
 
 def build(config: Mapping[str, Any]) -> Localizer:
-    """An untrained model of that architecture, `model.config` of another: the paper's where its `kind` says so.
+    """An untrained model with this architecture (another model's `config`); a PaperLocalizer if its `kind` says so.
 
     Raises:
         TypeError, ValueError: the options do not fit; KeyError: no such kind.
@@ -54,7 +55,8 @@ def build(config: Mapping[str, Any]) -> Localizer:
 
 
 def load(model: str | os.PathLike[str] = "base", device: str | torch.device | None = None) -> Localizer:
-    """Read a model, ready to use (eval mode, no gradients). From now on the process keeps freed memory (`memory.py`).
+    """Read a model, ready to use (eval mode, no gradients). This also makes the process keep freed memory
+    (`memory.py`).
 
     Args:
         model: a name such as 'base', or a path to a .safetensors file.
@@ -85,7 +87,7 @@ def load(model: str | os.PathLike[str] = "base", device: str | torch.device | No
 
 
 def _checked_config(text: str) -> dict[str, Any]:
-    """The architecture that a file states. Raises ValueError where it would need more memory than any that is known."""
+    """The architecture that a file states. Raises ValueError if it would need more memory than any known one."""
     if len(text) > _LONGEST_CONFIG:
         raise ValueError(f"its architecture takes {len(text)} characters")
     config: dict[str, Any] = json.loads(text)
@@ -99,7 +101,7 @@ def _checked_config(text: str) -> dict[str, Any]:
 
 
 def _numbers(value: Any, name: str = "config") -> Iterator[tuple[str, float]]:
-    """(what it is called, number) of all numbers in a config; that of a list's first entry ends in '[0]'."""
+    """(name, number) of all numbers in a config; the name of a list's first entry ends in '[0]'."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from _numbers(inner, key)
@@ -111,7 +113,7 @@ def _numbers(value: Any, name: str = "config") -> Iterator[tuple[str, float]]:
 
 
 def _check_shapes(path: Path, config: dict[str, Any]) -> None:
-    """Raises ValueError unless a file holds what a network of that architecture needs, before there is one."""
+    """Raises ValueError unless a file has all tensors of an architecture, before a network is built."""
     with torch.device("meta"):
         wanted = {key: tuple(value.shape) for key, value in build(config).state_dict().items()}
     with safe_open(path, "pt") as file:
@@ -122,7 +124,7 @@ def _check_shapes(path: Path, config: dict[str, Any]) -> None:
 
 
 def _check_numbers(network: Localizer) -> None:
-    """Raises ValueError where a network holds, or computes, what is no number."""
+    """Raises ValueError if a network contains or computes NaN or infinity."""
     for key, value in network.state_dict().items():
         if not torch.isfinite(value).all() or (key.endswith("running_var") and (value < 0).any()):
             raise ValueError(f"{key} holds what is no number")
@@ -137,19 +139,19 @@ def _check_numbers(network: Localizer) -> None:
 
 
 def _today(key: str) -> str:
-    """The key of a state dict by today's names."""
+    """A key of a state dict with current names."""
     part, dot, rest = key.partition(".")
     return _RENAMED.get(part, part) + dot + rest
 
 
 def save(model: Localizer, path: str | os.PathLike[str], metadata: dict[str, str], overwrite: bool = True) -> None:
-    """Write a model, its matrices as float16. `metadata` (name, version, …) is kept beside format and config.
+    """Write a model, with matrices as float16. `metadata` (name, version, …) is stored beside format and config.
 
     Raises:
-        OutputError: it cannot be written, or exists and `overwrite` is False; what was there before is kept.
+        OutputError: it cannot be written, or exists and `overwrite` is False. The old file is kept then.
     """
     state = {
-        # Biases and statistics are small in number, and some of them too small or too large for float16.
+        # Biases and statistics are few, and some are too small or too large for float16.
         k: (v.detach().half() if v.dim() > 1 and v.is_floating_point() else v.detach()).contiguous().cpu()
         for k, v in model.state_dict().items()
     }
@@ -160,7 +162,7 @@ def save(model: Localizer, path: str | os.PathLike[str], metadata: dict[str, str
 
 
 def read_metadata(path: str | os.PathLike[str], format: str = FORMAT) -> dict[str, str]:
-    """What a weights file says of itself. Raises ModelError when it is damaged or of another format."""
+    """The metadata of a weights file. Raises ModelError if it is damaged or of another format."""
     try:
         with safe_open(path, "pt") as file:
             metadata = dict(file.metadata() or {})
@@ -173,7 +175,7 @@ def read_metadata(path: str | os.PathLike[str], format: str = FORMAT) -> dict[st
 
 
 def available() -> list[dict[str, Any]]:
-    """The named models that are there: name, path, size (bytes), parameters, sha256 and metadata of each."""
+    """The named models: name, path, size (bytes), parameters, sha256 and metadata of each."""
     models: dict[str, dict[str, Any]] = {}
     for path in (path for folder in folders() for path in sorted(folder.glob(f"*{SUFFIX}"))):
         if path.stem not in models:
@@ -200,6 +202,6 @@ def describe(path: Path, format: str = FORMAT) -> dict[str, Any]:
 
 
 def has_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 natively; elsewhere autocast to it would be slower."""
+    """Whether this processor multiplies bfloat16 natively; otherwise it would be slower."""
     check = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
     return bool(check and check())
