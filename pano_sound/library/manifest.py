@@ -100,7 +100,9 @@ class Manifest:
         A run that comes in meanwhile takes its lock first and then looks whether the file `is_there`.
         """
         with self._change():
-            others = [lock for lock in self.locks.glob("*.lock") if lock.stem != run and is_alive(self.locks, lock.stem)]
+            others = [
+                lock for lock in self.locks.glob("*.lock") if lock.stem != run and is_alive(self.locks, lock.stem)
+            ]
             if others or self.count_all():
                 return
             for ending in ("-wal", "-shm", ""):

@@ -1,1 +1,1 @@
-"""Sets of pictures and sounds, as others have laid them out on disk, read as examples for training and measuring."""
+"""Readers for data sets of pictures and sounds, in their usual layouts, as examples for training and evaluation."""

@@ -1,4 +1,4 @@
-"""Bad files in a set: one never stops it, too many do."""
+"""Bad files in a set: a few are skipped, too many are an error."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ...errors import DataFileError, PanoSoundError
 log = logging.getLogger("pano_sound")
 
 SHARE = 0.1
-"""More of a set than this, and more than a few, must not be bad."""
+"""Largest share of bad files in a set."""
 
 
 class BadFileCounter:
-    """Counts what cannot be read, and names each once in a warning.
+    """Counts unreadable files and warns of each once.
 
     Args:
         where: the set, for messages.
@@ -31,15 +31,15 @@ class BadFileCounter:
         self._named: set[str] = set()
 
     def good(self) -> None:
-        """One more could be read (needed only where the total is not known)."""
+        """Count one good file (needed only if the total is unknown)."""
         self.seen += 1
 
     def bad(self, name: str, error: Exception) -> None:
-        """One more could not.
+        """Count one bad file.
 
         Raises:
-            DataFileError: that was one too many: more than a tenth (and more than 1; of a set of unknown size, more
-                than 10).
+            DataFileError: too many are bad: more than a tenth (and more than 1; in a set of unknown size, more than
+                10).
         """
         if name in self._named:
             return

@@ -1,4 +1,4 @@
-"""One example of a set: a picture, the sound that was recorded with it, and where people say it sounds."""
+"""One example of a set: a picture, the sound recorded with it, and the boxes that people drew around its source."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ PICTURE_SIZE = 320
 
 @dataclass(frozen=True)
 class Example:
-    """A picture with its sound. Both are read when they are asked for, not before.
+    """A picture with its sound. Both are read on demand.
 
     Attributes:
         key: its name, unique in its set.
         video: the recording that it was taken from; negatives are taken from another one.
         picture: () -> RGB uint8 (H, W, 3).
         sound: rate in Hz -> mono float32 (samples,) in [-1, 1], as long as the set keeps around the picture.
-        boxes: for each annotator the boxes that they drew around what sounds; empty where nobody looked.
-        ambient: people looked, and say that what sounds is no object in the picture.
-        label: what sounds, in the words of the set; "" where it has no words.
+        boxes: for each annotator the boxes that they drew around the source; empty without annotators.
+        ambient: annotators say that the sound comes from no object in the picture.
+        label: the set's label of the source; "" if there is none.
         split: "train", "val", "test" or another part of the set.
 
     `picture` and `sound` raise InputError when the file is missing or damaged.

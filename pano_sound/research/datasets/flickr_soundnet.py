@@ -5,7 +5,7 @@
     SET/test_list.txt (or flickr_test.csv)       IDs of the test set, one a line, perhaps with a file extension
 
 An XML file holds an element for each annotator, with a `bbox` for each box: its kind ("object" or "ambient"), then
-xmin, ymin, xmax, ymax in pixels of a picture squeezed to 256x256. What other programs read was the guide.
+xmin, ymin, xmax, ymax in pixels of a picture squeezed to 256x256. This follows what other programs read.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
 
 
 def read_annotation(path: Path) -> tuple[tuple[tuple[Box, ...], ...], bool]:
-    """Boxes of each annotator (those who said "ambient" drew none), and whether most said "ambient".
+    """Each annotator's boxes (none for "ambient"), and whether most said "ambient".
 
     Raises:
         DataFileError: it is not XML, or not of this kind.
@@ -71,7 +71,7 @@ def read_annotation(path: Path) -> tuple[tuple[tuple[Box, ...], ...], bool]:
 
 
 def read(path: Path) -> list[Example]:
-    """All pairs of picture and sound, with boxes where annotators looked. Splits: "train" and "test".
+    """All pairs of picture and sound, with boxes if annotated. Splits: "train" and "test".
 
     Raises:
         DataFileError: too many bad annotations.

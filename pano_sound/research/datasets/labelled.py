@@ -32,7 +32,8 @@ class Item:
 
 
 def read_table(path: Path, needed: Sequence[str] = ()) -> list[dict[str, str]]:
-    """Rows of a CSV file, a byte order mark allowed. Raises DataFileError when it cannot be read or lacks a column."""
+    """Rows of a CSV file, with or without a byte order mark. Raises DataFileError if it cannot be read or lacks a
+    column."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
@@ -65,7 +66,7 @@ def read_items(data: Path, kind: str) -> list[Item]:
 
 
 def read_pairs(data: Path) -> dict[str, list[str]]:
-    """Sound label -> the picture labels that it belongs to. Raises DataFileError as `read_table`."""
+    """Sound label -> matching picture labels. Raises DataFileError as `read_table`."""
     pairs: dict[str, list[str]] = {}
     for row in read_table(data / "pairs.csv", ("sound", "picture")):
         pairs.setdefault(row["sound"], []).append(row["picture"])
@@ -84,7 +85,7 @@ def read_photographs(table: Path, split: str | None = None, least: float = 0.0) 
     """The pictures beside a table of boxes (file, label, x0, y0, x1, y1; perhaps split and score).
 
     Args:
-        table: boxes.csv or auto_boxes.csv; where there is none, the answer is empty.
+        table: boxes.csv or auto_boxes.csv; without one, the result is empty.
         split: rows of this split only.
         least: boxes that a detector gave a lower score are left out.
 
@@ -106,13 +107,13 @@ def read_photographs(table: Path, split: str | None = None, least: float = 0.0) 
 
 
 def read_stills(data: Path, split: str) -> list[Path]:
-    """The panoramas of `stills/` that belong to a split; by their names, a fifth of them is kept for 'val'."""
+    """The panoramas of `stills/` in a split; a hash of their names puts a fifth of them into 'val'."""
     stills = sorted((data / "stills").glob("*.jpg"))
     return [still for still in stills if (zlib.crc32(still.name.encode()) % 10 < 2) == (split == "val")]
 
 
 def read_clips(data: Path, split: str) -> list[Path]:
-    """The films of `clips/` that belong to a split; none where the data have no clips."""
+    """The films of `clips/` in a split; none if the data has no clips."""
     table = data / "clips" / "clips.csv"
     if not table.exists():
         return []
@@ -120,7 +121,7 @@ def read_clips(data: Path, split: str) -> list[Path]:
 
 
 def read_people(data: Path) -> list[Item]:
-    """Whole people, which `pictures.csv` hardly has: the boxes drawn by people around COCO's persons in `boxed/`.
+    """Whole people, which are rare in `pictures.csv`: hand-drawn boxes around COCO's persons in `boxed/`.
 
     Only the pictures with COCO's numbers are used for training; the others are left for judging."""
     folder = data / "boxed"
@@ -138,7 +139,7 @@ def read_people(data: Path) -> list[Item]:
 def useful_pictures(
     items: Sequence[Item], pairs: dict[str, list[str]], most: int = 10_000, others: int = 15
 ) -> list[Item]:
-    """Up to `most` pictures of each label that has a sound, and `others` of each other label (what is silent)."""
+    """Up to `most` pictures of each label with a sound, and `others` of each silent label."""
     heard = {picture for pictures in pairs.values() for picture in pictures}
     counts: dict[str, int] = {}
     chosen = []
@@ -158,7 +159,7 @@ def paired(data: Path, split: str, seed: int = 0) -> list[Example]:
     Args:
         data: the folder of the three tables.
         split: rows of this split only, sounds as well as pictures.
-        seed: of the drawing; the same seed gives the same pairs.
+        seed: of the draw.
 
     Raises:
         DataFileError: a table cannot be read, or no picture of the split has a sound.
@@ -171,7 +172,7 @@ def paired(data: Path, split: str, seed: int = 0) -> list[Example]:
     for label, pictures in read_pairs(data).items():
         for picture in pictures if label in sounds else ():
             heard.setdefault(picture, []).append(label)
-    # One reader for each sound, though many pictures share it, so that they can be seen to share it.
+    # One reader per sound, shared by its pictures, so that sharing can be recognised.
     readers = {sound.path: partial(read_sound, sound.path) for same in sounds.values() for sound in same}
     rng = np.random.default_rng(seed)
     examples = []

@@ -1,4 +1,4 @@
-"""The layouts that sets come in, told apart by what lies in their folder."""
+"""The layouts of data sets, recognised by the files in their folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .examples import Example
 
 @dataclass(frozen=True)
 class Layout:
-    """One layout: how it looks, in words and as a test of a path, and its reader."""
+    """One layout: its description, a test of a path, and its reader."""
 
     looks: str
     fits: Callable[[Path], bool]
@@ -51,7 +51,7 @@ LAYOUTS = {
 
 
 def recognise(path: Path) -> str:
-    """The name of the layout of a folder or file. Raises DataFileError with what was looked for."""
+    """The name of the layout of a folder or file. Raises DataFileError that lists the known layouts."""
     for name, layout in LAYOUTS.items():
         if layout.fits(path):
             return name

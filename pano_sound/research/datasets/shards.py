@@ -1,4 +1,4 @@
-"""Tar shards in webdataset's layout, local or by URL, for sets that fit no disk: read as a stream, again and again.
+"""Tar shards in webdataset's layout, local or by URL, streamed repeatedly, for sets larger than a disk.
 
 An example's files follow one another in a tar file and share their name up to the first dot: a picture (jpg, jpeg,
 png), a sound (wav, flac, mp3, ogg) and, if known, a json with any of `boxes` (for each annotator a list of boxes
@@ -27,7 +27,7 @@ from .examples import Example, read_sound
 
 PICTURES = ("jpg", "jpeg", "png")
 SOUNDS = ("wav", "flac", "mp3", "ogg")
-_TIMEOUT = 60  # s without an answer from a server
+_TIMEOUT = 60  # s of waiting for a server
 
 
 def is_shards(name: str) -> bool:
@@ -43,11 +43,11 @@ class Shards:
         split: only examples of this split are given, and those that name none.
         boxed: only examples with boxes are given.
         seed: of the order of shards, and of examples within a buffer.
-        buffer: how many examples wait to be drawn from; each holds its files in memory. 0: the order of the files.
-        part: (rank, count): of several processes each takes every count-th shard.
+        buffer: size of the shuffle buffer in examples, which hold their files in memory. 0: the order of the files.
+        part: (rank, count): each of several processes takes every count-th shard.
 
     Raises:
-        DataFileError: no such file, not a name of that kind, fewer shards than processes, or no `webdataset`.
+        DataFileError: no such file, an invalid name, fewer shards than processes, or `webdataset` is not installed.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Shards:
         return self.round(0)
 
     def forever(self, skip: int = 0) -> Iterator[Example]:
-        """Round after round, each in another order; the first `skip` examples are passed over.
+        """Round after round, each in another order; the first `skip` examples are skipped.
 
         Raises:
             DataFileError: a round had no examples, or too many shards or examples are bad.
@@ -175,7 +175,7 @@ def _is_wanted(name: str) -> bool:
 
 
 def _open(shard: str) -> IO[bytes]:
-    # Not by webdataset's own opener, which would run a shell for "pipe:" and curl for URLs.
+    # Not with webdataset's own opener, which runs a shell for "pipe:" and curl for URLs.
     if _is_url(shard):
         response: IO[bytes] = urllib.request.urlopen(shard, timeout=_TIMEOUT)
         return response
@@ -190,7 +190,7 @@ def _decode_picture(key: str, data: bytes) -> NDArray[np.uint8]:
 
 
 def _decode_sound(kind: str, data: bytes, rate: int) -> NDArray[np.float32]:
-    # Through a file, because only files go through the checks of `media.inputs`.
+    # Through a file, because `media.inputs` checks only files.
     with tempfile.NamedTemporaryFile(suffix=f".{kind}") as file:
         file.write(data)
         file.flush()

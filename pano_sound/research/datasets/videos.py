@@ -25,11 +25,11 @@ SECONDS = 20.0
 
 
 def read(path: Path, every: float = 10.0) -> list[Example]:
-    """Pairs from all videos below a folder, or of one file; each file is one `video`. Silent films give none.
+    """Pairs from all videos below a folder, or from one file; each file is one `video`. Silent films are skipped.
 
     Args:
-        every: seconds from picture to picture; the first is half of that from the beginning, and a shorter film
-            gives the picture in its middle.
+        every: seconds between pictures; the first is half of that after the beginning. A shorter film gives its middle
+            picture.
 
     Raises:
         DataFileError: too many of the files cannot be read.

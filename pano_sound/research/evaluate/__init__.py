@@ -1,1 +1,1 @@
-"""Measurements of localization, with the baselines that a reader needs beside them."""
+"""Evaluation of models and cameras, with baselines."""

@@ -1,9 +1,9 @@
 """Does the model know when nothing in the picture makes the sound? The paper's section 5.3 and Fig. 10, and presence.
 
-Every picture is answered to its own sound, to another example's (off-screen), to white noise, to silence and, where
-the set has some, to an ambient sound. Two things are measured: how strong the responses are, for both mechanisms and
-before the softmax (as Fig. 10 shows them); and how well the highest response tells the own sound from the others (AP
-and max-F1), alone, and where an answer must also lie in the right place.
+Every picture is paired with its own sound, another example's (off-screen), white noise, silence and, if the set has
+some, an ambient sound. Measured are the strength of the responses, for both mechanisms before the softmax (as in Fig.
+10), and how well the highest response separates the own sound from the others (AP and max-F1), also if the answer must
+be in the right place.
 """
 
 from __future__ import annotations
@@ -58,11 +58,11 @@ class Ambient:
 
     @property
     def sounds(self) -> list[str]:
-        """What was heard: 'own' first."""
+        """The kinds of sound, 'own' first."""
         return [sound for sound, mechanism in self.peak if mechanism == 1]
 
     def weaker(self, sound: str, mechanism: int = 1) -> Share:
-        """In how many pictures the mean response to this sound is weaker than that to the own one."""
+        """The share of pictures whose mean response to this sound is weaker than to their own."""
         less = self.mean[sound, mechanism] < self.mean["own", mechanism]
         return Share(int(less.sum()), len(less))
 
@@ -73,11 +73,11 @@ class Ambient:
         return float(this / own) if own > 0 else float("nan")
 
     def presence(self, sound: str | None = None, placed: bool = False) -> dict[str, float]:
-        """AP and max-F1 of telling the own sound from another by the highest response.
+        """AP and max-F1 of separating the own sound from another by the highest response.
 
         Args:
             sound: the negatives; None for all of them together.
-            placed: a yes is right only if its cIoU reaches 0.5 too; pictures with a box only.
+            placed: a yes is right only if its cIoU reaches 0.5, too; only pictures with a box.
 
         Returns:
             ap, f1, and chance: the AP of answers in random order (the share of positives; with `placed` no such
@@ -142,7 +142,7 @@ def evaluate(
     seed: int = 0,
     batch: int = 8,
 ) -> Ambient:
-    """Measure the responses to sounds that belong, and to sounds that do not.
+    """Measure the responses to matching and to other sounds.
 
     Args:
         examples: pairs of a picture and its sound; those that are ambient themselves are left out.

@@ -1,7 +1,7 @@
-"""How well a model's answers overlap what people boxed: the paper's section 5.2, Tables I, III and IV, Fig. 9.
+"""Overlap of a model's answers with hand-drawn boxes: the paper's section 5.2, Tables I, III and IV, Fig. 9.
 
-Beside the model stand a random pattern and a fixed box in the middle, as in the paper, and the same model when it
-hears another example's sound and when it does not listen at all (its mean response to many sounds).
+Baselines are a random pattern and a fixed box in the middle, as in the paper, and the same model with another example's
+sound and without listening (its mean response to many sounds).
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ CENTRES = {
     "centre, half the sides": (0.5 - _SIDE / 2, 0.5 - _SIDE / 2, 0.5 + _SIDE / 2, 0.5 + _SIDE / 2),
     "centre, half the area": (0.5 - _AREA / 2, 0.5 - _AREA / 2, 0.5 + _AREA / 2, 0.5 + _AREA / 2),
 }
-"""The paper's "center, half of the image size" read both ways; the first fits its figures, the second is harder."""
+"""Both readings of the paper's "center, half of the image size"; the first fits its figures, the second is harder."""
 
 
 class Row(NamedTuple):
-    """Which answers: what the model heard (see HEARINGS), the attention mechanism, the cut (see `metrics.CUTS`)."""
+    """A kind of answer: what the model heard (see HEARINGS), the attention mechanism, the cut (see `metrics.CUTS`)."""
 
     hearing: str = "own"
     mechanism: int = 1
@@ -148,7 +148,7 @@ def evaluate(
     seed: int = 0,
     batch: int = 8,
 ) -> Boxed:
-    """Measure a model on the boxed ones among the examples; what most annotators call ambient is not one of them.
+    """Measure a model on the examples with boxes, without those that most annotators call ambient.
 
     Args:
         kinds: of the examples, from `sets.read`; None: their labels or recordings.
@@ -157,7 +157,7 @@ def evaluate(
         batch: pictures at once.
 
     Raises:
-        DataFileError: nobody drew a box in any of them.
+        DataFileError: no example has a box.
         InputError: a picture or a sound cannot be read.
     """
     boxed = [i for i, example in enumerate(examples) if any(example.boxes) and not example.ambient]

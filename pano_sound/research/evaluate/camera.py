@@ -1,4 +1,4 @@
-"""How good is a camera path? What it shows of what sounds, how it moves, and how near it comes to people's paths.
+"""Measures of a camera path: how long the source is in view, how it moves, and how close it is to people's paths.
 
 Every measure is taken on the path at equal steps of EVERY seconds. Angles are degrees of great circle.
 """
@@ -19,13 +19,13 @@ from ...sphere.view import View
 
 Array = NDArray[np.float64]
 Truth = Callable[[float], Sequence[tuple[float, float]]]
-"""The (yaw, pitch) in degrees of all that sounds at a time in seconds; none: silence, or out of the picture."""
+"""The (yaw, pitch) in degrees of all sources at a time in seconds; none: silence, or off-screen sound."""
 
 EVERY = 0.1
 STILL = 1.0
 """Slower than this, in degrees per second, the camera stands still."""
 OTHER = 30.0
-"""What sounds this many degrees from all that sounded a moment before is another source."""
+"""A source this many degrees from all those a moment before is another source."""
 PERCENTILES = (50, 95, 99, 100)
 OVERLAP_FOV = 65.5
 """Pano2Vid's overlap falls linearly to 0 at this angle (Su et al. 2016, section 5.2)."""
@@ -81,13 +81,13 @@ def turnings(path: CameraPath, times: Array) -> list[float]:
 
 
 def in_view(path: CameraPath, sources: Truth, start: float, end: float) -> float:
-    """Share of the time in which something sounds, in which the view holds a source; nan if nothing sounds."""
+    """Share of the sounding time with a source in view; nan if nothing sounds."""
     seen = [_sees(path, t, sources(t)) for t in _times(start, end) if sources(t)]
     return float(np.mean(seen)) if seen else float("nan")
 
 
 def switches(sources: Truth, start: float, end: float) -> list[float]:
-    """Times at which another source starts, or the sound comes back somewhere else than it was last."""
+    """Times at which another source starts, or the sound returns at another place."""
     found, last = [], sources(start)
     for t in _times(start, end):
         now = sources(t)
@@ -98,7 +98,7 @@ def switches(sources: Truth, start: float, end: float) -> list[float]:
 
 
 def delays(path: CameraPath, sources: Truth, start: float, end: float) -> list[float]:
-    """Seconds after each switch until the view holds what sounds; infinite if it does not before the next one."""
+    """Seconds after each switch until the source is in view; infinite if it is not before the next one."""
     starts = switches(sources, start, end)
     found = []
     for a, b in pairwise([*starts, end]):
@@ -159,7 +159,7 @@ def _spin(path: CameraPath, times: Array) -> Array:
 
 
 def _stretches(moving: NDArray[np.bool_]) -> int:
-    """How many runs of True, those less than half a second apart as one."""
+    """The number of runs of True, counting those less than half a second apart as one."""
     at = np.flatnonzero(moving)
     return 0 if not len(at) else 1 + int((np.diff(at) > 0.5 / EVERY).sum())
 

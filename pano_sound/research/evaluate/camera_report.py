@@ -1,4 +1,4 @@
-"""The camera's measures for every preset, on made scenes and on real ones whose ambisonics tell where it sounds."""
+"""The camera's measures for every preset, on made scenes and on real ones whose ambisonics tell the truth."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .camera_scenes import Place, Scene, made_scenes
 HumanEdits = Mapping[tuple[str, str, str], NDArray[np.float64]]
 
 CLEAR = ("A", "B")
-"""Tiers of directions.csv whose films have a direction to look in."""
+"""Tiers of directions.csv whose films have a true direction."""
 AHEAD = "ahead"
 COLUMNS = (
     f"{'film':<28}{'preset':<9}{'in view':>8}{'delay, worst':>14}{'moves':>7}{'turns':>6}{'moving':>8}"
@@ -34,7 +34,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Row:
-    """What one preset's path does in one film; `preset` AHEAD is a camera that looks straight ahead.
+    """The measures of one preset's path in one film; `preset` AHEAD is a camera that looks straight ahead.
 
     Args:
         in_view: share of the sounding time with a source in view; nan where nothing sounds.
@@ -78,10 +78,10 @@ class Report:
 
 
 def made(presets: Iterable[Preset], window: float, scenes: Sequence[Scene] | None = None) -> Report:
-    """Made scenes. People who know the truth would look at one source each, or at whichever sounds.
+    """Measure on made scenes. Ideal viewers each look at one source, or at whichever sounds.
 
     Args:
-        window: seconds of sound that the maps are made with, as `analyse --window`.
+        window: sound window of the maps in seconds, as in `analyse`.
     """
     rows = []
     for scene in made_scenes() if scenes is None else scenes:
@@ -100,11 +100,11 @@ def real(
     progress: Callable[[str], None],
     edits: HumanEdits | None = None,
 ) -> Report:
-    """The scenes of `folder`/pano/directions.csv. A person would look where the ambisonics say that it sounds; films
-    that are diffuse have no such direction.
+    """Measure on the scenes of `folder`/pano/directions.csv. An ideal viewer looks in the direction that the ambisonics
+    tell; diffuse films have none.
 
     Args:
-        edits: what `read_humanedit` gives; films that it names, without their ending, are compared with those paths.
+        edits: the result of `read_humanedit`; films that it names, without their ending, are compared with those paths.
 
     Raises DataFileError for a table that cannot be read, and what `analyse` raises.
     """
@@ -157,7 +157,8 @@ def _row(
 
 
 def _who_look_at(truth: camera.Truth, times: NDArray[np.float64]) -> NDArray[np.float64]:
-    """As many people's paths as things ever sound at once, (m, n, 3), each looking on where it last sounded."""
+    """Ideal viewers' paths, as many as sources ever sound at once, (m, n, 3); each keeps looking at the last place that
+    sounded."""
     sounding = [list(truth(float(t))) for t in times]
     people = []
     for k in range(max(map(len, sounding), default=0)):

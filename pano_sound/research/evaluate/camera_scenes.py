@@ -1,4 +1,4 @@
-"""Made scenes whose truth is known: sound maps as a good analysis would give them, and what truly sounds where."""
+"""Made scenes: sound maps as a good analysis would give them, with the true sources."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Scene:
         return [places[i] for i in self.sounding(t)]
 
     def soundmap(self, every: float = 0.5, window: float = 0.0, seed: int = 0) -> SoundMap:
-        """What analysing it might give.
+        """A sound map as analysis might give it.
 
         Args:
             every: seconds between pictures.

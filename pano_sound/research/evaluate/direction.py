@@ -1,7 +1,7 @@
-"""Does it look where the sound truly comes from? Real 360° scenes whose ambisonics say where that is.
+"""Does the model look where the sound comes from? On real 360° scenes whose ambisonics tell the direction.
 
-The model hears the W channel alone, which has no direction. Each scene is turned by random yaws, so that looking to
-the front scores as chance. Beside the result: another scene's sound, and no sound (the mean response to many).
+The model hears only the W channel, which has no direction. Each scene is turned by random yaws, so that looking to the
+front scores as chance. Baselines are another scene's sound, and no sound (the mean response to many).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Reading:
 
 @dataclass
 class Scene:
-    """One scene: pictures and what is true of them.
+    """One scene: pictures and true directions.
 
     `times` (n,) s, `pictures` uint8 (n, 3, *model.panorama), `truth` unit vectors (n, 3)."""
 
@@ -106,8 +106,8 @@ def maps(model: Localizer, pictures: torch.Tensor, batch: int = 4) -> torch.Tens
 def read_out(raw: NDArray[np.float32], scene: Scene, reading: Reading, temperature: float) -> dict[str, NDArray]:
     """Raw responses (n, rows, columns) -> unit vectors (n, 3).
 
-    Of the attention: its spherical mean, its peak, and the middle of what the round view (GLIMPSE around it) that holds
-    most of it shows, which is what the camera goes by.
+    The attention's spherical mean, its peak, and, as the camera does, the middle of what the best round view (GLIMPSE
+    wide) shows.
     """
     near = np.abs(scene.times[:, None] - scene.times) <= reading.smooth / 2
     smooth = np.stack([raw[row].mean(axis=0) for row in near])

@@ -1,4 +1,4 @@
-"""What a model makes of the examples of a set: every sound is heard once, every picture looked at once."""
+"""Embeddings of the examples of a set; every sound and every picture is processed once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..datasets.examples import square
 
 T = TypeVar("T")
 MECHANISMS = (1, 2)
-"""Of attention (equations 2 and 3); what is measured is measured for both."""
+"""The attention mechanisms (equations 2 and 3); everything is measured for both."""
 Sound = Callable[[int], NDArray[np.float32]]
 """Rate in Hz -> mono wave, as `Example.sound`."""
 Picture = Callable[[], NDArray[np.uint8]]
@@ -27,7 +27,7 @@ Picture = Callable[[], NDArray[np.uint8]]
 
 
 def progress(items: Iterable[T], what: str) -> Iterable[T]:
-    """The same items, with a progress bar on a terminal that is not told to be quiet."""
+    """The same items, with a progress bar on a terminal, unless quiet."""
     shown = sys.stderr.isatty() and logging.getLogger("pano_sound").isEnabledFor(logging.WARNING)
     return tqdm(items, what, leave=False, disable=not shown)
 
@@ -61,7 +61,7 @@ def by_mechanism(raw: Tensor, mechanism: int) -> Tensor:
 
 
 def mean_response(model: Localizer, v: Tensor, sounds: Tensor, at_once: int = 16) -> Tensor:
-    """What pictures v (k, D, rows, columns) answer on average to the sounds h (m, D): (k, rows, columns)."""
+    """The mean response of pictures v (k, D, rows, columns) to the sounds h (m, D): (k, rows, columns)."""
     means = [
         torch.stack([model.respond(one[None], part).sum(0) for part in sounds.split(at_once)]).sum(0) / len(sounds)
         for one in v

@@ -1,7 +1,7 @@
 """Does the answer follow the sound? The paper's Fig. 6: the same picture, other sounds, as a number.
 
-Two pictures of different kinds stand side by side as one, and each of their sounds is heard in turn. Whoever does not
-listen looks at the same place both times, and never has both right.
+Two pictures of different kinds are joined side by side, and each of their sounds is played. A model that does not
+listen gives the same answer both times and never has both right.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def evaluate(
     show: int = 8,
     seed: int = 0,
 ) -> Interactive:
-    """Draw two kinds and one example of each, `draws` times, and see where each sound's highest response lies.
+    """Draw two kinds and one example of each, `draws` times, and locate each sound's highest response.
 
     Args:
         kinds: of the examples, from `sets.read`; None: their labels or recordings.

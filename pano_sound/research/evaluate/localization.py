@@ -1,8 +1,7 @@
-"""Does the sound find its picture? Four pictures and one sound, and where in the right one the peak lies.
+"""Does the sound find its picture? One sound, four pictures, and the position of the peak in the right one.
 
-Beside each result stands what the same model scores when it hears another sound (`shuffled`) and when it does not
-listen at all (`picture only`: the mean response over all sounds). Both must be near chance, or the model only
-knows what usually sounds.
+Baselines are the same model with another sound (`shuffled`) and without listening (`picture only`: the mean response
+over all sounds). Both must be near chance, or the model only knows which pictures usually have sounds.
 """
 
 from __future__ import annotations

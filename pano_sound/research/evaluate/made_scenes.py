@@ -1,7 +1,7 @@
-"""Made 360° scenes whose truth is known: real clips play in a still panorama, one of them is heard at a time.
+"""Made 360° scenes with known truth: real clips play in a still panorama, and one of them is heard at a time.
 
-All clips move all the time, so that motion alone gives nothing away. The camera may shake, as if held by hand, or turn
-slowly; what is heard may come from a clip that is not in the picture.
+All clips move all the time, so that motion alone gives nothing away. The camera may shake, as if hand-held, or turn
+slowly; the sound may come from a clip that is not in the picture.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def still(t: float) -> tuple[float, float, float]:
 
 
 def shaking(t: float) -> tuple[float, float, float]:
-    """A camera held by hand: two or three degrees to and fro about each axis, never the same."""
+    """A hand-held camera: two or three degrees to and fro about each axis, irregularly."""
 
     def sway(slow: float, quick: float, phase: float) -> float:
         slowly, quickly = 2 * np.pi * slow * t + phase, 2 * np.pi * quick * t + 2 * phase
@@ -83,7 +83,7 @@ class _Layer:
 def make_scenes(
     data: Path, folder: Path, split: str, count: int, seed: int, motion: str = "still", offscreen: bool = False
 ) -> dict[Path, Sources]:
-    """Films of scenes in a folder, made once, and what is heard where in each.
+    """Make films of scenes in a folder, once, and return the true sources of each.
 
     Args:
         data: a folder with clips/ (clips.csv: file, split) and stills/.
@@ -196,7 +196,7 @@ def _seen(t: float, yaw: float, pitch: float, motion: Motion) -> tuple[float, fl
 
 
 def _frames(clip: Path, count: int) -> list[NDArray[np.uint8]]:
-    """Pictures of a clip at FPS; to and fro, where it is short."""
+    """Frames of a clip at FPS; short clips play to and fro."""
     found: list[NDArray[np.uint8]] = []
     with av.open(str(clip)) as file:
         for frame in file.decode(video=0):

@@ -30,7 +30,7 @@ from ..datasets.examples import Box
 
 CUTS = ("level", "half")
 SUCCESS = 0.5
-"""The cIoU from which an answer counts as right."""
+"""The least cIoU of a right answer."""
 
 THRESHOLDS = np.linspace(0, 1, 21)
 """Where the success curve is read (0, 0.05 … 1), as public re-implementations do."""
@@ -38,7 +38,7 @@ THRESHOLDS = np.linspace(0, 1, 21)
 
 @dataclass
 class Share:
-    """How many of how many, with its 95 % (Clopper–Pearson) interval."""
+    """A proportion with its 95 % (Clopper–Pearson) interval."""
 
     right: int = 0
     of: int = 0
@@ -50,7 +50,7 @@ class Share:
 
     @property
     def value(self) -> float:
-        """The share in 0..1; nan of nothing."""
+        """The share in 0..1; nan if there are none."""
         return self.right / self.of if self.of else float("nan")
 
     def interval(self) -> tuple[float, float]:

@@ -1,7 +1,7 @@
-"""Does the sound find its picture when it is small? Four pictures, 15 to 40° wide, pasted into a real panorama.
+"""Does the sound find a small picture? Four pictures, 15 to 40° wide, pasted into a real panorama.
 
-The same questions as in `localization.py`, in the shape of 360° footage: the pictures stand near the horizon, turned so
-that the seam may cut one, and everything else in the panorama can be looked at too.
+The questions of `localization.py` for 360° footage: the pictures are near the horizon, the seam may cut one, and the
+answer may be anywhere in the panorama.
 """
 
 from __future__ import annotations

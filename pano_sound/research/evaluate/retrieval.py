@@ -1,8 +1,8 @@
 """Cross-modal nearest neighbours: the paper's section 5.3, Table VI, Fig. 11 and 12.
 
-A sound is f_s(X_s), a picture is f_v(X_v, X_s): what is seen where its own sound is. So a picture's code knows of its
-sound, in the paper as here; Table VI says whether both nets put like things together, not whether a silent picture
-finds its sound. Never counted as a find is what cannot be missed: the query itself, its recording, its very sound.
+A sound is f_s(X_s), a picture is f_v(X_v, X_s), its features where its own sound is. So a picture's code depends on its
+sound, in the paper as here: Table VI tells whether both nets put similar things together, not whether a silent picture
+finds its sound. The query itself, its recording and identical sounds never count.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def associate(
     count: int = 8,
     batch: int = 8,
 ) -> list[Association]:
-    """What a picture's code is near to when one half of it is exchanged: at most the `count` nearest other examples."""
+    """The nearest examples, at most `count`, to a picture's code with one half exchanged."""
     h = embed(model, [example.sound for example in examples])
     own: dict[int, Tensor] = {}
     with_sounds: dict[int, Tensor] = {}

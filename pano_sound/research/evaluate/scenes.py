@@ -1,6 +1,7 @@
-"""Does the planned camera look where it sounds? On real 360° scenes, on made ones, and with another scene's sound.
+"""Does the planned camera look at the source? On real and made 360° scenes, with their own and with another scene's
+sound.
 
-Evidence of each film is computed once and kept; fusing it, planning and judging take seconds.
+The evidence for each film is computed once and kept; fusing, planning and judging take seconds.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ NEAR, IN_VIEW = 25.0, 45.0
 
 @dataclass(frozen=True)
 class Scene:
-    """A film, and what is heard where in it.
+    """A film with its true sources.
 
     kind: 'A', 'B' or 'C' (how clear a real scene's direction is), or 'made'.
     place: scenes of one place count as one.
@@ -50,7 +51,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Heard:
-    """A scene with the evidence of its film, perhaps with another one's sound."""
+    """A scene with the evidence for its film, with its own or another one's sound."""
 
     scene: Scene
     times: NDArray[np.float64]
@@ -198,7 +199,7 @@ def log_likelihood(heard: Heard, posterior: NDArray[np.float32]) -> NDArray[np.f
 
 
 def reliability(judged: Sequence[tuple[Heard, Fusion]], bins: int = 10) -> tuple[NDArray[np.float64], float]:
-    """How true the stated probabilities are that a view of 90° holds the source, over twelve views around.
+    """The reliability of the stated probabilities that a view of 90° holds the source, over twelve views around.
 
     Returns:
         (k, 3): mean stated probability, share in which it was true, and number of cases, of each bin that has any;

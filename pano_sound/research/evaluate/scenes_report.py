@@ -31,7 +31,8 @@ OWN, SWAPPED = "all cues", "another scene's sound"
 
 @dataclass(frozen=True)
 class Report:
-    """Of each variant and kind of scene each figure's mean and its 90 % interval; and how true probabilities are."""
+    """Mean and 90 % interval of each figure, for each variant and kind of scene; and the reliability of
+    probabilities."""
 
     rows: dict[tuple[str, str], dict[str, tuple[float, float, float]]]
     places: dict[str, int]
@@ -91,7 +92,7 @@ def report(
     Args:
         own, swapped: scenes with their own sound, and with another one's.
         fusion: the numbers to judge.
-        left_out: learn them anew for each place, on the others, instead.
+        left_out: instead, learn weights for each place on all other places.
     """
     judged = leave_one_out(own) if left_out else [(one, fusion) for one in own]
     of_place = {one.scene.place: each for one, each in judged}

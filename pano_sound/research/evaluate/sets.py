@@ -1,4 +1,4 @@
-"""What a set holds for measuring: its held-out examples, which of them sound alike, and its ambient sounds."""
+"""The held-out part of a set: its examples, their kinds, and its ambient sounds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HELD_OUT = ("test", "val")
 """Splits to measure on, the first that a set has."""
 
 AMBIENT_LABELS = ("air_conditioner", "fire", "rain", "sea_waves", "wind")
-"""Labels of sounds that come from no object, for sets that have labels and no word on ambience."""
+"""Labels of sounds without a visible source, for sets that do not mark ambient sounds."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class HeldOut:
 
 
 def read(data: Path, split: str | None = None) -> HeldOut:
-    """Read what is to be measured.
+    """Read the held-out part of a set.
 
     Args:
         data: a set of any layout of `datasets.layouts`.

@@ -1,4 +1,4 @@
-"""How long one panorama takes to look at, and one second of sound to hear."""
+"""Processing time of the network for one panorama, and for one second of sound."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The paper's Tables I to VI with our rows beside its own, on whatever data is given; as text, CSV and pictures.
 
-Ours come from one test set and from models as they are: nothing is trained again for a split (Table IV), and a row is
-what its weights file says of itself (mode, counts, mechanism, balance). What the data cannot tell is said in a note.
+Our rows come from one test set and from models as they are: nothing is retrained for a split (Table IV), and rows are
+named by what a weights file states (mode, counts, mechanism, balance). What the data cannot tell is stated in a note.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Table:
 
 
 def short_names(models: Sequence[str]) -> list[str]:
-    """What rows call the models: the names of their files without folders, unless two would be called the same."""
+    """Names of the models in rows: their file names without folders, unless two would be the same."""
     stems = [Path(model).stem for model in models]
     return stems if len(set(stems)) == len(set(models)) else list(models)
 
@@ -115,7 +115,7 @@ def measure(
     repeats: int = 100,
     seed: int = 0,
 ) -> Measured:
-    """Run a model (its name or its file) through what the tables need; rows call it `name`.
+    """Measure a model (its name or file) for the tables; rows call it `name`.
 
     Raises:
         ModelError: the weights cannot be read.

@@ -1,1 +1,1 @@
-"""Training of the localizer: data, losses, the loop."""
+"""Training: batches, losses, recipes and checkpoints."""

@@ -1,6 +1,6 @@
-"""What happens to sounds on their way to a microphone: other speeds, mixtures, colours, rooms, noise, distance.
+"""Sound augmentation: speed, mixtures, filters, rooms, noise, distance.
 
-Waves are (n, samples) float32 at 16 kHz. Each function draws from `generator` for every wave alone.
+Waves are (n, samples) float32 at 16 kHz. Each function draws from `generator` separately for every wave.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ RATE = 16_000
 
 
 def respeed(waves: Tensor, generator: torch.Generator, share: float = 0.5, most: float = 1.2) -> Tensor:
-    """Play some faster or slower (by up to `most`), and so higher or lower: what is then missing is silence."""
+    """Play some faster or slower (by up to `most`), and so higher or lower, padded with silence."""
     out = waves.clone()
     for i in torch.nonzero(torch.rand(len(waves), generator=generator) < share)[:, 0].tolist():
         speed = most ** float(2 * torch.rand(1, generator=generator) - 1)
@@ -27,10 +27,10 @@ def respeed(waves: Tensor, generator: torch.Generator, share: float = 0.5, most:
 def mix(
     waves: Tensor, generator: torch.Generator, share: float = 0.5, quietest: float = -20.0, loudest: float = 0.0
 ) -> tuple[Tensor, Tensor]:
-    """Add the next wave of the batch to some, at `quietest` to `loudest` dB of its own level.
+    """Add to some the next wave of the batch, at `quietest` to `loudest` dB relative to its own level.
 
     Returns:
-        the waves; (n,) in [0, 0.5]: how much of each mixture's power is the other's.
+        The waves, and the share of the other wave in each mixture's power, (n,) in [0, 0.5].
     """
     other = waves.roll(-1, 0)
     decibels = quietest + (loudest - quietest) * torch.rand(len(waves), 1, generator=generator)

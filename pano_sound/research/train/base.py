@@ -1,7 +1,7 @@
-"""Training of `base`, from the data folder to the weights file.
+"""The recipe `base`, from the data folder to the weights file.
 
-Distil the sound encoder from one tagger, refine it by another, keep what the frozen parts compute of sounds, pictures
-and made scenes, then learn to match and to point.
+Distil the sound encoder from one tagger and refine it with another, cache what the frozen parts compute of sounds,
+pictures and made scenes, then train the heads to match and to localize.
 """
 
 from __future__ import annotations
@@ -49,19 +49,19 @@ from .sampling import (
 
 @dataclass
 class Recipe:
-    """Everything that decides how training goes.
+    """All hyperparameters of the training.
 
     Attributes:
-        start: weights of the same architecture to go on from; empty: distil the encoder and begin the heads anew.
-        distil_steps, refine_steps, steps: of the first teacher, the second one, and the heads.
-            With `start`, `steps` may be 0: the heads stay.
-        refine_rate: of the encoder's upper layers; 0: they stay, and only the tags are learnt.
-        sounds, pictures: how many of a label at most.
-        frames: pictures of each film of `clips/`.
-        scenes, real_scenes: made panoramas, and real ones that a detector boxed.
-        visual: whether the visual head learns, too; if not, only the sound's (quick, for going on from `start`).
-        names_per_step, scenes_per_step: labels, and scenes, in a batch for the heads.
-        versions: how many times each sound is heard from afar, beside as it is.
+        start: weights of the same architecture to continue from; empty: distil the encoder and start with new heads.
+        distil_steps, refine_steps, steps: training steps with the first teacher, with the second, and of the heads.
+            With `start`, `steps` may be 0: the heads stay as they are.
+        refine_rate: learning rate of the encoder's upper layers; 0: they stay, and only the tags are learnt.
+        sounds, pictures: at most this many per label.
+        frames: pictures per film of `clips/`.
+        scenes, real_scenes: numbers of made panoramas, and of real ones with a detector's boxes.
+        visual: whether to train the visual head, too; if not, only the sound head (quick, with `start`).
+        names_per_step, scenes_per_step: labels and scenes in a batch for the heads.
+        versions: distant versions of each sound, in addition to the original.
     """
 
     seed: int = 0
@@ -88,7 +88,7 @@ class Recipe:
     weight_presence: float = 0.5
 
     def __post_init__(self) -> None:
-        """Raises ValueError for what no training can follow."""
+        """Raises ValueError for impossible values."""
         least_of = {"mosaic": 2, "names_per_step": 6, "real_scenes": 0, "steps": 0 if self.start else 1}
         for name in (
             *("distil_steps", "refine_steps", "sounds", "pictures", "frames", "scenes"),
@@ -109,11 +109,11 @@ class Recipe:
 
 
 class Head(nn.Module):
-    """What learns, above the frozen trunk and sound net; the temperatures of presence are used in training only.
+    """The trained layers above the frozen trunk and sound net. The presence temperatures are used in training only.
 
     Args:
-        model: what learns.
-        embedded: `maps` are given embeddings already (see `embedded_maps`): the visual head does not learn.
+        model: the model to train.
+        embedded: whether `maps` gets embeddings (see `embedded_maps`), because the visual head is frozen.
     """
 
     def __init__(self, model: Localizer, embedded: bool = False) -> None:
@@ -124,7 +124,7 @@ class Head(nn.Module):
         self.middle = nn.Parameter(torch.tensor(0.25))
 
     def maps(self, features: Tensor) -> Tensor:
-        """What the trunk's `body` says (n, channels, rows, columns) -> embeddings (n, D, cells)."""
+        """Output of the trunk's `body` (n, channels, rows, columns) -> embeddings (n, D, cells)."""
         if self.embedded:
             return features.flatten(2)
         with torch.autocast(features.device.type, torch.bfloat16, enabled=weights.has_bfloat16()):
@@ -184,7 +184,7 @@ class Head(nn.Module):
         temperature: Tensor,
         rng: np.random.Generator,
     ) -> Tensor:
-        """Each sound against its own picture and others that do not match it, side by side as one map."""
+        """The loss of each sound against its own picture and others that do not match, side by side as one map."""
         joint, target = [], []
         cells_of = raw.shape[2]
         for k in range(pairs):
@@ -196,7 +196,7 @@ class Head(nn.Module):
 
 
 def fit(head: Head, sampler: Sampler, recipe: Recipe, folder: Path, log: Log) -> None:
-    """Train everything above the frozen parts. Goes on from `folder/head.pt`; writes it every 100 steps."""
+    """Train everything above the frozen parts. Continues from `folder/head.pt` and writes it every 100 steps."""
     learning = [p for p in head.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(learning, lr=recipe.rate, weight_decay=0.02)
     at, start = folder / "head.pt", 0
@@ -235,8 +235,8 @@ def train(data: Path, out: Path, folder: Path, recipe: Recipe | None = None, ove
         data: folder with sounds.csv, pictures.csv, pairs.csv (see `datasets/labelled.py`), stills/, teachers/, and
             perhaps clips/ and coco/.
         out: the weights file to write.
-        folder: caches and checkpoints; a second run with the same folder goes on where the first one was.
-        recipe: what decides how training goes; None is the default, with which `base` was made.
+        folder: for caches and checkpoints; another run with the same folder resumes.
+        recipe: the hyperparameters; None: the defaults.
         overwrite: whether `out` may be replaced.
 
     Raises:
@@ -273,7 +273,7 @@ def learn_heads(
     recipe: Recipe,
     log: Log,
 ) -> None:
-    """Train the heads in place, above what the frozen parts say of all pictures and scenes."""
+    """Train the heads in place, on cached outputs of the frozen parts for all pictures and scenes."""
     frames = clip_frames(data, folder, recipe.frames)
     pictures = useful_pictures(read_items(data, "pictures"), pairs, recipe.pictures)
     pictures = [item for item in pictures if item.split == "train"] + frames
@@ -307,7 +307,8 @@ def learn_sounds(
     recipe: Recipe,
     log: Log,
 ) -> tuple[SoundBank, dict[str, list[str]]]:
-    """Refine the sound encoder in place -> its features of all pieces of sound; the pairs, with the tagger's word."""
+    """Refine the sound encoder in place. Returns its features of all pieces of sound, and the pairs extended by the
+    tagger."""
     pieces = pieces_of(sounds, waves, recipe.seed)
     known = lower(joint_encoder(model), tagger, waves, pieces, folder, recipe.versions, recipe.seed)
     features = refine(
@@ -324,7 +325,7 @@ def learn_sounds(
 
 
 def embedded_maps(model: Localizer, maps: NDArray[np.float16], batch: int = 8) -> NDArray[np.float16]:
-    """What the trunk's `body` says (n, rows, columns, channels) -> embeddings (n, rows, columns, D)."""
+    """Output of the trunk's `body` (n, rows, columns, channels) -> embeddings (n, rows, columns, D)."""
     out = np.empty((*maps.shape[:3], model.config["embedding"]), np.float16)
     with torch.inference_mode():
         for first in range(0, len(maps), batch):
@@ -335,7 +336,7 @@ def embedded_maps(model: Localizer, maps: NDArray[np.float16], batch: int = 8) -
 
 
 def start_from(model: Localizer, path: Path) -> None:
-    """Take over all weights of the file at `path` but its tags. Raises ModelError when they do not fit."""
+    """Load all weights of a file except its tags. Raises ModelError if they do not fit."""
     start = weights.load(path)
     theirs = {k: v for k, v in start.state_dict().items() if not k.startswith("tag_head.")}
     ours = model.state_dict()
@@ -348,7 +349,7 @@ def start_from(model: Localizer, path: Path) -> None:
 def _begin(
     model: Localizer, data: Path, waves: WaveCache, sounds: Sequence[Item], folder: Path, recipe: Recipe, log: Log
 ) -> None:
-    """The public weights of the trunk, and a sound encoder distilled from the first teacher."""
+    """Load the public weights of the trunk, and distil a sound encoder from the first teacher."""
     student = JointEncoder(BASE["sound_encoder"]["parts"][:2])
     student.parts[1].load_state_dict(soundnet_start())
     labels = [None if item.label.startswith(CLIP) else item.label for item in sounds]
@@ -361,7 +362,7 @@ def _begin(
 
 
 def _claim(folder: Path, training: dict[str, object]) -> None:
-    """Say in the work folder what is trained there. Raises DataFileError when it already says something else."""
+    """Record in the work folder what is trained there. Raises DataFileError if it is used for another training."""
     at = folder / "training.json"
     if at.exists():
         if json.loads(at.read_text(encoding="utf-8")) != training:

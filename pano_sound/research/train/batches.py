@@ -1,4 +1,4 @@
-"""Batches of pictures, their own sounds and other recordings' sounds; the same ones for the same seed and step."""
+"""Batches of pictures with their own sounds and sounds of other recordings, determined by seed and step."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from .caches import cached_maps
 from .objective import box_target
 
 WINDOW = 20.0
-"""Seconds of sound around a picture that are heard (section 3.1 of the paper)."""
+"""Seconds of sound around a picture (section 3.1 of the paper)."""
 
-_READERS = 4  # threads; decoding waits for the disk, and most of it runs beside other threads
+_READERS = 4  # threads; decoding waits for the disk and mostly runs in parallel
 
 Batch = dict[str, Any]
 """What `Objective.forward` takes."""
@@ -51,7 +51,7 @@ def window(example: Example, rate: int) -> NDArray[np.float32]:
 
 
 def targets_of(examples: Sequence[Example], grid: tuple[int, int], picks: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-    """alpha_GT by one annotator of each example, and which have one.
+    """alpha_GT by one annotator of each example, and which examples have one.
 
     Args:
         picks: a random number for each example, to choose an annotator by.
@@ -70,13 +70,13 @@ def targets_of(examples: Sequence[Example], grid: tuple[int, int], picks: NDArra
 def select(
     examples: Sequence[Example], mode: str, labelled: int, unlabelled: int, seed: int
 ) -> list[tuple[int, Example]]:
-    """The examples to learn from, with their numbers; boxes that must not be known are taken away.
+    """Select the examples to train on, with their numbers. Boxes that must not be used are removed.
 
     Args:
         mode: "supervised" takes only examples with boxes, "unsupervised" takes all without their boxes, "semi" takes
             both.
-        labelled, unlabelled: how many of each at most, drawn at random, more always holding what fewer hold; -1: all
-            (with boxes: as labelled).
+        labelled, unlabelled: at most this many of each, drawn at random; a larger number includes the draw of a smaller
+            one. -1: all (those with boxes as labelled).
 
     Raises:
         DataFileError: nothing is left.
@@ -96,17 +96,17 @@ def select(
 
 
 class Draw:
-    """Which examples meet in which step.
+    """Draws the examples of each step.
 
     Args:
         examples: the whole set.
-        count: examples in a batch, those of all processes together.
-        seed: of the drawing.
+        count: examples in a batch, over all processes.
+        seed: of the draw.
         part: (rank, count) of this process; each takes every count-th example of a batch.
 
     Raises:
-        DataFileError: all examples are of one recording, so that none can be a negative; or there are fewer examples
-            in a batch than processes.
+        DataFileError: all examples are from one recording, so there are no negatives; or a batch has fewer examples
+            than there are processes.
     """
 
     def __init__(self, examples: Sequence[Example], count: int, seed: int, part: tuple[int, int] = (0, 1)) -> None:
@@ -121,7 +121,7 @@ class Draw:
         self.count, self.seed, self.part = min(count, len(examples)), seed, part
 
     def step(self, step: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """This process's examples, for each a negative of another recording, and for each a random number."""
+        """This process's examples, with a negative from another recording and a random number for each."""
         rng = np.random.default_rng((self.seed, step))
         anchors = rng.choice(len(self.videos), self.count, replace=False)
         picks = rng.integers(2**31, size=self.count)
@@ -133,12 +133,12 @@ class Draw:
 
 
 class Cached:
-    """Batches of what the frozen trunk and sound net make of a set, computed once and kept in a folder.
+    """Batches of cached outputs of the frozen trunk and sound net.
 
     Args:
         model: whose trunk and sound net are frozen.
         examples: the set; bad ones are left out.
-        folder: where the features are kept, by what they are made of: another set or trunk has other files.
+        folder: the cache; its files are named by set and trunk.
     """
 
     def __init__(self, model: Localizer, examples: Sequence[Example], folder: Path, where: str = "the set") -> None:
@@ -233,12 +233,12 @@ class Drawn:
 
 
 class Live:
-    """Batches that are read when their step comes: for nets that learn whole, and for sets without end.
+    """Batches that are read on demand: for training whole nets, and for endless sets.
 
     An example that cannot be read is left out of its batch.
 
     Args:
-        model: what will learn.
+        model: the model to train.
         examples: a set, or shards.
         count, seed, part: as of `Draw`.
         first: the first step that will be asked for; shards are read on from there.
@@ -271,7 +271,7 @@ class Live:
             self.bad_files = BadFileCounter("the set", len(examples))
 
     def batch(self, step: int) -> Batch:
-        """Raises DataFileError when nothing of a batch can be read, or all of it is of one recording."""
+        """Raises DataFileError if nothing of a batch can be read, or all of it is from one recording."""
         if self.stream is not None:
             rng = np.random.default_rng((self.seed, step, self.rank))
             anchors = [next(self.stream) for _ in range(self.count)]
@@ -312,19 +312,19 @@ class Live:
 
 
 def _another(examples: Sequence[Example], than: Example, rng: np.random.Generator) -> Example | None:
-    """One of these that is of another recording; None if none is."""
+    """One of these from another recording; None if there is none."""
     others = [example for example in examples if example.video != than.video]
     return others[int(rng.integers(len(others)))] if others else None
 
 
 def _on(model: Localizer, trunk: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """The trunk, fed from the processor's memory and answering there."""
+    """A trunk that takes and returns CPU tensors."""
     device = next(model.parameters()).device
     return lambda pictures: trunk(pictures.to(device)).cpu()
 
 
 def identity(examples: Sequence[Example] | Shards) -> str:
-    """A short name of a set, wherever it lies: another one if examples come, go, or get other boxes."""
+    """A hash of a set, independent of its folder, which changes with its examples and boxes."""
     if isinstance(examples, Shards):
         said: object = (examples.names, examples.split, examples.boxed)
     else:
@@ -333,7 +333,7 @@ def identity(examples: Sequence[Example] | Shards) -> str:
 
 
 def fingerprint(model: Localizer, examples: Sequence[Example]) -> str:
-    """A short name that changes with the files of a set and with the frozen weights."""
+    """A hash of the files of a set and the frozen weights."""
     files = [(example.key, _files(example.picture), _files(example.sound)) for example in examples]
     digest = hashlib.sha256(repr(files).encode())
     for part in (model.trunk, model.sound_encoder):
@@ -343,5 +343,5 @@ def fingerprint(model: Localizer, examples: Sequence[Example]) -> str:
 
 
 def _files(read: Callable[..., object]) -> str:
-    """What an example's reader reads, as far as it tells."""
+    """The files of an example's reader, as far as they are known."""
     return repr(read.args) if isinstance(read, partial) else ""

@@ -1,4 +1,4 @@
-"""What the frozen parts compute, kept on disk, so that an interrupted training goes on where it was."""
+"""Caches on disk of what the frozen parts compute, so that training can be resumed."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def cached_maps(
 
 
 def _longer(at: Path, store: NDArray[np.float16], done: int, count: int) -> NDArray[np.float16]:
-    """The same memory-mapped file with room for `count` maps, the first `done` of which are kept."""
+    """Extend a memory-mapped file to `count` maps, keeping the first `done`."""
     part = at.with_suffix(".part")
     longer = np.lib.format.open_memmap(part, mode="w+", dtype=np.float16, shape=(count, *store.shape[1:]))
     longer[:done] = store[:done]
@@ -89,7 +89,7 @@ def _longer(at: Path, store: NDArray[np.float16], done: int, count: int) -> NDAr
 def _ahead(
     pool: ThreadPoolExecutor, picture: Callable[[int], NDArray[np.uint8]], indices: range, batch: int
 ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """(first index, pictures (n, H, W, 3)) batch by batch, the next batch being read while this one is used."""
+    """(first index, pictures (n, H, W, 3)) batch by batch, reading one batch ahead."""
 
     def start(chunk: range) -> list:
         return [pool.submit(picture, i) for i in chunk]

@@ -1,4 +1,4 @@
-"""Checkpoints: what is needed to go on as if nothing had happened, written whole or not at all."""
+"""Checkpoints, from which training resumes exactly. Written atomically."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from ...errors import DataFileError
 log = logging.getLogger("pano_sound")
 
 _MAY_CHANGE = {"steps", "checkpoint_every"}
-"""Fields of a recipe that do not change the batches of a step: more steps go on from fewer."""
+"""Fields of a recipe that may change between runs, because they do not change the batches."""
 
 
 class Checkpoint:
     """The latest state of one training, in `folder/checkpoint.pt`.
 
     Args:
-        recipe: what decides how training goes; a checkpoint of another recipe is not gone on from.
-        data: a short name of the set (`batches.identity`); neither is one of another set.
+        recipe: the hyperparameters; a checkpoint of another recipe is refused.
+        data: the hash of the set (`batches.identity`); a checkpoint of another set is refused.
     """
 
     def __init__(self, folder: Path, recipe: dict[str, Any], data: str) -> None:
         self.path, self.recipe = folder / "checkpoint.pt", {**recipe, "data": data}
 
     def save(self, step: int, module: nn.Module, optimiser: torch.optim.Optimizer) -> None:
-        """Keep the state after `step` steps, in the place of the one before."""
+        """Save the state after `step` steps, replacing the one before."""
         learnt = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
         moving = {name for name, _ in module.named_buffers()}
         state = {name: value for name, value in module.state_dict().items() if name in learnt | moving}
@@ -41,11 +41,11 @@ class Checkpoint:
             )
 
     def steps(self) -> int:
-        """How many steps are done: 0 without a checkpoint. Raises DataFileError as `restore`."""
+        """The number of completed steps, 0 without a checkpoint. Raises DataFileError as `restore`."""
         return int(self._read()["step"]) if self.path.exists() else 0
 
     def restore(self, module: nn.Module, optimiser: torch.optim.Optimizer) -> int:
-        """Bring module and optimiser to where they were. Returns the steps that are done, 0 without a checkpoint.
+        """Restore module and optimiser. Returns the number of completed steps, 0 without a checkpoint.
 
         Raises:
             DataFileError: the checkpoint is damaged, or of another recipe or set.
@@ -78,7 +78,7 @@ class StageState:
         self._at, self._name, self._module, self._optimiser = at, name, module, optimiser
 
     def restore(self) -> int:
-        """Bring module and optimiser to where they were. Returns the steps that are done, 0 without a file."""
+        """Restore module and optimiser. Returns the number of completed steps, 0 without a file."""
         if not self._at.exists():
             return 0
         kept = torch.load(self._at, weights_only=True)
@@ -87,7 +87,7 @@ class StageState:
         return int(kept["step"])
 
     def save(self, steps: int) -> None:
-        """Keep the state after so many steps."""
+        """Save the state after this many steps."""
         state = {self._name: self._module.state_dict(), "optimiser": self._optimiser.state_dict(), "step": steps}
         with written_whole(self._at) as file:
             torch.save(state, file)

@@ -21,7 +21,7 @@ class Curves(Log):
         self.board = SummaryWriter(str(folder / "tensorboard"))
 
     def write(self, **values: float | int | str) -> None:
-        """Add one record; its `step` is the place on the curves."""
+        """Add one record; `step` is its position on the curves."""
         super().write(**values)
         if self.board is not None:
             for name, value in values.items():
@@ -29,6 +29,6 @@ class Curves(Log):
                     self.board.add_scalar(name, value, int(values["step"]))
 
     def close(self) -> None:
-        """Write what waits."""
+        """Flush."""
         if self.board is not None:
             self.board.close()

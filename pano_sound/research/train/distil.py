@@ -1,8 +1,8 @@
-"""Distillation: a small sound net of ours learns to hear what a large one, trained on AudioSet, hears.
+"""Distillation of a large sound net, trained on AudioSet, into a small one.
 
-Teacher (DATA/teachers/yamnet.py) and student hear the same crops: sounds at other speeds, mixed, filtered. The student
-hears them from afar too, in rooms and under noise, and must give the teacher's embeddings and class scores all the
-same; and the labels of what was mixed. (A consistent teacher and endless mixtures are what makes distillation work on
+Teacher (DATA/teachers/yamnet.py) and student get the same crops: sounds at other speeds, mixed, filtered. The student
+also gets them distant, reverberant and noisy, and still has to predict the teacher's embeddings and class scores, and
+the labels of the mixture. (A consistent teacher and endless mixtures are what makes distillation work on
 little data: Beyer et al., "Knowledge distillation: a good teacher is patient and consistent", CVPR 2022.)
 """
 
@@ -28,18 +28,18 @@ from .caches import WaveCache
 from .checkpoints import StageState
 from .log import Log
 
-PATCH = 96  # mel frames that the teacher hears at once
-STRIDE = 32  # mel frames from one of the student's answers to the next
-STEPS = 8  # answers of the student in a crop
-ASKED = (2, 4, 6)  # of which the teacher, who hears 0.96 s around each, is asked these
+PATCH = 96  # mel frames per input of the teacher
+STRIDE = 32  # mel frames between outputs of the student
+STEPS = 8  # outputs of the student per crop
+ASKED = (2, 4, 6)  # outputs at which the teacher is evaluated, on 0.96 s around each
 CROP = STEPS * STRIDE * HOP  # samples: 2.56 s
 
 
 class Teacher(nn.Module):
-    """The teacher and what it hears with.
+    """The teacher with its mel front end.
 
     Raises:
-        DataFileError: it is not in the data folder.
+        DataFileError: it is missing from the data folder.
     """
 
     def __init__(self, data: Path) -> None:
@@ -66,12 +66,12 @@ class Teacher(nn.Module):
 
 
 class Crops:
-    """Random crops of training sounds, the rarer labels as often as sqrt(their count) allows.
+    """Random crops of training sounds, with labels drawn in proportion to the square root of their count.
 
     Args:
         waves: all sounds.
         chosen: which of them are for training.
-        labels: label of each sound; None where nobody knows.
+        labels: label of each sound; None if unknown.
     """
 
     def __init__(self, waves: WaveCache, chosen: Sequence[int], labels: Sequence[str | None]) -> None:
@@ -102,7 +102,7 @@ class Crops:
 
 
 class Pupil(nn.Module):
-    """The student with three linear heads that only its training needs."""
+    """The student with three linear heads for training only."""
 
     def __init__(self, student: SoundEncoder, embedding: int, classes: int, labels: int) -> None:
         super().__init__()
@@ -140,7 +140,7 @@ def distil(
     seed: int = 0,
     log: Log | None = None,
 ) -> JointEncoder:
-    """Train the student in place. Goes on from `folder/student.pt` when that exists; writes it every 100 steps.
+    """Train the student in place. Continues from `folder/student.pt` if it exists, and writes it every 100 steps.
 
     Args:
         student: a mel net and a wave net. The wave net was trained before (SoundNet): it learns at a fifth of the rate,

@@ -1,4 +1,4 @@
-"""Learns how much each cue weighs in the fusion, from scenes whose truth is known."""
+"""Learns the weights of the cues in the fusion from scenes with known truth."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ...localize.fusion import Fusion
 from ..evaluate.scenes import Heard, log_likelihood
 
 PRIOR = Fusion({"semantic": 1.4, "motion": 2.0, "synchrony": 14.0}, {"semantic": 0.3}, -1.0, 0.3, {"spatial": 1.0})
-"""Near what a recipe reached on 33 real scenes; with few scenes, what is learnt stays near it."""
+"""Weights close to those learnt on 33 real scenes; with few scenes, the result stays near them."""
 _FIRMNESS = 2.0
-"""How many scenes the prior weighs as much as."""
+"""The weight of the prior, in scenes."""
 _KINDS = {"A": 3.0, "B": 3.0, "C": 0.0, "made": 1.0}
-"""How much a scene of each kind counts: real ones are few; in those of kind C no direction is to be found."""
+"""Weight of a scene by kind: there are few real ones, and those of kind C have no true direction."""
 
 
 def learn(scenes: Sequence[Heard], prior: Fusion = PRIOR) -> Fusion:
-    """The fusion that makes the truth of the scenes most likely, with a Gaussian prior on the logarithm of its numbers.
+    """The fusion of maximum posterior probability, with a Gaussian prior on the logarithm of its weights.
 
     Each kind of scene counts as _KINDS says, whatever the length of its films.
     """
@@ -49,7 +49,7 @@ def learn(scenes: Sequence[Heard], prior: Fusion = PRIOR) -> Fusion:
 
 
 def leave_one_out(scenes: Sequence[Heard], prior: Fusion = PRIOR) -> list[tuple[Heard, Fusion]]:
-    """Each scene with a fusion that was learnt on the scenes of all other places."""
+    """Each scene with a fusion learnt on the scenes of all other places."""
     places: dict[str, list[Heard]] = collections.defaultdict(list)
     for one in scenes:
         places[one.scene.place].append(one)

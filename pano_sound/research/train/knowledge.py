@@ -1,7 +1,7 @@
-"""Which kind of sound comes from which thing: a table that people can read, `sounding.csv`.
+"""Which sounds come from which things: the readable table `sounding.csv`.
 
-Its rows are an AudioSet class, a thing that is seen (a label of pictures, a class of COCO) and how surely the sound
-comes from such a thing, 0 to 1. With a tagger's scores every sound belongs to things, whatever its own label is.
+Its rows are an AudioSet class, a visible thing (a label of pictures, or a class of COCO) and how surely the sound comes
+from it, 0 to 1. With a tagger's scores it connects every sound with things, whatever the sound's label.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from ..datasets.labelled import read_table
 
 TABLE = Path(__file__).with_name("sounding.csv")
 SURE = 0.3
-"""A sound belongs to a thing from this score on."""
+"""A sound belongs to a thing if its score is at least this."""
 PREFIX = "~"
-"""Begins the name of the group of all sounds that come from a thing by the tagger's word: `~person`."""
+"""Prefix of the group of all sounds that come from a thing according to the tagger: `~person`."""
 
 
 class Knowledge:

@@ -1,4 +1,4 @@
-"""What training asks for. Every function takes raw responses (cosines) and a temperature.
+"""The losses. Every function takes raw responses (cosines) and a temperature.
 
 contrast   the right sound for a picture and the right picture for a sound, of all in the batch
 place      equation 8 of the paper: attention should lie where it is known to sound
@@ -48,7 +48,7 @@ def place(raw: Tensor, target: Tensor, temperature: Tensor | float) -> Tensor:
 
 
 def inside(raw: Tensor, target: Tensor, temperature: Tensor | float) -> Tensor:
-    """-log of the attention that falls on the sounding thing, wherever on it: (n, cells), (n, cells) -> scalar."""
+    """-log of the attention on the sounding thing, anywhere on it: (n, cells), (n, cells) -> scalar."""
     attention = torch.softmax(raw / temperature, dim=1)
     share = target / target.amax(dim=1, keepdim=True)
     return -torch.log((attention * share).sum(dim=1) + 1e-6).mean()
@@ -69,11 +69,11 @@ def extent(raw: Tensor, target: Tensor, steepness: float = 10.0) -> Tensor:
 
 
 def presence(scores: Tensor, match: Tensor, known: Tensor, steepness: Tensor | float, middle: Tensor | float) -> Tensor:
-    """Is this sound's source in this picture at all? Binary cross entropy, matches and non-matches weighing the same.
+    """Binary cross entropy of whether a sound's source is in a picture; matches and non-matches have equal weight.
 
     Args:
         scores: (sounds, pictures), the highest response of each pair.
-        match: bool, belongs together; known: bool, False where nobody can say (left out).
+        match: bool, whether they belong together; known: bool, False if unknown (left out).
         steepness, middle: the logistic curve over responses.
     """
     logits = steepness * (scores - middle)

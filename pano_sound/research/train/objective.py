@@ -1,4 +1,4 @@
-"""What the paper minimises (its section 4): the triplet's distance ratio, cross entropy with boxes, or both."""
+"""The paper's loss (its section 4): the triplet's distance ratio, cross entropy with boxes, or both."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ def box_cross_entropy(attention: Tensor, target: Tensor) -> Tensor:
 
 
 def box_target(boxes: tuple[Box, ...], rows: int, columns: int) -> NDArray[np.float32]:
-    """alpha_GT, float32 (rows, columns) of 0 and 1: the cells that boxes cover by half, at least the most covered."""
+    """alpha_GT, float32 (rows, columns) of 0 and 1: the cells that boxes cover by at least half, or else the most
+    covered one."""
     target = np.zeros((rows, columns), np.float32)
     for x0, y0, x1, y1 in boxes:
         covered = np.outer(_covered(y0, y1, rows), _covered(x0, x1, columns))
@@ -54,7 +55,7 @@ class Objective(nn.Module):
     """The loss of each example of a batch, as one module, so that several processes can share its gradients.
 
     Args:
-        model: what learns, whatever of it requires gradients.
+        model: the model to train; only parameters that require gradients are trained.
         balance: weight of equation 6; equation 8 has 1 - balance (Table V). 1: unsupervised, 0: supervised.
     """
 
@@ -63,7 +64,7 @@ class Objective(nn.Module):
         self.model, self.balance = model, balance
 
     def train(self, mode: bool = True) -> Objective:
-        """As of every module, but trunk and sound net keep the statistics that they were trained with."""
+        """As usual, but trunk and sound net keep their BatchNorm statistics."""
         super().train(mode)
         self.model.trunk.eval()
         self.model.sound_encoder.eval()
@@ -78,7 +79,7 @@ class Objective(nn.Module):
                 `labelled` (n,), 1 where the target is known.
 
         Returns:
-            total, unsupervised and supervised, each (n,); the parts are not weighted, and 0 where they do not count.
+            total, unsupervised and supervised, each (n,); the parts are unweighted, and 0 where they do not apply.
         """
         model = self.model
         h_of, others = self._pooled(batch["sounds"]), batch["negatives"]

@@ -1,4 +1,4 @@
-"""The paper's training (its sections 4 and 5), unsupervised, supervised or both, of its network or of `base`."""
+"""The paper's training (its sections 4 and 5): unsupervised, supervised or both, of its network or of `base`."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ MODES = ("unsupervised", "supervised", "semi")
 
 @dataclass
 class Recipe:
-    """Everything that decides how training goes; the defaults are the paper's (section 5).
+    """All hyperparameters of the training. The defaults are the paper's (section 5).
 
     Attributes:
-        mode: "unsupervised" (equation 6, boxes not looked at), "supervised" (equation 8) or "semi" (equation 7).
-        start: "paper": its network, VGG-16 and SoundNet imported, the rest new; or a model's name or path, of which
-            trunk and sound net are taken, the heads being new.
+        mode: "unsupervised" (equation 6, boxes ignored), "supervised" (equation 8) or "semi" (equation 7).
+        start: "paper": the paper's network, with imported VGG-16 and SoundNet and the rest new; or a model's name or
+            path, for its trunk and sound net with new heads.
         heads: take the heads of `start` too (not of "paper").
-        balance: in mode "semi", the weight of equation 6, where equation 8 has the rest (Table V).
-        mechanism: of attention, 1 or 2 (equations 2 and 3).
-        labelled, unlabelled: how many examples at most to use with and without their boxes; -1: all. In mode "semi" all
-            that have boxes are labelled ones if no number is given.
-        whole: train trunk and sound net too; they are frozen otherwise, as in the authors' published code, and what
-            they make of a set is computed once.
+        balance: in mode "semi", the weight of equation 6; equation 8 has the rest (Table V).
+        mechanism: the attention mechanism, 1 or 2 (equations 2 and 3).
+        labelled, unlabelled: the most examples to use with and without boxes; -1: all. In mode "semi" all examples with
+            boxes count as labelled by default.
+        whole: train trunk and sound net too. Otherwise they are frozen, as in the authors' published code, and their
+            outputs are computed once.
     """
 
     mode: str = "unsupervised"
@@ -67,7 +67,7 @@ class Recipe:
     checkpoint_every: int = 500
 
     def __post_init__(self) -> None:
-        """Raises ValueError for what no training can follow."""
+        """Raises ValueError for impossible values."""
         if self.mode not in MODES:
             raise ValueError(f"mode is one of {', '.join(MODES)}, not {self.mode!r}")
         if self.mechanism not in (1, 2):
@@ -85,12 +85,12 @@ class Recipe:
 
     @property
     def weight(self) -> float:
-        """Of the unsupervised loss, in `Objective`."""
+        """The weight of the unsupervised loss in `Objective`."""
         return {"unsupervised": 1.0, "supervised": 0.0, "semi": self.balance}[self.mode]
 
 
 def start(name: str, mechanism: int, seed: int, heads: bool = False) -> tuple[Localizer, str]:
-    """The model that training begins with (`Recipe.start`, `heads`), and a word on where its nets are from.
+    """The initial model (`Recipe.start`, `heads`), and a description of where its nets are from.
 
     Raises:
         ModelError: no such model.
@@ -111,7 +111,7 @@ def start(name: str, mechanism: int, seed: int, heads: bool = False) -> tuple[Lo
 
 
 def _begin(net: nn.Module, name: str) -> str:
-    """Public weights into a net, or a warning that there are none. Returns a word on it."""
+    """Load public weights into a net, or warn that there are none. Returns a description."""
     try:
         net.load_state_dict(imported(name))
     except ModelError as error:
@@ -128,15 +128,15 @@ def fit(
     curves: Log | None,
     processes: Processes,
 ) -> None:
-    """Train what requires gradients. Goes on from the checkpoint, with the batches that come next.
+    """Train all parameters that require gradients. Continues from the checkpoint with the next batches.
 
     Args:
-        curves: where losses are written each 20 steps; None: nothing is written, not even checkpoints, as this process
+        curves: where losses are written every 20 steps; None: write nothing, not even checkpoints, because this process
             is not the first.
 
     Raises:
         DataFileError: the checkpoint is damaged or of another recipe or set, or the set cannot be read.
-        PanoSoundError: the loss is no finite number any more.
+        PanoSoundError: the loss is no longer finite.
     """
     learning = [parameter for parameter in objective.parameters() if parameter.requires_grad]
     optimiser = torch.optim.Adam(learning, lr=recipe.rate)
@@ -181,12 +181,11 @@ def train(
     """From a set to a weights file.
 
     Args:
-        examples: a set, or tar shards (`Shards` of this process's part; then no box can be hidden, and `labelled` and
-            `unlabelled` do not count).
+        examples: a set, or tar shards (`Shards` of this process's part; then boxes cannot be hidden, and `labelled` and
+            `unlabelled` are ignored).
         out: the weights file to write.
-        folder: checkpoints, logs and caches; a second run with the same folder, set and recipe goes on where the first
-            was.
-        recipe: what decides how training goes; None is the paper's.
+        folder: for checkpoints, logs and caches; another run with the same folder, set and recipe resumes.
+        recipe: the hyperparameters; None: the paper's.
         overwrite: whether `out` may be replaced.
 
     Raises:
@@ -225,8 +224,7 @@ def _batches(
     done: int,
     processes: Processes,
 ) -> tuple[Batches, dict[str, int]]:
-    """The batches of this process, of which the first `done` were there before, and how many examples have boxes to
-    learn from and how many have not."""
+    """The batches of this process after the first `done`, and the numbers of examples with and without boxes."""
     count, seed, part = recipe.batch, recipe.seed, processes.part
     if isinstance(examples, Shards):
         return Live(model, examples, count, seed, part, done), {}

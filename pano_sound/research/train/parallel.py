@@ -13,11 +13,11 @@ from torch.nn.parallel import DistributedDataParallel
 
 
 class Processes:
-    """This process among those that torchrun started; a context manager.
+    """This process among those started by torchrun. A context manager.
 
     Attributes:
-        rank, count: which one it is, and of how many; (0, 1) without torchrun.
-        device: its GPU if there is one, else the processor.
+        rank, count: its number, and the number of processes; (0, 1) without torchrun.
+        device: its GPU if there is one, else the CPU.
     """
 
     def __init__(self) -> None:
@@ -40,16 +40,16 @@ class Processes:
 
     @property
     def part(self) -> tuple[int, int]:
-        """(rank, count), for those who share out work."""
+        """(rank, count), for dividing work."""
         return self.rank, self.count
 
     @property
     def first(self) -> bool:
-        """Whether this one writes logs, checkpoints and weights."""
+        """Whether this process writes logs, checkpoints and weights."""
         return self.rank == 0
 
     def wait(self) -> None:
-        """Until all have come here."""
+        """Wait until all processes have reached this point."""
         if self.count > 1:
             distributed.barrier()
 

@@ -1,4 +1,4 @@
-"""The public weights that training starts from: ImageNet's for the visual trunk, SoundNet's for the sound net."""
+"""Public weights to start training from: ImageNet's for the visual trunk, SoundNet's for the sound net."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def fold(weights: dict[str, Tensor], conv: str, norm: str) -> tuple[Tensor, Tens
 def soundnet_start() -> dict[str, Tensor]:
     """A state dict for `WaveEncoder`: SoundNet's conv1 to conv5 with their BatchNorms, conv1 made for 16 kHz.
 
-    Fetches SoundNet's weights when they have not been imported yet. Raises ModelError when they cannot be had.
+    Imports SoundNet's weights if necessary. Raises ModelError if they cannot be downloaded.
     """
     try:
         source = imported("soundnet")

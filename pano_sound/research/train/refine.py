@@ -1,7 +1,7 @@
 """The sound encoder's second teacher: a tagger of AudioSet's 527 kinds of sound, and the names it gives.
 
-The first layers of the encoder have learnt enough (`distil.py`); what they compute of a piece of every sound, as it is
-and as heard from afar in a mixture, is kept, and only the layers above learn. So thousands of steps cost minutes.
+The first layers of the encoder are trained already (`distil.py`). Their outputs for a piece of every sound, original
+and in a distant mixture, are cached, and only the layers above are trained, so that thousands of steps take minutes.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from .log import Log
 
 STEPS = 16  # features of a piece
 SAMPLES = STEPS * 5120  # 5.12 s
-KEPT_BLOCKS = 4  # of the mel encoder that do not learn
+KEPT_BLOCKS = 4  # of the mel encoder, which are frozen
 
 
 @dataclass(frozen=True)
 class Piece:
-    """So much of one sound as is learnt from at once: from sample `first` of sound number `sound` on."""
+    """A piece of a sound for training: from sample `first` of sound number `sound` on."""
 
     sound: int
     first: int
@@ -45,7 +45,7 @@ class Piece:
 
 
 class Tagger:
-    """The teacher, DATA/teachers/mn04.py. Raises DataFileError when it is not there."""
+    """The teacher, DATA/teachers/mn04.py. Raises DataFileError if it is missing."""
 
     def __init__(self, data: Path) -> None:
         path = data / "teachers" / "mn04.py"
@@ -79,13 +79,13 @@ def doubled(waves: Tensor) -> Tensor:
 
 @dataclass
 class Lower:
-    """What does not change while the encoder is refined, float16, for each version (0: as it is) and piece.
+    """What stays constant during refinement, float16, for each version (0: the original) and piece.
 
     Attributes:
         low: (versions, n, frames, channels * bands) the mel encoder after KEPT_BLOCKS.
         rest: (versions, n, STEPS, F') the other parts of the encoder.
-        taught: (versions, n, STEPS, E) the tagger's features; of mixtures, too, but not of what is far.
-        lengths: (versions, n) how many steps hold sound.
+        taught: (versions, n, STEPS, E) the tagger's features, also of mixtures, but before the effects of distance.
+        lengths: (versions, n) number of steps with sound.
     """
 
     low: NDArray[np.float16]
@@ -147,7 +147,7 @@ def lower(
 
 
 class Upper(nn.Module):
-    """The layers that learn: the last blocks of the mel encoder, and linear heads above all features, standardised."""
+    """The trained layers: the last blocks of the mel encoder, and linear heads above all features, standardised."""
 
     mean: Tensor
     spread: Tensor
@@ -175,7 +175,7 @@ class Upper(nn.Module):
         pooled = features.float().mean(dim=2).flatten(0, 1)
         spread = pooled.std(dim=0)
         self.mean.copy_(pooled.mean(dim=0))
-        self.spread.copy_(spread + 0.3 * spread.mean())  # what hardly ever speaks shall not shout
+        self.spread.copy_(spread + 0.3 * spread.mean())  # limits the scale of features that are nearly constant
         self.tags.weight.zero_()
         self.tags.bias.copy_(torch.logit(scores.clamp(1e-4, 1 - 1e-4)))
 
@@ -186,7 +186,7 @@ class Upper(nn.Module):
 
     @torch.no_grad()
     def give_tags(self, head: nn.Linear) -> None:
-        """Make `head` say of features what `tags` says of standardised ones."""
+        """Set `head` so that it maps raw features as `tags` maps standardised ones."""
         head.weight.copy_(self.tags.weight / self.spread)
         head.bias.copy_(self.tags.bias - head.weight @ self.mean)
 
@@ -212,7 +212,7 @@ def refine(
     seed: int = 0,
     log: Log | None = None,
 ) -> Tensor:
-    """Teach the encoder's upper layers and `model.tag_head` in place; goes on from `folder/refined.pt`.
+    """Train the encoder's upper layers and `model.tag_head` in place; continues from `folder/refined.pt`.
 
     Args:
         rate: of the upper layers; 0: they stay as they are.

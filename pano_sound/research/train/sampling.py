@@ -1,4 +1,4 @@
-"""Batches for the head: windows of sounds, maps of the pictures that belong to them, and made scenes."""
+"""Batches for the heads: windows of sounds, maps of matching pictures, and made scenes."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from .refine import SAMPLES, Piece
 from .scenes import Crowds, Pasted, Scene, SceneMaker, as_scene, cells, scene_maps
 
 AMBIENT = ("air_conditioner", "fire", "rain", "sea_waves")
-"""Sounds that come from nowhere in the picture: always negatives."""
+"""Sounds without a visible source: always negatives."""
 
 CLIP = "clip:"
-"""Begins the label of a film with its own sound: `clip:NAME`."""
+"""Prefix of the label of a film with its own sound: `clip:NAME`."""
 
 STRIDE = EfficientNetLite0.stride
 
@@ -79,7 +79,7 @@ def clip_frames(data: Path, folder: Path, each: int) -> list[Item]:
 def with_knowledge(
     pairs: dict[str, list[str]], labels: Sequence[str], things: Sequence[Sequence[str]]
 ) -> tuple[dict[str, list[str]], dict[str, list[int]]]:
-    """Pairs and groups of sounds, more of both by what a tagger heard (see `knowledge.py`).
+    """Extend pairs and groups of sounds by a tagger's results (see `knowledge.py`).
 
     Args:
         pairs: sound label -> labels of pictures.
@@ -119,7 +119,7 @@ def training_sounds(data: Path, most: int, seed: int) -> list[Item]:
 
 
 def pieces_of(sounds: Sequence[Item], waves: WaveCache, seed: int) -> list[Piece]:
-    """A piece of each sound, at random, and of films one after the other."""
+    """A random piece of each sound; of films, consecutive pieces."""
     rng = np.random.default_rng((seed, 8))
     pieces = []
     for i, item in enumerate(sounds):
@@ -132,13 +132,13 @@ def pieces_of(sounds: Sequence[Item], waves: WaveCache, seed: int) -> list[Piece
 
 
 class SoundBank:
-    """Features of pieces of sounds, as they are and as heard from afar, and windows of them drawn at random.
+    """Features of pieces of sounds, original and distant, and random windows of them.
 
     Args:
         labels: what each piece is.
         features: (versions, n, STEPS, F), the first version as it is.
         lengths: (versions, n) how many steps hold sound.
-        groups: other names for some of the pieces.
+        groups: named groups of pieces.
     """
 
     def __init__(
@@ -155,7 +155,7 @@ class SoundBank:
         self.by_label |= groups or {}
 
     def draw(self, label: str, rng: np.random.Generator) -> Tensor:
-        """Mean feature of a random sound of that label, over a random window, perhaps disturbed: (F,)."""
+        """Mean feature of a random sound of a label, over a random window, sometimes disturbed: (F,)."""
         i = int(rng.choice(self.by_label[label]))
         version = int(rng.integers(len(self.features)))
         last = int(self.lengths[version, i])
@@ -237,7 +237,7 @@ class Sampler:
         }
 
     def _picture_of(self, name: str, rng: np.random.Generator) -> str:
-        """A label whose pictures show what sounds so: of a film, its own; else as often a photograph as a film."""
+        """A label of matching pictures: for a film, its own; otherwise photographs and films equally often."""
         if name in self.of_label and name.startswith(CLIP):
             return name
         labels = self.seen_with[name]

@@ -1,4 +1,4 @@
-"""Made scenes: training pictures pasted small into panoramas, so that what sounds is small, somewhere, among others.
+"""Made scenes: training pictures pasted into panoramas, small, anywhere, among others.
 
 The training pictures show one big thing in the middle. In 360° footage the same thing is 15 to 60° wide, stands near
 the horizon, perhaps across the seam, and other things that could sound are in view too.
@@ -23,7 +23,7 @@ from ..datasets.labelled import Item, Photograph
 from .caches import cached_maps
 
 HEIGHT, WIDTH = BASE["panorama"]
-MANY = 24  # things that are pasted into a crowd, as far as there is room
+MANY = 24  # things to paste into a crowd, if there is room
 SMALLEST, LARGEST = 64, 720  # pixels that a thing is high, and wide at least: 12 to 135°
 LARGEST_IN_CROWD = 400
 SMALLEST_BOXED = 24  # pixels; of a photograph of many things, smaller ones are not asked for
@@ -138,7 +138,7 @@ class SceneMaker:
     def _place(
         self, rng: np.random.Generator, label: str, objects: Sequence[Pasted]
     ) -> tuple[Pasted, NDArray[np.float32], NDArray[np.float32]] | None:
-        """An object where none is yet, its pixels and its opacity; None when the scene is full."""
+        """A new object in a free place, its pixels and its opacity; None if the scene is full."""
         item = self.by_label[label][int(rng.integers(len(self.by_label[label])))]
         whole = label in self.films or rng.random() < 0.3  # the picture as it is, with straight edges
         picture = _read(item.path)
@@ -184,7 +184,7 @@ class SceneMaker:
     def _spot(
         self, rng: np.random.Generator, width: int, height: int, objects: Sequence[Pasted]
     ) -> tuple[float, float] | None:
-        """Upper left corner for something of that size near the horizon, above or below nothing; None if taken."""
+        """Upper left corner for something of that size near the horizon, with nothing above or below; None if taken."""
         x = rng.uniform(0, WIDTH - width)
         y = np.clip(HEIGHT * rng.normal(0.53, 0.07) - height / 2, 0, HEIGHT - height)
         if any(x < o.x1 + APART and o.x0 < x + width + APART for o in objects):
