@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from pano_sound.localize.nets.network import TINY, Localizer, make_trunk
-from pano_sound.localize.nets.trunks import Conv, EfficientNetLite0, MBConv, TinyTrunk, Trunk
+from pano_sound.localize.nets.trunks import Conv, EfficientNetLite0, MBConv, TinyTrunk, Trunk, channels_last
 
 
 def lite0() -> EfficientNetLite0:
@@ -77,6 +77,21 @@ def test_a_block_in_strips_is_the_whole_block(
     whole = block(x).detach()  # As in training.
     with torch.inference_mode():
         torch.testing.assert_close(block(x), whole)
+
+
+@pytest.mark.parametrize("strip", [1, 40_000, 1 << 40], ids=["rows", "strips", "whole"])
+@pytest.mark.parametrize("height", [33, 96])
+def test_lite0_in_strips_is_the_whole_network(monkeypatch: pytest.MonkeyPatch, strip: int, height: int) -> None:
+    monkeypatch.setattr("pano_sound.localize.nets.trunks._STRIP", strip)
+    trunk = lite0()
+    trunk.set_wrap(True)
+    channels_last(trunk)
+    x = 255 * torch.rand(1, 3, height, 64).contiguous(memory_format=torch.channels_last)
+    whole = trunk(x).detach()  # As in training.
+    with torch.inference_mode():
+        found = trunk(x)
+    torch.testing.assert_close(found, whole, rtol=1e-4, atol=1e-4)
+    assert found.is_contiguous(memory_format=torch.channels_last)  # Any other order is converted to and fro.
 
 
 def test_a_cell_looks_at_its_middle() -> None:

@@ -12,6 +12,8 @@ of the five strided layers, cell i looks at pixel 32 i + 15, half a pixel off it
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -27,7 +29,7 @@ LITE0_STAGES = (
     (3, 1, 320, 6, 1),
 )
 
-_STRIP = 16 << 20
+_STRIP = 4 << 20
 """Most bytes of a block's expanded tensor to compute at once."""
 
 
@@ -56,7 +58,10 @@ class Conv(nn.Conv2d):
         left, right = self._padding(x.shape[-1])
         if left <= 0 and right <= 0:
             return x
-        return torch.cat([x[..., x.shape[-1] - left :], x, x[..., : max(0, right)]], dim=-1)
+        # Channels last, as `cat` alone would not leave them: slices a cell or two wide do not show their order.
+        last = x.permute(0, 2, 3, 1)
+        sides = last[:, :, last.shape[2] - left :], last[:, :, : max(0, right)]
+        return torch.cat([sides[0], last, sides[1]], dim=2).permute(0, 3, 1, 2)
 
     def inside(self, x: Tensor, relu6: bool = False) -> Tensor:
         """The convolution of the output of `around`, or of a picture with borders; zeros above and below."""
@@ -68,7 +73,8 @@ class Conv(nn.Conv2d):
         """The convolution where the kernel fits into x, with `zeros` at both ends of columns and rows; then ReLU6."""
         if relu6 and _fuses(x):
             how = (zeros, self.stride, (1, 1), self.groups, "hardtanh", (0.0, 6.0), "")
-            return torch.ops.mkldnn._convolution_pointwise(x, self.weight, self.bias, *how)
+            fused: Tensor = torch.ops.mkldnn._convolution_pointwise(x, self.weight, self.bias, *how)
+            return fused
         y = F.conv2d(x, self.weight, self.bias, self.stride, zeros, 1, self.groups)
         return F.relu6(y, inplace=True) if relu6 else y
 
@@ -113,26 +119,34 @@ class MBConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         inner = self.depthwise.around(x) if self.depthwise.wrap else x
-        if self.expand is not None and self.depthwise.wrap and not torch.is_grad_enabled():
-            return self._in_strips(x, inner, self.expand)
-        if self.expand is not None:
-            inner = self.expand(inner, relu6=True)
+        expand = self.expand
+        if expand is not None and self.depthwise.wrap and not torch.is_grad_enabled():
+            size = inner.shape[0], expand.out_channels, *inner.shape[2:]
+            return self.in_strips(lambda begin, end: expand(inner[..., begin:end, :], relu6=True), size, x)
+        if expand is not None:
+            inner = expand(inner, relu6=True)
         out = self.project(self.depthwise.inside(inner, relu6=True))
         return out + x if self.residual else out
 
-    def _in_strips(self, x: Tensor, around: Tensor, expand: Conv) -> Tensor:
-        """The same, a few rows at a time, so that the expanded tensor stays in the processor's cache."""
-        bytes_a_row = 4 * len(x) * expand.out_channels * around.shape[-1] * self.depthwise.stride[0]
-        rows, height = -(-x.shape[-2] // self.depthwise.stride[0]), max(1, _STRIP // bytes_a_row)
-        parts = []
+    def in_strips(self, inner: Callable[[int, int], Tensor], size: tuple[int, ...], x: Tensor | None = None) -> Tensor:
+        """The block, a few rows at a time, so that its widest tensor stays in the processor's cache.
+
+        Args:
+            inner: computes rows of the depthwise convolution's input, from the first to before the last.
+            size: of that whole input.
+            x: the block's input, which a residual block adds.
+        """
+        stride = self.depthwise.stride[0]
+        rows, height = -(-size[2] // stride), max(1, _STRIP // (4 * size[0] * size[1] * size[3] * stride))
+        parts: list[Tensor] = []
         for first in range(0, rows, height):
             last = min(first + height, rows)
-            above, begin, end, below = self.depthwise.rows_for(first, last, x.shape[-2])
-            inner = expand(around[..., begin:end, :], relu6=True)
+            above, begin, end, below = self.depthwise.rows_for(first, last, size[2])
+            strip = inner(begin, end)
             if above or below:
-                inner = F.pad(inner, (0, 0, above, below))
-            out = self.project(self.depthwise.only(inner, relu6=True))
-            parts.append(out + x[..., first:last, :] if self.residual else out)
+                strip = F.pad(strip, (0, 0, above, below))
+            out = self.project(self.depthwise.only(strip, relu6=True))
+            parts.append(out + x[..., first:last, :] if self.residual and x is not None else out)
         return torch.cat(parts, dim=-2) if len(parts) > 1 else parts[0]
 
 
@@ -185,13 +199,29 @@ class EfficientNetLite0(Trunk):
         self.channels = 1280
 
     def body(self, pictures: Tensor) -> Tensor:
-        x = self.stem((pictures - 127.0) / 128.0, relu6=True)
-        for block in self.blocks:
+        first, *others = self.blocks
+        assert isinstance(first, MBConv)
+        if self.stem.wrap and not torch.is_grad_enabled():
+            size = len(pictures), self.stem.out_channels, -(-pictures.shape[2] // 2), -(-pictures.shape[3] // 2) + 2
+
+            def stem(begin: int, end: int) -> Tensor:
+                above, top, bottom, below = self.stem.rows_for(begin, end, pictures.shape[2])
+                strip = self.stem.around((pictures[..., top:bottom, :] - 127.0) / 128.0)
+                found: Tensor = first.depthwise.around(
+                    self.stem.only(F.pad(strip, (0, 0, above, below)) if above or below else strip, relu6=True)
+                )
+                return found
+
+            x = first.in_strips(stem, size)
+        else:
+            x = first(self.stem((pictures - 127.0) / 128.0, relu6=True))
+        for block in others:
             x = block(x)
         return x
 
     def last(self, features: Tensor) -> Tensor:
-        return self.head(features, relu6=True)
+        found: Tensor = self.head(features, relu6=True)
+        return found
 
 
 class TinyTrunk(Trunk):
