@@ -3,6 +3,7 @@ command runs, so that `--help` answers at once."""
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import logging
@@ -87,9 +88,22 @@ def main() -> None:
         ignore_signals()
         _complain("interrupted")
         code = 130
+    except SystemExit as stop:
+        ignore_signals()
+        code = stop.code if isinstance(stop.code, int) else 1
     finally:
         ignore_signals()
         remove_partials()
+    _exit(code)
+
+
+def _exit(code: int) -> None:
+    ahead = sys.modules.get("pano_sound.pipeline.ahead")
+    if ahead is not None and ahead.is_any_left():
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)
 
 

@@ -51,7 +51,8 @@ def _ignore_signals() -> None:
 
 
 def _report_unraisable(report: Callable[[Any], Any], unraisable: Any) -> None:
-    """A sys.unraisablehook: repeats a stop that arrives where nothing can be raised (in a __del__ or a callback)."""
+    """A sys.unraisablehook. A stop that arrives where nothing can be raised (a __del__, a callback) is not reported: it
+    comes again."""
     if not (_asked and issubclass(unraisable.exc_type, (KeyboardInterrupt, SystemExit))):
         report(unraisable)
 

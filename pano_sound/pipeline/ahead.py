@@ -13,6 +13,12 @@ T = TypeVar("T")
 
 _ITEMS_READY = 2
 _AGAIN, _PATIENCE = 0.02, 5.0  # seconds
+_given_up: list[threading.Thread] = []
+
+
+def is_any_left() -> bool:
+    """Whether a thread that was given up is still running: C++ libraries may abort the process if it exits as usual."""
+    return any(thread.is_alive() for thread in _given_up)
 
 
 class Ahead(Generic[T]):
@@ -44,6 +50,8 @@ class Ahead(Generic[T]):
             while not self._ready.empty():
                 self._ready.get()
             self._thread.join(_AGAIN)
+        if self._thread.is_alive():
+            _given_up.append(self._thread)
 
     def __iter__(self) -> Iterator[T]:
         return self

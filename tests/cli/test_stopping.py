@@ -29,6 +29,7 @@ from pano_sound.camera_path import CameraPath
 from pano_sound.commands import stopping
 from pano_sound.errors import OutputError
 from pano_sound.options.steps import RenderOptions
+from pano_sound.pipeline import ahead
 
 CLI = Path(__file__).parents[2] / "cli.py"
 TERMINAL = """
@@ -250,6 +251,33 @@ def test_stopped_at_any_step_of_the_end(heeded, capsys, monkeypatch):
     assert capsys.readouterr().err == "pano-sound: interrupted\n" * codes.count(130)
 
 
+@pytest.mark.parametrize(("stop", "code"), [(KeyboardInterrupt(), 130), (SystemExit(143), 143)])
+def test_a_thread_that_cannot_be_stopped_does_not_abort_the_process(monkeypatch, heeded, stop, code):
+    """As C++ libraries do when Python ends their thread."""
+    answer, ended = threading.Event(), []
+
+    def hanging():
+        yield answer.wait()
+
+    def command(**_):
+        with ahead.Ahead(hanging()):
+            raise stop
+
+    monkeypatch.setattr(commands, "cli", command)
+    monkeypatch.setattr(ahead, "_PATIENCE", 0.0)
+    monkeypatch.setattr(os, "_exit", ended.append)
+    with pytest.raises(SystemExit, match=str(code)):
+        commands.main()
+    assert ended == [code]
+    answer.set()
+    for thread in ahead._given_up:
+        thread.join()
+    monkeypatch.setattr(commands, "cli", lambda **_: 0)
+    with pytest.raises(SystemExit, match="0"):
+        commands.main()
+    assert ended == [code]
+
+
 def test_what_a_library_makes_of_a_stop_is_not_reported(monkeypatch, heeded, capsys):
     def command(**_):
         with contextlib.suppress(KeyboardInterrupt):
@@ -306,7 +334,8 @@ def small_disk(tmp_path):
 @pytest.mark.parametrize("container", ["mp4", "mkv"])
 def test_a_disk_that_becomes_full(long_film, small_disk, container):
     (small_disk / "mine").write_bytes(bytes(150_000))
-    work = start(long_film, "render", "long.mp4", "a.path.json", "-o", small_disk / f"out.{container}", "--crf", "0")
+    large = ("--crf", "0", "--encoder-preset", "ultrafast")
+    work = start(long_film, "render", "long.mp4", "a.path.json", "-o", small_disk / f"out.{container}", *large)
     _, said = work.communicate(timeout=PATIENCE)
     assert work.returncode == 5
     assert said.count("\n") == 1
@@ -333,9 +362,11 @@ def test_a_disk_that_is_read_only(film, small_disk, run):
 
 def test_a_disk_that_is_unplugged(long_film, small_disk):
     subprocess.run(["mount", "-o", "remount,size=50m", str(small_disk)], check=True)
-    work = start(long_film, "render", "long.mp4", "a.path.json", "-o", small_disk / "out.mp4", "--crf", "51")
+    work = start(long_film, "render", "long.mp4", "a.path.json", "-o", small_disk / "out.mp4", "--end", "5")
     wait_for_partial(work, small_disk)
+    work.send_signal(signal.SIGSTOP)  # It must not end before.
     subprocess.run(["umount", "-l", str(small_disk)], check=True)
+    work.send_signal(signal.SIGCONT)
     _, said = work.communicate(timeout=PATIENCE)
     assert work.returncode == 5
     assert "its folder has vanished" in said
