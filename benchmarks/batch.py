@@ -2,8 +2,8 @@
 
     python benchmarks/batch.py [--workers 2] [--films 8] [--runs 3]
 
-Each run makes the same films (parts of the samples, a picture a second analysed) from nothing, in a folder and with a
-cache of its own. Seconds depend on what else the machine does; the ratio of runs in turn much less.
+Each run makes the same films (parts of the samples, analysed once a second) from scratch, with its own folder and
+cache. Seconds depend on the machine's other load; the ratio of alternating runs depends on it much less.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def films(folder: Path, count: int) -> None:
-    """Parts of the samples, 3 s each, as files of their own, none like another."""
+    """Parts of the samples, 3 s each, as separate files, all different."""
     samples = sorted((ROOT / "samples").glob("*.mp4"))
     for i in range(count):
         sample = samples[i % len(samples)]

@@ -1,12 +1,12 @@
 """Do the paper's findings hold on other data?  python benchmarks/findings.py DATA
 
 DATA is a folder of labelled pictures and sounds (sounds.csv, pictures.csv, pairs.csv; docs/training.md). The network is
-the paper's, SoundNet included, on EfficientNet-Lite0 in the place of VGG-16 (stride 32, the 320 channels before its
-last layer). Trunk and sound net are frozen and only the FC layers learn, so that a training takes seconds. "Labelled"
+the paper's, SoundNet included, on EfficientNet-Lite0 instead of VGG-16 (stride 32, the 320 channels before its last
+layer). Trunk and sound net are frozen and only the FC layers learn, so that a training takes seconds. "Labelled"
 are pairs whose boxes are used, "unlabelled" pairs whose boxes are hidden. Measured is on the `val` rows, which no
 training sees.
 
-Results go to FOLDER/results.jsonl, one training a line; a run that was stopped goes on. The table is printed.
+Results go to FOLDER/results.jsonl, one training per line; a stopped run resumes. The table is printed.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ DRAWS = 1000
 
 @dataclass(frozen=True)
 class Run:
-    """One training: its name in the table, and what is special about it.
+    """One training: its name in the table, and its settings.
 
     Attributes:
-        half: labelled pairs are drawn as often as unlabelled ones; else each pair as often as any other.
+        half: draw labelled pairs as often as unlabelled ones; otherwise draw all pairs equally often.
     """
 
     name: str
@@ -243,7 +243,7 @@ def table(results: Sequence[dict[str, Any]]) -> str:
 
 
 def differences(results: Sequence[dict[str, Any]], column: str, one: str, other: str) -> str:
-    """How much higher `one` is than `other`, seed by seed."""
+    """Paired differences between `one` and `other` over the seeds."""
     by_seed = {(result["run"]["name"], result["seed"]): result[column] for result in results}
     seeds = sorted({seed for name, seed in by_seed if name == one and (other, seed) in by_seed})
     mean, half = interval([by_seed[one, seed] - by_seed[other, seed] for seed in seeds])

@@ -1,4 +1,4 @@
-"""Camera-like 360° footage that anyone can make again: the same numbers of pixels, bits and edges as a real camera's.
+"""Reproducible camera-like 360° footage, with pixels, bits and edges like a real camera's.
 
 A textured sphere (noise of equal power in every octave, as pictures of nature have, and hard-edged shapes) seen by a
 camera that turns slowly; sensor noise in every frame; things that move, one of which sounds.

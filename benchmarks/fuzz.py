@@ -5,12 +5,12 @@
 Tiny samples of every kind are made first. Each run takes one, damages it (bits, bytes, numbers, truncation, splices
 of itself or of another sample) and gives it to a command, with a tiny untrained model. What is wrong:
 
-- a traceback, an error that nobody foresaw, a crash, an exit code that is none of ours, more than one line of error
+- a traceback, an unexpected error, a crash, an unknown exit code, more than one line of error
 - no end after 30 s
 - an output under its final name after a failure, a partial file under any name, a changed input
 - success with an output that does not decode to its end or whose time stamps do not grow
 
-The process that does the work is forked from one that has imported everything: a run takes as long as its work.
+Each run is forked from a process that has imported everything, so it takes only as long as its work.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ WAYS = (
     ("--ambisonics", "ambix"),
     ("--max-damage", 1),
 )
-"""Options with which a sample is read now and then."""
+"""Options with which a sample is read sometimes."""
 
 FILM, SOUNDMAP, PATH, WEIGHTS = "h264+aac.mp4", "film.soundmap.npz", "film.path.json", "tiny.safetensors"
 
@@ -165,7 +165,7 @@ ODD_NUMBERS = (np.nan, np.inf, -np.inf, 0.0, -1.0, 6e4, 1e30)
 
 
 def mutated_json(rng: np.random.Generator, data: bytes | str) -> bytes:
-    """An object that is JSON still, with odd values in some places, or none."""
+    """An object that is still JSON, with odd or missing values in some places."""
     path = json.loads(data)
     for _ in range(int(rng.integers(1, 4))):
         at = path
@@ -184,7 +184,7 @@ def mutated_json(rng: np.random.Generator, data: bytes | str) -> bytes:
 
 
 def mutated_soundmap(rng: np.random.Generator, data: bytes) -> bytes:
-    """A sound map that is a whole archive still, with odd numbers, shapes or types in one of its arrays, or without."""
+    """A sound map that is still a complete archive, with odd numbers, shapes or types in one array, or without it."""
     arrays = dict(np.load(io.BytesIO(data)))
     name = str(rng.choice([*sorted(arrays), "about"]))
     array = arrays[name]
@@ -245,11 +245,11 @@ def command_for(rng: np.random.Generator, whole: Path, sample: Path) -> tuple[li
 
 
 WITHIN = {PATH: mutated_json, SOUNDMAP: mutated_soundmap}
-"""Damage that leaves these samples readable as what they are; bits and bytes mostly do not."""
+"""Damage that leaves these samples readable; damaged bits and bytes mostly do not."""
 
 
 def forked(work: Callable[[], int], folder: Path, said: Path) -> tuple[int | str, float, int]:
-    """Do `work` in a process of its own, as a program's main: (exit code or what ended it, seconds, peak kB)."""
+    """Run `work` in a separate process, like a program's main: (exit code or signal, seconds, peak kB)."""
     began = time.monotonic()
     pid = os.fork()
     if pid == 0:
@@ -292,7 +292,7 @@ def plays(path: Path) -> int:
 
 
 def faults(code: int | str, said: str, output: Path | None, folder: Path, inputs: dict[Path, bytes]) -> Iterator[str]:
-    """What is wrong with how a run ended."""
+    """The faults in how a run ended."""
     if code == "hang":
         yield f"no end after {SECONDS:g} s"
         return

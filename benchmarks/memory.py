@@ -2,8 +2,7 @@
 
     python benchmarks/memory.py [--minutes 10]
 
-The films are a sample's packets over and over. Peak resident memory is what the operating
-system counted for the whole process.
+The films repeat a sample's packets. Peak resident memory is measured by the operating system, for the whole process.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ SAMPLE = Path(__file__).parents[1] / "samples" / "meadow.mp4"
 
 
 def make(path: Path, seconds: float) -> None:
-    """Write the sample's packets, picture and sound, again and again until there are `seconds` of film."""
+    """Repeat the sample's packets, picture and sound, until there are `seconds` of film."""
     with av.open(str(path), "w") as out, av.open(str(SAMPLE)) as first:
         streams = {s.type: out.add_stream_from_template(s) for s in (first.streams.video[0], first.streams.audio[0])}
         begin = 0.0

@@ -1,4 +1,4 @@
-"""Seconds of one core that planning an hour of film takes, for each preset.
+"""Seconds of one core for planning an hour of film, for each preset.
 
     OMP_NUM_THREADS=1 python benchmarks/planning.py [--hours 1] [--every 0.5] [--rows 30]
 

@@ -1,4 +1,4 @@
-"""Whole processes against FFmpeg: time, processor time and memory, and what each stage of rendering takes.
+"""Whole processes compared with FFmpeg: time, processor time and memory, and the time of each stage of rendering.
 
     python benchmarks/run.py [--sizes 960,1920,3840] [--seconds 10] [--runs 5] [--only render,render-moving,pan]
                              [--older CHECKOUT] [--json FILE] [--baseline benchmarks/baseline.json]
@@ -133,7 +133,7 @@ def _own_cpu() -> float:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures depend on."""
+    """The machine and versions that the figures depend on."""
     model, flags = platform.processor(), ""
     if os.path.exists("/proc/cpuinfo"):
         lines = dict(line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().splitlines() if ":" in line)

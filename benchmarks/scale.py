@@ -1,4 +1,4 @@
-"""What a large library costs, and how long clusters of different sizes take: the figures of docs/research/scale.md.
+"""The cost of a large library, and the time on clusters of different sizes: the figures of docs/research/scale.md.
 
     python benchmarks/scale.py measure [FILM …]      core seconds and bytes per minute of film, by stage
     python benchmarks/scale.py simulate [--hours 100000]
