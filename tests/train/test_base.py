@@ -91,6 +91,13 @@ def test_batches_say_what_belongs_together(sampler: Sampler) -> None:
     assert ((scene["targets"] > 0.5).sum(1) == 12).all()
 
 
+def test_a_thing_between_the_cells_that_are_kept_is_still_asked_for(sampler: Sampler) -> None:
+    sampler.objects[:] = [[Pasted("dog", 32.0 * k, 32.0 * k, 32.0 * (k + 1), 32.0 * (k + 1))] for k in range(10)]
+    for seed in range(4):
+        targets = sampler.scene_batch(np.random.default_rng(seed), 10, each=1)["targets"]
+        assert (targets.amax(dim=1) > 0).all()
+
+
 def test_films_come_with_their_own_sound_and_what_is_heard_in_them() -> None:
     pairs, groups = with_knowledge(
         {"dog_barking": ["dog"], "bell": ["bell"]},

@@ -56,3 +56,11 @@ def test_presence_weighs_matches_like_the_rest() -> None:
     assert float(losses.presence(scores, match, known, 10.0, 0.5)) == pytest.approx(math.log(2))
     sure = losses.presence(torch.tensor([[0.9, 0.1, 0.1, 0.9]]), match, known, 10.0, 0.5)
     assert float(sure) == pytest.approx(math.log(1 + math.exp(-4)), rel=1e-4)
+
+
+@pytest.mark.parametrize("loss", [losses.extent, lambda raw, target: losses.place(raw, target, 0.1)])
+def test_a_batch_without_a_boxed_picture_teaches_no_place(loss) -> None:
+    raw = torch.zeros(0, 9, requires_grad=True)
+    found = loss(raw, torch.zeros(0, 9))
+    found.backward()
+    assert found.item() == 0

@@ -37,14 +37,14 @@ def contrast(scores: Tensor, match: Tensor, temperature: Tensor | float) -> Tens
 
 
 def place(raw: Tensor, target: Tensor, temperature: Tensor | float) -> Tensor:
-    """Equation 8: cross entropy between attention and where it sounds.
+    """Equation 8: cross entropy between attention and where it sounds; 0 without any example.
 
     Args:
         raw: (n, cells) responses.
         target: (n, cells), >= 0; how much of each cell the sounding thing covers. Scaled to sum to 1 here.
     """
     attention = torch.log_softmax(raw / temperature, dim=1)
-    return -(attention * target / target.sum(dim=1, keepdim=True)).sum(dim=1).mean()
+    return -(attention * target / target.sum(dim=1, keepdim=True)).sum() / max(len(raw), 1)
 
 
 def inside(raw: Tensor, target: Tensor, temperature: Tensor | float) -> Tensor:
@@ -55,7 +55,8 @@ def inside(raw: Tensor, target: Tensor, temperature: Tensor | float) -> Tensor:
 
 
 def extent(raw: Tensor, target: Tensor, steepness: float = 10.0) -> Tensor:
-    """1 - a soft cIoU (equation 10) of what the response answers at τ = 0.5 once it is stretched to [0, 1].
+    """1 - a soft cIoU (equation 10) of what the response answers at τ = 0.5 once it is stretched to [0, 1]; 0 without
+    any example.
 
     Args:
         raw: (n, cells) responses.
@@ -65,7 +66,7 @@ def extent(raw: Tensor, target: Tensor, steepness: float = 10.0) -> Tensor:
     low, high = raw.amin(dim=1, keepdim=True), raw.amax(dim=1, keepdim=True)
     answer = torch.sigmoid(steepness * ((raw - low) / (high - low + 1e-6) - 0.5))
     hit, wrong = (answer * target).sum(dim=1), (answer * (1 - target)).sum(dim=1)
-    return 1 - (hit / (target.sum(dim=1) + wrong)).mean()
+    return (1 - hit / (target.sum(dim=1) + wrong)).sum() / max(len(raw), 1)
 
 
 def presence(scores: Tensor, match: Tensor, known: Tensor, steepness: Tensor | float, middle: Tensor | float) -> Tensor:

@@ -264,7 +264,8 @@ class Sampler:
             name = label if label.startswith(CLIP) and rng.random() < 0.6 else str(rng.choice(self.sounds_of[label]))
             names.append(name)
             right = [cells(o, rows, columns, STRIDE) for o in things if name in self.sounds_of[o.label]]
-            targets.append(np.max(right, axis=0)[top::2, left::2].ravel())
+            # Means of blocks: what is small may lie between the cells that are kept, but not beside all of a block.
+            targets.append(np.max(right, axis=0).reshape(rows // 2, 2, columns // 2, 2).mean(axis=(1, 3)).ravel())
         match = [
             [any(name in self.sounds_of.get(o.label, ()) for o in self.objects[k]) for k in chosen] for name in names
         ]
