@@ -96,7 +96,7 @@ def check_folder(path: FilePath, overwrite: bool = False) -> None:
         with open(mark, "a", encoding="utf-8"):
             pass
     except OSError as error:
-        raise OutputError(f"cannot be worked in: {error.strerror or error}", path) from error
+        raise OutputError(f"cannot be used as a work folder: {error.strerror or error}", path) from error
 
 
 def is_same_file(one: FilePath, other: FilePath) -> bool:
@@ -162,7 +162,7 @@ def put_in_place(partial: FilePath, path: FilePath, overwrite: bool = False) -> 
         try:
             _rename_to_new(os.fspath(partial), os.fspath(path))
         except FileExistsError:
-            raise OutputError("has appeared meanwhile and is kept", path, "`overwrite` replaces it") from None
+            raise OutputError("has appeared in the meantime and was kept", path, "`overwrite` replaces it") from None
     _partials.discard(Path(partial))
 
 
@@ -173,7 +173,7 @@ def output_error(error: BaseException, path: FilePath | None) -> OutputError:
         return DiskError("there is no room left on the disk", path, "nothing was written")
     if number == errno.EFBIG:
         return OutputError(
-            "the disk's file system takes no file so large", path, "as FAT32 above 4 GB; nothing was written"
+            "the disk's file system cannot hold so large a file", path, "as FAT32 above 4 GB; nothing was written"
         )
     if number in _GONE:
         return DiskError("its folder has vanished", path, "was it removed, or the disk unplugged?")

@@ -1,5 +1,5 @@
-"""The house's floors: every module imports only from floors below its own, and no modules import each other in a circle.
-Imports inside functions count as well."""
+"""Every module imports only from floors below its own, and no modules import each other in a circle. Imports inside
+functions count as well."""
 
 import ast
 from pathlib import Path

@@ -75,7 +75,7 @@ def _rows(info: MediaInfo, files: int, heard: list[str] | None) -> list[tuple[st
         part = f", from {info.origin:.2f} s of the film on" if info.origin else ""
         rows.append(("duration", f"{info.duration:.2f} s{part}"))
         rows.append(("360°", _sphere(info)))
-    rows.append(("sound", _sound(info, info.audio) if info.audio else "none: the view would hold"))
+    rows.append(("sound", _sound(info, info.audio) if info.audio else "none: the camera would hold still"))
     if info.audio and info.audio.assumed:
         rows.append(("assumed", info.audio.assumed))
     if heard is not None:

@@ -117,7 +117,7 @@ class _Driver:
         if _card(job) and not self._ray.cluster_resources().get("GPU"):
             library.manifest.release(row.claim or "")
             hint = "leave `device` out, or add a machine that has one"
-            raise PanoSoundError("no machine of the cluster has a graphics card", hint=hint)
+            raise PanoSoundError("no machine of the cluster has a GPU", hint=hint)
         self._out[self._film.options(**_card(job)).remote(job, self._help)] = row
         self._tell(row.output, "begin", 0.0, 0.0, None)
         return True

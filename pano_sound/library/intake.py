@@ -173,7 +173,7 @@ class Library:
         gone = sorted(set(done) - set(self.out.present(done)))
         if gone:
             more = f", and so have {len(gone) - 1} more results" if len(gone) > 1 else ""
-            raise OutputError(f"has vanished since it was made{more}", self.out.name(gone[0]), "run it again")
+            raise OutputError(f"has disappeared since it was made{more}", self.out.name(gone[0]), "run it again")
 
     def report(self) -> None:
         """Write report.jsonl and report.html beside the results. Raises OutputError."""
@@ -282,7 +282,9 @@ class Library:
             return stamp
         if overwrite:
             return None
-        log.warning("%s: was changed after it was made, and is kept (-y makes it again)", self.out.name(row.output))
+        log.warning(
+            "%s: was changed after it was made, and is kept (`overwrite` makes it again)", self.out.name(row.output)
+        )
         return row.stamp  # Unchanged, so that the next run warns, too.
 
 
@@ -320,9 +322,9 @@ def check_rule(rule: str, codec: str | None) -> None:
     """Raises OutputError if no film can be written under such a name."""
     ending = os.path.splitext(rule)[1].lower()
     if not is_inside(posixpath.normpath(rule.format(folder="a", stem="b")).lstrip("/")):
-        raise OutputError("leads out of the folder of the results", rule, "let `name` be a name inside it")
+        raise OutputError("leads outside the folder of results", rule, "choose a `name` inside it")
     if ending not in MUXERS:
-        raise OutputError(f"cannot write '{ending}' files", rule, f"let `name` end in one of {', '.join(MUXERS)}")
+        raise OutputError(f"cannot write '{ending}' files", rule, f"`name` must end in one of {', '.join(MUXERS)}")
     if codec is not None and MUXERS[ending] not in ENCODERS[codec].muxers:
         raise OutputError(f"{codec} cannot be written into {ending} files", rule)
 
@@ -335,7 +337,7 @@ def manifest_path(out: Store, manifest: str | None) -> Path:
         name = hashlib.sha256(out.root.encode()).hexdigest()[:16]
         folder = _own_folder(platformdirs.user_state_path)
         if folder is None:
-            raise OutputError("there is no home folder to keep the manifest in", hint="name a file with manifest")
+            raise OutputError("there is no home folder to keep the manifest in", hint="give a file with `manifest`")
         return folder / "batch" / name / MANIFEST
     return Path(out.root) / HIDDEN / MANIFEST
 

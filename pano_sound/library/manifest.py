@@ -72,7 +72,7 @@ class Manifest:
         self.path = Path(path)
         self.locks = self.path.parent / "alive"
         if not create and not self.path.is_file():
-            raise DataFileError("no batch has been here", self.path, "name the folder of the results")
+            raise DataFileError("there is no batch here", self.path, "give the folder of the results")
         with self._said():
             if create:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -200,7 +200,7 @@ class Manifest:
             return
         if changed and db.execute("SELECT 1 FROM wanted WHERE film=? AND run<>?", (row.id, run)).fetchone():
             hint = "wait for it, or stop it"
-            raise PanoSoundError("another run is about to make this with other settings", row.output, hint)
+            raise PanoSoundError("another run is making this film with other options", row.output, hint)
         found.changed += changed
         found.lost += not changed
         state = "duplicate" if same_as else "waiting"

@@ -94,7 +94,7 @@ def _pending(content: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _appeared(name: str) -> OutputError:
-    return OutputError("has appeared or changed meanwhile, and is kept", name, "move it away, and try again")
+    return OutputError("has appeared or changed in the meantime and was kept", name, "move it away, and try again")
 
 
 def _key(out: Store, name: str) -> object:

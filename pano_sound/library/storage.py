@@ -175,7 +175,7 @@ class Bucket:
 
     def put(self, local: Path, name: str, overwrite: bool = False) -> Stamp:
         if not overwrite and self.stamp(name) is not None:
-            raise OutputError("has appeared meanwhile and is kept", self.name(name))
+            raise OutputError("has appeared in the meantime and was kept", self.name(name))
         try:
             self._fs.put_file(str(local), f"{self._path}/{name}")
         except Exception as error:

@@ -93,7 +93,7 @@ def _packets(path: str | os.PathLike[str], like: Any, dst: str | os.PathLike[str
         one, other = stream.codec_context, like.codec_context
         if (one.name, one.extradata, one.pix_fmt) != (other.name, other.extradata, other.pix_fmt):
             what = "its segments were encoded by different encoders"
-            raise OutputError(what, os.fspath(dst), "choose one that all machines have, as -c:v libx264")
+            raise OutputError(what, os.fspath(dst), "choose one that all machines have, such as `codec='libx264'`")
         for packet in stream.container.demux(stream):
             if packet.size:
                 yield packet

@@ -140,7 +140,7 @@ def _joined(parts: list[MediaInfo], footage: Footage) -> MediaInfo:
             raise UnsupportedInputError("has no picture", part.path if first.video else first.path)
         if not before.duration:
             hint = "put it into an mp4 or mkv file first"
-            raise UnsupportedInputError("does not say how long it is, so nothing can follow it", before.path, hint)
+            raise UnsupportedInputError("has no known duration, so nothing can follow it", before.path, hint)
         for what, one, other in (
             ("size", f"{first.video.width}x{first.video.height}", f"{part.video.width}x{part.video.height}"),
             ("rotation", f"{first.video.rotation}°", f"{part.video.rotation}°"),

@@ -181,7 +181,7 @@ class VideoReader:
         If a film states none, players might assume another one for a smaller output.
         """
         if colour.unreadable is not None:
-            raise InputError(f"pictures turn to {colour.unreadable}, which cannot be converted", self.path)
+            raise InputError(f"its frames change to {colour.unreadable}, which cannot be converted", self.path)
         if not frame.format.is_rgb:
             colour = replace(colour, space=matrix_of(colour, self.video.height))
             frame.colorspace, frame.color_range = colour.space, colour.range

@@ -71,7 +71,7 @@ def _check(file: BinaryIO, size: int, fragments: bool) -> None:
 
 def _compare(samples: int, most: int) -> None:
     if samples > most + _SPARE:
-        raise ValueError(f"it speaks of {samples:,} samples, more than there can be")
+        raise ValueError(f"it states {samples:,} samples, more than the file can hold")
 
 
 def _index_boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, bytes]]:

@@ -214,6 +214,8 @@ def warn_if_uncertain(info: PannableFilm, soundmap: SoundMap) -> None:
     heard = soundmap.level_db > SILENCE_DB
     if not heard.any():
         what = "is silent" if info.audio else "has no sound"
-        log.warning("%s %s: the view holds", info.path, what)
+        log.warning("%s %s: the camera holds still", info.path, what)
     elif (soundmap.present()[heard] > 0.5).mean() < _RARELY:
-        log.warning("%s: hardly anything in the picture seems to make its sound: the view mostly holds", info.path)
+        log.warning(
+            "%s: hardly any source of the sound was found in the picture: the camera mostly holds still", info.path
+        )

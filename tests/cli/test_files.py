@@ -206,7 +206,7 @@ def test_what_appears_meanwhile_is_kept(file_system, tmp_path, appeared):
     with contextlib.ExitStack() as stack:
         stack.enter_context(written_whole(target, "w", overwrite=False)).write("ours")
         appear()
-        with pytest.raises(OutputError, match="has appeared meanwhile and is kept"):
+        with pytest.raises(OutputError, match="has appeared in the meantime and was kept"):
             stack.close()
     assert not other.exists() or other.read_text() == "theirs"
     assert target.is_symlink() or target.is_dir() or target.read_text() == "theirs"
@@ -222,7 +222,7 @@ def test_a_new_name_is_given(file_system, tmp_path):
 def test_a_film_that_appears_while_one_is_written_is_kept(film, tmp_path):
     path = pano_sound.CameraPath(64, 64, np.array([[0.0, 0, 0, 0, 90]]))
     target = tmp_path / "out.mp4"
-    with pytest.raises(OutputError, match="has appeared meanwhile"):
+    with pytest.raises(OutputError, match="has appeared in the meantime"):
         pano_sound.render(film, path, target, progress=lambda *_: target.write_bytes(b"theirs"))
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {"out.mp4": b"theirs"}
 

@@ -74,7 +74,7 @@ def test_tables_are_checked(data: Path) -> None:
     assert read_table(data / "marked.csv", ("file", "label")) == [{"file": "a", "label": "b"}]
     with open(data / "pictures.csv", "a") as file:
         file.write("\n0.png,dog,us,train,left,0,1,1,")
-    with pytest.raises(DataFileError, match="line 11: the box is no four numbers"):
+    with pytest.raises(DataFileError, match="line 11: the box must be four numbers"):
         read_set(data)
     (data / "sounds.csv").write_text("file,split\n0.wav,train\n")
     with pytest.raises(DataFileError, match=r"sounds.csv: the table lacks the column label \(it needs file, label"):

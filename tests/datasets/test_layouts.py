@@ -53,7 +53,7 @@ def test_a_bad_annotation_is_left_out_and_named(flickr: Path, caplog: pytest.Log
     assert sum("1.xml is left out" in r.getMessage() for r in caplog.records) == 1
     (flickr / "Annotations" / "1.xml").write_text("<annotation><subject><bbox/></subject></annotation>")
     assert "1" not in {e.key for e in read_set(flickr)}
-    assert "a box has no four numbers" in caplog.text
+    assert "a box must be four numbers" in caplog.text
     for i in range(2, 5):
         (flickr / "Annotations" / f"{i}.xml").write_text("no")
     with pytest.raises(DataFileError, match="2 of 12 examples cannot be read"):

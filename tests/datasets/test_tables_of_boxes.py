@@ -23,7 +23,7 @@ def test_photographs(tmp_path: Path) -> None:
     assert read_photographs(table, "val") == [dog]
     assert read_photographs(tmp_path / "none.csv") == []
     table.write_text("file,label,x0,y0,x1,y1\na.jpg,car,0,0,1,\n")
-    with pytest.raises(DataFileError, match="line 2: the box is no four numbers"):
+    with pytest.raises(DataFileError, match="line 2: the box must be four numbers"):
         read_photographs(table)
 
 

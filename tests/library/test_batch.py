@@ -164,7 +164,7 @@ def test_two_runs_that_want_different_things_do_not_mix(small, batch, tmp_path):
         process.suspend()  # It must not end before the second has begun.
     second = batch(small[0], "-o", "out", "--aspect", "9:16")
     assert second.returncode == 1
-    assert "another run is about to make this with other settings" in second.stderr
+    assert "another run is making this film with other options" in second.stderr
     assert second.stderr.count("\n") == 1
     for process in processes:
         process.resume()

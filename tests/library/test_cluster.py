@@ -92,7 +92,7 @@ def test_a_long_film_is_made_by_all_and_is_the_same(long_library, cluster, batch
 def test_a_cluster_without_graphics_cards_says_so(small, cluster, batch):
     done = batch(small[0], "-o", "out", "--ray", cluster.address, "--device", "cuda")
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("pano-sound: error: no machine of the cluster has a graphics card")
+    assert done.stderr.splitlines()[-1].startswith("pano-sound: error: no machine of the cluster has a GPU")
     # What was handed out is given back.
     assert "running" not in states(batch.folder / "out").values()
 

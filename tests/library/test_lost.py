@@ -262,7 +262,7 @@ def test_a_result_put_in_place_before_a_crash_is_ours(card, options, tmp_path):
 
 def test_names_stay_inside_the_folder(card, options, tmp_path):
     for rule in (".pano-sound/{stem}.mp4",):
-        with pytest.raises(OutputError, match="leads out of the folder"):
+        with pytest.raises(OutputError, match="leads outside the folder"):
             take_in([card], tmp_path / "out", options, name=rule)
 
 
@@ -385,7 +385,7 @@ def test_results_that_vanish_are_noticed_at_the_end(card, options, tmp_path):
             make(library, tmp_path)
         library.check_made()
         (tmp_path / "out" / "a.mp4").unlink()
-        with pytest.raises(OutputError, match="has vanished since it was made"):
+        with pytest.raises(OutputError, match="has disappeared since it was made"):
             library.check_made()
 
 

@@ -113,7 +113,7 @@ def test_a_pickle_can_name_arrays_and_nothing_else() -> None:
     file = io.BytesIO()
     np.lib.format.write_array(file, np.array({"conv1": {"weights": Harmful()}}, dtype=object), allow_pickle=True)
     file.seek(0)
-    with pytest.raises(pickle.UnpicklingError, match=r"mkdir, which is no array"):
+    with pytest.raises(pickle.UnpicklingError, match=r"mkdir, which is not an array"):
         pretrained.read_arrays(file)
     assert not Path("harm").exists()
 

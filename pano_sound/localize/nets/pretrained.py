@@ -146,7 +146,7 @@ def _read(source: Source, path: Path) -> dict[str, Tensor]:
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", path) from error
     except (KeyError, tarfile.TarError) as error:
-        raise ModelError(f"an archive without {MEMBER}", path, f"it is in {source.origin}") from error
+        raise ModelError(f"the archive does not contain {MEMBER}", path, f"it is in {source.origin}") from error
 
 
 def _checked(source: Source, file: IO[bytes], path: Path) -> dict[str, Tensor]:
@@ -210,7 +210,7 @@ class _Arrays(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if module in ("numpy", "numpy.core.multiarray", "numpy._core.multiarray") and name in self.KNOWN:
             return self.KNOWN[name]
-        raise pickle.UnpicklingError(f"holds {module}.{name}, which is no array")
+        raise pickle.UnpicklingError(f"holds {module}.{name}, which is not an array")
 
 
 def read_arrays(file: IO[bytes]) -> dict[str, dict[str, NDArray[np.float32]]]:

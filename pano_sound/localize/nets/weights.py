@@ -135,7 +135,7 @@ def _check_numbers(network: Localizer) -> None:
         features = network.sound_features(0.1 * torch.randn(network.sound_rate, generator=generator))
         found = network.respond(network.visual(picture, True), network.sound_embedding(features.mean(0, keepdim=True)))
     if not (torch.isfinite(found).all() and 0 < network.temperature < _LARGEST):
-        raise ValueError("it computes what is no number")
+        raise ValueError("it computes NaN or infinity")
 
 
 def _today(key: str) -> str:

@@ -60,7 +60,7 @@ def read_annotation(path: Path) -> tuple[tuple[tuple[Box, ...], ...], bool]:
             try:
                 x0, y0, x1, y1 = (min(max(float(c) / SIDE, 0.0), 1.0) for c in corners)
             except ValueError as error:
-                raise DataFileError(f"a box has no four numbers: {corners}", path=path) from error
+                raise DataFileError(f"a box must be four numbers: {corners}", path=path) from error
             if x1 > x0 and y1 > y0:
                 drawn.append((x0, y0, x1, y1))
         boxes.append(tuple(drawn))

@@ -60,7 +60,7 @@ def read_items(data: Path, kind: str) -> list[Item]:
         try:
             box = tuple(float(c) for c in corners) if all(corners) else None
         except ValueError as error:
-            raise DataFileError(f"line {number}: the box is no four numbers", path=at) from error
+            raise DataFileError(f"line {number}: the box must be four numbers", path=at) from error
         items.append(Item(data / row["file"], row["label"], row["split"], box))  # type: ignore[arg-type]
     return items
 
@@ -100,7 +100,7 @@ def read_photographs(table: Path, split: str | None = None, least: float = 0.0) 
             x0, y0, x1, y1 = (float(row[name]) for name in ("x0", "y0", "x1", "y1"))
             sure = float(row.get("score") or 1.0) >= least
         except ValueError as error:
-            raise DataFileError(f"line {number}: the box is no four numbers", path=table) from error
+            raise DataFileError(f"line {number}: the box must be four numbers", path=table) from error
         if sure and (split is None or row.get("split") == split):
             things.setdefault(row["file"], []).append((row["label"].replace(" ", "_"), (x0, y0, x1, y1)))
     return [Photograph(table.parent / name, tuple(boxes)) for name, boxes in things.items()]

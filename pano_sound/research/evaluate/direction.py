@@ -75,7 +75,9 @@ def read_scenes(model: Localizer, data: Path, every: float = 1.0) -> list[Scene]
     for row in read_table(table_at, ("file", "tier", "t_s", "yaw_deg", "pitch_deg")):
         rows[row["file"]].append(row)
     if len(rows) < 2:
-        raise DataFileError("there are no two scenes", table_at, "each is answered to the sound of another one, too")
+        raise DataFileError(
+            "there are no two scenes", table_at, "each scene is also measured with the sound of another"
+        )
     height, width = model.panorama
     scenes = []
     for name, known in rows.items():

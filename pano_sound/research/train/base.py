@@ -366,7 +366,7 @@ def _claim(folder: Path, training: dict[str, object]) -> None:
     at = folder / "training.json"
     if at.exists():
         if json.loads(at.read_text(encoding="utf-8")) != training:
-            raise DataFileError("another training has begun in this folder", folder, "use another --work")
+            raise DataFileError("the folder holds another training", folder, "use another --work")
         return
     folder.mkdir(parents=True, exist_ok=True)
     at.write_text(json.dumps(training), encoding="utf-8")

@@ -63,9 +63,9 @@ class Checkpoint:
             kept: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
             other = {k for k in self.recipe if self.recipe[k] != kept["recipe"].get(k)} - _MAY_CHANGE
         except Exception as error:
-            raise DataFileError("the checkpoint is damaged", self.path, "remove it to begin anew") from error
+            raise DataFileError("the checkpoint is damaged", self.path, "remove it to start again") from error
         if other:
-            hint = "use another folder, or remove the checkpoint to begin anew"
+            hint = "use another folder, or remove the checkpoint to start again"
             what = "set" if other == {"data"} else f"recipe: {', '.join(sorted(other - {'data'}))}"
             raise DataFileError(f"the checkpoint is of another {what}", self.path, hint)
         return kept
