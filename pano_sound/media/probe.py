@@ -85,11 +85,11 @@ def _one_file(footage: Footage, options: InputOptions) -> MediaInfo:
                 duration = float(clock.end + source.offset) - start
                 video = replace(video, fps=Fraction(clock.pictures / duration).limit_denominator(1001))
             if raw is None and not spherical.stitched:
-                raw = f"the tags say that the lens pictures are not stitched yet: {EXPORT}"
+                raw = f"the tags say that the lens images are not stitched yet: {EXPORT}"
             if raw is None and spherical.projection is None:
                 raw = raw_tracks([(s.codec_context.width, s.codec_context.height) for s in source.video_tracks])
             if raw is None and spherical.projection is None and looks_like_two_fisheyes(frame):
-                raw = f"the picture shows two round lens pictures, not stitched yet: {EXPORT}"
+                raw = f"the picture shows two round lens images, not stitched yet: {EXPORT}"
         audio = None if source.audio is None else _audio_info(source, index.moov, options.ambisonics)
         if audio and audio.channels in _FIELDS and not audio.ambisonic and not audio.assumed and not options.ambisonics:
             audio = _recognized(audio, footage)

@@ -90,7 +90,11 @@ def test_what_is_not_the_published_file(published: dict[str, Path], tmp_path: Pa
     empty.touch()
     with tarfile.open(odd, "w") as archive:
         archive.add(cut, "another.npy")
-    for path, word in ((cut, "sha256 begins with"), (empty, "sha256 begins with"), (odd, "an archive without")):
+    for path, word in (
+        (cut, "sha256 begins with"),
+        (empty, "sha256 begins with"),
+        (odd, "the archive does not contain"),
+    ):
         with pytest.raises(ModelError, match=word) as error:
             pretrained.import_weights("soundnet", path)
         assert str(path) in str(error.value)
