@@ -43,7 +43,7 @@ PACKAGES = ("numpy", "opencv-python-headless", "av", "torch")
 FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
 DRAWN = 60
 WORTH_SAYING = 0.05
-"""Share by which a ratio has to differ from the baseline's to be marked."""
+"""Proportion by which a ratio has to differ from the baseline's to be marked."""
 
 
 @dataclass(frozen=True)

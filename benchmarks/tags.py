@@ -17,7 +17,7 @@ from pano_sound.localize.nets import weights
 from pano_sound.localize.nets.network import Localizer
 from pano_sound.research.datasets.examples import read_sound
 from pano_sound.research.datasets.labelled import read_clips, read_items
-from pano_sound.research.evaluate.metrics import Share
+from pano_sound.research.evaluate.metrics import Proportion
 from pano_sound.research.train.refine import SAMPLES, Tagger, doubled
 
 
@@ -50,7 +50,7 @@ def main() -> None:
     if model.tags != tagger.names:
         parser.error("this model has no tags of the tagger")
     for kind, paths in chosen(given.data, given.each).items():
-        first, any_of_three = Share(), Share()
+        first, any_of_three = Proportion(), Proportion()
         for path in paths:
             ours, theirs = scores(model, tagger, path)
             first.add(bool(ours.argmax() == theirs.argmax()))

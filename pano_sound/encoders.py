@@ -70,7 +70,7 @@ class Encoder:
         scaled = q * _LAMBDA if "global_quality" in dict(self.quality) and "flags" in dict(self.quality) else q
         return chosen | {key: value.format(q=f"{scaled:g}") for key, value in self.quality}
 
-    def words(
+    def private_options(
         self,
         primaries: tuple[float, ...] | None = None,
         luminance: tuple[float, float] | None = None,

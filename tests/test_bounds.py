@@ -1,4 +1,4 @@
-"""Time and memory follow from what a file is, not from what it says."""
+"""Time and memory depend on a file's real size, not on what it claims."""
 
 from __future__ import annotations
 

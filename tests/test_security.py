@@ -1,4 +1,4 @@
-"""What others put into films, sound maps and camera paths cannot reach other files, run anything or fill memory."""
+"""Malicious films, sound maps and camera paths cannot reach other files, run anything or fill memory."""
 
 from __future__ import annotations
 

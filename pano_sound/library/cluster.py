@@ -192,16 +192,16 @@ def _film(job: Job, split: bool, *said: list[str]) -> Outcome:
 
 def _heard(job: Job, number: int) -> list[str]:
     """Analyse one segment of a long film. Returns warnings."""
-    from .work import hear_segment
+    from .work import analyse_part
 
-    return _tried(hear_segment, job, number)
+    return _tried(analyse_part, job, number)
 
 
 def _drawn(job: Job, number: int, *_: list[str]) -> list[str]:
     """Render one segment of a long film. Returns warnings."""
-    from .work import draw_segment
+    from .work import render_part
 
-    return _tried(draw_segment, job, number)
+    return _tried(render_part, job, number)
 
 
 def _tried(make: Any, job: Job, number: int) -> list[str]:

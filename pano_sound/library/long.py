@@ -44,9 +44,9 @@ class LongFilm:
         self._folder = f"{SEGMENTS}/{key}"
         self._ending, self._part_ending = ending, ".mov" if ending == ".mov" else ".mp4"
 
-    def hear(self, number: int, options: ListeningOptions, progress: Progress) -> None:
+    def analyse(self, number: int, options: ListeningOptions, progress: Progress) -> None:
         """Analyse a segment and keep its sound map, unless it is there."""
-        name = self._heard(number)
+        name = self._soundmap_name(number)
         if self._out.stamp(name) is not None:
             return
         found = analyse_segment(self._info, options, self._of_all(number, progress), self._segments[number])
@@ -57,18 +57,18 @@ class LongFilm:
         else:
             self._out.write(name, b"")
 
-    def analyse_segment(self, options: ListeningOptions, progress: Progress) -> SoundMap:
+    def soundmap(self, options: ListeningOptions, progress: Progress) -> SoundMap:
         """The film's sound map. Segments without one are analysed."""
         parts = []
         for number in range(len(self._segments)):
-            self.hear(number, options, progress)
-            if (local := self._local(self._heard(number))) is not None:
+            self.analyse(number, options, progress)
+            if (local := self._local(self._soundmap_name(number))) is not None:
                 parts.append(SoundMap.load(local))
         return joined(parts)
 
     def draw(self, number: int, path: CameraPath, options: VideoOptions, progress: Progress) -> None:
         """Render a segment and keep its pictures, unless they are there."""
-        name = self._drawn(number)
+        name = self._video_name(number)
         if self._out.stamp(name) is not None:
             return
         made = self._scratch / os.path.basename(name)
@@ -84,7 +84,7 @@ class LongFilm:
         parts = []
         for number, segment in enumerate(self._segments):
             self.draw(number, path, options, progress)
-            if (local := self._local(self._drawn(number))) is not None:
+            if (local := self._local(self._video_name(number))) is not None:
                 parts.append((segment.begin or 0, local))
         join(parts, dst, self._info, options.codec, left_of(path, self._info))
 
@@ -92,10 +92,10 @@ class LongFilm:
         """Remove all segments."""
         self._out.clear(self._folder)
 
-    def _heard(self, number: int) -> str:
+    def _soundmap_name(self, number: int) -> str:
         return f"{self._folder}/{number}.soundmap.npz"
 
-    def _drawn(self, number: int) -> str:
+    def _video_name(self, number: int) -> str:
         return f"{self._folder}/{number}{self._part_ending}"
 
     def _local(self, name: str) -> Path | None:

@@ -168,19 +168,19 @@ def _trouble(error: PanoSoundError, job: Job) -> PanoSoundError | None:
     return None
 
 
-def hear_segment(job: Job, scratch: Path, number: int) -> list[str]:
+def analyse_part(job: Job, scratch: Path, number: int) -> list[str]:
     """Analyse a segment of a long film and keep its sound map, unless the film's is known. Returns warnings. Raises
     what `pipeline.analyse` raises."""
     with _segment(job, scratch) as (film, long, warnings):
         if film.kept() is None:
-            long.hear(number, film.options, _silent)
+            long.analyse(number, film.options, _silent)
     return warnings
 
 
-def draw_segment(job: Job, scratch: Path, number: int) -> list[str]:
+def render_part(job: Job, scratch: Path, number: int) -> list[str]:
     """Render a segment of a long film and keep it. Returns warnings. Raises what `pipeline.pan` raises."""
     with _segment(job, scratch) as (film, long, warnings):
-        path = plan(film.analyse_segment(_silent), film.options)
+        path = plan(film.soundmap(_silent), film.options)
         long.draw(number, path, film.options, _silent)
     return warnings
 
@@ -231,7 +231,7 @@ class _FilmWork:
         """Make the video and the camera path in the scratch folder. Raises what `pipeline.pan` raises."""
         with _heard_warnings() as warnings, _own_names(self._names):
             with _timed(took, "analyse"):
-                soundmap = self.analyse_segment(progress)
+                soundmap = self.soundmap(progress)
             warn_if_uncertain(self._info, soundmap)
             with _timed(took, "plan"):
                 path = plan(soundmap, self.options)
@@ -259,12 +259,12 @@ class _FilmWork:
                 )
         return _NewFiles(video, path_file, made)
 
-    def analyse_segment(self, progress: Progress) -> SoundMap:
+    def soundmap(self, progress: Progress) -> SoundMap:
         """The film's sound map: a kept one, or else analysed now and kept."""
         found = self.kept()
         if found is None:
             if self.is_long:
-                found = self.long.analyse_segment(self.options, progress)
+                found = self.long.soundmap(self.options, progress)
             else:
                 found = analyse_segment(self._info, self.options, progress)
             made = self._scratch / "new.soundmap.npz"

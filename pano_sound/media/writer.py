@@ -122,7 +122,7 @@ class VideoWriter:
             crf = preset = None
         self._pix_fmt = ENCODERS[working].pix_fmts[bit_depth > 8]
         self._colour = stated(self._source_colour, ENCODERS[working].full_range, ENCODERS[working].matrices)
-        choices = ENCODERS[working].options(crf, bitrate, preset) | self._words(working)
+        choices = ENCODERS[working].options(crf, bitrate, preset) | self._private_options(working)
         open_it = partial(self._open, fps, working, choices, source, sound_from)
         try:
             try:
@@ -139,16 +139,16 @@ class VideoWriter:
                 raise
             raise output_error(error, self.path) from None
 
-    def _words(self, codec: str) -> dict[str, str]:
+    def _private_options(self, codec: str) -> dict[str, str]:
         """The encoder's private options, with HDR10's mastering data."""
         light, encoder = self._colour.light, ENCODERS[codec]
         if codec == "libsvtav1":
             os.environ.setdefault("SVT_LOG", "1")  # Errors only; FFmpeg has no option for this.
         if light is None:
-            return encoder.words()
+            return encoder.private_options()
         if encoder.light is None:
             log.warning("%s: %s does not keep HDR10's mastering data: players take their defaults", self.path, codec)
-        return encoder.words(light.primaries, light.luminance, light.content)
+        return encoder.private_options(light.primaries, light.luminance, light.content)
 
     def _open(
         self,

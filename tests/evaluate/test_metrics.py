@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from pano_sound.research.evaluate.metrics import (
-    Share,
+    Proportion,
     answer,
     area_under_curve,
     average_precision,
@@ -95,15 +95,15 @@ def test_success_and_area_by_hand() -> None:
 
 
 def test_share() -> None:
-    share = Share()
+    share = Proportion()
     for right in (True, True, False, True):
         share.add(right)
     assert share.value == 0.75
     # Clopper–Pearson of 0 of 10: [0, 1 - 0.025^(1/10)].
-    assert Share(0, 10).interval() == pytest.approx((0, 1 - 0.025**0.1))
-    assert np.isnan(Share().value)
-    assert Share().interval() == (0, 1)
-    assert str(Share(1, 2)).startswith(" 50.0 %")
+    assert Proportion(0, 10).interval() == pytest.approx((0, 1 - 0.025**0.1))
+    assert np.isnan(Proportion().value)
+    assert Proportion().interval() == (0, 1)
+    assert str(Proportion(1, 2)).startswith(" 50.0 %")
 
 
 def test_average_precision_and_f1_by_hand() -> None:

@@ -1,4 +1,4 @@
-"""Killed at any instant and continued, a batch ends with the very files of one that was left alone."""
+"""A batch that is killed at any instant and resumed makes the same files as one that is not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Long films are made segment by segment, alone or by several, and nothing of that is seen in the result."""
+"""Long films are made in segments, by one or several workers, and the result does not show it."""
 
 from __future__ import annotations
 
@@ -138,9 +138,9 @@ def test_others_may_make_the_segments(making):
     assert alone.contents == found.contents
     making.contents = found.contents
     for number in (3, 1, 0, 2):
-        assert making.segment(work.hear_segment, number) == []
+        assert making.segment(work.analyse_part, number) == []
     for number in (2, 0, 3, 1):
-        assert making.segment(work.draw_segment, number) == []
+        assert making.segment(work.render_part, number) == []
     assert len(making.left()) == 8
     seen = []
     found = making.attempt(lambda stage, *_: seen.append(stage), said=["film.mp4: something"])
@@ -153,7 +153,7 @@ def test_others_may_make_the_segments(making):
 
 def test_a_damaged_segment_is_an_error_of_its_film_in_words(making):
     making.contents = making.attempt(split=True).contents
-    making.segment(work.hear_segment, 0)
+    making.segment(work.analyse_part, 0)
     (one,) = Path(making.out.root).rglob("0.soundmap.npz")
     one.write_bytes(b"no sound map")
     found = making.attempt()

@@ -1,4 +1,4 @@
-"""Batches lose nothing: no input is ever replaced, nor, unasked, a file that is not this library's own."""
+"""Batches lose nothing: no input is ever replaced, and no file of others without -y."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comes straight from a 360° camera is told from spheres, by name, by tracks and by look."""
+"""Unstitched films of 360° cameras are told from spheres by their name, tracks and look."""
 
 import av
 import films
@@ -52,7 +52,7 @@ def test_two_lens_pictures_are_recognised(layout, kind, turned):
 @pytest.mark.parametrize("layout", ["2:1, as Gear 360", "16:9, above, as Theta S"])
 def test_a_film_of_two_lens_pictures_is_refused_unless_it_is_said_to_be_a_sphere(tmp_path, layout):
     path = film_of(tmp_path / "a.mp4", lenses.two_lenses(lenses.scene("day"), layout))
-    assert "two round lens pictures" in probe(path).problem
+    assert "two round lens images" in probe(path).problem
     assert probe(path, InputOptions(projection="equirectangular")).problem is None
     assert probe(path, InputOptions(projection="equirectangular", stereo="left-right")).problem is None
 

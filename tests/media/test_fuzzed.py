@@ -1,4 +1,4 @@
-"""What `benchmarks/fuzz.py` once found, by its essence: damage that ended in an error that nobody had foreseen."""
+"""Damage that `benchmarks/fuzz.py` once found to end in an unexpected error."""
 
 import av
 import films

@@ -1,4 +1,4 @@
-"""Sound goes on in place where one file follows another, and where an edit list leaves something out."""
+"""Sound stays in place where files are joined, and where an edit list leaves something out."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def scenes(
 
     def heard(scene: judging.Scene, sound_of: judging.Scene | None = None) -> judging.Heard:
         log.info("%s", scene.film.name)
-        return judging.hear(scene, sound_of, options, work / "evidence")
+        return judging.collect_evidence(scene, sound_of, options, work / "evidence")
 
     own = [heard(scene) for scene in judged]
     swapped = [heard(scene, _another(judged, i)) for i, scene in enumerate(judged)]

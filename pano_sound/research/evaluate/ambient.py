@@ -21,8 +21,8 @@ from torch import Tensor
 from ...errors import DataFileError
 from ...localize.nets.network import Localizer
 from ..datasets.examples import PICTURE_SIZE, Example, square
-from .embed import MECHANISMS, Sound, by_mechanism, embed, look, others
-from .metrics import SUCCESS, Share, answer, average_precision, best_f1, consensus_iou, consensus_map, heat_map
+from .embed import MECHANISMS, Sound, by_mechanism, embed, others, visual_maps
+from .metrics import SUCCESS, Proportion, answer, average_precision, best_f1, consensus_iou, consensus_map, heat_map
 from .sets import kinds as kinds_of
 
 NOISES = 16
@@ -61,10 +61,10 @@ class Ambient:
         """The kinds of sound, 'own' first."""
         return [sound for sound, mechanism in self.peak if mechanism == 1]
 
-    def weaker(self, sound: str, mechanism: int = 1) -> Share:
+    def weaker(self, sound: str, mechanism: int = 1) -> Proportion:
         """The share of pictures whose mean response to this sound is weaker than to their own."""
         less = self.mean[sound, mechanism] < self.mean["own", mechanism]
-        return Share(int(less.sum()), len(less))
+        return Proportion(int(less.sum()), len(less))
 
     def ratio(self, sound: str, mechanism: int = 1) -> float:
         """Mean response to this sound over that to the own one, both averaged over pictures with negative values as
@@ -178,7 +178,7 @@ def evaluate(
     overlap: list[float] = []
     few = sorted(rng.permutation(len(chosen))[:show].tolist())
     shown = {i: Heat(square(chosen[i].picture()), chosen[i].label, {}) for i in few}
-    for here, v in look(model, [example.picture for example in chosen], batch):
+    for here, v in visual_maps(model, [example.picture for example in chosen], batch):
         for sound, h in heard.items():
             with torch.inference_mode():
                 raw = model.respond(v, h[here])

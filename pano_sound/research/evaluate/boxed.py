@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from ...errors import DataFileError
 from ...localize.nets.network import Localizer
 from ..datasets.examples import PICTURE_SIZE, Example
-from .embed import MECHANISMS, by_mechanism, embed, look, mean_response, others
+from .embed import MECHANISMS, by_mechanism, embed, mean_response, others, visual_maps
 from .metrics import (
     CUTS,
-    Share,
+    Proportion,
     answer,
     area_under_curve,
     box_map,
@@ -74,7 +74,7 @@ class Boxed:
     random: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 2)))
     subjects: dict[tuple[int, int], NDArray[np.float64]] = field(default_factory=dict)
 
-    def success(self, row: Row = Row()) -> Share:  # noqa: B008
+    def success(self, row: Row = Row()) -> Proportion:  # noqa: B008
         """The share of examples with a cIoU of at least 0.5."""
         return success(self.overlaps[row])
 
@@ -174,7 +174,7 @@ def evaluate(
     areas = []
     randoms = [np.random.default_rng((seed, k)) for k in range(repeats)]
     chance: list[list[NDArray[np.float64]]] = [[] for _ in range(repeats)]
-    for here, v in look(model, [example.picture for example in chosen], batch):
+    for here, v in visual_maps(model, [example.picture for example in chosen], batch):
         few = [chosen[i] for i in here]
         truth = np.stack([consensus_map(example.boxes, PICTURE_SIZE, PICTURE_SIZE) for example in few])
         areas += [float((one > 0).mean()) for one in truth]

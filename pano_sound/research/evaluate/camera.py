@@ -81,7 +81,7 @@ def turnings(path: CameraPath, times: Array) -> list[float]:
 
 
 def in_view(path: CameraPath, sources: Truth, start: float, end: float) -> float:
-    """Share of the sounding time with a source in view; nan if nothing sounds."""
+    """Proportion of the sounding time with a source in view; nan if nothing sounds."""
     seen = [_sees(path, t, sources(t)) for t in _times(start, end) if sources(t)]
     return float(np.mean(seen)) if seen else float("nan")
 

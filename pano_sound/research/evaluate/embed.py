@@ -32,7 +32,7 @@ def progress(items: Iterable[T], what: str) -> Iterable[T]:
     return tqdm(items, what, leave=False, disable=not shown)
 
 
-def hear(model: Localizer, sounds: Sequence[Sound]) -> Tensor:
+def sound_features(model: Localizer, sounds: Sequence[Sound]) -> Tensor:
     """Pooled features of each whole sound, (n, F), for `sound_embedding` and `sound_code`."""
     device = next(model.parameters()).device
     return torch.stack([pooled(model, sound(model.sound_rate)) for sound in progress(sounds, "sounds")]).to(device)
@@ -40,12 +40,12 @@ def hear(model: Localizer, sounds: Sequence[Sound]) -> Tensor:
 
 def embed(model: Localizer, sounds: Sequence[Sound]) -> Tensor:
     """h of each whole sound, (n, D)."""
-    features = hear(model, sounds)
+    features = sound_features(model, sounds)
     with torch.inference_mode():
         return model.sound_embedding(features)
 
 
-def look(model: Localizer, pictures: Sequence[Picture], batch: int = 8) -> Iterator[tuple[list[int], Tensor]]:
+def visual_maps(model: Localizer, pictures: Sequence[Picture], batch: int = 8) -> Iterator[tuple[list[int], Tensor]]:
     """Visual maps of pictures, squeezed to squares, a few at a time: which ones, and v (k, D, rows, columns)."""
     device = next(model.parameters()).device
     for first in progress(range(0, len(pictures), batch), "pictures"):

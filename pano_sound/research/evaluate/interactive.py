@@ -18,7 +18,7 @@ from ...errors import DataFileError
 from ...localize.nets.network import Localizer
 from ..datasets.examples import PICTURE_SIZE, Example, square
 from .embed import embed, progress
-from .metrics import Share, heat_map
+from .metrics import Proportion, heat_map
 from .sets import kinds as kinds_of
 
 
@@ -37,8 +37,8 @@ class Interactive:
     """What `evaluate` measures: how often the peak was on the picture of the sound that was heard (`each`; chance is
     a half), and how often for both sounds of a case (`both`; a deaf model has 0, a random one a quarter)."""
 
-    each: Share = field(default_factory=Share)
-    both: Share = field(default_factory=Share)
+    each: Proportion = field(default_factory=Proportion)
+    both: Proportion = field(default_factory=Proportion)
     shown: list[Shown] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from ...localize.nets.network import Localizer
 from ..datasets.examples import PICTURE_SIZE, read_picture, read_sound
 from ..datasets.labelled import Item, read_items, read_pairs
 from .embed import embed, progress
-from .metrics import Share, as_json
+from .metrics import Proportion, as_json
 
 MANY = 30
 """Training sounds from which a label counts as well known."""
@@ -35,14 +35,14 @@ class Result:
 
     `well_known` counts the labels with >= MANY training sounds."""
 
-    right: Share = field(default_factory=Share)
-    well_known: Share = field(default_factory=Share)
-    shuffled: Share = field(default_factory=Share)
-    picture_only: Share = field(default_factory=Share)
-    in_box: Share = field(default_factory=Share)
-    centre_in_box: Share = field(default_factory=Share)
+    right: Proportion = field(default_factory=Proportion)
+    well_known: Proportion = field(default_factory=Proportion)
+    shuffled: Proportion = field(default_factory=Proportion)
+    picture_only: Proportion = field(default_factory=Proportion)
+    in_box: Proportion = field(default_factory=Proportion)
+    centre_in_box: Proportion = field(default_factory=Proportion)
     box_area: float = float("nan")
-    by_label: dict[str, Share] = field(default_factory=dict)
+    by_label: dict[str, Proportion] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Plain numbers."""
@@ -150,7 +150,7 @@ def four_pictures(model: Localizer, data: Path, draws: int = 1000, seed: int = 0
         result.right.add(found)
         if trained[draw.label] >= MANY:
             result.well_known.add(found)
-        result.by_label.setdefault(draw.label, Share()).add(found)
+        result.by_label.setdefault(draw.label, Proportion()).add(found)
         result.shuffled.add(int(peaks[draw.another, draw.shown].argmax()) == 0)
         result.picture_only.add(int(unheard[draw.shown].argmax()) == 0)
         box = pictures[draw.shown[0]].box

@@ -37,7 +37,7 @@ THRESHOLDS = np.linspace(0, 1, 21)
 
 
 @dataclass
-class Share:
+class Proportion:
     """A proportion with its 95 % (Clopper–Pearson) interval."""
 
     right: int = 0
@@ -75,7 +75,7 @@ def as_json(result: Any) -> dict[str, Any]:
     def plain(value: Any) -> Any:
         if isinstance(value, dict):
             return {name: plain(each) for name, each in value.items()}
-        return value.as_json() if isinstance(value, Share) else value
+        return value.as_json() if isinstance(value, Proportion) else value
 
     return {f.name: plain(getattr(result, f.name)) for f in fields(result)}
 
@@ -146,10 +146,10 @@ def consensus_iou(active: NDArray[np.bool_], truth: NDArray[np.float32]) -> NDAr
     return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
 
 
-def success(overlaps: ArrayLike, threshold: float = SUCCESS) -> Share:
+def success(overlaps: ArrayLike, threshold: float = SUCCESS) -> Proportion:
     """How many of these cIoUs reach the threshold."""
     reached = np.asarray(overlaps) >= threshold
-    return Share(int(reached.sum()), int(reached.size))
+    return Proportion(int(reached.sum()), int(reached.size))
 
 
 def success_curve(overlaps: ArrayLike, thresholds: NDArray[np.float64] = THRESHOLDS) -> NDArray[np.float64]:

@@ -23,7 +23,7 @@ from ..datasets.examples import read_picture, read_sound
 from ..datasets.labelled import read_pairs, read_stills
 from .embed import embed, progress
 from .localization import draw_four, matching
-from .metrics import Share, as_json
+from .metrics import Proportion, as_json
 
 NARROWEST, WIDEST = 15.0, 40.0  # degrees
 UPRIGHT = 1.6  # a picture is not pasted higher than this times its width: none reaches far up or down
@@ -35,11 +35,11 @@ Place = tuple[int, int, int, int]
 class Result:
     """What `pasted_pictures` measures."""
 
-    right: Share = field(default_factory=Share)
-    at_seam: Share = field(default_factory=Share)
-    of_four: Share = field(default_factory=Share)
-    shuffled: Share = field(default_factory=Share)
-    picture_only: Share = field(default_factory=Share)
+    right: Proportion = field(default_factory=Proportion)
+    at_seam: Proportion = field(default_factory=Proportion)
+    of_four: Proportion = field(default_factory=Proportion)
+    shuffled: Proportion = field(default_factory=Proportion)
+    picture_only: Proportion = field(default_factory=Proportion)
     covered: float = float("nan")
 
     def as_json(self) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from ...errors import DataFileError
 from ...localize.nets.network import Localizer
 from ..datasets.examples import Example
 from ..datasets.labelled import read_table
-from .embed import embed, hear, look
+from .embed import embed, sound_features, visual_maps
 
 TOP = (20, 15, 10)
 """How many neighbours, as in Table VI."""
@@ -92,11 +92,11 @@ def read_labels(path: Path, examples: Sequence[Example]) -> list[frozenset[str]]
 
 def encode(model: Localizer, examples: Sequence[Example], batch: int = 8) -> Codes:
     """Codes of all examples. Raises InputError when a picture or a sound cannot be read."""
-    pooled = hear(model, [example.sound for example in examples])
+    pooled = sound_features(model, [example.sound for example in examples])
     with torch.inference_mode():
         h, sound = model.sound_embedding(pooled), model.sound_code(pooled)
     pictures = []
-    for here, v in look(model, [example.picture for example in examples], batch):
+    for here, v in visual_maps(model, [example.picture for example in examples], batch):
         pictures.append(_code(model, v, h[here]))
     videos = np.array([example.video for example in examples])
     same_sound = torch.cdist(pooled, pooled, compute_mode="donot_use_mm_for_euclid_dist").cpu().numpy() == 0
@@ -162,11 +162,11 @@ def associate(
     with_sounds: dict[int, Tensor] = {}
     with_pictures: dict[int, list[Tensor]] = {query: [] for query in queries}
     pictures = [example.picture for example in examples]
-    for query, (_, v) in zip(queries, look(model, [pictures[query] for query in queries], 1), strict=True):
+    for query, (_, v) in zip(queries, visual_maps(model, [pictures[query] for query in queries], 1), strict=True):
         parts = [_code(model, v.expand(len(part), -1, -1, -1), part) for part in h.split(batch)]
         with_sounds[query] = torch.cat(parts)
         own[query] = with_sounds[query][query]
-    for _, v in look(model, pictures, batch):
+    for _, v in visual_maps(model, pictures, batch):
         for query in queries:
             with_pictures[query].append(_code(model, v, h[query].expand(len(v), -1)))
 

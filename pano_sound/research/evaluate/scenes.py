@@ -109,7 +109,7 @@ def composed_scenes(data: Path, folder: Path, split: str, count: int, seed: int,
     return [Scene(film, "made", film.stem.removesuffix(f"-{motion}"), truth) for film, truth in films.items()]
 
 
-def hear(scene: Scene, sound_of: Scene | None, options: ListeningOptions, cache: Path) -> Heard:
+def collect_evidence(scene: Scene, sound_of: Scene | None, options: ListeningOptions, cache: Path) -> Heard:
     """The evidence of a scene, with its own sound or another one's; kept in a folder."""
     other = sound_of or scene
     kept = cache / f"{scene.film.stem}{'' if other is scene else '~' + other.film.stem}.npz"

@@ -270,7 +270,7 @@ def opacity(pixels: NDArray, boxed: bool, rng: np.random.Generator) -> NDArray[n
 
 
 def cells(thing: Pasted, rows: int, columns: int, stride: int) -> NDArray[np.float32]:
-    """Share of each cell that an object covers, (rows, columns) in [0, 1]; columns wrap round.
+    """Proportion of each cell that an object covers, (rows, columns) in [0, 1]; columns wrap round.
 
     Cell i spans the pixels from stride * i on."""
 
