@@ -8,11 +8,12 @@ import shutil
 import sys
 from pathlib import Path
 
+import click
 import films
 import pytest
 
 from pano_sound.camera_path import CameraPath
-from pano_sound.commands import main
+from pano_sound.commands import cli, main
 from pano_sound.errors import EXIT_CODES
 from pano_sound.options.base import described
 from pano_sound.options.camera import PlanOptions, preset_value
@@ -67,6 +68,38 @@ def test_every_command_of_a_page_runs(folder, monkeypatch, page, count):
         with pytest.raises(SystemExit) as exit:
             main()
         assert exit.value.code == 0, line
+
+
+def all_commands(page: Path) -> list[str]:
+    """Every `pano-sound …` line of a page's code blocks, fenced or indented."""
+    found = re.findall(r"^(?: {4}|\$ )?(pano-sound [^\n]*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return [line.partition(" #")[0].replace("DATA...", "DATA") for line in found if page.name != "cli.md"]
+
+
+def parsed(words: list[str]) -> click.Command:
+    """The command of these words, whose options and values exist."""
+    command, context = cli, cli.make_context("pano-sound", list(words))
+    while isinstance(command, click.Group) and (rest := [*getattr(context, "_protected_args", []), *context.args]):
+        name, command, rest = command.resolve_command(context, rest)
+        context = command.make_context(name, rest, parent=context)
+    return command
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_every_command_of_every_page_exists(page):
+    for line in all_commands(page):
+        assert parsed(shlex.split(line)[1:]) is not cli, line
+
+
+def test_a_command_that_does_not_exist_is_noticed():
+    assert len(all_commands(ROOT / "docs" / "batch.md")) >= 7
+    for words in (
+        ["pan", "a.mp4", "-o", "b.mp4", "--speed", "3"],
+        ["evaluate", "ears", "DATA"],
+        ["plan", "--paths", "x"],
+    ):
+        with pytest.raises(click.UsageError):
+            parsed(words)
 
 
 @pytest.mark.parametrize(
