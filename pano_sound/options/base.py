@@ -1,4 +1,4 @@
-"""What every class of options shares: the description of an option, and the check of its value."""
+"""The base of all classes of options: the description of an option, and the check of its value."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ O = TypeVar("O", bound="Options")  # noqa: E741
 
 @dataclass(frozen=True)
 class Option:
-    """What an option's type does not say: the extra of an Annotated type.
+    """What an option's type does not tell: the metadata of an Annotated type.
 
-    help: what it does, in full sentences; its default is added to it.
+    help: what it does, in full sentences. The default is appended on the command line.
     advanced: listed only by `--help-all`.
-    minimum, maximum: of a number, inclusive.
-    choices: the values allowed, where the type is not a Literal.
+    minimum, maximum: the range of a number, inclusive.
+    choices: the allowed values, if the type is not a Literal.
     also: a second name on the command line.
     reads: the value names a file that is read.
     """
@@ -35,8 +35,8 @@ class Option:
 
 @dataclass(frozen=True)
 class Described(Option):
-    """An option with what its class and type say: `kind` is str, int or float; None is always allowed by a default
-    of None."""
+    """An option with what its class and type tell. `kind` is str, int or float. If the default is None, None is
+    allowed."""
 
     name: str = ""
     heading: str = ""
@@ -49,7 +49,7 @@ class Described(Option):
         return "--" + self.name.replace("_", "-")
 
     def check(self, value: Any) -> None:
-        """Raises TypeError or ValueError, naming the option, for a value that it cannot have."""
+        """Raises TypeError or ValueError, naming the option, for an invalid value."""
         if value is None and self.default is None:
             return
         name = f"`{self.name}`"
@@ -66,7 +66,7 @@ class Described(Option):
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Options by keyword. Raises TypeError for a name that does not exist or a value of another type, ValueError for a
+    """Options, given by keyword. Raises TypeError for an unknown name or a value of the wrong type, ValueError for a
     value out of range; both name the option."""
 
     heading: ClassVar[str] = "Options"
@@ -76,12 +76,12 @@ class Options:
             about.check(getattr(self, name))
 
     def part(self, kind: type[O]) -> O:
-        """Those of these options that `kind`, a base class, has."""
+        """The part of these options that belongs to `kind`, a base class."""
         return kind(**{f.name: getattr(self, f.name) for f in fields(kind)})
 
     @classmethod
     def from_json(cls: type[O], data: dict[str, Any]) -> O:
-        """What `to_json` wrote, whatever else is in it."""
+        """Options from what `to_json` returned; other keys are ignored."""
         return cls(**{f.name: data[f.name] for f in fields(cls)})
 
     def to_json(self) -> dict[str, Any]:

@@ -223,7 +223,7 @@ class PlanOptions(ViewOptions, CameraOptions):
         self.resolved()
 
     def resolved(self) -> CameraSettings:
-        """The preset, with what was asked for in place of its values."""
+        """The preset, with the given options in place of its values."""
         preset = PRESETS[self.preset]
         used = {f.name for f in fields(preset)}
         asked = {f.name: v for f in fields(PlanOptions) if (v := getattr(self, f.name)) is not None}
@@ -236,6 +236,6 @@ class PlanOptions(ViewOptions, CameraOptions):
 
 
 def preset_value(name: str, preset: Preset = "default") -> str | float | None:
-    """What a preset says of an option whose own default is None; None where it says nothing."""
+    """A preset's value of an option whose own default is None; None if it has none."""
     value: str | float | None = getattr(PRESETS[preset], name, None)
     return value

@@ -1,4 +1,4 @@
-"""Messages for the command line, which names options as flags."""
+"""Turning options in messages into command-line flags."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which part of a film to read, and how to understand what its tags leave out."""
+"""The input: which part of a film to read, and what its tags leave out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The camera's settings as the planner uses them, every number decided, and the presets: such settings with names."""
+"""The camera's settings as the planner uses them, with every number decided, and the presets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ Signal = Literal["glimpse", "mean", "centroid"]
 
 @dataclass(frozen=True, kw_only=True)
 class CameraSettings:
-    """What AUTOCAM uses, as every camera does. Times are seconds, angles degrees. docs/camera.md says what each does.
+    """The settings of every camera, and all that AUTOCAM needs. Times are seconds, angles degrees. docs/camera.md
+    explains each.
 
     size: text like '1280x720'; None: as large as the source's detail allows, in the shape of `aspect` (None: 16:9).
     """
@@ -34,9 +35,9 @@ class CameraSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class ShotSettings(CameraSettings):
-    """What a camera that holds, follows and switches uses besides.
+    """The further settings of a camera that holds, follows and switches.
 
-    cut_over: None: it never cuts.
+    cut_over: None: never cut.
     """
 
     tilt: float = 60.0

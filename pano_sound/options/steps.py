@@ -1,6 +1,6 @@
 """The options of each step: `analyse`, `render`, `overlay` and `pan`. Those of `plan` are in camera.py.
 
-Options of `pan` are options of each step that it consists of: they can be handed on as they are.
+Options of `pan` are also options of each of its steps and can be passed to them unchanged.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ class AnalyseOptions(InputOptions, ListeningOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class RenderOptions(InputOptions, VideoOptions):
-    """What to read, and how to encode what is made of it."""
+    """What to read, and how to encode the result."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OverlayOptions(AnalyseOptions, RenderOptions):
-    """What to read, how to find the sources in it, and how to encode what is made of it."""
+    """What to read, how to find the sources in it, and how to encode the result."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PanOptions(AnalyseOptions, PlanOptions, RenderOptions):
-    """All options that a panned film depends on."""
+    """All options of a panned film."""
 
 
 CLASSES: tuple[type[Options], ...] = (BatchOptions, PanOptions)

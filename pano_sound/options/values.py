@@ -1,4 +1,4 @@
-"""Options whose values are text with a meaning: sizes, times, names of results."""
+"""Parsing option values: sizes, times, rules for names."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def parse_time(text: str | float | None, name: str = "the time") -> Fraction | N
 
 
 def check_name_rule(rule: str) -> None:
-    """Raises ValueError for a rule by which two films would get one name, or one outside the results."""
+    """Raises ValueError for a rule that would give two films the same name, or a name outside the results."""
     try:
         names = {rule.format(folder="a", stem=stem) for stem in "bc"}
     except (KeyError, IndexError, ValueError, AttributeError):

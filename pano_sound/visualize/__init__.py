@@ -1,1 +1,1 @@
-"""What was heard and planned, for people: the overlay, plots of a camera path."""
+"""Pictures of sound maps and camera paths for people: the overlay, plots, and the report page."""

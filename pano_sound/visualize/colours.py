@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..media.colour import FULL, LUMA_WEIGHTS, Colour
 from ..sphere.view import Plane
 
-# What is SDR's white has this value in HDR (BT.2408); more would dazzle.
+# SDR's white has this value in HDR (BT.2408); more would dazzle.
 _HDR_WHITE = {"HDR10 (PQ)": 0.58, "HDR (HLG)": 0.75}
 
 

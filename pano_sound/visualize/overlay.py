@@ -1,4 +1,4 @@
-"""What was heard, drawn over the 360° picture in the picture's own planes: the posterior as a heat map, the planned
+"""The sound map drawn over the 360° picture, in the picture's own planes: the posterior as a heat map, the planned
 view's outline, and a strip along the bottom with the level and how sure the map is."""
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from .colours import heat_colours, in_film
 from .strip import Strip
 
 FAINTEST, STRONGEST = 0.4, 0.75
-"""Opacity of the likeliest direction where the map knows nothing, and where it is certain."""
+"""Opacity of the likeliest direction if the map knows nothing, and if it is certain."""
 _COOLEST = 0.35
-"""How far up the colours the likeliest direction is where the map knows nothing."""
+"""Position in the colour map of the likeliest direction if the map knows nothing."""
 _SOLID = 2.0
-"""From half of the peak on, directions are as opaque as the peak; from there colour tells them apart."""
+"""Directions above half of the peak are as opaque as the peak; colour tells them apart."""
 _SHARPNESS = 0.6
-"""Exponent that lifts what is less probable than the peak to where it can be seen."""
+"""Exponent that makes directions less probable than the peak visible."""
 _EDGE_POINTS = 64
 _WHITE = np.full((1, 3), 255, np.uint8)
 
@@ -78,7 +78,7 @@ class Overlay:
 
     def _shape(self, k: int) -> NDArray[np.float32]:
         saliency = self.soundmap.saliency(part=slice(k, k + 1))[0]
-        # Where half of all directions are as probable as the rest of them, nothing is to be seen.
+        # If half of all directions are as probable as the rest, nothing is drawn.
         low = np.median(saliency)
         excess = np.clip(saliency - low, 0, None) / max(float(saliency.max() - low), 0.05 * float(saliency.max()), 1e-9)
         return np.asarray(excess**_SHARPNESS, np.float32)
@@ -92,7 +92,7 @@ class Overlay:
     def _draw_outline(
         self, planes: list[Plane], lines: Sequence[NDArray[np.int32]], bit_depth: int, colour: Colour
     ) -> None:
-        """A white line with a dark edge, so that it shows on anything."""
+        """A white line with a dark edge, visible on any background."""
         if not lines:
             return
         width, height = self.size

@@ -1,4 +1,4 @@
-"""A camera path for the eye: a table of its holds and moves, and a plot over time and what was heard."""
+"""Showing a camera path: a table of its holds and moves, and a plot over the sound map."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Stretch:
 
 
 def stretches(path: CameraPath) -> list[Stretch]:
-    """The holds, moves and cuts of a path, in order. A cut has no length and stands before what it leads to."""
+    """The holds, moves and cuts of a path, in order. A cut has no length."""
     samples, speed = path.samples, path.speed()
     found: list[Stretch] = []
     for i in range(1, len(samples)):
@@ -61,7 +61,7 @@ def _kind(a: NDArray[np.float64], b: NDArray[np.float64]) -> str:
 
 
 def table(path: CameraPath) -> str:
-    """The stretches of a path as text, one a line."""
+    """The stretches of a path as text, one per line."""
     lines = [f"{'from':>9} {'to':>9}  {'':<5}{'yaw':>8} {'pitch':>7} {'roll':>6} {'hfov':>6}  fastest"]
     for part in stretches(path):
         yaw, pitch, roll, hfov = np.round(part.last, 1) + 0.0  # No -0.0.

@@ -16,7 +16,7 @@ from .colours import heat_colours, in_film
 
 _FLOOR_DB = -60.0
 _SHARE = 16
-"""The strip is one so many-th of the picture's height."""
+"""The picture's height divided by the strip's."""
 _BACKGROUND = 24
 
 
@@ -56,7 +56,7 @@ class Strip:
         nearest = int(np.abs(self._times - t).argmin())
         text = words(level, sure, [] if self._named is None else self._named.at(nearest))
         (wide, tall), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, thick)
-        # In the middle, which is in front of whoever turns nowhere.
+        # In the middle, which is in front of a viewer who does not turn.
         corner = ((width - wide) // 2, (half + tall) // 2)
         cv2.putText(image, text, corner, cv2.FONT_HERSHEY_SIMPLEX, size, (255, 255, 255), thick, cv2.LINE_AA)
         return image

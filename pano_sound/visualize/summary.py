@@ -1,4 +1,4 @@
-"""What a sound map and the camera path planned on it come to, in a few numbers and one line."""
+"""Summaries of a sound map and of the camera path planned on it, as numbers and in one line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .path import stretches
 _FINE, _STEEPEST = 10.0, 60.0
 """Degrees between the still views that are compared, and the steepest of them."""
 _TURN = 5.0
-"""Degrees from which on a move is called a turn."""
+"""A move of at least this many degrees is called a turn."""
 
 
 @dataclass(frozen=True)
