@@ -22,9 +22,9 @@ def batch(tmp_path, tiny) -> Batch:
 
 @pytest.fixture(scope="session")
 def large(tmp_path_factory, tiny) -> tuple[Batch, Path, dict[str, str]]:
-    """A library of 320 files made by one machine: its batch, its folder, and the state of each film."""
+    """A library of 100 files made by one machine: its batch, its folder, and the state of each film."""
     folder = tmp_path_factory.mktemp("large")
-    expected = made.make_library(folder / "DCIM", 320)
+    expected = made.make_library(folder / "DCIM", 100)
     batch = Batch(folder, tiny)
     done = batch("DCIM", "-o", "out", "--workers", "2")
     assert done.returncode == 1

@@ -12,6 +12,7 @@ import subprocess
 import made
 import pytest
 from batches import Batch
+from waiting import wait_until
 
 pytest.importorskip("s3fs")
 moto = pytest.importorskip("moto.server")
@@ -93,10 +94,11 @@ def test_killed_while_it_writes_into_a_bucket(small, bucket, batch, tiny, tmp_pa
     local.folder.mkdir()
     local(small[0], "-o", "out")
     rng = random.Random(3)
-    for _ in range(8):
+    for _ in range(4):
         work = batch.start("s3://rushes/DCIM", "-o", "s3://rushes/killed", "--workers", "2")
+        wait_until(lambda work=work: work.poll() is not None or list(tmp_path.glob("state/**/work/*")))
         with contextlib.suppress(subprocess.TimeoutExpired):
-            work.wait(rng.uniform(3, 10))
+            work.wait(rng.uniform(0, 3))
         work.kill()
         work.communicate()
     done = batch("s3://rushes/DCIM", "-o", "s3://rushes/killed")

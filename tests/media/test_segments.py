@@ -89,7 +89,11 @@ def same(one, other):
 
 
 @pytest.mark.parametrize(
-    ("container", "codec"), [(c, codecs[0]) for c, codecs in TAKEN.items()] + [("mkv", c) for c in TAKEN["mkv"][1:]]
+    ("container", "codec"),
+    [
+        *((container, codecs[0]) for container, codecs in TAKEN.items()),
+        *(pytest.param("mkv", codec, marks=pytest.mark.slow) for codec in TAKEN["mkv"][1:]),
+    ],
 )
 def test_sources_of_all_kinds(tmp_path, container, codec):
     film = made(tmp_path, container, codec)
@@ -192,8 +196,16 @@ def test_where_segments_end(tmp_path):
     assert segments(dataclasses.replace(info, duration=900.0), 100.0) == [WHOLE]
 
 
-@pytest.mark.parametrize("every", [0.0, 0.3, 0.5])
-@pytest.mark.parametrize("times", [EVEN, NTSC, VARIABLE], ids=["even", "ntsc", "variable"])
+@pytest.mark.parametrize(
+    ("times", "every"),
+    [
+        pytest.param(EVEN, 0.5, id="even-0.5"),
+        pytest.param(NTSC, 0.3, id="ntsc-0.3"),
+        pytest.param(VARIABLE, 0.5, id="variable-0.5"),
+        pytest.param(EVEN, 0.3, id="even-0.3", marks=pytest.mark.slow),
+        pytest.param(VARIABLE, 0.0, id="variable-0", marks=pytest.mark.slow),
+    ],
+)
 def test_sound_maps_are_those_of_the_whole(tmp_path, tiny, times, every):
     info = probe(made(tmp_path, times=times))
     settings = ListeningOptions(model=tiny, every=every, window=1.0)

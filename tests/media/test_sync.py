@@ -13,6 +13,7 @@ import av
 import films
 import numpy as np
 import pytest
+from combinations import covering
 
 import pano_sound
 from pano_sound.camera_path import CameraPath
@@ -168,9 +169,10 @@ TIMES = {
 }
 
 
-@pytest.mark.parametrize("output", ["b.mp4", "b.mov", "b.mkv"])
-@pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv"])
-@pytest.mark.parametrize("times", TIMES)
+STAMPED = list(itertools.product(TIMES, ["a.mp4", "a.mov", "a.mkv"], ["b.mp4", "b.mov", "b.mkv"]))
+
+
+@pytest.mark.parametrize(("times", "name", "output"), covering(STAMPED, STAMPED, []))
 def test_every_picture_keeps_its_time_stamp(tmp_path, times, name, output):
     """To the tick; Matroska has none finer than 1 ms."""
     given, time_base = TIMES[times]

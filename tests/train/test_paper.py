@@ -337,7 +337,7 @@ def beside(folder: Path, code: str, *launcher: str) -> subprocess.Popen[bytes]:
     (folder / "run.py").write_text(
         f"from pathlib import Path\nimport torch\nimport test_paper as t\nfolder = Path({str(folder)!r})\n{code}"
     )
-    paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[2])])
+    paths = os.pathsep.join(str(folder) for folder in Path(__file__).parents[:3])
     environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     return subprocess.Popen([sys.executable, *launcher, "run.py"], cwd=folder, env=environment)
 
