@@ -1,0 +1,216 @@
+"""A report in a real browser, headless, from disk. Needs a Chromium of the system: `apt install chromium`."""
+
+import json
+import shutil
+
+import films
+import numpy as np
+import pytest
+
+from pano_sound.camera_path import CameraPath
+from pano_sound.constraints import Mask, Pin, load_constraints
+from pano_sound.options.input import InputOptions
+from pano_sound.pipeline import pannable
+from pano_sound.soundmap import Named, SoundMap
+from pano_sound.visualize.report import write_report
+
+pytestmark = pytest.mark.slow
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+SECONDS = 6
+PATIENCE = 120
+"""Seconds: for machines that do much else."""
+PIN = Pin(4.0, 5.0, -100.0, -20.0, 50.0)
+MASK = Mask((170.0, -170.0), (-90.0, -60.0))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A film, all grey; a result; and the page. It sounds at yaw 93, pitch -3; the camera turns from 3 s to 4 s."""
+    folder = tmp_path_factory.mktemp("report")
+    times = films.steady(SECONDS * 10, 10)
+    film = films.make_film(folder / "film.mp4", times, size=(256, 128), sound=films.tone(float(SECONDS)))
+    films.make_film(folder / "flat.mp4", times, size=(320, 180), sound=films.tone(float(SECONDS)))
+    n = SECONDS * 2
+    posterior = np.zeros((n, 30, 60), np.float16)
+    posterior[:, 15, 45] = 0.9
+    soundmap = SoundMap(
+        np.arange(n) / 2,
+        posterior,
+        np.full(n, 0.1, np.float32),
+        np.full(n, -20, np.float32),
+        {"path": "film.mp4", "width": 256, "end": float(SECONDS)},
+        cues={"semantic": posterior, "motion": np.zeros_like(posterior)},
+        named=Named(("guitar",), np.full((n, 1), 0.9, np.float16)),
+    )
+    looks = np.array([[0, 0, 0, 0, 90], [3, 0, 0, 0, 90], [4, 90, 10, 0, 90], [6, 90, 10, 0, 90.0]])
+    path = CameraPath(320, 180, looks, pins=(PIN,), masks=(MASK,))
+    info = pannable(film, InputOptions())
+    write_report(folder / "page.html", soundmap, path, film=info, result=folder / "flat.mp4")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium: apt install chromium")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as runs:
+        # As root, and where processes may not make sandboxes of their own, Chromium runs only without.
+        browser = runs.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"], timeout=1000 * PATIENCE)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser, folder):
+    page = browser.new_page(viewport={"width": 1200, "height": 900}, accept_downloads=True)
+    page.set_default_timeout(1000 * PATIENCE)
+    said, asked = [], []
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto((folder / "page.html").as_uri(), wait_until="domcontentloaded")
+    until(page, "view && videos.length === 3 && videos.every(([video]) => video.readyState >= 2)")
+    yield page
+    page.close()
+    assert not said
+    here = folder.as_uri()
+    assert {url for url in asked if not url.startswith("blob:null/")} == {
+        f"{here}/{name}" for name in ("page.html", "flat.mp4", "film.mp4")
+    }
+
+
+def until(page, condition):
+    """Wait. Playwright's own waiting evaluates text within the page, which the page forbids."""
+    for _ in range(10 * PATIENCE):
+        if page.evaluate(condition):
+            return
+        page.wait_for_timeout(100)
+    raise TimeoutError(condition)
+
+
+def look(page):
+    return page.evaluate("[view.yaw, view.pitch]")
+
+
+def times(page):
+    """Film time of each video."""
+    return page.evaluate("videos.map(([video, zero]) => video.currentTime + zero)")
+
+
+def colour_at(page, share):
+    """RGB of the 360° view at a share of its width, half-way up."""
+    return page.evaluate(
+        """share => { view.draw(); const canvas = view.renderer.domElement, gl = view.renderer.getContext();
+        const pixel = new Uint8Array(4);
+        gl.readPixels(canvas.width * share, canvas.height / 2, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, pixel);
+        return [...pixel.slice(0, 3)]; }""",
+        share,
+    )
+
+
+def test_it_plays_in_step_and_stops(page):
+    page.keyboard.press("Space")
+    until(page, "t > 0.7")
+    page.keyboard.press("Space")
+    until(page, "videos.every(([video]) => video.paused)")
+    assert page.inner_text("#play") == "Play"
+    played = times(page)
+    assert max(played) - min(played) < 0.5
+
+
+@pytest.mark.parametrize(("key", "to"), [("ArrowRight", 3.0), ("ArrowLeft", 1.0), ("Home", 0.0), ("End", 6.0)])
+def test_keys_seek_all_videos(page, key, to):
+    page.evaluate("seek(2)")
+    page.keyboard.press(key)
+    until(page, "videos.every(([video]) => !video.seeking)")
+    assert page.evaluate("t") == pytest.approx(to)
+    assert times(page) == pytest.approx([to] * 3, abs=0.11)
+    assert f"{to:.1f} s: guitar" in page.inner_text("#now")
+
+
+def test_a_click_on_the_map_goes_there_and_the_view_follows(page):
+    assert look(page) == pytest.approx([0, 0], abs=0.1)
+    page.locator(".time.map").scroll_into_view_if_needed()
+    box = page.locator(".time.map").bounding_box()
+    page.mouse.click(box["x"] + box["width"] * 5.5 / SECONDS, box["y"] + box["height"] * 0.9)
+    assert page.evaluate("t") == pytest.approx(5.5, abs=0.05)
+    assert look(page) == pytest.approx([90, 10], abs=0.1)
+
+
+def test_the_view_shows_the_film_and_where_it_sounds(page):
+    page.evaluate("byId('follow').checked = false, view.look(93, -3, 90), draw()")
+    there, beside = colour_at(page, 0.5), colour_at(page, 0.05)
+    assert max(beside) - min(beside) <= 12  # The film is grey,
+    assert max(beside) > 20  # and not black.
+    assert there[0] - there[2] > 40  # What sounds is warm.
+    page.select_option("#kind", "motion")
+    page.evaluate("draw()")
+    quiet = colour_at(page, 0.5)
+    assert max(quiet) - min(quiet) <= 12
+
+
+def test_dragging_turns_the_view_and_ends_following(page):
+    box = page.locator("#sphere").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - box["width"] / 4, y)
+    page.mouse.up()
+    yaw, pitch = look(page)
+    assert yaw == pytest.approx(page.evaluate("view.hfov") / 4, abs=1)
+    assert pitch == pytest.approx(0, abs=1)
+    page.evaluate("seek(5)")
+    assert look(page)[0] == pytest.approx(yaw)
+
+
+def test_pins_are_set_moved_and_saved_as_plan_reads_them(page, tmp_path):
+    page.evaluate("seek(1)")
+    for _ in range(6):
+        page.keyboard.press("d")
+    page.keyboard.press("w")
+    page.keyboard.press("p")
+    yaw, pitch = look(page)
+    assert (yaw, pitch) == pytest.approx((30, 5), abs=0.1)
+    page.locator(".time.map").scroll_into_view_if_needed()
+    # Half a second later and 60° further right.
+    bar, area = page.locator(".pin").nth(0).bounding_box(), page.locator(".time.map").bounding_box()
+    x, y = bar["x"] + bar["width"] / 2, bar["y"] + bar["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + area["width"] * 0.5 / SECONDS, y - area["height"] * 60 / 360)
+    page.mouse.up()
+    page.locator("#pins input[name=to]").nth(0).fill("3.25")
+    page.keyboard.press("Enter")
+    with page.expect_download() as saving:
+        page.click("#save")
+    assert saving.value.suggested_filename == "film.pins.json"
+    saving.value.save_as(tmp_path / "a.json")
+    pins, masks = load_constraints(tmp_path / "a.json")
+    assert (pins[1], masks) == (PIN, (MASK,))
+    moved = pins[0]
+    assert (moved.start, moved.end, moved.hfov) == (pytest.approx(1.5, abs=0.02), 3.25, None)
+    assert (moved.yaw, moved.pitch) == (pytest.approx(90, abs=1), pytest.approx(5, abs=0.1))
+    assert json.loads((tmp_path / "a.json").read_text()).keys() == {"pins", "masks"}
+
+
+def test_a_pin_is_dragged_in_the_view(page):
+    page.evaluate("byId('follow').checked = false, view.look(-100, -20, 90), draw()")
+    box = page.locator("#sphere").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + box["width"] / 4, y)
+    page.mouse.up()
+    pin = page.evaluate("pins[0]")
+    # A quarter of 90° wide view to the right of its middle: tan of it is half of tan 45°.
+    assert pin["yaw"] == pytest.approx(-100 + 28, abs=2)
+    assert look(page) == pytest.approx([-100, -20])
+
+
+@pytest.mark.parametrize("act", ["Remove", "Move to where I look"])
+def test_buttons_of_a_pin(page, act):
+    page.evaluate("byId('follow').checked = false, view.look(12, 3), draw()")
+    page.get_by_role("button", name=act).click()
+    left = page.evaluate("pins.map(pin => [pin.yaw, pin.pitch])")
+    assert left == ([] if act == "Remove" else [[12, 3]])
