@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import click
+import cv2
 import films
 import pytest
 
@@ -170,3 +171,13 @@ def test_the_index_names_every_page():
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
+
+
+def test_the_animation_is_of_what_there_is_now():
+    make = runpy.run_path(str(ROOT / "docs" / "make_animation.py"))
+    stored = json.loads((ROOT / "docs" / "animation.json").read_text())
+    assert stored == make["sources"](), "run python docs/make_animation.py"
+    done, animation = cv2.imreadanimation(str(make["ANIMATION"]))
+    assert done
+    assert 40 <= len(animation.frames) <= 60
+    assert make["ANIMATION"].stat().st_size < make["MOST_BYTES"]

@@ -8,6 +8,7 @@ from .ambient import ambient
 from .boxes import boxes
 from .camera import camera
 from .direction import direction
+from .figures import figures
 from .interactive import interactive
 from .pasted import pasted
 from .pictures import pictures
@@ -27,5 +28,18 @@ def command() -> None:
     """
 
 
-for one in (ambient, boxes, camera, direction, interactive, pasted, pictures, retrieval, scenes, speed, tables):
+for one in (
+    ambient,
+    boxes,
+    camera,
+    direction,
+    figures,
+    interactive,
+    pasted,
+    pictures,
+    retrieval,
+    scenes,
+    speed,
+    tables,
+):
     command.add_command(one)

@@ -42,18 +42,21 @@ def draws_option(default: int, what: str) -> Callable[[F], F]:
     return click.option("--draws", type=click.IntRange(1), default=default, show_default=True, help=f"{what} to draw.")
 
 
+FIGURES = (".png", ".svg", ".pdf")
+
+
 def figure_option(what: str) -> Callable[[F], F]:
     """Adds -o for a picture, checked before any work, and -y. The command gets `output` (a path or None) and
     `overwrite`."""
 
     def decorate(function: F) -> F:
         @overwrite_option
-        @click.option("-o", "--output", type=WrittenFile(), metavar="FILE", help=f"Draw {what} (.png).")
+        @click.option("-o", "--output", type=WrittenFile(), metavar="FILE", help=f"Draw {what} (.png, .svg or .pdf).")
         @functools.wraps(function)
         def with_figure(*args: Any, output: Path | None, overwrite: bool, **kwargs: Any) -> Any:
             if output is not None:
-                if output.suffix.lower() != ".png":
-                    raise click.UsageError(f"the figure is a .png file, not {output.name!r}")
+                if output.suffix.lower() not in FIGURES:
+                    raise click.UsageError(f"a figure ends with {', '.join(FIGURES)}, not as {output.name!r} does")
                 check_outputs([output], overwrite)
                 need_plots()
             return function(*args, output=output, overwrite=overwrite, **kwargs)

@@ -1,5 +1,5 @@
 """Figures: success curves (Fig. 9), ambient responses (Fig. 10), neighbours (Fig. 11 and 12), other sounds (Fig. 6),
-and tables as pictures. Needs matplotlib, which only `pano-sound[evaluate]` brings along."""
+films (Fig. 13 to 15), and tables as pictures. Needs matplotlib, which only `pano-sound[evaluate]` brings along."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ...atomic_file import written_whole
 from ...errors import PanoSoundError
 from ..datasets.examples import Example, square
 from .ambient import Heat
+from .film_sheet import Moment
 from .interactive import Shown
 from .metrics import THRESHOLDS, success_curve
 from .retrieval import Association, Codes
@@ -104,6 +105,21 @@ def interactive_sheet(shown: Sequence[Shown], path: Path, overwrite: bool = True
     _save(figure, path, overwrite)
 
 
+def film_sheet(moments: Sequence[Moment], path: Path, overwrite: bool = True) -> None:
+    """Fig. 13 to 15: a column for each moment: the picture, what was heard, each cue, and what the camera sees."""
+    kinds = list(moments[0].maps)
+    figure, grid = _grid(2 + len(kinds), len(moments), wide=2.0)
+    for row, name in zip(grid, ["film", *kinds, "camera"], strict=True):
+        row[0].set_ylabel(name, fontsize=7)
+    for column, moment in zip(zip(*grid, strict=True), moments, strict=True):
+        column[0].imshow(moment.picture)
+        column[0].set_title(f"{moment.t:.1f} s {', '.join(moment.names)}", fontsize=7)
+        for axes, heat in zip(column[1:-1], moment.maps.values(), strict=True):
+            axes.imshow(heated(moment.picture, heat))
+        column[-1].imshow(moment.view)
+    _save(figure, path, overwrite)
+
+
 def table_picture(table: Table, path: Path, overwrite: bool = True) -> None:
     """A table as a picture; our rows shaded."""
     cells = [[name, *row] for rows in (table.paper, table.ours) for name, row in rows.items()]
@@ -161,4 +177,4 @@ def _grid(rows: int, columns: int, wide: float = 1.0) -> tuple[Any, list[list[An
 
 def _save(figure: Any, path: Path, overwrite: bool) -> None:
     with written_whole(path, overwrite=overwrite) as file:
-        figure.savefig(file, format="png")
+        figure.savefig(file, format=path.suffix[1:].lower())

@@ -1,0 +1,48 @@
+"""pano-sound evaluate figures"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..files import ReadFile, WrittenFile, check_outputs
+from ..parameters import overwrite_option
+from ..progress import wrote
+from ..verbosity import verbosity
+from .common import FIGURES, need_plots
+
+
+@click.command("figures")
+@click.argument("source", metavar="INPUT", type=ReadFile(str))
+@click.argument("soundmap", metavar="SOUNDMAP", type=ReadFile())
+@click.argument("path", metavar="PATH", type=ReadFile())
+@click.option(
+    "-o", "--output", type=WrittenFile(), required=True, metavar="FILE", help="The figure: .png, .svg or .pdf."
+)
+@click.option(
+    "--moments", type=click.IntRange(1, 20), default=6, show_default=True, help="Columns: moments of the film."
+)
+@overwrite_option
+@verbosity
+def figures(source: str, soundmap: Path, path: Path, output: Path, moments: int, overwrite: bool, quiet: bool) -> None:
+    """Draw a film of yours as the paper draws its own.
+
+    Fig. 13 to 15: pictures with what was heard, the map of each cue, and what the camera sees. INPUT is the 360° film,
+    SOUNDMAP what 'analyse' wrote for it, and PATH what 'plan' made of that. The other commands of 'evaluate' draw
+    Fig. 6 and 9 to 12 with -o.
+    """
+    if output.suffix.lower() not in FIGURES:
+        raise click.UsageError(f"a figure ends with {', '.join(FIGURES)}, not as {output.name!r} does")
+    check_outputs([output], overwrite)
+    need_plots()
+    from ...camera_path import CameraPath
+    from ...options.input import InputOptions
+    from ...pipeline import pannable
+    from ...research.evaluate import film_sheet, plots
+    from ...soundmap import SoundMap
+
+    film = pannable(source, InputOptions())
+    found = film_sheet.moments(film, SoundMap.load(soundmap), CameraPath.load(path), moments)
+    plots.film_sheet(found, output, overwrite)
+    wrote(output, quiet)
