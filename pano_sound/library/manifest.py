@@ -97,7 +97,7 @@ class Manifest:
     def remove_unused(self, run: str) -> None:
         """Remove its file, and the folder that it is alone in, if no film is in it and no run but this one is there.
 
-        A run that comes in meanwhile takes its lock first and then looks whether the file `is_there`.
+        A run that starts at the same time takes its lock first, and then checks whether the file `is_there`.
         """
         with self._change():
             others = [

@@ -1,4 +1,4 @@
-"""A cue in a thread of its own, so that one that takes long holds up neither the decoder nor the other cues."""
+"""Running a cue in its own thread, so that a slow one delays neither the decoder nor the other cues."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from types import TracebackType
 from typing import Any
 
 _BEHIND = 16
-"""Calls that may wait: pictures, and questions about them."""
+"""Most calls that may wait."""
 
 
 class Consumer:
-    """Calls made one after the other in a thread, at most 16 of them behind whoever makes them.
+    """Makes calls in order in a thread, with at most 16 of them waiting.
 
-    What a call raises is raised by a later `tell`, or by `finish`. Leaving the `with` block waits for the call that is
-    being made, and makes none of those that wait.
+    An exception of a call is raised by a later `tell`, or by `finish`. Leaving the `with` block waits for the running
+    call and drops those that wait.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Consumer:
         self._thread.shutdown(cancel_futures=True)
 
     def tell(self, call: Callable[..., None], *arguments: Any) -> None:
-        """Have `call(*arguments)` made; wait while too many are owed."""
+        """Queue `call(*arguments)`; block while the queue is full."""
         self._owed.append(self._thread.submit(call, *arguments))
         while len(self._owed) > _BEHIND or (self._owed and self._owed[0].done()):
             self._owed.popleft().result()

@@ -55,7 +55,7 @@ class Shown:
 
 
 def heard(soundmap: SoundMap) -> Heard:
-    """How much of a film sounds, and how surely it was heard where."""
+    """Summarise a sound map: how much of the film sounds, and how sure the map is."""
     seconds = _durations(soundmap)
     sounding = soundmap.level_db > SILENCE_DB
     sure = soundmap.sureness() >= SURE
@@ -64,7 +64,7 @@ def heard(soundmap: SoundMap) -> Heard:
 
 
 def shown(soundmap: SoundMap, path: CameraPath) -> Shown:
-    """What a camera path shows of what was heard."""
+    """Summarise how well a camera path shows the sound map."""
     moves = [part for part in stretches(path) if part.what == "move"]
     turned = [angle_between(directions(*m.first[:2]), directions(*m.last[:2])) >= _TURN for m in moves]
     seconds = _durations(soundmap)

@@ -127,7 +127,7 @@ def _check_numbers(network: Localizer) -> None:
     """Raises ValueError if a network contains or computes NaN or infinity."""
     for key, value in network.state_dict().items():
         if not torch.isfinite(value).all() or (key.endswith("running_var") and (value < 0).any()):
-            raise ValueError(f"{key} holds what is no number")
+            raise ValueError(f"{key} contains NaN or infinity")
     cell = network.grid_stride
     generator = torch.Generator().manual_seed(0)
     with torch.inference_mode():

@@ -153,7 +153,7 @@ def useful_pictures(
 def paired(data: Path, split: str, seed: int = 0) -> list[Example]:
     """Each picture of a split whose label has sounds there, with one of them, drawn at random.
 
-    Every picture is a recording of its own (`video`), so that negatives come from other pictures. The boxes are
+    Every picture counts as a separate recording (`video`), so that negatives come from other pictures. The boxes are
     those of the table, one annotator at most.
 
     Args:

@@ -132,7 +132,7 @@ def evaluate(
     for query in DIRECTIONS:
         near = codes.neighbours(query, max(TOP))
         success[query] = {k: float(np.mean([shared[i, near[i][:k]].mean() for i in asked])) for k in TOP}
-    # Which of both is asked makes no difference to what is drawn at random, but each gets trials of its own.
+    # Random draws do not depend on the direction of the query, but each direction has its own trials.
     rng = np.random.default_rng(seed)
     chance = {query: _chance(shared, codes.allowed, asked, rng) for query in DIRECTIONS}
     return Retrieval(len(examples), named, success, chance)

@@ -162,7 +162,7 @@ def curves(measured: Sequence[Measured]) -> dict[str, NDArray[np.float64]]:
 
 
 def thousands(count: Any) -> str:
-    """144000 -> '144k', 2500 -> '2.5k', 395 -> '395'; '' for what is no number."""
+    """144000 -> '144k', 2500 -> '2.5k', 395 -> '395'; '' for anything but a number."""
     if not isinstance(count, int | float):
         return ""
     return f"{count:g}" if count < 1000 else f"{round(count / 1000, 2):g}k"

@@ -72,7 +72,7 @@ class Checkpoint:
 
 
 class StageState:
-    """The latest state of one stage of the recipe `base`, in a file of its own."""
+    """The latest state of one stage of the recipe `base`, in its own file."""
 
     def __init__(self, at: Path, name: str, module: nn.Module, optimiser: torch.optim.Optimizer) -> None:
         self._at, self._name, self._module, self._optimiser = at, name, module, optimiser

@@ -116,7 +116,7 @@ class Pupil(nn.Module):
 
         Args:
             waves: (n, CROP); e, s: standardised embeddings (n, len(ASKED), E) and scores (n, len(ASKED), C).
-            labels: (n, labels), how much of each crop is which label; rows of zeros where nobody knows.
+            labels: (n, labels), how much of each crop is which label; rows of zeros if unknown.
         """
         y = self.student.from_waves(waves)[:, ASKED]
         embedding = (self.embedding(y) - e).square().mean()

@@ -37,7 +37,7 @@ def contrast(scores: Tensor, match: Tensor, temperature: Tensor | float) -> Tens
 
 
 def place(raw: Tensor, target: Tensor, temperature: Tensor | float) -> Tensor:
-    """Equation 8: cross entropy between attention and where it sounds; 0 without any example.
+    """Equation 8: cross entropy between attention and the sounding thing; 0 without any example.
 
     Args:
         raw: (n, cells) responses.

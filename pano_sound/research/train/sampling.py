@@ -62,7 +62,7 @@ def make_scenes(
 
 
 def clip_frames(data: Path, folder: Path, each: int) -> list[Item]:
-    """`each` pictures of every film of `clips/`, kept as files, each film a label of its own."""
+    """`each` pictures of every film of `clips/`, kept as files. Each film has its own label."""
     items = []
     (folder / "frames").mkdir(parents=True, exist_ok=True)
     for path in read_clips(data, "train"):
@@ -105,7 +105,7 @@ def with_knowledge(
 
 
 def training_sounds(data: Path, most: int, seed: int) -> list[Item]:
-    """At most `most` sounds of each label, drawn at random, and the films of `clips/`, each a label of its own."""
+    """At most `most` sounds of each label, drawn at random, and the films of `clips/`, each with its own label."""
     by_label: dict[str, list[Item]] = {}
     for item in read_items(data, "sounds"):
         if item.split == "train":
