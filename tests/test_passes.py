@@ -1,4 +1,5 @@
 import threading
+import wave
 from fractions import Fraction
 
 import films
@@ -73,3 +74,11 @@ def test_what_a_cue_raises_ends_the_pass_and_its_threads(tmp_path, monkeypatch, 
     with pytest.raises(MemoryError, match=call):
         watch(Stretch(probe(film)), cues, 0.5, silent)
     assert not set(threading.enumerate()) - before
+
+
+def test_sound_without_pictures_is_listened_to(tmp_path):
+    with wave.open(str(tmp_path / "a.wav"), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(np.full(32_000, 8000, np.int16).tobytes())
+    level = listen(Stretch(probe(tmp_path / "a.wav")), [], lambda *_: None)
+    assert level.at([1.0], 0.5)[0] == pytest.approx(20 * np.log10(8000 / 32768), abs=0.1)
