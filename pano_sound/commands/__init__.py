@@ -33,6 +33,7 @@ COMMANDS = (
     "models",
     "train",
     "evaluate",
+    "study",
 )
 
 

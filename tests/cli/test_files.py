@@ -22,7 +22,7 @@ from pano_sound.errors import OutputError
 WRITERS = {
     "pan": ("{source} --concat {more} --model {model} -o {output}", ".mp4"),
     "analyse": ("{source} --concat {more} --model {model} -o {output}", ".soundmap.npz"),
-    "plan": ("{soundmap} -o {output}", ".path.json"),
+    "plan": ("{soundmap} --pins {pins_file} -o {output}", ".path.json"),
     "render": ("{source} {path} --concat {more} -o {output}", ".mp4"),
     "overlay": (
         "{source} --concat {more} --soundmap {soundmap_file} --path {path_file} --model {model} -o {output}",
@@ -37,12 +37,14 @@ WRITERS = {
     "evaluate ambient": ("{data} --model {model} -o {output}", ".png"),
     "evaluate retrieval": ("{data} --model {model} --labels {labels} -o {output}", ".png"),
     "evaluate interactive": ("{data} --model {model} -o {output}", ".png"),
+    "evaluate figures": ("{source} {soundmap} {path} -o {output}", ".png"),
     "evaluate scenes": ("{data} --model {model} --work {work} -o {output}", ""),
     "evaluate tables": ("{data} --model {models} --labels {labels} -o {output}", ""),
+    "study make": ("{sources} -o {output}", ""),
 }
-TAKES_A_FOLDER = {"evaluate tables": "tables.txt", "evaluate scenes": "scenes.csv"}
+TAKES_A_FOLDER = {"evaluate tables": "tables.txt", "evaluate scenes": "scenes.csv", "study make": "study.html"}
 NO_FILES_WRITTEN = {
-    *("probe", "models", "models import", "batch status", "batch retry", "batch run"),
+    *("probe", "models", "models import", "batch status", "batch retry", "batch run", "study tally"),
     *(f"evaluate {name}" for name in ("pictures", "pasted", "direction", "camera", "speed")),
 }
 """What writes nothing where the user says; batches write many files, see tests/library/test_lost.py."""

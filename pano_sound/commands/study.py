@@ -1,0 +1,91 @@
+"""pano-sound study"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from .files import ReadFile, WrittenFile, check_outputs
+from .help import Command, Option
+from .parameters import json_option, overwrite_option
+from .progress import Progress, wrote
+from .verbosity import verbosity
+
+PAGE = "study.html"
+
+
+@click.group("study")
+def command() -> None:
+    """Ask people which camera follows the sound best, as the paper did.
+
+    'study make' pans your films by several methods and writes a page to vote on; 'study tally' counts the votes.
+    """
+
+
+@command.command("make", cls=Command)
+@click.argument("sources", metavar="INPUT...", type=ReadFile(), nargs=-1, required=True)
+@click.option(
+    "-o",
+    "--output",
+    type=WrittenFile(file_okay=False),
+    required=True,
+    metavar="FOLDER",
+    cls=Option,
+    help="Where the pans and the page go.",
+)
+@overwrite_option
+@verbosity
+def make(sources: tuple[Path, ...], output: Path, overwrite: bool, quiet: bool) -> None:
+    """Pan films by several methods, and write the page to vote on.
+
+    Methods: ours, each cue alone, and a camera that always looks ahead. Open FOLDER/study.html, vote, and save the
+    votes. The INPUTs stay where they are and are played from there.
+    """
+    names = [source.stem for source in sources]
+    if len(set(names)) < len(names):
+        raise click.UsageError("films of a study must have different names")
+    check_outputs([output / PAGE], overwrite)
+    from ..options.steps import AnalyseOptions, RenderOptions
+    from ..pipeline import analyse, render
+    from ..research.study import Studied, camera_paths, write_page
+
+    films = []
+    output.mkdir(parents=True, exist_ok=True)
+    with Progress(quiet) as progress:
+        for source in sources:
+            paths = camera_paths(analyse(source, AnalyseOptions(), progress=progress))
+            pans = {method: output / f"{source.stem}-{method}.mp4" for method in paths}
+            check_outputs(pans.values(), overwrite)
+            for method, path in paths.items():
+                render(source, path, pans[method], RenderOptions(), overwrite=overwrite, progress=progress)
+            films.append(Studied(source.stem, source, pans))
+    write_page(output / PAGE, films, overwrite)
+    wrote(output / PAGE, quiet)
+
+
+@command.command("tally", cls=Command)
+@click.argument("votes", metavar="VOTES...", type=ReadFile(), nargs=-1, required=True)
+@json_option
+@verbosity
+def tally(votes: tuple[Path, ...], as_json: bool, quiet: bool) -> None:
+    """Count the votes of a study.
+
+    VOTES are the files that people saved. Printed are, for each question and pair of methods, the share of votes for
+    each of them and for neither, with 95 % intervals.
+    """
+    from ..research.study import CRITERIA, SIMILAR, read_votes
+    from ..research.study import tally as count
+
+    rows = count(read_votes(votes))
+    if as_json:
+        plain = [{**row, "shares": [share.as_json() for share in row["shares"]]} for row in rows]
+        click.echo(json.dumps(plain))
+        return
+    for criterion, words in enumerate(CRITERIA):
+        click.echo(words)
+        for row in rows:
+            if row["criterion"] == criterion:
+                answers = zip((*row["methods"], SIMILAR), row["shares"], strict=True)
+                click.echo("  " + "; ".join(f"{answer} {share}" for answer, share in answers))
