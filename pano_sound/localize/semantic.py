@@ -32,6 +32,14 @@ _LOOK_EVERY = 2.0
 """Seconds between pictures that the network looks at (also after each cut). The sound is compared with the latest one.
 Looking twice as often did not raise the likelihood on real and made scenes."""
 
+THUMB = (2 * GRID[0], 2 * GRID[1])
+"""Rows and columns of the thumbnails that tell a still scene: each cell has 16x16 pixels of `base`'s panorama."""
+STILL = 2
+"""Most levels, of 255, by which any cell may change in any colour in a still scene. The network does not look at it
+again."""
+_LOOK_AGAIN = 10.0
+"""Seconds after which it looks at a still scene all the same, so that evidence depends on nothing long past."""
+
 
 class SemanticCue(Cue):
     """The responses of a trained network.
@@ -51,11 +59,12 @@ class SemanticCue(Cue):
         self.pictures = Pictures(columns, rows, rate=rate)
         self.sound = Sound(model.sound_rate, hop=model.sound_encoder.hop)
         before, after = (samples / model.sound_rate for samples in model.sound_encoder.field)
-        self.context = max(before, after) + window + SMOOTHING
+        self.context = max(max(before, after) + window, _LOOK_AGAIN) + SMOOTHING
         self._features = SoundFeatures(model)
         self._device = next(model.parameters()).device
         self._start = 0.0
         self._visual: torch.Tensor  # Of the latest picture. The first one is always seen before anything is asked.
+        self._looked: tuple[float, NDArray[np.int16]] | None = None
         self._responses: list[NDArray[np.float16]] = []
         self._shots: list[float] = []
 
@@ -69,6 +78,11 @@ class SemanticCue(Cue):
         self._features.finish()
 
     def see(self, t: float, picture: NDArray[np.uint8]) -> None:
+        thumb = cv2.resize(picture, THUMB[::-1], interpolation=cv2.INTER_AREA).astype(np.int16)
+        period = t // _LOOK_AGAIN
+        if self._looked is not None and self._looked[0] == period and np.abs(thumb - self._looked[1]).max() <= STILL:
+            return
+        self._looked = period, thumb
         with torch.inference_mode():
             rgb = torch.tensor(picture, device=self._device)
             self._visual = self._model.visual(rgb.permute(2, 0, 1)[None], wrap=True)
