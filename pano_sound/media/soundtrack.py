@@ -27,6 +27,8 @@ _EVERYWHERE = {"aac", "mp3", "mp3float", "ac3", "eac3", "alac"}
 _COPIED = {"mp4": _EVERYWHERE, "mov": _EVERYWHERE | {f"pcm_{form}" for form in ("s16le", "s16be", "s24le", "s24be")}}
 _COPIED_FIELDS = {"mp4": {"flac", "opus", "libopus"}, "mov": set[str]()}
 """Codecs that are also copied for ambisonics: sites that play them accept these, and AAC degrades them."""
+_LONGEST_PACKET = 10.0
+"""In seconds: no codec has longer ones. A packet that claims to be longer gets the duration of the one before it."""
 _DESCRIPTION_BYTES = {"aac": 2, "flac": 34, "alac": 36, "opus": 19, "libopus": 19}
 """Least length of these codecs' descriptions for copying.
 
@@ -160,7 +162,7 @@ class Soundtrack:
         last: int | None = None
         footage = self._source.footage
         cut = None if footage.end is None else round((footage.end - footage.origin) / Fraction(sound.time_base))
-        heard = False
+        heard, usual = False, 0
         for packet in self._source.packets(sound):
             time = packet.dts if packet.dts is not None else packet.pts
             if time is None or (packet.is_discard and heard):
@@ -173,6 +175,9 @@ class Soundtrack:
             last = time
             packet.dts = time
             packet.pts = time if packet.pts is None else packet.pts
+            if not 0 < packet.duration * Fraction(sound.time_base) <= _LONGEST_PACKET:
+                packet.duration = usual
+            usual = packet.duration
             if cut is not None and packet.duration:
                 packet.duration = max(1, min(packet.duration, cut - packet.pts))
             packet.stream = stream

@@ -11,10 +11,13 @@ import films
 import numpy as np
 import pytest
 
+import pano_sound
+from pano_sound.camera_path import CameraPath
 from pano_sound.errors import InputError
 from pano_sound.media.probe import probe
 from pano_sound.media.reader import VideoReader
 from pano_sound.options.input import InputOptions
+from pano_sound.options.steps import RenderOptions
 
 
 def black(path, width, height):
@@ -79,6 +82,23 @@ def test_a_thousand_million_declared_pictures_take_no_time(tmp_path, size):
     with contextlib.suppress(InputError):
         assert len(list(VideoReader(path).pictures())) <= 12
     assert time.process_time() - begin < 20
+
+
+@pytest.mark.parametrize("duration", [0, 1, 48000 * 3600, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF])
+@pytest.mark.parametrize("output", ["b.mp4", "b.mov", "b.mkv"])
+def test_a_last_sound_sample_of_false_duration_does_no_harm(tmp_path, duration, output):
+    path = films.make_film(tmp_path / "a.mp4", films.steady(30), sound=films.tone(1.0))
+    content = bytearray(path.read_bytes())
+    times = content.index(b"stts", content.index(b"soun", content.index(b"moov"))) + 8
+    (entries,) = struct.unpack_from(">I", content, times)
+    struct.pack_into(">I", content, times + 8 * entries, duration)
+    path.write_bytes(content)
+    view = CameraPath(64, 64, np.array([[0.0, 0, 0, 0, 90]]))
+    pano_sound.render(path, view, tmp_path / output, RenderOptions(encoder_preset="ultrafast"))
+    with av.open(str(tmp_path / output)) as film:
+        (sound,) = film.streams.audio
+        ends = [(p.pts + (p.duration or 0)) * p.time_base for p in film.demux(sound) if p.pts is not None]
+    assert 0.98 <= max(ends) <= 1.05
 
 
 def test_more_damage_than_allowed_stops_the_work(tmp_path):
