@@ -1,4 +1,4 @@
-"""A report in a real browser, headless, from disk. Needs a Chromium of the system: `apt install chromium`."""
+"""Pages in a real browser, headless, from disk: of a report and of a study. Needs Chromium: `apt install chromium`."""
 
 import json
 import shutil
@@ -214,3 +214,28 @@ def test_buttons_of_a_pin(page, act):
     page.get_by_role("button", name=act).click()
     left = page.evaluate("pins.map(pin => [pin.yaw, pin.pitch])")
     assert left == ([] if act == "Remove" else [[12, 3]])
+
+
+def test_votes_of_a_study_are_saved_by_method(browser, tmp_path):
+    from pano_sound.research.study import SIMILAR, Studied, read_votes, write_page
+
+    films.make_film(tmp_path / "film.mp4", films.steady(10, 10), size=(256, 128))
+    pans = {name: films.make_film(tmp_path / f"{name}.mp4", films.steady(10, 10)) for name in ("front", "ours")}
+    write_page(tmp_path / "study.html", [Studied("film", tmp_path / "film.mp4", pans)], overwrite=False)
+    page = browser.new_page(accept_downloads=True)
+    page.set_default_timeout(1000 * PATIENCE)
+    said = []
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    page.goto((tmp_path / "study.html").as_uri(), wait_until="domcontentloaded")
+    until(page, "players.every(video => video.readyState >= 2)")
+    ours = "A" if "ours" in page.get_attribute("#A", "src") else "B"
+    for criterion, answer in enumerate((ours, "Similar", "A" if ours == "B" else "B")):
+        page.locator(f"input[name=criterion{criterion}][value={answer}]").check()
+    page.get_by_role("button", name="Next").click()
+    assert page.is_visible("#end")
+    with page.expect_download() as saving:
+        page.click("#save")
+    saving.value.save_as(tmp_path / "votes.json")
+    page.close()
+    assert [vote["vote"] for vote in read_votes([tmp_path / "votes.json"])] == ["ours", SIMILAR, "front"]
+    assert not said
