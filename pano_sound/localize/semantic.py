@@ -24,9 +24,9 @@ from .nets.attention import mechanism1, mechanism2
 from .nets.network import Localizer
 from .windows import SoundFeatures
 
-SMOOTHING = 3.0
+SMOOTHING = 2.0
 """Seconds over which responses are averaged, to reduce noise."""
-_BLUR = 2.0
+_BLUR = 1.0
 """Standard deviation of their blur in cells."""
 _LOOK_EVERY = 2.0
 """Seconds between pictures that the network looks at (also after each cut). The sound is compared with the latest one.
