@@ -3,6 +3,7 @@ command runs, so that `--help` answers at once."""
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import difflib
 import importlib
@@ -99,9 +100,13 @@ def main() -> None:
 
 
 def _exit(code: int) -> None:
+    """Exit at once after a stop, and while a thread runs that could not be stopped.
+
+    Otherwise Python would end the threads of C++ libraries, which then may abort the process."""
     ahead = sys.modules.get("pano_sound.pipeline.ahead")
-    if ahead is not None and ahead.is_any_left():
-        with contextlib.suppress(OSError):
+    if code > 128 or (ahead is not None and ahead.is_any_left()):
+        atexit._run_exitfuncs()
+        with contextlib.suppress(OSError, ValueError):
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ctypes
 import importlib
@@ -121,6 +122,8 @@ def test_stopped_at_any_moment(film, tiny, tmp_path):
 def heeded(monkeypatch):
     # As from a terminal, see `start`.
     monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
+    monkeypatch.setattr(atexit, "_run_exitfuncs", lambda: None)
+    monkeypatch.setattr(os, "_exit", sys.exit)
     before = {number: signal.signal(number, signal.SIG_DFL) for number in stopping._SIGNALS}
     stopping.heed_signals()
     yield

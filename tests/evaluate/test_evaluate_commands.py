@@ -97,7 +97,7 @@ def test_one_scene_is_one_line(evaluate, made_set, tmp_path) -> None:
 def test_mistakes_are_one_line(evaluate, monkeypatch) -> None:
     assert evaluate("boxes", "nowhere").code == 7
     assert evaluate("boxes", "DATA", "--split", "test").code == 7
-    assert evaluate("boxes", "DATA", "-o", "figure.pdf").code == 2
+    assert evaluate("boxes", "DATA", "-o", "figure.doc").code == 2
     assert evaluate("retrieval", "DATA", "--labels", "nowhere.csv").code == 7
     assert evaluate("tables", "DATA", "-o", "no/such/folder").code == 5
     Path("file").write_text("")
