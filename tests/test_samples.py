@@ -9,8 +9,11 @@ SAMPLES = Path(__file__).parents[1] / "samples"
 
 
 @pytest.mark.slow
-def test_what_sounds_is_in_view():
-    measured = runpy.run_path(str(SAMPLES / "measure.py"))["measure"](SAMPLES / "courtyard.mp4", {}, {})
+@pytest.mark.parametrize("name", ["courtyard", "carpark", "meadow", "room"])
+def test_what_sounds_is_in_view(name):
+    from pano_sound.options.steps import PanOptions
+
+    measured = runpy.run_path(str(SAMPLES / "measure.py"))["measure"](SAMPLES / f"{name}.mp4", PanOptions())
     assert measured.in_view > 0.7 * measured.sounding
     assert measured.in_view > measured.best_still
     assert measured.in_view > measured.ahead
