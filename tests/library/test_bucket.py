@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import subprocess
+import urllib.request
 
 import made
 import pytest
@@ -26,6 +27,8 @@ def bucket(small, monkeypatch_module):
     server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     _, port = server.get_host_and_port()
+    # What a server of this process held before is still there: these tests may not all run one after the other.
+    urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{port}/moto-api/reset", method="POST")).close()
     for name, value in (
         ("AWS_ACCESS_KEY_ID", "testing"),
         ("AWS_SECRET_ACCESS_KEY", "testing"),
