@@ -2,6 +2,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -28,6 +29,13 @@ def can_be_interrupted():
     for number, handler in before.items():
         signal.signal(number, handler)
     sys.unraisablehook = hook
+
+
+@pytest.fixture
+def no_thread_is_left():
+    before = set(threading.enumerate())
+    yield
+    assert not set(threading.enumerate()) - before
 
 
 @pytest.fixture(autouse=True)

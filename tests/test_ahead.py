@@ -4,6 +4,7 @@ from itertools import count
 import films
 import numpy as np
 import pytest
+from threads import Stopped
 
 from pano_sound.camera_path import CameraPath
 from pano_sound.errors import InputError, OutputError
@@ -14,16 +15,7 @@ from pano_sound.pipeline import render
 from pano_sound.pipeline.ahead import Ahead
 from pano_sound.sphere.view import render_planes
 
-
-class Stopped(BaseException):
-    """Like KeyboardInterrupt, but pytest goes on."""
-
-
-@pytest.fixture(autouse=True)
-def _no_thread_is_left():
-    before = set(threading.enumerate())
-    yield
-    assert not set(threading.enumerate()) - before
+pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
 
 def failing_after(number, error):

@@ -1,19 +1,11 @@
 import threading
 
 import pytest
+from threads import Stopped
 
 from pano_sound.pipeline.consumer import _BEHIND, Consumer
 
-
-class Stopped(BaseException):
-    """Like KeyboardInterrupt, but pytest goes on."""
-
-
-@pytest.fixture(autouse=True)
-def _no_thread_is_left():
-    before = set(threading.enumerate())
-    yield
-    assert not set(threading.enumerate()) - before
+pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
 
 def test_calls_are_made_in_order_in_another_thread():

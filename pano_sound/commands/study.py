@@ -18,9 +18,10 @@ PAGE = "study.html"
 
 @click.group("study")
 def command() -> None:
-    """Ask people which camera follows the sound best, as the paper did.
+    """Ask people which camera they prefer.
 
-    'study make' pans your films by several methods and writes a page to vote on; 'study tally' counts the votes.
+    This is the paper's user study (Table VII). 'study make' pans your films by several methods and writes a page to
+    vote on; 'study tally' counts the votes.
     """
 
 

@@ -11,6 +11,7 @@ exponential over the sphere is 1. A cue that knows nothing returns zeros.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -71,7 +72,7 @@ class Evidence:
     nothing: NDArray[np.float32]
 
 
-class Cue:
+class Cue(ABC):
     """The base of all cues.
 
     Attributes:
@@ -106,9 +107,9 @@ class Cue:
     def seen(self) -> None:
         """Note that all pictures have been seen."""
 
+    @abstractmethod
     def evidence(self, times: Sequence[float]) -> dict[str, Evidence]:
         """The evidence at the times asked for, by name. Called once, at the end."""
-        raise NotImplementedError
 
 
 def normalized(maps: NDArray[np.floating]) -> Maps:

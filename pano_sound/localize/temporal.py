@@ -30,7 +30,7 @@ MOTION_WINDOW = 3.0
 SYNCHRONY_WINDOW = 20.0
 LAG = 0.2
 """Seconds by which motion may precede or follow its sound."""
-_MOST = 2.3
+_MOTION_CAP = 2.3
 """Cap on the log ratio of a cell's motion to the mean: strong motion is evidence, but stronger motion of nearer things
 is not."""
 _CHANGE_CAP = 30.0
@@ -144,7 +144,7 @@ class TemporalCue(Cue):
         if not len(change):
             return np.zeros(GRID, np.float32)
         moving = _blurred(change.mean(axis=0))
-        share = np.minimum(np.log(moving / max(float(moving.mean()), 1e-6) + 0.1), _MOST)
+        share = np.minimum(np.log(moving / max(float(moving.mean()), 1e-6) + 0.1), _MOTION_CAP)
         return normalized((share * _trust(speed))[None])[0]
 
     def _synchrony(self, begin: float, end: float) -> Maps:

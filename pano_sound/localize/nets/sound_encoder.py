@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -35,7 +37,7 @@ def mel_magnitudes(wave: Tensor, bank: Tensor) -> Tensor:
     return torch.fft.rfft(wave.unfold(-1, WINDOW, HOP) * window, FFT).abs() @ bank
 
 
-class SoundEncoder(nn.Module):
+class SoundEncoder(nn.Module, ABC):
     """The interface of sound nets: a wave of any length -> one feature vector every `hop` samples.
 
     Attributes:
@@ -63,13 +65,13 @@ class SoundEncoder(nn.Module):
         before, after = self.field
         return (after - before) // 2
 
+    @abstractmethod
     def count(self, samples: int) -> int:
         """The number of features of a wave of `samples` samples, at least 1."""
-        raise NotImplementedError
 
+    @abstractmethod
     def from_waves(self, waves: Tensor) -> Tensor:
         """Waves (n, samples), float32 in [-1, 1] at `rate` -> features (n, count(samples), F)."""
-        raise NotImplementedError
 
     def forward(self, wave: Tensor) -> Tensor:
         """Wave (samples,), float32 in [-1, 1] at `rate` -> features (count(samples), F)."""

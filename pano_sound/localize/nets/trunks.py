@@ -12,6 +12,7 @@ of the five strided layers, cell i looks at pixel 32 i + 15, half a pixel off it
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import torch
@@ -150,7 +151,7 @@ class MBConv(nn.Module):
         return torch.cat(parts, dim=-2) if len(parts) > 1 else parts[0]
 
 
-class Trunk(nn.Module):
+class Trunk(nn.Module, ABC):
     """The interface of trunks: `channels` of the map, `stride` in pixels, and the parts below.
 
     forward = last(body(pictures)): pictures (n, 3, H, W), RGB 0..255, of any size -> map (n, channels,
@@ -161,9 +162,9 @@ class Trunk(nn.Module):
     channels: int
     stride: int
 
+    @abstractmethod
     def body(self, pictures: Tensor) -> Tensor:
         """Everything but the last 1x1 convolution."""
-        raise NotImplementedError
 
     def last(self, features: Tensor) -> Tensor:
         """The last 1x1 convolution, if there is one."""

@@ -264,7 +264,7 @@ class Sampler:
             name = label if label.startswith(CLIP) and rng.random() < 0.6 else str(rng.choice(self.sounds_of[label]))
             names.append(name)
             right = [cells(o, rows, columns, STRIDE) for o in things if name in self.sounds_of[o.label]]
-            # Means of blocks: what is small may lie between the cells that are kept, but not beside all of a block.
+            # Averages of 2x2 blocks, because a small thing may miss the one cell of a block that is kept.
             targets.append(np.max(right, axis=0).reshape(rows // 2, 2, columns // 2, 2).mean(axis=(1, 3)).ravel())
         match = [
             [any(name in self.sounds_of.get(o.label, ()) for o in self.objects[k]) for k in chosen] for name in names

@@ -1,0 +1,5 @@
+"""For tests of threads."""
+
+
+class Stopped(BaseException):
+    """Like KeyboardInterrupt, but pytest goes on."""
