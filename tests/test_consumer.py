@@ -3,7 +3,9 @@ import threading
 import pytest
 from threads import Stopped
 
-from pano_sound.pipeline.consumer import _BEHIND, Consumer
+from pano_sound.pipeline.consumer import Consumer
+
+MOST_WAITING = 16
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
@@ -12,50 +14,50 @@ def test_calls_are_made_in_order_in_another_thread():
     made = []
     with Consumer() as consumer:
         for n in range(100):
-            consumer.tell(lambda n: made.append((n, threading.get_ident())), n)
+            consumer.submit(lambda n: made.append((n, threading.get_ident())), n)
         consumer.finish()
         assert [n for n, _ in made] == list(range(100))
     assert len({thread for _, thread in made}) == 1
     assert threading.get_ident() not in {thread for _, thread in made}
 
 
-def test_it_waits_for_one_that_is_too_far_behind():
-    go_on, told = threading.Event(), []
+def test_submit_blocks_while_the_queue_is_full():
+    go_on, queued = threading.Event(), []
 
-    def tell_all(consumer):
-        for n in range(_BEHIND + 10):
-            consumer.tell(go_on.wait)
-            told.append(n)
+    def submit_all(consumer):
+        for n in range(MOST_WAITING + 10):
+            consumer.submit(go_on.wait)
+            queued.append(n)
 
     with Consumer() as consumer:
-        teller = threading.Thread(target=tell_all, args=(consumer,))
-        teller.start()
-        teller.join(0.2)
-        assert len(told) <= _BEHIND
+        producer = threading.Thread(target=submit_all, args=(consumer,))
+        producer.start()
+        producer.join(0.2)
+        assert len(queued) <= MOST_WAITING
         go_on.set()
-        teller.join()
+        producer.join()
         consumer.finish()
-    assert len(told) == _BEHIND + 10
+    assert len(queued) == MOST_WAITING + 10
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), MemoryError(), Stopped()], ids=repr)
-def test_what_a_call_raises_is_raised_here_and_ends_it(error):
+def test_an_exception_in_a_call_is_raised_here(error):
     def fail():
         raise error
 
-    def tell_all():
+    def submit_all():
         with Consumer() as consumer:
-            consumer.tell(fail)
-            for _ in range(2 * _BEHIND):
-                consumer.tell(lambda: None)
+            consumer.submit(fail)
+            for _ in range(2 * MOST_WAITING):
+                consumer.submit(lambda: None)
             consumer.finish()
 
     with pytest.raises(type(error)) as raised:
-        tell_all()
+        submit_all()
     assert raised.value is error
 
 
-def test_leaving_early_makes_none_of_the_calls_that_wait():
+def test_calls_that_wait_are_dropped_on_an_early_exit():
     begun, go_on, made = threading.Event(), threading.Event(), []
 
     def first():
@@ -64,8 +66,8 @@ def test_leaving_early_makes_none_of_the_calls_that_wait():
 
     def leave():
         with Consumer() as consumer:
-            consumer.tell(first)
-            consumer.tell(made.append, 1)
+            consumer.submit(first)
+            consumer.submit(made.append, 1)
             begun.wait()
             threading.Timer(0.05, go_on.set).start()
             raise Stopped

@@ -8,7 +8,7 @@ import pytest
 
 from pano_sound.localize.cue import Cue, Pictures, Sound
 from pano_sound.media.probe import probe
-from pano_sound.pipeline.passes import Clock, Stretch, listen, watch
+from pano_sound.pipeline.passes import Schedule, Stretch, feed_pictures, feed_sound
 
 
 def silent(stage, done, total):
@@ -21,14 +21,14 @@ class Recorder(Cue):
     def __init__(self, pictures, sound=None):
         self.pictures, self.sound, self.log = pictures, sound, []
 
-    def hear(self, block):
-        self.log.append(("hear", block.shape[-1]))
+    def add_sound(self, block):
+        self.log.append(("sound", block.shape[-1]))
 
-    def see(self, t, picture):
-        self.log.append(("see", t, picture.shape))
+    def add_picture(self, t, picture):
+        self.log.append(("picture", t, picture.shape))
 
-    def ask(self, t):
-        self.log.append(("ask", t))
+    def request(self, t):
+        self.log.append(("request", t))
 
     def of(self, what):
         return [entry[1] for entry in self.log if entry[0] == what]
@@ -37,34 +37,34 @@ class Recorder(Cue):
         return {}
 
 
-def test_each_cue_gets_the_pictures_that_it_asks_for_from_one_pass(tmp_path):
+def test_each_cue_gets_the_pictures_it_needs_from_one_pass(tmp_path):
     film = films.make_film(tmp_path / "a.mp4", films.steady(60, 30), size=(128, 64), sound=films.tone(2.0))
     stretch = Stretch(probe(film))
     each, fast, slow, asked = (Recorder(Pictures(16, 8, grey=True, rate=r)) for r in (60.0, 15.0, 1.0, 0.0))
     colour = Recorder(Pictures(16, 8, rate=15.0), Sound(8000))
     cues = [each, fast, slow, asked, colour]
-    listen(stretch, cues, silent)
-    found = watch(stretch, cues, 0.5, silent)
+    feed_sound(stretch, cues, silent)
+    found = feed_pictures(stretch, cues, 0.5, silent)
     assert found.times == pytest.approx([0, 0.5, 1.0, 1.5], abs=0.04)
     for cue, count in ((each, 60), (fast, 30), (slow, 2), (asked, 4), (colour, 30)):
-        assert len(cue.of("see")) == count
-        assert np.ptp(np.diff(cue.of("see"))) < 0.04
-        assert cue.of("ask") == found.times
+        assert len(cue.of("picture")) == count
+        assert np.ptp(np.diff(cue.of("picture"))) < 0.04
+        assert cue.of("request") == found.times
     assert fast.log[0][2] == (8, 16)
-    see = next(entry for entry in colour.log if entry[0] == "see")
-    assert see[2] == (8, 16, 3)
-    assert sum(colour.of("hear")) == pytest.approx(16000, abs=400)
+    first = next(entry for entry in colour.log if entry[0] == "picture")
+    assert first[2] == (8, 16, 3)
+    assert sum(colour.of("sound")) == pytest.approx(16000, abs=400)
 
 
-def test_a_clock_strikes_once_in_each_period_and_always_without_one():
+def test_one_picture_is_due_in_each_period_and_every_picture_without_one():
     times = [Fraction(n, 30) + 1 for n in range(60)]
-    clock = Clock(0.5, Fraction(1))
-    assert [t for t in times if clock.strikes(t)] == [1, Fraction(3, 2), 2, Fraction(5, 2)]
-    assert all(map(Clock(0.0, Fraction(1)).strikes, times))
+    schedule = Schedule(0.5, Fraction(1))
+    assert [t for t in times if schedule.due(t)] == [1, Fraction(3, 2), 2, Fraction(5, 2)]
+    assert all(map(Schedule(0.0, Fraction(1)).due, times))
 
 
-@pytest.mark.parametrize("call", ["see", "cut", "ask", "seen"])
-def test_what_a_cue_raises_ends_the_pass_and_its_threads(tmp_path, monkeypatch, call):
+@pytest.mark.parametrize("call", ["add_picture", "add_cut", "request", "end_pictures"])
+def test_an_exception_in_a_cue_ends_the_pass_and_its_threads(tmp_path, monkeypatch, call):
     film = films.make_film(tmp_path / "a.mp4", films.steady(60, 30), size=(128, 64))
     cues = [Recorder(Pictures(16, 8)), Recorder(Pictures(16, 8, grey=True, rate=15.0))]
 
@@ -75,13 +75,13 @@ def test_what_a_cue_raises_ends_the_pass_and_its_threads(tmp_path, monkeypatch, 
     monkeypatch.setattr("pano_sound.media.cuts.CutFinder.add", lambda self, t, frame: self.cuts.append(t))
     before = set(threading.enumerate())
     with pytest.raises(MemoryError, match=call):
-        watch(Stretch(probe(film)), cues, 0.5, silent)
+        feed_pictures(Stretch(probe(film)), cues, 0.5, silent)
     assert not set(threading.enumerate()) - before
 
 
-def test_sound_without_pictures_is_listened_to(tmp_path):
+def test_sound_without_pictures_is_analysed(tmp_path):
     with wave.open(str(tmp_path / "a.wav"), "wb") as file:
         file.setparams((1, 2, 16_000, 0, "NONE", ""))
         file.writeframes(np.full(32_000, 8000, np.int16).tobytes())
-    level = listen(Stretch(probe(tmp_path / "a.wav")), [], lambda *_: None)
+    level = feed_sound(Stretch(probe(tmp_path / "a.wav")), [], lambda *_: None)
     assert level.at([1.0], 0.5)[0] == pytest.approx(20 * np.log10(8000 / 32768), abs=0.1)

@@ -33,7 +33,7 @@ log = logging.getLogger("pano_sound")
 
 _AHEAD = 2
 """Films handed out for each core of the cluster."""
-_LOOK_EVERY = 5.0
+_CHECK_EVERY = 5.0
 _SHARE_OF_CARD = 0.25
 _ANSWERS_WITHIN = 10.0
 
@@ -75,16 +75,16 @@ class _Driver:
         self._ray, self._library, self._tell, self._fail_fast = ray, library, tell, fail_fast
         # One core each, as on one machine, so that results are the same. Ray replaces lost workers and machines.
         task = ray.remote(num_cpus=1, memory=WORKER_BYTES, max_retries=MAX_TRIES, retry_exceptions=False)
-        self._film, self._heard, self._drawn = task(_film), task(_heard), task(_drawn)
+        self._film, self._analysed, self._rendered = task(_film), task(_analysed), task(_rendered)
         self._out: dict[Any, FilmRecord] = {}
         self._number = 0
         self._help = False
 
     def work(self) -> dict[str, int]:
-        library, looked = self._library, 0.0
+        library, checked = self._library, 0.0
         while True:
-            if time.monotonic() - looked > _LOOK_EVERY:
-                looked = time.monotonic()
+            if time.monotonic() - checked > _CHECK_EVERY:
+                checked = time.monotonic()
                 library.keep()
                 most = library.options.workers or _AHEAD * self._cores()
                 # Made by several workers, a film is read more often, so only idle workers help.
@@ -94,7 +94,7 @@ class _Driver:
             if not self._out:
                 library.check_made()
                 return library.manifest.count(library.run)
-            ready, _ = self._ray.wait(list(self._out), timeout=_LOOK_EVERY)
+            ready, _ = self._ray.wait(list(self._out), timeout=_CHECK_EVERY)
             for reference in ready:
                 if self._take(reference, self._out.pop(reference)) == "failed" and self._fail_fast:
                     return library.manifest.count(library.run)
@@ -134,10 +134,10 @@ class _Driver:
         A single worker makes the same segments one after the other, so the result is the same.
         """
         job = self._job(row, found.contents)
-        hear = self._heard.options(**_card(job))
-        heard = [hear.remote(job, number) for number in range(found.segments)]
-        drawn = [self._drawn.remote(job, number, *heard) for number in range(found.segments)]
-        self._out[self._film.options(**_card(job)).remote(job, False, *heard, *drawn)] = row
+        analyse = self._analysed.options(**_card(job))
+        analysed = [analyse.remote(job, number) for number in range(found.segments)]
+        rendered = [self._rendered.remote(job, number, *analysed) for number in range(found.segments)]
+        self._out[self._film.options(**_card(job)).remote(job, False, *analysed, *rendered)] = row
 
     def _take(self, reference: Any, row: FilmRecord) -> str:
         manifest = self._library.manifest
@@ -190,14 +190,14 @@ def _film(job: Job, split: bool, *said: list[str]) -> Outcome:
         return attempt(job, scratch, _silent, record_pending, split=split, said=lines)
 
 
-def _heard(job: Job, number: int) -> list[str]:
+def _analysed(job: Job, number: int) -> list[str]:
     """Analyse one segment of a long film. Returns warnings."""
     from .work import analyse_part
 
     return _tried(analyse_part, job, number)
 
 
-def _drawn(job: Job, number: int, *_: list[str]) -> list[str]:
+def _rendered(job: Job, number: int, *_: list[str]) -> list[str]:
     """Render one segment of a long film. Returns warnings."""
     from .work import render_part
 

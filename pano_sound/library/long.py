@@ -44,12 +44,12 @@ class LongFilm:
         self._folder = f"{SEGMENTS}/{key}"
         self._ending, self._part_ending = ending, ".mov" if ending == ".mov" else ".mp4"
 
-    def analyse(self, number: int, options: ListeningOptions, progress: Progress) -> None:
+    def analyse_segment(self, number: int, options: ListeningOptions, progress: Progress) -> None:
         """Analyse a segment and keep its sound map, unless it is there."""
         name = self._soundmap_name(number)
         if self._out.stamp(name) is not None:
             return
-        found = analyse_segment(self._info, options, self._of_all(number, progress), self._segments[number])
+        found = analyse_segment(self._info, options, self._film_progress(number, progress), self._segments[number])
         if len(found):
             made = self._scratch / os.path.basename(name)
             found.save(made)
@@ -61,19 +61,21 @@ class LongFilm:
         """The film's sound map. Segments without one are analysed."""
         parts = []
         for number in range(len(self._segments)):
-            self.analyse(number, options, progress)
+            self.analyse_segment(number, options, progress)
             if (local := self._local(self._soundmap_name(number))) is not None:
                 parts.append(SoundMap.load(local))
         return joined(parts)
 
-    def draw(self, number: int, path: CameraPath, options: VideoOptions, progress: Progress) -> None:
-        """Render a segment and keep its pictures, unless they are there."""
+    def render_segment(self, number: int, path: CameraPath, options: VideoOptions, progress: Progress) -> None:
+        """Render a segment and keep its video, unless it is there."""
         name = self._video_name(number)
         if self._out.stamp(name) is not None:
             return
         made = self._scratch / os.path.basename(name)
         try:
-            render_segment(self._info, self._segments[number], path, made, options, self._of_all(number, progress))
+            render_segment(
+                self._info, self._segments[number], path, made, options, self._film_progress(number, progress)
+            )
         except NoPictureError:  # Films of variable rate may have no picture for a long time.
             self._out.write(name, b"")
         else:
@@ -83,12 +85,12 @@ class LongFilm:
         """Join the film. Segments that are missing are rendered."""
         parts = []
         for number, segment in enumerate(self._segments):
-            self.draw(number, path, options, progress)
+            self.render_segment(number, path, options, progress)
             if (local := self._local(self._video_name(number))) is not None:
                 parts.append((segment.begin or 0, local))
         join(parts, dst, self._info, options.codec, left_of(path, self._info))
 
-    def forget(self) -> None:
+    def remove_segments(self) -> None:
         """Remove all segments."""
         self._out.clear(self._folder)
 
@@ -109,14 +111,14 @@ class LongFilm:
         digest(self._out.name(name), copy_to=copy)
         return copy
 
-    def _of_all(self, number: int, progress: Progress) -> Progress:
+    def _film_progress(self, number: int, progress: Progress) -> Progress:
         """Convert a segment's progress into the film's."""
         start, length, base = self._info.start, self._info.duration, float(self._info.video.time_base)
         segment = self._segments[number]
         begin = 0.0 if segment.begin is None else segment.begin * base - start
         end = length if segment.end is None else segment.end * base - start
 
-        def tell(stage: str, done: float, total: float) -> None:
+        def report(stage: str, done: float, total: float) -> None:
             progress(stage, begin + (end - begin) * (done / total if total else 1.0), length)
 
-        return tell
+        return report

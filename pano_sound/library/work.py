@@ -119,7 +119,7 @@ def attempt(
             own = [*job.own.get(name, ()), OwnFile(sha256, None)]
             stamps[name] = put_result(out, file, name, own)
         if film.is_long:
-            film.long.forget()
+            film.long.remove_segments()
         return Outcome("done", contents, made=result.made, stamps=stamps)
     except UnsupportedInputError as error:
         return ended("skipped", _reason(error, row), error.exit_code)
@@ -173,7 +173,7 @@ def analyse_part(job: Job, scratch: Path, number: int) -> list[str]:
     what `pipeline.analyse` raises."""
     with _segment(job, scratch) as (film, long, warnings):
         if film.kept() is None:
-            long.analyse(number, film.options, _silent)
+            long.analyse_segment(number, film.options, _silent)
     return warnings
 
 
@@ -181,7 +181,7 @@ def render_part(job: Job, scratch: Path, number: int) -> list[str]:
     """Render a segment of a long film and keep it. Returns warnings. Raises what `pipeline.pan` raises."""
     with _segment(job, scratch) as (film, long, warnings):
         path = plan(film.soundmap(_silent), film.options)
-        long.draw(number, path, film.options, _silent)
+        long.render_segment(number, path, film.options, _silent)
     return warnings
 
 

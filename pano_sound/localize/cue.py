@@ -1,9 +1,10 @@
 """The cue protocol. A cue is one kind of evidence of where the sound comes from. Each cue has a module; `fusion` adds
 them up.
 
-A cue is fed a film in order, the sound first: `begin`, `hear` with each block, `heard`; then `see` with each picture,
-`cut` where a shot ends, `ask` at each analysed time, and `seen` at the end. Then `evidence` returns its maps. Times are
-presentation times in seconds. What a cue stores in between is bounded by `context`, not by the length of the film.
+A cue is fed a film in order, the sound first: `start_sound`, `add_sound` with each block, `end_sound`; then
+`add_picture` with each picture, `add_cut` where a shot ends, `request` at each analysed time, and `end_pictures`. Then
+`evidence` returns its maps. Times are presentation times in seconds. What a cue stores in between is bounded by
+`context`, not by the length of the film.
 
 Evidence is a log-likelihood ratio over the sphere, in nats, relative to a uniform distribution: the mean of its
 exponential over the sphere is 1. A cue that knows nothing returns zeros.
@@ -50,7 +51,7 @@ class Sound:
     Args:
         rate: samples per second.
         channels: 'mono', float32 (samples,); or 'field', float32 (4, samples), first-order ambisonics in ACN order
-            and SN3D normalization (W, Y, Z, X). A cue that asks for a field is left out of films that have none.
+            and SN3D normalization (W, Y, Z, X). A cue that needs a field is left out of films that have none.
         hop: the first sample is a multiple of this many samples after the film's start.
     """
 
@@ -86,30 +87,30 @@ class Cue(ABC):
     sound: Sound | None = None
     context: float = 0.0
 
-    def begin(self, t: float) -> None:
+    def start_sound(self, t: float) -> None:
         """Note that the first sample of sound is at `t` seconds."""
 
-    def hear(self, block: NDArray[np.float32]) -> None:
-        """Take the next block of sound, in the form that `sound` asks for."""
+    def add_sound(self, block: NDArray[np.float32]) -> None:
+        """Take the next block of sound, in the form given by `sound`."""
 
-    def heard(self) -> None:
+    def end_sound(self) -> None:
         """Note that the sound is over."""
 
-    def see(self, t: float, picture: NDArray[np.uint8]) -> None:
-        """Take the next picture, at `t` seconds, in the form that `pictures` asks for."""
+    def add_picture(self, t: float, picture: NDArray[np.uint8]) -> None:
+        """Take the next picture, at `t` seconds, in the form given by `pictures`."""
 
-    def cut(self, t: float) -> None:
+    def add_cut(self, t: float) -> None:
         """Note a cut at `t` seconds. Called a few pictures late."""
 
-    def ask(self, t: float) -> None:
-        """Note that evidence is wanted at `t` seconds, the time of a picture. All pictures up to it have been seen."""
+    def request(self, t: float) -> None:
+        """Request evidence at `t` seconds, the time of a picture. All pictures up to it have been added."""
 
-    def seen(self) -> None:
-        """Note that all pictures have been seen."""
+    def end_pictures(self) -> None:
+        """Note that all pictures have been added."""
 
     @abstractmethod
     def evidence(self, times: Sequence[float]) -> dict[str, Evidence]:
-        """The evidence at the times asked for, by name. Called once, at the end."""
+        """The evidence at the requested times, by name. Called once, at the end."""
 
 
 def normalized(maps: NDArray[np.floating]) -> Maps:

@@ -12,7 +12,7 @@ _DIGITAL_SILENCE = 1e-12
 
 
 class Level:
-    """Measures level. Feed it mono sound at RATE with `hear`, end with `heard`, then call `at`."""
+    """Measures level. Feed it mono sound at RATE with `add_sound`, end with `end_sound`, then call `at`."""
 
     context = 1.5
 
@@ -21,17 +21,17 @@ class Level:
         self._waiting = np.zeros(0, np.float32)
         self._cells: list[NDArray[np.float64]] = []
 
-    def begin(self, t: float) -> None:
+    def start_sound(self, t: float) -> None:
         """The first sample is at `t` seconds."""
         self._start = t
 
-    def hear(self, block: NDArray[np.float32]) -> None:
+    def add_sound(self, block: NDArray[np.float32]) -> None:
         wave = np.concatenate([self._waiting, block])
         whole = len(wave) // _CELL * _CELL
         self._cells.append(np.square(wave[:whole], dtype=np.float64).reshape(-1, _CELL).mean(axis=1))
         self._waiting = wave[whole:]
 
-    def heard(self) -> None:
+    def end_sound(self) -> None:
         self._sums = np.concatenate([[0.0], np.cumsum(np.concatenate([*self._cells, np.zeros(1)]))])
         self._cells = []
 

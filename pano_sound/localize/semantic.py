@@ -28,17 +28,17 @@ SMOOTHING = 2.0
 """Seconds over which responses are averaged, to reduce noise."""
 _BLUR = 1.0
 """Standard deviation of their blur in cells."""
-_LOOK_EVERY = 2.0
-"""Seconds between pictures that the network looks at (also after each cut). The sound is compared with the latest one.
-Looking twice as often did not raise the likelihood on real and made scenes."""
+_PICTURE_EVERY = 2.0
+"""Seconds between pictures that go through the network (also after each cut). The sound is compared with the latest
+one. Twice as many did not raise the likelihood on real and made scenes."""
 
 THUMB = (2 * GRID[0], 2 * GRID[1])
 """Rows and columns of the thumbnails that tell a still scene: each cell has 16x16 pixels of `base`'s panorama."""
 STILL = 2
-"""Most levels, of 255, by which any cell may change in any colour in a still scene. The network does not look at it
-again."""
-_LOOK_AGAIN = 10.0
-"""Seconds after which it looks at a still scene all the same, so that evidence depends on nothing long past."""
+"""Most levels, of 255, by which any cell may change in any colour in a still scene, whose picture need not go through
+the network again."""
+_STILL_FOR = 10.0
+"""Seconds after which it does all the same, so that evidence depends on nothing long past."""
 
 
 class SemanticCue(Cue):
@@ -47,7 +47,7 @@ class SemanticCue(Cue):
     Args:
         model: the network, ready to use.
         window: seconds of sound, centred on a picture, to compare with it.
-        every: seconds between analysed times; 0: each picture, and the network looks at all of them.
+        every: seconds between analysed times; 0: each picture, and all of them go through the network.
     """
 
     names = ("semantic",)
@@ -55,42 +55,42 @@ class SemanticCue(Cue):
     def __init__(self, model: Localizer, window: float, every: float) -> None:
         self._model, self._window = model, window
         rows, columns = model.panorama
-        rate = 0.0 if every == 0 or every >= _LOOK_EVERY else 1.0 / _LOOK_EVERY
+        rate = 0.0 if every == 0 or every >= _PICTURE_EVERY else 1.0 / _PICTURE_EVERY
         self.pictures = Pictures(columns, rows, rate=rate)
         self.sound = Sound(model.sound_rate, hop=model.sound_encoder.hop)
         before, after = (samples / model.sound_rate for samples in model.sound_encoder.field)
-        self.context = max(max(before, after) + window, _LOOK_AGAIN) + SMOOTHING
+        self.context = max(max(before, after) + window, _STILL_FOR) + SMOOTHING
         self._features = SoundFeatures(model)
         self._device = next(model.parameters()).device
         self._start = 0.0
-        self._visual: torch.Tensor  # Of the latest picture. The first one is always seen before anything is asked.
-        self._looked: tuple[float, NDArray[np.int16]] | None = None
+        self._visual: torch.Tensor  # Of the latest picture. The first one always comes before the first request.
+        self._latest: tuple[float, NDArray[np.int16]] | None = None
         self._responses: list[NDArray[np.float16]] = []
         self._shots: list[float] = []
 
-    def begin(self, t: float) -> None:
+    def start_sound(self, t: float) -> None:
         self._start = t
 
-    def hear(self, block: NDArray[np.float32]) -> None:
+    def add_sound(self, block: NDArray[np.float32]) -> None:
         self._features.add(block)
 
-    def heard(self) -> None:
+    def end_sound(self) -> None:
         self._features.finish()
 
-    def see(self, t: float, picture: NDArray[np.uint8]) -> None:
+    def add_picture(self, t: float, picture: NDArray[np.uint8]) -> None:
         thumb = cv2.resize(picture, THUMB[::-1], interpolation=cv2.INTER_AREA).astype(np.int16)
-        period = t // _LOOK_AGAIN
-        if self._looked is not None and self._looked[0] == period and np.abs(thumb - self._looked[1]).max() <= STILL:
+        period = t // _STILL_FOR
+        if self._latest is not None and self._latest[0] == period and np.abs(thumb - self._latest[1]).max() <= STILL:
             return
-        self._looked = period, thumb
+        self._latest = period, thumb
         with torch.inference_mode():
             rgb = torch.tensor(picture, device=self._device)
             self._visual = self._model.visual(rgb.permute(2, 0, 1)[None], wrap=True)
 
-    def cut(self, t: float) -> None:
+    def add_cut(self, t: float) -> None:
         self._shots.append(t)
 
-    def ask(self, t: float) -> None:
+    def request(self, t: float) -> None:
         pooled = torch.from_numpy(self._features.pooled([t - self._start], self._window)).to(self._device)
         with torch.inference_mode():
             response = self._model.respond(self._visual, self._model.sound_embedding(pooled))[0]

@@ -86,19 +86,19 @@ class SpatialCue(Cue):
         self._histograms: list[NDArray[np.float16]] = []
         self._sums: list[Array] = []
 
-    def begin(self, t: float) -> None:
+    def start_sound(self, t: float) -> None:
         self._begin = t
 
-    def hear(self, block: NDArray[np.float32]) -> None:
+    def add_sound(self, block: NDArray[np.float32]) -> None:
         waiting = np.concatenate([self._waiting, block], axis=1)
         whole = max(0, (waiting.shape[1] - (_FRAME - _HOP)) // _STEP)
         for n in range(whole):
             self._add(waiting[:, n * _STEP : (n + 1) * _STEP + _FRAME - _HOP])
         self._waiting = waiting[:, whole * _STEP :].copy()
 
-    def heard(self) -> None:
+    def end_sound(self) -> None:
         missing = _STEP + _FRAME - _HOP - self._waiting.shape[1]
-        self.hear(np.zeros((4, missing), np.float32))
+        self.add_sound(np.zeros((4, missing), np.float32))
 
     def evidence(self, times: Sequence[float]) -> dict[str, Evidence]:
         maps = np.zeros((len(times), *GRID), np.float32)
@@ -109,7 +109,7 @@ class SpatialCue(Cue):
             # Synthetic sound may come from exactly in front; then X, Y and Z together are as strong as W.
             if (silent[1] or silent[3]) and x + y + z < _LACKING * w:
                 log.warning(
-                    "the sound field's %s channel is silent: directions are not heard", "Y" if silent[1] else "X"
+                    "the sound field's %s channel is silent: no direction can be told", "Y" if silent[1] else "X"
                 )
                 return {"spatial": Evidence(maps, np.zeros(len(times), np.float32))}
             flat = bool(silent[2])

@@ -58,30 +58,30 @@ class TemporalCue(Cue):
     context = SYNCHRONY_WINDOW / 2 + _LATE
 
     def __init__(self) -> None:
-        self._heard = Onsets()
+        self._onset_meter = Onsets()
         self._start = 0.0
         self._quick, self._slow = _Change(), _Change()
         self._growth, self._change = _Recent(), _Recent()
         self._activity: deque[tuple[float, NDArray[np.float32], float]] = deque(maxlen=3)
-        self._asked: deque[float] = deque()
+        self._requested: deque[float] = deque()
         self._shots: list[float] = []
         self._now = 0.0
         self._maps: dict[str, list[Maps]] = {name: [] for name in self.names}
         self._latest: tuple[tuple[float, float], Maps] | None = None
 
-    def begin(self, t: float) -> None:
+    def start_sound(self, t: float) -> None:
         self._start = t
 
-    def hear(self, block: NDArray[np.float32]) -> None:
-        self._heard.add(block)
+    def add_sound(self, block: NDArray[np.float32]) -> None:
+        self._onset_meter.add(block)
 
-    def heard(self) -> None:
-        strength = self._heard.strength()
+    def end_sound(self) -> None:
+        strength = self._onset_meter.strength()
         from scipy.ndimage import gaussian_filter1d
 
         self._onsets = gaussian_filter1d(strength, 0.027 / STEP) - gaussian_filter1d(strength, 1.0 / STEP)
 
-    def see(self, t: float, picture: NDArray[np.uint8]) -> None:
+    def add_picture(self, t: float, picture: NDArray[np.uint8]) -> None:
         grey = picture.astype(np.float32)
         if not self._shots:
             self._shots.append(t)
@@ -93,20 +93,20 @@ class TemporalCue(Cue):
             slow = self._slow.since_last(t, grey)
             if slow is not None:
                 self._change.add(t, slow[0] * _LEVEL, slow[1])
-        while self._asked and self._ready(self._asked[0]):
-            self._answer(self._asked.popleft())
+        while self._requested and self._ready(self._requested[0]):
+            self._answer(self._requested.popleft())
         for recent in (self._growth, self._change):
-            recent.forget(min([t, *list(self._asked)[:1]]) - SYNCHRONY_WINDOW)
+            recent.forget(min([t, *list(self._requested)[:1]]) - SYNCHRONY_WINDOW)
 
-    def cut(self, t: float) -> None:
+    def add_cut(self, t: float) -> None:
         self._shots.append(t)
 
-    def ask(self, t: float) -> None:
-        self._asked.append(t)
+    def request(self, t: float) -> None:
+        self._requested.append(t)
 
-    def seen(self) -> None:
-        while self._asked:
-            self._answer(self._asked.popleft())
+    def end_pictures(self) -> None:
+        while self._requested:
+            self._answer(self._requested.popleft())
 
     def evidence(self, times: Sequence[float]) -> dict[str, Evidence]:
         nothing = np.zeros(len(times), np.float32)
@@ -122,12 +122,12 @@ class TemporalCue(Cue):
             self._growth.add(t1, np.maximum(after - before, 0) / max(t2 - t0, 1e-3), speed)
 
     def _shot(self, t: float) -> tuple[float, float]:
-        """Begin and end of the shot at `t`, as far as it has been seen."""
+        """Begin and end of the shot at `t`, as far as it is known."""
         i = max(int(np.searchsorted(self._shots, t, side="right")) - 1, 0)
         return self._shots[i], self._shots[i + 1] if i + 1 < len(self._shots) else self._now
 
     def _ready(self, t: float) -> bool:
-        """Whether everything that the evidence at `t` depends on has been seen."""
+        """Whether everything that the evidence at `t` depends on is known."""
         begin, end = self._shot(t)
         return end < self._now or self._now >= max(t, begin + SYNCHRONY_WINDOW / 2) + SYNCHRONY_WINDOW / 2 + _LATE
 

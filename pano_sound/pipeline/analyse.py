@@ -24,7 +24,7 @@ from ..options.listening import ListeningOptions
 from ..options.steps import AnalyseOptions
 from ..soundmap import SILENCE_DB, Named, SoundMap
 from .film import Film, Progress, no_progress, pannable
-from .passes import Stretch, listen, watch
+from .passes import Stretch, feed_pictures, feed_sound
 
 if TYPE_CHECKING:
     from ..localize.semantic import SemanticCue
@@ -108,7 +108,7 @@ def names_heard(src: Film, options: AnalyseOptions = _DEFAULTS, *, progress: Pro
     if info.audio is None:
         return []
     network = _network(info, options)
-    level = listen(Stretch(info), [network], progress or no_progress)
+    level = feed_sound(Stretch(info), [network], progress or no_progress)
     times = np.arange(0.0, max(info.duration, _NAMED_EVERY), _NAMED_EVERY) + info.start
     names = network.named(times)
     names.scores[level.at(times, options.window) <= SILENCE_DB] = 0.0
@@ -155,10 +155,10 @@ def observe(
 ) -> Observed:
     """Feed a film, or a segment of it, to the cues. Raises InputError."""
     stretch = Stretch(info, segment)
-    level = listen(stretch, cues, progress)
-    watched = watch(stretch, cues, options.every, progress)
-    levels = level.at(watched.times, options.window)
-    return Observed(watched.times, watched.cuts, levels, watched.evidence(cues))
+    level = feed_sound(stretch, cues, progress)
+    found = feed_pictures(stretch, cues, options.every, progress)
+    levels = level.at(found.times, options.window)
+    return Observed(found.times, found.cuts, levels, found.evidence(cues))
 
 
 def _network(info: MediaInfo, options: ListeningOptions) -> SemanticCue:

@@ -8,20 +8,20 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any
 
-_BEHIND = 16
+_MOST_WAITING = 16
 """Most calls that may wait."""
 
 
 class Consumer:
     """Makes calls in order in a thread, with at most 16 of them waiting.
 
-    An exception of a call is raised by a later `tell`, or by `finish`. Leaving the `with` block waits for the running
+    An exception of a call is raised by a later `submit`, or by `finish`. Leaving the `with` block waits for the running
     call and drops those that wait.
     """
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1)
-        self._owed: deque[Future[None]] = deque()
+        self._pending: deque[Future[None]] = deque()
 
     def __enter__(self) -> Consumer:
         return self
@@ -31,13 +31,13 @@ class Consumer:
     ) -> None:
         self._thread.shutdown(cancel_futures=True)
 
-    def tell(self, call: Callable[..., None], *arguments: Any) -> None:
+    def submit(self, call: Callable[..., None], *arguments: Any) -> None:
         """Queue `call(*arguments)`; block while the queue is full."""
-        self._owed.append(self._thread.submit(call, *arguments))
-        while len(self._owed) > _BEHIND or (self._owed and self._owed[0].done()):
-            self._owed.popleft().result()
+        self._pending.append(self._thread.submit(call, *arguments))
+        while len(self._pending) > _MOST_WAITING or (self._pending and self._pending[0].done()):
+            self._pending.popleft().result()
 
     def finish(self) -> None:
         """Wait until all calls are made."""
-        while self._owed:
-            self._owed.popleft().result()
+        while self._pending:
+            self._pending.popleft().result()

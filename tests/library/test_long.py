@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from waiting import wait_until
 
-from pano_sound.library import work
+from pano_sound.library import long, work
 from pano_sound.library.discover import File
 from pano_sound.library.intake import full_settings
 from pano_sound.library.job import Job
 from pano_sound.library.manifest import FilmRecord
 from pano_sound.library.storage import SEGMENTS, store
 from pano_sound.media import segments
+from pano_sound.media.probe import probe
 from pano_sound.media.reader import VideoReader
 from pano_sound.options.steps import PanOptions
 from pano_sound.soundmap import SoundMap
@@ -118,13 +119,13 @@ def test_what_was_made_before_a_stop_is_not_made_again(making, monkeypatch):
     with pytest.raises(StopError):
         making.attempt(stop(5.0))
     assert making.left() == ["0.mp4", "0.soundmap.npz", "1.mp4", "1.soundmap.npz", "2.soundmap.npz", "3.soundmap.npz"]
-    drawn = []
-    real = work.LongFilm._of_all
+    done, render = [], long.render_segment
+    monkeypatch.setattr(long, "analyse_segment", lambda *_: done.append("analysed"))
     monkeypatch.setattr(
-        work.LongFilm, "_of_all", lambda self, number, tell: drawn.append(number) or real(self, number, tell)
+        long, "render_segment", lambda info, part, *more: done.append(part) or render(info, part, *more)
     )
     assert making.attempt().state == "done"
-    assert drawn == [2, 3]
+    assert done == work.segments(probe(making.film))[2:]
     assert Path(making.out.name("film.mp4")).read_bytes() == content
 
 

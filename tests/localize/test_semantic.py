@@ -19,7 +19,7 @@ def looks(monkeypatch, pictures):
     cue, found = SemanticCue(model, 3.0, 0.5), []
     for n, picture in enumerate(pictures):
         before = len(seen)
-        cue.see(2.0 * n, picture)
+        cue.add_picture(2.0 * n, picture)
         found.append(len(seen) > before)
     return found
 

@@ -12,10 +12,10 @@ CELLS, AREAS = cell_directions(*GRID).reshape(-1, 3), cell_areas(*GRID).ravel()
 
 def maps(field, times, block=RATE, begin=0.0):
     cue = SpatialCue()
-    cue.begin(begin)
+    cue.start_sound(begin)
     for at in range(0, field.shape[1], block):
-        cue.hear(field[:, at : at + block])
-    cue.heard()
+        cue.add_sound(field[:, at : at + block])
+    cue.end_sound()
     evidence = cue.evidence(times)["spatial"]
     assert not evidence.nothing.any()
     return evidence.maps
@@ -42,8 +42,8 @@ def test_plane_waves_come_from_where_they_come_from():
     truth = directions(np.degrees(n * np.pi * (1 + 5**0.5)), np.degrees(np.arcsin(1 - n / 100)))
     sound, cue = noise(2), SpatialCue()
     for yaw, pitch in zip(*angles(truth), strict=True):
-        cue.hear(plane_wave(sound, yaw, pitch))
-    cue.heard()
+        cue.add_sound(plane_wave(sound, yaw, pitch))
+    cue.end_sound()
     found = [peaks(each)[0] for each in cue.evidence(2 * n)["spatial"].maps]
     assert angle_between(np.array(found), truth).max() < 2
 

@@ -30,21 +30,21 @@ def textured(seed=1):
 
 def evidence(picture_at, cuts=()):
     cue = TemporalCue()
-    cue.begin(0.0)
+    cue.start_sound(0.0)
     for block in np.array_split(clicks(), 7):
-        cue.hear(block)
-    cue.heard()
-    asked = []
+        cue.add_sound(block)
+    cue.end_sound()
+    requested = []
     for i, t in enumerate(TIMES):
         for cut in cuts:
             if TIMES[i - 1] < cut <= t:
-                cue.cut(cut)
-        cue.see(t, np.clip(picture_at(t), 0, 255).astype(np.uint8))
+                cue.add_cut(cut)
+        cue.add_picture(t, np.clip(picture_at(t), 0, 255).astype(np.uint8))
         if i % 15 == 7:
-            cue.ask(t)
-            asked.append(t)
-    cue.seen()
-    found = cue.evidence(asked)
+            cue.request(t)
+            requested.append(t)
+    cue.end_pictures()
+    found = cue.evidence(requested)
     return found["motion"].maps, found["synchrony"].maps
 
 
@@ -98,11 +98,11 @@ def test_a_known_rotation_is_found_and_undone(turn):
 
 def test_loudness_is_that_of_the_window_around_a_time():
     level = Level()
-    level.begin(10.0)
+    level.start_sound(10.0)
     wave = np.concatenate([np.zeros(16000), np.full(16000, 0.5), np.zeros(16000)]).astype(np.float32)
     for block in np.array_split(wave, 5):
-        level.hear(block)
-    level.heard()
+        level.add_sound(block)
+    level.end_sound()
     found = level.at([10.2, 11.5, 12.0, 12.8], 0.2)
     assert found == pytest.approx([-120, -6.02, -9.03, -120], abs=0.3)
     assert level.at([5.0, 99.0], 0.2) == pytest.approx([-120, -120])

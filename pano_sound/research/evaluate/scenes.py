@@ -25,7 +25,7 @@ from ...options.input import InputOptions
 from ...options.listening import ListeningOptions
 from ...pipeline.analyse import Observed, make_cues, observe
 from ...pipeline.film import no_progress, pannable
-from ...pipeline.passes import Stretch, listen, watch
+from ...pipeline.passes import Stretch, feed_pictures, feed_sound
 from ...soundmap import SILENCE_DB, SoundMap
 from ...sphere.convention import angles, directions, rotation, wrap_degrees
 from ...sphere.geometry import angle_between
@@ -142,10 +142,10 @@ def collect_evidence(scene: Scene, sound_of: Scene | None, options: ListeningOpt
 def _observe_two(scene: Scene, other: Scene, options: ListeningOptions, cues: list[Cue]) -> Observed:
     """The pictures of one film with the sound of another."""
     pictures, sound = (Stretch(pannable(str(one.film), InputOptions())) for one in (scene, other))
-    level = listen(sound, cues, no_progress)
-    watched = watch(pictures, cues, options.every, no_progress)
-    levels = level.at(watched.times, options.window)
-    return Observed(watched.times, watched.cuts, levels, watched.evidence(cues))
+    level = feed_sound(sound, cues, no_progress)
+    found = feed_pictures(pictures, cues, options.every, no_progress)
+    levels = level.at(found.times, options.window)
+    return Observed(found.times, found.cuts, levels, found.evidence(cues))
 
 
 @dataclass(frozen=True)
