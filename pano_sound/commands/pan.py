@@ -10,7 +10,7 @@ import click
 from ..options.steps import PanOptions
 from .files import WrittenFile, check_outputs
 from .help import Command, Option
-from .parameters import json_option, options_of, output_option, overwrite_option, source_argument
+from .parameters import json_option, options_of, output_option, overwrite_option, pins_option, source_argument
 from .progress import Progress, summarise, wrote
 from .verbosity import verbosity
 
@@ -25,6 +25,7 @@ from .verbosity import verbosity
     cls=Option,
     help="Also write a page (.html) that plays the videos beside the analysis.",
 )
+@pins_option
 @overwrite_option
 @options_of(PanOptions)
 @json_option
@@ -33,6 +34,7 @@ def command(
     source: list[str],
     output: Path,
     report: Path | None,
+    pins_file: Path | None,
     overwrite: bool,
     options: PanOptions,
     as_json: bool,
@@ -46,13 +48,20 @@ def command(
     \b
     pano-sound pan holiday.mp4 -o holiday-flat.mp4
     pano-sound pan holiday.mp4 -o holiday-flat.mp4 --report holiday.html
+    pano-sound pan holiday.mp4 -o holiday-flat.mp4 --pins holiday.pins.json -y
     """
     check_outputs([output, *([report] if report else [])], overwrite)
+    from ..constraints import load_constraints
     from ..pipeline import pan_with_map, pannable
     from ..visualize.summary import heard, shown
 
+    pins, masks = ((), ()) if pins_file is None else load_constraints(pins_file)
+    if pins and options.preset == "paper":
+        raise click.UsageError("--pins cannot be used with --preset paper")
     with Progress(quiet) as progress:
-        soundmap, path = pan_with_map(source, output, options, overwrite=overwrite, progress=progress)
+        soundmap, path = pan_with_map(
+            source, output, options, pins=pins, masks=masks, overwrite=overwrite, progress=progress
+        )
         if report is not None:
             from ..visualize.report import write_report
 

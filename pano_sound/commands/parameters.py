@@ -97,6 +97,14 @@ def source_argument(function: F) -> F:
 
 
 overwrite_option = click.option("-y", "--overwrite", is_flag=True, cls=Option, help="Replace the output if it exists.")
+pins_option = click.option(
+    "--pins",
+    "pins_file",
+    type=ReadFile(),
+    metavar="FILE",
+    cls=Option,
+    help="Plan around the pins and masks of this file (.json): a report saves them; a camera path has them, too.",
+)
 json_option = click.option(
     "--json", "as_json", is_flag=True, cls=Option, heading="General", help="Print one JSON object, for programs."
 )

@@ -11,7 +11,7 @@ from ..options.camera import PlanOptions
 from ..options.flags import with_flags
 from .files import ReadFile, check_outputs
 from .help import Command, Option
-from .parameters import json_option, options_of, output_option, overwrite_option
+from .parameters import json_option, options_of, output_option, overwrite_option, pins_option
 from .progress import wrote
 from .verbosity import verbosity
 
@@ -28,14 +28,7 @@ ENDING, PATH_ENDING = ".soundmap.npz", ".path.json"
     cls=Option,
     help="Keep the pins and masks of the existing camera path and plan the rest again. Needs -y.",
 )
-@click.option(
-    "--pins",
-    "pins_file",
-    type=ReadFile(),
-    metavar="FILE",
-    cls=Option,
-    help="Plan around the pins and masks of this file (.json): a report saves them; a camera path has them, too.",
-)
+@pins_option
 @click.option(
     "--paths",
     type=click.IntRange(1, 20),

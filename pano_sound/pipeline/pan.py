@@ -37,14 +37,16 @@ def pan(
     dst: Path,
     options: PanOptions = _DEFAULTS,
     *,
+    pins: Sequence[Pin] = (),
+    masks: Sequence[Mask] = (),
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> CameraPath:
     """Write `dst`, a flat video of `src` that looks where the sound comes from. Returns the camera path.
 
-    Raises what `analyse` and `render` raise.
+    Raises what `analyse`, `plan` and `render` raise.
     """
-    return pan_with_map(src, dst, options, overwrite=overwrite, progress=progress)[1]
+    return pan_with_map(src, dst, options, pins=pins, masks=masks, overwrite=overwrite, progress=progress)[1]
 
 
 def pan_with_map(
@@ -52,6 +54,8 @@ def pan_with_map(
     dst: Path,
     options: PanOptions = _DEFAULTS,
     *,
+    pins: Sequence[Pin] = (),
+    masks: Sequence[Mask] = (),
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> tuple[SoundMap, CameraPath]:
@@ -59,6 +63,6 @@ def pan_with_map(
     check_output(dst, [*files(src), options.model], overwrite, codec=options.codec)
     info = pannable(src, options)
     soundmap = analyse_film(info, options, progress or no_progress)
-    path = plan_path(soundmap, options)
+    path = plan_path(soundmap, options, pins, masks)
     render_path(info, path, dst, options, overwrite, progress or no_progress)
     return soundmap, path

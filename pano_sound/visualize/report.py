@@ -182,7 +182,12 @@ def _weights(model: Any) -> dict[str, str]:
     except ModelError:
         return {}
     version = about["metadata"].get("version")
-    rows = {"name": about["name"], "version": version, "numbers": f"{about['parameters']:,}", "sha256": about["sha256"]}
+    rows = {
+        "name": about["name"],
+        "version": version,
+        "parameters": f"{about['parameters']:,}",
+        "sha256": about["sha256"],
+    }
     return {name: str(value) for name, value in rows.items() if value is not None}
 
 

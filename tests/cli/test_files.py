@@ -20,7 +20,7 @@ from pano_sound.errors import OutputError
 # Every command that writes: its words, in which each parameter that names a file has a file of its own, and the ending
 # of its output. `{name}` is the file of the parameter of that name.
 WRITERS = {
-    "pan": ("{source} --concat {more} --model {model} -o {output}", ".mp4"),
+    "pan": ("{source} --concat {more} --pins {pins_file} --model {model} -o {output}", ".mp4"),
     "analyse": ("{source} --concat {more} --model {model} -o {output}", ".soundmap.npz"),
     "plan": ("{soundmap} --pins {pins_file} -o {output}", ".path.json"),
     "render": ("{source} {path} --concat {more} -o {output}", ".mp4"),

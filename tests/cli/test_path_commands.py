@@ -122,3 +122,24 @@ def test_out_and_in_again(run, soundmap, tmp_path, kind, ending):
     assert back.at(10) == pytest.approx(CameraPath.load(tmp_path / "made.path.json").at(10), abs=0.01)
     assert run("path", "import", "gone.npz", "--from", kind).returncode == 7
     assert run("path", "import", f"made.{ending}", "--from", kind, "--size", "7").returncode == 2
+
+
+def test_pan_looks_where_pins_say(run, film, tmp_path):
+    (tmp_path / "pins.json").write_text(json.dumps({"pins": [{"from": 0.5, "to": 1.5, "yaw": 170, "pitch": 20}]}))
+    done = run("pan", film, "-o", "out.mp4", "--pins", "pins.json", "--json", model=True)
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "a.path.json").write_text(json.dumps(json.loads(done.stdout)["path"]))
+    path = CameraPath.load(tmp_path / "a.path.json")
+    assert path.at(1)[:2] == pytest.approx((170, 20), abs=1e-4)
+    assert len(path.pins) == 1
+
+
+def test_pan_says_what_is_wrong_with_pins_before_it_listens(run, film, tmp_path):
+    (tmp_path / "pins.json").write_text('{"pins": 3}')
+    done = run("pan", film, "-o", "out.mp4", "--pins", "pins.json", model=True)
+    assert (done.returncode, done.stderr) == (7, "pano-sound: error: pins.json: pins: not a list\n")
+    (tmp_path / "pins.json").write_text('{"pins": [{"from": 0, "to": 2, "yaw": 0, "pitch": 0}]}')
+    done = run("pan", film, "-o", "out.mp4", "--pins", "pins.json", "--preset", "paper", model=True)
+    assert done.returncode == 2
+    assert "--pins cannot be used with --preset paper" in done.stderr
+    assert not (tmp_path / "out.mp4").exists()

@@ -43,7 +43,7 @@ function draw() {
   if (!view) return;
   stale = true;
   const look = camera(), size = maps.rows * maps.columns, k = latest(maps.times, time => time), kind = byId("kind").value;
-  if (byId("follow").checked) view.look(look[0], look[1], Math.max(look[3], 60));
+  if (byId("follow").checked) view.look(look[0], look[1], Math.max(1.15 * look[3], 60));
   view.outline(look, data.size);
   view.paint(kinds[kind].subarray(k * size, (k + 1) * size), kind === byId("kind").options[0].value ? maps.sure[k] : 1);
   view.showPins(pins.map(pin => ({...pin, now: pin.from <= t && t <= pin.to})));
@@ -209,8 +209,11 @@ if (film) for (const what of ["loadeddata", "seeked", "timeupdate"]) film.addEve
 addEventListener("resize", () => { stale = true; });
 for (const id of ["follow", "kind"]) byId(id).addEventListener("change", draw);
 if (lead) for (const what of ["play", "pause", "ended"]) lead[0].addEventListener(what, () => {
-  button.textContent = lead[0].paused ? "Play" : "Stop";
-  if (lead[0].paused) for (const [video] of videos.slice(1)) video.pause();
+  button.textContent = lead[0].paused ? "Play" : "Pause";
+  if (!lead[0].paused) return;
+  t = Math.min(lead[0].currentTime + lead[1], end);
+  for (const [video, zero] of videos.slice(1)) { video.pause(); video.currentTime = t - zero; }
+  draw();
 });
 document.addEventListener("keydown", event => {
   const step = event.shiftKey ? 5 : 1;
