@@ -38,7 +38,8 @@ def command(
     INPUT is the 360° film, SOUNDMAP what 'analyse' wrote for it, and PATH what 'plan' made of that.
 
     The page opens from disk in any browser, without a network. The videos stay where they are and play side by side.
-    For the 360° view the page holds a small copy of INPUT. Pins that you set there can be saved for 'pan --pins' and 'plan --pins'.
+    For the 360° view the page holds a small copy of INPUT. Pins that you set there can be saved for 'pan --pins' and
+    'plan --pins'.
 
     \b
     pano-sound report holiday.mp4 holiday.soundmap.npz holiday.path.json --result holiday-flat.mp4 -o holiday.html
