@@ -69,24 +69,31 @@ def check_file(path: FilePath, inputs: Sequence[FilePath] = (), overwrite: bool 
     for one in inputs:
         if is_same_file(name, one):
             raise OutputError("is an input, which is never replaced", name, "give another output name")
-        if os.path.isdir(one) and _is_below(name, one):
+        if os.path.isdir(one) and _within(one, [name]):
             raise OutputError(f"is a file of the input folder {os.fspath(one)}", name, "give another output name")
-    if os.path.exists(name) and not os.path.isfile(name):
+    if (os.path.exists(name) and not os.path.isfile(name)) or _is_stream(name):
         raise OutputError("is not a regular file", name)
     if not overwrite:
         raise OutputError("exists already", name, "`overwrite` replaces it")
 
 
-def check_folder(path: FilePath, overwrite: bool = False) -> None:
+def check_folder(path: FilePath, inputs: Iterable[FilePath] = (), overwrite: bool = False) -> None:
     """Make a work folder, unless it exists, and mark it as ours.
 
     Args:
+        inputs: as for `check_files`.
         overwrite: whether it may hold files that are not ours.
 
     Raises:
-        OutputError: it cannot be made, is read-only, or holds other files and is not marked as ours.
+        OutputError: it cannot be made, is read-only, or is not marked as ours and holds an input or other files.
     """
     mark = os.path.join(path, _WORKED_IN)
+    if overwrite and os.path.isdir(path) and not os.path.exists(mark) and os.listdir(path):
+        read = [local for one in inputs if (local := local_path(one)) is not None]
+        if held := _within(path, read):
+            raise OutputError(f"the folder holds the input {os.fspath(held[0])}", path, "give another folder")
+        if around := [one for one in read if is_same_file(one, path) or _is_below(path, one)]:
+            raise OutputError(f"is the input folder {os.fspath(around[0])}, or in it", path, "give another folder")
     try:
         os.makedirs(path, exist_ok=True)
         if not overwrite and not os.path.exists(mark) and os.listdir(path):
@@ -225,12 +232,29 @@ def identity(path: FilePath) -> object:
         return folder, unicodedata.normalize("NFC", base).casefold()
 
 
-def _is_below(name: str, folder: FilePath) -> bool:
+def _within(folder: FilePath, names: Iterable[FilePath]) -> list[FilePath]:
+    """Those of the files that are in a folder, under these names or others: also through links."""
+    here, seen = set(), set()
+    for at, below, files in os.walk(folder, followlinks=True):
+        if identity(at) in seen:  # Links may be circular.
+            below.clear()
+            continue
+        seen.add(identity(at))
+        here |= {identity(os.path.join(at, file)) for file in files}
+    return [name for name in names if identity(name) in here or _is_below(name, folder)]
+
+
+def _is_below(name: FilePath, folder: FilePath) -> bool:
     parent = os.path.realpath(name)
     while parent != (parent := os.path.dirname(parent)):
         if is_same_file(parent, folder):
             return True
     return False
+
+
+def _is_stream(name: str) -> bool:
+    """Whether a name is a link to an open file, as /dev/stdout: putting a file in its place would remove the link."""
+    return os.path.islink(name) and os.readlink(name).startswith("/proc/")
 
 
 def _rename_to_new(source: str, target: str) -> None:

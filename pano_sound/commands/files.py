@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ..atomic_file import check_files
+from ..atomic_file import check_files, check_folder
 from ..errors import ModelError
 
 
@@ -22,6 +22,15 @@ class ReadFile(click.Path):
     def files(self, value: Any) -> list[str | os.PathLike[str]]:
         """The files behind a value."""
         return [value]
+
+
+class ReadSet(ReadFile):
+    """A data set: a folder or file, together with all files that its tables name."""
+
+    def files(self, value: Any) -> list[str | os.PathLike[str]]:
+        from ..research.datasets.layouts import files_of
+
+        return [value, *files_of(value)]
 
 
 class ReadModel(ReadFile):
@@ -55,7 +64,18 @@ def check_outputs(
 
     Raises OutputError: as `atomic_file.check_files`.
     """
-    check_files(outputs, [*files_read(), *inputs], overwrite)
+    outputs = list(outputs)
+    # Large sets name many files. They matter only if an output exists.
+    read = [*files_read(), *inputs] if any(map(os.path.lexists, outputs)) else []
+    check_files(outputs, read, overwrite)
+
+
+def check_work_folder(folder: Path, overwrite: bool) -> None:
+    """Make the work folder of the running command, unless it exists.
+
+    Raises OutputError: as `atomic_file.check_folder`.
+    """
+    check_folder(folder, files_read(), overwrite)
 
 
 def files_read() -> list[str | os.PathLike[str]]:

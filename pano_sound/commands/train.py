@@ -9,8 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from ..atomic_file import check_folder
-from .files import ReadFile, WrittenFile, check_outputs
+from .files import ReadSet, WrittenFile, check_outputs, check_work_folder
 from .parameters import output_option, overwrite_option
 from .progress import wrote
 from .verbosity import verbosity
@@ -19,7 +18,7 @@ R = TypeVar("R")
 
 
 @click.command("train")
-@click.argument("data", nargs=-1, required=True, metavar="DATA...", type=ReadFile(str))
+@click.argument("data", nargs=-1, required=True, metavar="DATA...", type=ReadSet(str))
 @output_option("The weights to write (.safetensors).")
 @overwrite_option
 @click.option(
@@ -76,7 +75,7 @@ def command(
         raise click.UsageError(f"the weights are a .safetensors file, not {output.name!r}")
     start = [setting.removeprefix("start=") for setting in settings if setting.startswith("start=")]
     check_outputs([output], overwrite, start)
-    check_folder(work, overwrite)
+    check_work_folder(work, overwrite)
     if quiet:
         os.environ["TQDM_DISABLE"] = "1"  # read by tqdm when it is first imported, which is below
     if recipe == "base":

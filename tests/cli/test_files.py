@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import re
 import shutil
+import sys
 
 import click
 import numpy as np
@@ -144,6 +147,107 @@ def test_files_within_an_input_folder_are_inputs(run, tmp_path):
     done = run("evaluate", "boxes", "set", "-o", "set/a.png", "-y")
     assert (done.returncode, "is a file of the input folder" in done.stderr) == (5, True)
     assert (tmp_path / "set" / "a.png").read_bytes() == b"a picture"
+
+
+def _shards(folder, media):
+    os.link(media, folder / "set-0.tar")
+    return folder / "set-{0..1}.tar"
+
+
+def _table(name, text):
+    def make(folder, media):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text.format(os.path.relpath(media, (folder / name).parent), media))
+        return folder if "/" in name or "labelled" in text else folder / name
+
+    return make
+
+
+def _list(folder, media):
+    (media.parent / "list.json").write_text(json.dumps([{"file": media.stem, "bbox": []}]))
+    return media.parent / "list.json"
+
+
+def _linked(how):
+    def make(folder, media):
+        how(media, folder / "film.mp4")
+        return folder
+
+    return make
+
+
+def _linked_folder(folder, media):
+    (folder / "media").symlink_to(media.parent, target_is_directory=True)
+    (media.parent / "set").symlink_to(folder, target_is_directory=True)
+    return folder
+
+
+SETS = {
+    "a table of pictures": _table("set.csv", "picture,sound\n{0},b.wav\n"),
+    "a table of sounds": _table("set.CSV", "picture,sound\nb.png,{0}\n"),
+    "a table of clips": _table("set.csv", "clip,time\n{0},1\n"),
+    "a table with whole paths": _table("set.csv", "clip\n{1}\n"),
+    "labelled pictures": _table("pictures.csv", "file,label,split\n{0},labelled,val\n"),
+    "labelled sounds": _table("sounds.csv", "file,label,split\n{0},labelled,val\n"),
+    "clips": _table("clips/clips.csv", "file,split\n{0},val\n"),
+    "directions": _table("pano/directions.csv", "file,t_s,yaw_deg,pitch_deg\n{0},0,0,0\n"),
+    "a list beside what it names": _list,
+    "shards": _shards,
+    "a folder with a link": _linked(lambda media, name: name.symlink_to(media)),
+    "a folder with a hard link": _linked(os.link),
+    "a folder with circular links": _linked_folder,
+}
+"""How a set can name or hold a file elsewhere."""
+SET_READERS = [name for name, (words, _) in WRITERS.items() if "{data}" in words]
+
+
+@pytest.mark.parametrize("name", SET_READERS)
+@pytest.mark.parametrize("kind", SETS)
+def test_what_a_set_names_is_never_replaced_not_even_when_asked(run, tmp_path, name, kind):
+    words, ending = WRITERS[name]
+    for folder in ("set", "elsewhere", "work", "output"):
+        (tmp_path / folder).mkdir()
+    files = {p: tmp_path / f"{p}.file" for p in readers(name)}
+    if name in TAKES_A_FOLDER:
+        output = tmp_path / "output"
+        media = output / TAKES_A_FOLDER[name]
+    else:
+        output = media = tmp_path / "elsewhere" / f"a{ending}"
+    media.write_bytes(b"a picture, sound or film")
+    files |= {"data": SETS[kind](tmp_path / "set", media), "work": tmp_path / "work"}
+    done = run(*name.split(), *(word.format(**files, output=output) for word in words.split()), "-y")
+    assert done.returncode == 5, done.stderr
+    assert re.search(r"is an input, which is never replaced|is a file of the input folder", done.stderr)
+    assert media.read_bytes() == b"a picture, sound or film"
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate scenes"])
+@pytest.mark.parametrize("where", ["the set", "a folder of the set", "a folder with a film of the set"])
+def test_no_work_is_done_among_inputs_not_even_when_asked(run, tmp_path, command, where):
+    (tmp_path / "set" / "inner").mkdir(parents=True)
+    (tmp_path / "set" / "inner" / "film.mp4").write_bytes(b"theirs")
+    (tmp_path / "set" / "log.jsonl").write_bytes(b"theirs")
+    (tmp_path / "other").mkdir()
+    os.link(tmp_path / "set" / "log.jsonl", tmp_path / "other" / "log.jsonl")
+    work = {"the set": "set", "a folder of the set": "set/inner"}.get(where, "other")
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    words = ("-o", "a.safetensors") if command == "train" else ()
+    if work == "other":
+        (tmp_path / "set.csv").write_text("clip\nset/log.jsonl\n")
+        before[tmp_path / "set.csv"] = (tmp_path / "set.csv").read_bytes()
+    data = "set.csv" if work == "other" else "set"
+    done = run(*command.split(), data, "--work", work, *words, "-y")
+    assert (done.returncode, "input" in done.stderr) == (5, True), done.stderr
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere /dev/stdout is no link")
+def test_the_link_to_standard_output_is_not_replaced(run, tmp_path):
+    (tmp_path / "a.path.json").write_text("theirs")
+    (tmp_path / "stdout").symlink_to("/proc/self/fd/1")
+    done = run("path", "export", "a.path.json", "--to", "csv", "-o", "stdout", "-y")
+    assert (done.returncode, "stdout: is not a regular file" in done.stderr) == (5, True), done.stderr
+    assert os.readlink(tmp_path / "stdout") == "/proc/self/fd/1"
 
 
 def test_a_file_behind_a_url_is_a_file(run, film):

@@ -8,12 +8,12 @@ from pathlib import Path
 import click
 
 from ...options.presets import PRESETS, Preset
-from ..files import ReadFile
+from ..files import ReadFile, ReadSet
 from .common import common, model_option, show
 
 
 @click.command("camera")
-@click.argument("data", metavar="[FOLDER]", type=ReadFile(), required=False)
+@click.argument("data", metavar="[FOLDER]", type=ReadSet(), required=False)
 @model_option
 @click.option(
     "--preset", "presets", multiple=True, type=click.Choice(list(PRESETS)), help="Only this preset. Repeatable."

@@ -13,14 +13,14 @@ import click
 
 from ...atomic_file import check_file
 from ...errors import OutputError
-from ..files import ReadFile, ReadModel, WrittenFile, check_outputs
+from ..files import ReadFile, ReadModel, ReadSet, WrittenFile, check_outputs
 from ..parameters import json_option, overwrite_option
 from ..verbosity import verbosity
 
 F = Callable[..., Any]
 
-data_argument = click.argument("data", metavar="DATA", type=ReadFile())
-folder_argument = click.argument("data", metavar="FOLDER", type=ReadFile())
+data_argument = click.argument("data", metavar="DATA", type=ReadSet())
+folder_argument = click.argument("data", metavar="FOLDER", type=ReadSet())
 model_option = click.option(
     "--model", type=ReadModel(), default="base", show_default=True, help="Name or path of the weights."
 )

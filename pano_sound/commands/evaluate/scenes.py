@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from ...atomic_file import written_whole
-from ..files import ReadFile, WrittenFile, check_outputs
+from ..files import WrittenFile, check_outputs, check_work_folder
 from ..parameters import overwrite_option
-from .common import check_folder_of, common, model_option, seed_option, show
+from .common import check_folder_of, common, data_argument, model_option, seed_option, show
 
 if TYPE_CHECKING:
     from ...research.evaluate.scenes import Scene
@@ -21,7 +21,7 @@ log = logging.getLogger("pano_sound")
 
 
 @click.command("scenes")
-@click.argument("data", metavar="DATA", type=ReadFile())
+@data_argument
 @model_option
 @click.option("--work", type=WrittenFile(), required=True, metavar="FOLDER", help="Folder for made films and evidence.")
 @click.option("--kind", type=click.Choice(["all", "real", "made"]), default="all", show_default=True, help="Scenes.")
@@ -72,7 +72,7 @@ def scenes(
         check_outputs([fit], overwrite)
     if output is not None:
         check_folder_of(output, ["scenes.csv", "summary.csv", "reliability.png"], overwrite)
-    work.mkdir(parents=True, exist_ok=True)
+    check_work_folder(work, overwrite)
     from ...localize import fusion
     from ...options.listening import ListeningOptions
     from ...research.evaluate import scenes as judging

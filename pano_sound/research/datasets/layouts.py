@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import DataFileError
 from . import flickr_soundnet, labelled, table, vggss, videos
 from .examples import Example
+from .shards import is_shards, shard_names
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,30 @@ def recognise(path: Path) -> str:
             return name
     looked_for = "; ".join(layout.looks for layout in LAYOUTS.values())
     raise DataFileError("no set is laid out like this", path=path, hint=f"looked for: {looked_for}")
+
+
+def files_of(place: str | Path) -> Iterator[Path]:
+    """The existing files that the tables of a set name, and folders of which it uses any file.
+
+    Args:
+        place: the set's folder or file, or the name of local shards. Files in the folder itself are not repeated.
+    """
+    path = Path(place)
+    if is_shards(str(place)):
+        yield from filter(Path.is_file, map(Path, shard_names([str(place)])))
+    elif path.suffix.lower() == ".json" and path.is_file():
+        yield path.parent  # It names files without their folders and endings.
+    for listing in sorted(path.rglob("*.csv")) if path.is_dir() else [path] if path.suffix.lower() == ".csv" else []:
+        with contextlib.suppress(DataFileError):  # Reported where the table is read.
+            cells = {cell for row in labelled.read_table(listing) for cell in row.values() if isinstance(cell, str)}
+            yield from filter(_is_file, (listing.parent / cell for cell in sorted(cells) if cell))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # A text that cannot be a name.
+        return False
 
 
 def read_set(path: Path, layout: str | None = None, split: str | None = None) -> list[Example]:

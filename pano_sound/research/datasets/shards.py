@@ -35,6 +35,19 @@ def is_shards(name: str) -> bool:
     return name.endswith(".tar")
 
 
+def shard_names(names: Sequence[str]) -> list[str]:
+    """The paths and URLs that patterns stand for. Raises DataFileError if `webdataset` is not installed."""
+    try:
+        from braceexpand import UnbalancedBracesError, braceexpand
+    except ImportError as error:
+        hint = "pip install 'pano-sound[train]'"
+        raise DataFileError("tar shards need the package webdataset", hint=hint) from error
+    try:
+        return [str(shard) for name in names for shard in braceexpand(name)]
+    except UnbalancedBracesError:
+        raise DataFileError("the braces do not match", path=", ".join(names)) from None
+
+
 class Shards:
     """The examples of tar shards.
 
@@ -59,12 +72,7 @@ class Shards:
         part: tuple[int, int] = (0, 1),
         boxed: bool = False,
     ) -> None:
-        try:
-            from braceexpand import braceexpand
-        except ImportError as error:
-            hint = "pip install 'pano-sound[train]'"
-            raise DataFileError("tar shards need the package webdataset", hint=hint) from error
-        shards = [str(shard) for name in names for shard in braceexpand(name)]
+        shards = shard_names(names)
         for shard in shards:
             if not _is_url(shard) and not Path(shard).is_file():
                 raise DataFileError("there is no such shard", path=shard)
