@@ -32,7 +32,7 @@ from pano_sound.options.listening import ListeningOptions
 from pano_sound.options.steps import AnalyseOptions
 from pano_sound.options.video import VideoOptions
 from pano_sound.pipeline import analyse
-from pano_sound.pipeline.passes import SOUND_BLOCK, Clock
+from pano_sound.pipeline.passes import SOUND_BLOCK, Schedule
 from pano_sound.sphere.view import View, render_planes
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "meadow.mp4"
@@ -61,8 +61,8 @@ def stages(
 
     with VideoReader(film, info) as reader:
         height, width = model.panorama
-        ticks = Clock(settings.every, Fraction(info.start).limit_denominator(10**9))
-        pictures = ((float(p.t), p.rgb(width, height)) for p in reader.stored() if ticks.strikes(p.t))
+        schedule = Schedule(settings.every, Fraction(info.start).limit_denominator(10**9))
+        pictures = ((float(p.t), p.rgb(width, height)) for p in reader.stored() if schedule.due(p.t))
         while True:
             began = clock()
             t, rgb = next(pictures, (None, None))

@@ -22,7 +22,7 @@ from ...localize.nets.network import Localizer
 from ...localize.windows import SoundFeatures
 from ...media.reader import VideoReader
 from ...media.sound import SoundReader
-from ...pipeline.passes import Clock
+from ...pipeline.passes import Schedule
 from ...sphere.convention import angles, directions
 from ...sphere.geometry import angle_between, cell_areas, cell_directions, vector_mean
 from ..datasets.examples import read_sound
@@ -87,8 +87,8 @@ def read_scenes(model: Localizer, data: Path, every: float = 1.0) -> list[Scene]
         sound.finish()
         with VideoReader(data / "pano" / name) as video:
             start = Fraction(video.info.start).limit_denominator(10**9)
-            clock = Clock(every, start)
-            taken = [(p.t - start, p.rgb(width, height)) for p in video.stored() if clock.strikes(p.t)]
+            schedule = Schedule(every, start)
+            taken = [(p.t - start, p.rgb(width, height)) for p in video.stored() if schedule.due(p.t)]
         times = np.array([float(t) for t, _ in taken])
         at = np.array([float(row["t_s"]) for row in known])
         nearest = np.abs(at - times[:, None]).argmin(axis=1)
