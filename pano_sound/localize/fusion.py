@@ -75,6 +75,33 @@ class Fusion:
         elsewhere = np.clip(1.0 / (1.0 + np.exp(-odds)), NOWHERE, 1.0 - NOWHERE).astype(np.float32)
         return (mass * (1.0 - elsewhere)[:, None, None]).astype(np.float32), elsewhere
 
+    def repointed(
+        self,
+        posterior: NDArray[np.float32],
+        elsewhere: NDArray[np.float32],
+        before: NDArray[np.float32],
+        after: NDArray[np.float32],
+        name: str,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The posterior and `elsewhere` if the cue `name`, which measures direction, had said something else.
+
+        Args:
+            posterior, elsewhere: (n, rows, columns) and (n,), with what it said; times without sound are kept.
+            before, after: (n, rows, columns), the cue's log-likelihood ratios in them, and those to use instead.
+        """
+        mass, gained = _distribution(self.direction.get(name, 0.0) * (after - before), posterior)
+        sounds = posterior.sum(axis=(1, 2)) > 0
+        there = np.clip(1.0 - elsewhere, NOWHERE, 1.0 - NOWHERE)
+        odds = np.clip(np.log((1.0 - there) / there) - gained + np.log(there), -60, 60)
+        new = np.clip(1.0 / (1.0 + np.exp(-odds)), NOWHERE, 1.0 - NOWHERE).astype(np.float32)
+        new = np.where(sounds, new, elsewhere)
+        return np.where(sounds[:, None, None], mass * (1.0 - new)[:, None, None], posterior), new
+
+    def looks(self, maps: Mapping[str, NDArray[np.floating]]) -> NDArray[np.float32] | None:
+        """The weighted sum of the visual cues' maps; None if there are none."""
+        seen = [self.weights[name] * np.asarray(one, np.float32) for name, one in maps.items() if name in self.weights]
+        return np.sum(seen, axis=0) if seen else None
+
     def to_json(self) -> dict[str, object]:
         return asdict(self)
 

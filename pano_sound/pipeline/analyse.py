@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import ModelError, UnsupportedInputError
 from ..localize import fusion
+from ..localize.alignment import align
 from ..localize.cue import GRID, Cue, Evidence
 from ..localize.spatial import SpatialCue
 from ..localize.temporal import TemporalCue
@@ -48,7 +49,7 @@ def analyse(src: Film, options: AnalyseOptions = _DEFAULTS, *, progress: Progres
 
 def analyse_film(info: PannableFilm, options: ListeningOptions, progress: Progress) -> SoundMap:
     """The same for a probed film. Warns if hardly anything was found."""
-    soundmap = analyse_segment(info, options, progress)
+    soundmap = aligned(analyse_segment(info, options, progress))
     warn_if_uncertain(info, soundmap)
     return soundmap
 
@@ -176,13 +177,41 @@ def _network(info: MediaInfo, options: ListeningOptions) -> SemanticCue:
     return SemanticCue(model, options.window, options.every)
 
 
+def aligned(soundmap: SoundMap) -> SoundMap:
+    """The sound map of a whole film, its sound field aligned with the picture; says so if it was not."""
+    heard, fused = soundmap.cues.get("spatial"), fusion.learnt()
+    looks = fused.looks(soundmap.cues)
+    if heard is None or looks is None:
+        return soundmap
+    before = heard.astype(np.float32)
+    sounds = soundmap.level_db > SILENCE_DB
+    alignment = align(before[sounds], looks[sounds], soundmap.times[sounds])
+    if not alignment.doubtful:
+        return soundmap
+    path, fault = soundmap.source.get("path"), alignment.fault
+    if fault is None:
+        log.warning("%s: the sound field does not agree with the picture: its directions count less", path)
+    else:
+        log.warning("%s: the sound field does not agree with the picture: %s. This is put right", path, fault)
+    after = alignment.applied(before)
+    posterior, elsewhere = fused.repointed(
+        soundmap.posterior.astype(np.float32), soundmap.elsewhere, before, after, "spatial"
+    )
+    return replace(
+        soundmap,
+        posterior=posterior.astype(np.float16),
+        elsewhere=elsewhere,
+        cues={**soundmap.cues, "spatial": after.astype(np.float16)},
+    )
+
+
 def joined(parts: list[SoundMap]) -> SoundMap:
-    """Join the sound maps of a film's segments, in order."""
+    """Join the sound maps of a film's segments, in order, and align the film's sound field."""
     cuts: list[float] = []
     for t in np.concatenate([each.cuts for each in parts]):
         if not cuts or t - cuts[-1] >= APART:
             cuts.append(float(t))
-    return replace(
+    whole = replace(
         parts[0],
         times=np.concatenate([each.times for each in parts]),
         posterior=np.concatenate([each.posterior for each in parts]),
@@ -192,6 +221,7 @@ def joined(parts: list[SoundMap]) -> SoundMap:
         cues={name: np.concatenate([each.cues[name] for each in parts]) for name in parts[0].cues},
         named=_joined_names([each.named for each in parts]),
     )
+    return aligned(whole)
 
 
 def _joined_names(parts: list[Named | None]) -> Named | None:

@@ -1,0 +1,96 @@
+"""Fields that lie wrongly on the picture: turned, or with channels that are inverted or swapped."""
+
+import re
+
+import numpy as np
+import pytest
+
+from pano_sound.localize import fusion
+from pano_sound.localize.alignment import align
+from pano_sound.localize.cue import GRID, Evidence, normalized
+from pano_sound.localize.spatial import blur
+from pano_sound.sphere.convention import angles, directions, wrap_degrees
+from pano_sound.sphere.geometry import cell_directions
+
+CELLS = cell_directions(*GRID).reshape(-1, 3)
+PLACES = directions([-100, -20, 35, 80, 150, -60], [5, -10, 20, 0, 10, 35])
+"""Where something sounds, in turns of eight seconds."""
+
+
+def heard_from(places, width=8.0):
+    nearest = (places @ CELLS.T).argmax(axis=1)
+    return normalized(np.log(0.05 + 0.95 * blur(width, width)[nearest]).reshape(-1, *GRID)).repeat(16, axis=0)
+
+
+TIMES = np.arange(16 * len(PLACES)) * 0.5
+SEEN = heard_from(PLACES, 15.0)
+MATRICES = {
+    "Y channel is inverted": np.diag([1, -1, 1]),
+    "X channel is inverted": np.diag([-1, 1, 1]),
+    "Z channel is inverted": np.diag([1, 1, -1]),
+    "W channel is inverted": np.diag([-1, -1, -1]),
+    "X and Y channels are swapped": np.eye(3)[[1, 0, 2]],
+    "Y and Z channels are swapped": np.eye(3)[[0, 2, 1]],
+    "X and Z channels are swapped": np.eye(3)[[2, 1, 0]],
+    # What FuMa stores as X, Y, Z is read as Y, Z, X.
+    "FuMa": np.eye(3)[[2, 0, 1]],
+}
+
+
+def far(maps):
+    """Degrees between the peaks of maps and the true places, at most."""
+    peaks = CELLS[maps.reshape(len(maps), -1).argmax(axis=1)]
+    return np.degrees(np.arccos(np.clip((peaks * PLACES.repeat(16, axis=0)).sum(axis=1), -1, 1))).max()
+
+
+def test_a_field_that_agrees_is_left_alone():
+    alignment = align(heard_from(PLACES), SEEN, TIMES)
+    assert alignment.agrees > 0.99
+    assert not alignment.doubtful
+    assert alignment.fault is None
+
+
+@pytest.mark.parametrize("turn", [-150, -66, 48, 90, 180])
+def test_a_turned_field_is_turned_back_and_named(turn):
+    yaw, pitch = angles(PLACES)
+    heard = heard_from(directions(yaw + turn, pitch))
+    alignment = align(heard, SEEN, TIMES)
+    degrees, side = re.search(r"turned against the picture by (\d+)° to the (right|left)", alignment.fault).groups()
+    assert abs(wrap_degrees(int(degrees) * (1 if side == "right" else -1) - turn)) <= 3
+    assert far(alignment.applied(heard)) < 8
+
+
+@pytest.mark.parametrize("fault", MATRICES)
+def test_channels_that_are_inverted_or_swapped_are_put_right_and_named(fault):
+    heard = heard_from(PLACES @ MATRICES[fault].T)
+    alignment = align(heard, SEEN, TIMES)
+    assert fault in alignment.fault
+    assert far(alignment.applied(heard)) < 9
+
+
+def test_with_nothing_to_see_or_to_hear_nothing_is_changed():
+    nothing = np.zeros_like(SEEN)
+    for heard, seen in ((heard_from(PLACES), nothing), (nothing, SEEN), (nothing[:0], SEEN[:0])):
+        assert not align(heard, seen, TIMES[: len(heard)]).doubtful
+
+
+def test_one_place_that_is_seen_wrongly_is_no_fault_of_the_field():
+    one = slice(16)
+    assert align(heard_from(PLACES[1:2]), SEEN[one], TIMES[one]).fault is None
+
+
+def test_what_a_cue_said_can_be_exchanged_after_fusing():
+    rng = np.random.default_rng(0)
+    semantic, before, after = (normalized(rng.normal(size=(5, *GRID))) for _ in range(3))
+    weights = fusion.Fusion({"semantic": 1.5}, {}, -1.0, 0.3, {"spatial": 1.2})
+    zero = np.zeros(5, np.float32)
+
+    def fused(spatial):
+        return weights.posterior({"semantic": Evidence(semantic, zero), "spatial": Evidence(spatial, zero)})
+
+    posterior, elsewhere = weights.repointed(*fused(before), before, after, "spatial")
+    assert posterior == pytest.approx(fused(after)[0], rel=1e-3)
+    assert elsewhere == pytest.approx(fused(after)[1], rel=1e-3)
+    silent = weights.repointed(np.zeros_like(before), np.ones(5, np.float32), before, after, "spatial")
+    assert not silent[0].any()
+    assert (silent[1] == 1).all()
