@@ -8,9 +8,9 @@ the pass over the pictures that the cues need anyway.)
 from __future__ import annotations
 
 from collections import deque
-from itertools import pairwise
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,34 +30,43 @@ class CutFinder:
 
     def __init__(self) -> None:
         self.cuts: list[float] = []
-        self._recent: deque[tuple[float, NDArray[np.float32]]] = deque(maxlen=2 * AROUND + 2)
+        # Time, brightness, and its change from the frame before.
+        self._recent: deque[tuple[float, NDArray[np.float32], float]] = deque(maxlen=2 * AROUND + 2)
 
     def add(self, t: float, frame: Any) -> None:
         """Take the next PyAV frame, at presentation time `t` in seconds."""
-        self._recent.append((t, _brightness(frame)))
+        thumb = _brightness(frame)
+        self._recent.append((t, thumb, _difference(thumb, self._recent[-1][1]) if self._recent else 0.0))
         if len(self._recent) == self._recent.maxlen:
-            self._look()
+            self._check_middle()
 
     def finish(self) -> None:
         """Handle the last frames at the film's end."""
         while len(self._recent) > AROUND + 3:
             self._recent.popleft()
-            self._look()
+            self._check_middle()
 
-    def _look(self) -> None:
+    def _check_middle(self) -> None:
         """Decide whether the middle one of the recent frames begins a shot."""
-        times, thumbs = zip(*self._recent, strict=True)
+        new = AROUND + 1
+        if self._recent[new][2] < LEAST:
+            return
+        times, thumbs, changes = zip(*self._recent, strict=True)
         if len({thumb.shape for thumb in thumbs}) > 1:
             return  # Frame sizes change where files are joined, and in damaged frames.
-        changes = [float(np.abs(b - a).mean()) for a, b in pairwise(thumbs)]
-        new = AROUND + 1
         # A flash differs from both its neighbours, which are alike.
-        lasting = min(changes[new - 1], float(np.abs(thumbs[new + 1] - thumbs[new - 1]).mean()))
-        lasting = min(lasting, float(np.abs(thumbs[new] - thumbs[new - 2]).mean()))
-        usual = float(np.mean(changes[: new - 1] + changes[new:]))
+        lasting = min(
+            changes[new], _difference(thumbs[new + 1], thumbs[new - 1]), _difference(thumbs[new], thumbs[new - 2])
+        )
+        usual = float(np.mean(changes[1:new] + changes[new + 1 :]))
         t = (times[new - 1] + times[new]) / 2
         if lasting >= max(LEAST, RATIO * usual) and (not self.cuts or t - self.cuts[-1] >= APART):
             self.cuts.append(t)
+
+
+def _difference(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    """The mean absolute difference of two pictures; infinite if their sizes differ."""
+    return float(cv2.norm(one, other, cv2.NORM_L1)) / one.size if one.shape == other.shape else np.inf
 
 
 def _brightness(frame: Any) -> NDArray[np.float32]:
