@@ -7,7 +7,9 @@ Temperature and presence curve come with the network's weights.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -39,6 +41,9 @@ STILL = 2
 the network again."""
 _STILL_FOR = 10.0
 """Seconds after which it does all the same, so that evidence depends on nothing long past."""
+_WORKERS = 2
+"""Pictures in the network at a time. Two at once, each with half of PyTorch's threads, take less processor time
+than two in turn with all of them, and keep all cores busy."""
 
 
 class SemanticCue(Cue):
@@ -63,7 +68,12 @@ class SemanticCue(Cue):
         self._features = SoundFeatures(model)
         self._device = next(model.parameters()).device
         self._start = 0.0
-        self._visual: torch.Tensor  # Of the latest picture. The first one always comes before the first request.
+        self._threads = torch.get_num_threads()
+        each = max(1, self._threads // _WORKERS)
+        self._workers = ThreadPoolExecutor(_WORKERS, initializer=torch.set_num_threads, initargs=(each,))
+        self._running: deque[Future[torch.Tensor]] = deque(maxlen=_WORKERS)
+        self._visual: Future[torch.Tensor]  # Of the latest picture. The first one comes before the first request.
+        self._requests: deque[tuple[Future[torch.Tensor], torch.Tensor]] = deque()
         self._latest: tuple[float, NDArray[np.int16]] | None = None
         self._responses: list[NDArray[np.float16]] = []
         self._shots: list[float] = []
@@ -83,9 +93,15 @@ class SemanticCue(Cue):
         if self._latest is not None and self._latest[0] == period and np.abs(thumb - self._latest[1]).max() <= STILL:
             return
         self._latest = period, thumb
+        if len(self._running) == _WORKERS:
+            self._running[0].result()
+        self._visual = self._workers.submit(self._embed, picture)
+        self._running.append(self._visual)
+
+    def _embed(self, picture: NDArray[np.uint8]) -> torch.Tensor:
         with torch.inference_mode():
             rgb = torch.tensor(picture, device=self._device)
-            self._visual = self._model.visual(rgb.permute(2, 0, 1)[None], wrap=True)
+            return self._model.visual(rgb.permute(2, 0, 1)[None], wrap=True)
 
     def add_cut(self, t: float) -> None:
         self._shots.append(t)
@@ -93,7 +109,21 @@ class SemanticCue(Cue):
     def request(self, t: float) -> None:
         pooled = torch.from_numpy(self._features.pooled([t - self._start], self._window)).to(self._device)
         with torch.inference_mode():
-            response = self._model.respond(self._visual, self._model.sound_embedding(pooled))[0]
+            self._requests.append((self._visual, self._model.sound_embedding(pooled)))
+        while self._requests and self._requests[0][0].done():
+            self._respond()
+
+    def end_pictures(self) -> None:
+        while self._requests:
+            self._respond()
+        self._workers.shutdown()
+        torch.set_num_threads(self._threads)  # What a thread sets is also the default of threads that start later.
+
+    def _respond(self) -> None:
+        """Compute the response to the earliest request."""
+        visual, sound = self._requests.popleft()
+        with torch.inference_mode():
+            response = self._model.respond(visual.result(), sound)[0]
         self._responses.append(response.cpu().numpy().astype(np.float16))
 
     def evidence(self, times: Sequence[float]) -> dict[str, Evidence]:

@@ -1,5 +1,8 @@
 """When the network looks again."""
 
+import threading
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -12,16 +15,18 @@ ROWS, COLUMNS = 480, 960
 
 def looks(monkeypatch, pictures):
     """Which of the pictures, at 0, 2, 4 … seconds, the network looks at."""
+    counts = [0, *(count_looks(monkeypatch, pictures[: n + 1]) for n in range(len(pictures)))]
+    return [after > before for before, after in pairwise(counts)]
+
+
+def count_looks(monkeypatch, pictures):
     model, seen = Localizer(**TINY).eval(), []
-    monkeypatch.setattr(
-        model, "visual", lambda picture, wrap: seen.append(picture.clone()) or torch.zeros(1, 16, 30, 60)
-    )
-    cue, found = SemanticCue(model, 3.0, 0.5), []
+    monkeypatch.setattr(model, "visual", lambda picture, wrap: seen.append(None) or torch.zeros(1, 16, 30, 60))
+    cue = SemanticCue(model, 3.0, 0.5)
     for n, picture in enumerate(pictures):
-        before = len(seen)
         cue.add_picture(2.0 * n, picture)
-        found.append(len(seen) > before)
-    return found
+    cue.end_pictures()
+    return len(seen)
 
 
 def scene(noise=0.0, seed=0, **patch):
@@ -50,3 +55,29 @@ def test_what_appears_or_goes_is_looked_at_also_where_it_is_small(monkeypatch, c
 def test_slow_changes_add_up(monkeypatch):
     base = np.full((ROWS, COLUMNS, 3), 100, np.uint8)
     assert looks(monkeypatch, [base + n for n in range(5)]) == [True, False, False, True, False]
+
+
+def test_responses_are_to_the_picture_before_each_request_though_pictures_are_computed_at_once(monkeypatch):
+    """The first picture takes longest; the response is the mean brightness of the picture."""
+    model = Localizer(**TINY).eval()
+    threads, others = torch.get_num_threads(), threading.Event()
+
+    def visual(picture, wrap):
+        level = float(picture.float().mean()) / 256
+        if level == 0.25:
+            assert others.wait(10)
+        others.set()
+        return torch.full((1, 16, 30, 60), level)
+
+    monkeypatch.setattr(model, "visual", visual)
+    monkeypatch.setattr(model, "respond", lambda v, h: v[:, 0])
+    cue = SemanticCue(model, 3.0, 1.0)
+    cue.add_sound(np.zeros(16_000 * 12, np.float32))
+    cue.end_sound()
+    for n, level in enumerate((64, 128, 192, 64, 224)):
+        cue.add_picture(2.0 * n, np.full((ROWS, COLUMNS, 3), level, np.uint8))
+        cue.request(2.0 * n)
+        cue.request(2.0 * n + 1)
+    cue.end_pictures()
+    assert cue.responses()[:, 0, 0] == pytest.approx(np.repeat([0.25, 0.5, 0.75, 0.25, 0.875], 2))
+    assert torch.get_num_threads() == threads

@@ -18,7 +18,7 @@ from .attention import attended, mechanism1, mechanism2, response
 from .joint_encoder import JointEncoder
 from .sound_encoder import MelEncoder, SoundEncoder
 from .soundnet import SoundNet
-from .trunks import EfficientNetLite0, TinyTrunk, Trunk
+from .trunks import Conv, EfficientNetLite0, TinyTrunk, Trunk
 from .vgg import VGG16
 
 BASE: dict[str, Any] = {
@@ -123,7 +123,7 @@ class Localizer(nn.Module):
 
     def _make_heads(self, hidden: int, embedding: int) -> None:
         """The layers between the two nets and the common space."""
-        self.visual_head = nn.Conv2d(self.trunk.channels, embedding, 1)
+        self.visual_head = Conv(self.trunk.channels, embedding, 1)
         self.audio_head = nn.Sequential(
             nn.BatchNorm1d(self.sound_encoder.features),
             nn.Linear(self.sound_encoder.features, hidden),
@@ -179,7 +179,7 @@ class Localizer(nn.Module):
         if wrap and pictures.shape[-1] % self.grid_stride:
             raise ValueError(f"width {pictures.shape[-1]} is not a multiple of {self.grid_stride}")
         self.trunk.set_wrap(wrap)
-        x = pictures.float().contiguous(memory_format=torch.channels_last)
+        x = pictures.contiguous(memory_format=torch.channels_last)
         if self.precision == torch.float32:  # or that of a surrounding autocast, as in training
             return self.embed_map(self.trunk(x))
         with torch.autocast(x.device.type, self.precision):

@@ -31,7 +31,9 @@ LITE0_STAGES = (
 )
 
 _STRIP = 4 << 20
-"""Most bytes of a block's expanded tensor to compute at once."""
+"""Bytes of a block's expanded tensor to compute at once: as much as fits the cache."""
+_LEAST_ROWS = 5
+"""Rows of a strip for each one that the next strip computes again, at least."""
 
 
 class Conv(nn.Conv2d):
@@ -72,10 +74,11 @@ class Conv(nn.Conv2d):
 
     def only(self, x: Tensor, relu6: bool = False, zeros: tuple[int, int] = (0, 0)) -> Tensor:
         """The convolution where the kernel fits into x, with `zeros` at both ends of columns and rows; then ReLU6."""
-        if relu6 and _fuses(x):
-            how = (zeros, self.stride, (1, 1), self.groups, "hardtanh", (0.0, 6.0), "")
-            fused: Tensor = torch.ops.mkldnn._convolution_pointwise(x, self.weight, self.bias, *how)
-            return fused
+        if _in_onednn(x):
+            then = ("hardtanh", (0.0, 6.0), "") if relu6 else ("none", (), "")
+            how = (zeros, self.stride, (1, 1), self.groups, *then)
+            found: Tensor = torch.ops.mkldnn._convolution_pointwise(x, self.weight, self.bias, *how)
+            return found
         y = F.conv2d(x, self.weight, self.bias, self.stride, zeros, 1, self.groups)
         return F.relu6(y, inplace=True) if relu6 else y
 
@@ -101,8 +104,9 @@ class Conv(nn.Conv2d):
         return (before + self.stride[0], 1) if after > before else (before, 0)
 
 
-def _fuses(x: Tensor) -> bool:
-    """Whether oneDNN can fuse ReLU6 into a convolution of x; a separate pass costs a fifth more."""
+def _in_onednn(x: Tensor) -> bool:
+    """Whether to call oneDNN for a convolution of x. It fuses ReLU6, which costs a fifth more in a separate pass, and
+    is faster than what PyTorch chooses where it has a single thread."""
     inference = not torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
     return inference and x.device.type == "cpu" and x.dtype == torch.float32 and torch.backends.mkldnn.is_available()
 
@@ -119,11 +123,13 @@ class MBConv(nn.Module):
         self.residual = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
-        inner = self.depthwise.around(x) if self.depthwise.wrap else x
-        expand = self.expand
-        if expand is not None and self.depthwise.wrap and not torch.is_grad_enabled():
-            size = inner.shape[0], expand.out_channels, *inner.shape[2:]
-            return self.in_strips(lambda begin, end: expand(inner[..., begin:end, :], relu6=True), size, x)
+        depthwise, expand = self.depthwise, self.expand
+        if expand is not None and depthwise.wrap and not torch.is_grad_enabled():
+            size = x.shape[0], expand.out_channels, *x.shape[2:]
+            return self.in_strips(
+                lambda begin, end: expand(depthwise.around(x[..., begin:end, :]), relu6=True), size, x
+            )
+        inner = depthwise.around(x) if depthwise.wrap else x
         if expand is not None:
             inner = expand(inner, relu6=True)
         out = self.project(self.depthwise.inside(inner, relu6=True))
@@ -134,12 +140,14 @@ class MBConv(nn.Module):
 
         Args:
             inner: computes rows of the depthwise convolution's input, from the first to before the last.
-            size: of that whole input.
+            size: of that whole input, not extended across the seam.
             x: the block's input, which a residual block adds.
         """
-        stride = self.depthwise.stride[0]
-        rows, height = -(-size[2] // stride), max(1, _STRIP // (4 * size[0] * size[1] * size[3] * stride))
-        parts: list[Tensor] = []
+        stride, kernel = self.depthwise.stride[0], self.depthwise.kernel_size[0]
+        rows = -(-size[2] // stride)
+        height = max(_STRIP // (4 * size[0] * size[1] * size[3]), _LEAST_ROWS * (kernel - stride)) // stride
+        height = -(-rows // max(1, round(rows / max(1, height))))
+        whole: Tensor | None = None
         for first in range(0, rows, height):
             last = min(first + height, rows)
             above, begin, end, below = self.depthwise.rows_for(first, last, size[2])
@@ -147,8 +155,16 @@ class MBConv(nn.Module):
             if above or below:
                 strip = F.pad(strip, (0, 0, above, below))
             out = self.project(self.depthwise.only(strip, relu6=True))
-            parts.append(out + x[..., first:last, :] if self.residual and x is not None else out)
-        return torch.cat(parts, dim=-2) if len(parts) > 1 else parts[0]
+            if whole is None:
+                shape = size[0], out.shape[1], rows, out.shape[3]
+                whole = torch.empty(shape, dtype=out.dtype, device=out.device, memory_format=torch.channels_last)
+            target = whole[..., first:last, :]
+            if self.residual and x is not None:
+                torch.add(out, x[..., first:last, :], out=target)
+            else:
+                target.copy_(out)
+        assert whole is not None
+        return whole
 
 
 class Trunk(nn.Module, ABC):
@@ -203,11 +219,11 @@ class EfficientNetLite0(Trunk):
         first, *others = self.blocks
         assert isinstance(first, MBConv)
         if self.stem.wrap and not torch.is_grad_enabled():
-            size = len(pictures), self.stem.out_channels, -(-pictures.shape[2] // 2), -(-pictures.shape[3] // 2) + 2
+            size = len(pictures), self.stem.out_channels, -(-pictures.shape[2] // 2), -(-pictures.shape[3] // 2)
 
             def stem(begin: int, end: int) -> Tensor:
                 above, top, bottom, below = self.stem.rows_for(begin, end, pictures.shape[2])
-                strip = self.stem.around((pictures[..., top:bottom, :] - 127.0) / 128.0)
+                strip = self.stem.around(_scaled(pictures[..., top:bottom, :]))
                 found: Tensor = first.depthwise.around(
                     self.stem.only(F.pad(strip, (0, 0, above, below)) if above or below else strip, relu6=True)
                 )
@@ -215,7 +231,7 @@ class EfficientNetLite0(Trunk):
 
             x = first.in_strips(stem, size)
         else:
-            x = first(self.stem((pictures - 127.0) / 128.0, relu6=True))
+            x = first(self.stem(_scaled(pictures), relu6=True))
         for block in others:
             x = block(x)
         return x
@@ -223,6 +239,11 @@ class EfficientNetLite0(Trunk):
     def last(self, features: Tensor) -> Tensor:
         found: Tensor = self.head(features, relu6=True)
         return found
+
+
+def _scaled(pictures: Tensor) -> Tensor:
+    """0..255 -> about [-1, 1], float."""
+    return (pictures.float() - 127.0) / 128.0
 
 
 class TinyTrunk(Trunk):
@@ -240,7 +261,7 @@ class TinyTrunk(Trunk):
         )
 
     def body(self, pictures: Tensor) -> Tensor:
-        x = (pictures - 127.0) / 128.0
+        x = _scaled(pictures)
         for layer in self.layers:
             x = layer(x, relu6=True)
         return x
