@@ -16,9 +16,15 @@ def main() -> None:
         import warnings
 
         warnings.simplefilter("ignore")  # Warnings of libraries are for programmers.
+    # Multiplications here are small: NumPy's own threads only wait for each other, which takes processor time.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from .commands import leave
     from .commands import main as run
 
-    run()
+    try:
+        run()
+    except SystemExit as end:
+        leave(end.code if isinstance(end.code, int) else 1)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
