@@ -1,6 +1,6 @@
 """The manifest: which films are to be made, are being made and have been made. One SQLite file beside the results.
 
-Every change is one transaction, on disk when the call returns. A film's row goes through these states:
+A film's row goes through these states:
 
     waiting -> running -> done | skipped | failed           and  duplicate  from the start
 
@@ -9,17 +9,12 @@ by writing its own name into it (see `process_lock`).
 
 The hash of a finished file is written into the row before the file gets its final name, so that the file is recognised
 even if the power fails in between.
-
-Several processes of one machine may use the file at once (write-ahead log). This does not work on network drives:
-there, `alone` opens the file for one process, without shared memory.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -27,9 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..atomic_file import output_error
-from ..errors import DataFileError, DiskError, PanoSoundError
-from . import schema
+from ..errors import DataFileError, PanoSoundError
+from .database import Database
 from .discover import File, Film, path_name
 from .process_lock import is_alive
 from .records import STATES, FilmRecord, OwnFile, RenderResult, read_curve, read_record, read_stamp
@@ -38,7 +32,6 @@ from .storage import Stamp
 T = TypeVar("T")
 MAX_TRIES = 3
 """Attempts before a film that kills its worker, or fails on the network, counts as failed."""
-_LEAST_ROOM = 100_000
 _CLEAN = "same_as=NULL, claim=NULL, error=NULL, exit_code=NULL, warnings=NULL, made=NULL, stamp=NULL, finished=NULL"
 
 
@@ -73,25 +66,14 @@ class Manifest:
         self.locks = self.path.parent / "alive"
         if not create and not self.path.is_file():
             raise DataFileError("there is no batch here", self.path, "give the folder of the results")
-        with self._said():
-            if create:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                schema.create(self.path)
-            self._db = sqlite3.connect(self.path, timeout=0.5 if alone else 120.0, isolation_level=None)
-            self._db.row_factory = sqlite3.Row
-            if alone:
-                self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
-            with self._change() as db:  # First, because the file may belong to another program.
-                schema.update(db, self.path)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
+        self._db = Database(self.path, create, alone)
 
     def close(self) -> None:
         self._db.close()
 
     def is_there(self) -> bool:
         """Whether its file has not been removed since it was opened; see `remove_unused`."""
-        with self._change():
+        with self._db.change():
             return self.path.exists()
 
     def remove_unused(self, run: str) -> None:
@@ -99,7 +81,7 @@ class Manifest:
 
         A run that starts at the same time takes its lock first, and then checks whether the file `is_there`.
         """
-        with self._change():
+        with self._db.change():
             others = [
                 lock for lock in self.locks.glob("*.lock") if lock.stem != run and is_alive(self.locks, lock.stem)
             ]
@@ -118,14 +100,14 @@ class Manifest:
         """Known SHA-256 of files that have not changed since they were read, by path."""
         found = {}
         for file in files:
-            row = self._one("SELECT * FROM contents WHERE path=?", _text(file.path))
+            row = self._db.one("SELECT * FROM contents WHERE path=?", _text(file.path))
             if row is not None and file.stamp is not None and self._read(read_stamp, row["stamp"]) == file.stamp:
                 found[file.path] = row["sha256"]
         return found
 
     def remember(self, contents: dict[File, str]) -> None:
         """Record the SHA-256 of files."""
-        with self._change() as db:
+        with self._db.change() as db:
             for file, sha256 in contents.items():
                 values = (_text(file.path), json.dumps(file.stamp), sha256)
                 db.execute("INSERT OR REPLACE INTO contents VALUES (?, ?, ?)", values)
@@ -136,7 +118,7 @@ class Manifest:
 
     def touch(self, row: FilmRecord, film: Film) -> None:
         """The film's files have another stamp, but the same content."""
-        with self._change() as db:
+        with self._db.change() as db:
             db.execute("UPDATE films SET files=? WHERE id=?", (_files(film), row.id))
 
     def sync(
@@ -159,9 +141,9 @@ class Manifest:
             PanoSoundError: another live run wants one of them with other settings.
         """
         found = Synced()
-        others = [r["run"] for r in self._all("SELECT DISTINCT run FROM wanted") if r["run"] != run]
+        others = [r["run"] for r in self._db.all("SELECT DISTINCT run FROM wanted") if r["run"] != run]
         dead = [other for other in others if not is_alive(self.locks, other)]
-        with self._change() as db:
+        with self._db.change() as db:
             db.executemany("DELETE FROM wanted WHERE run=?", [(other,) for other in dead])
             db.execute("INSERT OR IGNORE INTO settings VALUES (?, ?)", (key, json.dumps(settings)))
             for output, film, same_as in films:
@@ -211,7 +193,7 @@ class Manifest:
 
     def limit(self, run: str, count: int) -> None:
         """Limit a run to the first `count` of the films that it would make."""
-        with self._change() as db:
+        with self._db.change() as db:
             sql = (
                 "DELETE FROM wanted WHERE run=? AND film IN (SELECT id FROM films JOIN wanted ON film=id "
                 "WHERE run=? AND state='waiting' ORDER BY output LIMIT -1 OFFSET ?)"
@@ -220,7 +202,7 @@ class Manifest:
 
     def want(self, run: str, state: str) -> int:
         """Queue all films of a state again for a run. Returns their number."""
-        with self._change() as db:
+        with self._db.change() as db:
             sql = "INSERT OR IGNORE INTO wanted SELECT ?, id FROM films WHERE state=?"
             count = db.execute(sql, (run, state)).rowcount
             sql = f"UPDATE films SET {_CLEAN}, state='waiting', tries=0, queued=? WHERE state=?"
@@ -229,7 +211,7 @@ class Manifest:
 
     def settings(self, key: str) -> dict[str, Any]:
         """The settings with that key."""
-        row = self._one("SELECT json FROM settings WHERE key=?", key)
+        row = self._db.one("SELECT json FROM settings WHERE key=?", key)
         found = self._read(json.loads, "null" if row is None else row["json"])
         if not isinstance(found, dict):
             raise self._damaged(f"there are no settings {key!r}")
@@ -242,13 +224,13 @@ class Manifest:
             "SELECT id FROM films JOIN wanted ON film=id WHERE run=? AND state='waiting' "
             "ORDER BY bytes DESC, id LIMIT 1) RETURNING *"
         )
-        with self._change() as db:
+        with self._db.change() as db:
             row = db.execute(sql, (worker, time.time(), run)).fetchone()
         return None if row is None else self._record(row)
 
     def record_pending(self, row: FilmRecord, made: RenderResult) -> None:
         """Record a result before it gets its final name. Raises LostClaimError."""
-        with self._change() as db:
+        with self._db.change() as db:
             sql = "UPDATE films SET made=?, warnings=? WHERE id=? AND claim=?"
             values = (json.dumps(made.to_json()), json.dumps(made.warnings), row.id, row.claim)
             _must_change(db.execute(sql, values))
@@ -259,7 +241,7 @@ class Manifest:
 
     def finish(self, row: FilmRecord, stamps: Mapping[str, Stamp]) -> None:
         """Record that the result is in place, with the stamps of its files by name. Raises LostClaimError."""
-        with self._change() as db:
+        with self._db.change() as db:
             _end(db, row, "state='done', stamp=?", json.dumps(stamps[row.output]))
             (made,) = db.execute("SELECT made FROM films WHERE id=?", (row.id,)).fetchone()
             made = json.loads(made)
@@ -268,28 +250,28 @@ class Manifest:
 
     def owned(self, name: str) -> list[OwnFile]:
         """The files that this library may have written under a result's name: the last one, and its replacement."""
-        rows = self._all("SELECT sha256, stamp FROM own WHERE name=?", name)
+        rows = self._db.all("SELECT sha256, stamp FROM own WHERE name=?", name)
         return [OwnFile(str(row["sha256"]), self._read(_optional_stamp, row["stamp"])) for row in rows]
 
     def own_names(self) -> set[str]:
         """The names of all results that this library wrote."""
-        return {str(row["name"]) for row in self._all("SELECT DISTINCT name FROM own")}
+        return {str(row["name"]) for row in self._db.all("SELECT DISTINCT name FROM own")}
 
     def own(self, name: str, sha256: str, stamp: Stamp | None) -> None:
         """Record a result as our own: with a stamp if it is in place, without one if it soon may be."""
-        with self._change() as db:
+        with self._db.change() as db:
             _own(db, name, sha256, stamp)
 
     def fail(self, row: FilmRecord, error: str, exit_code: int, state: str = "failed") -> None:
         """Record that a film cannot be made ('failed') or is not to be made ('skipped'). Raises LostClaimError."""
-        with self._change() as db:
+        with self._db.change() as db:
             _end(db, row, "state=?, error=?, exit_code=?, made=NULL", state, error, exit_code)
 
     def release(self, worker: str, error: str | None = None) -> int:
         """Release a worker's claims. With an error, which may be the film's fault, this counts as an attempt. Returns
         the number of films."""
         failed = 0
-        with self._change() as db:
+        with self._db.change() as db:
             if error is not None:
                 db.execute("UPDATE films SET tries=tries+1 WHERE state='running' AND claim=?", (worker,))
                 sql = (
@@ -302,7 +284,7 @@ class Manifest:
 
     def release_dead(self) -> list[str]:
         """Release the claims of dead processes. Returns their names."""
-        claims = [r["claim"] for r in self._all("SELECT DISTINCT claim FROM films WHERE state='running'")]
+        claims = [r["claim"] for r in self._db.all("SELECT DISTINCT claim FROM films WHERE state='running'")]
         dead = [claim for claim in claims if not is_alive(self.locks, claim)]
         for claim in dead:
             self.release(claim)
@@ -310,13 +292,13 @@ class Manifest:
 
     def forget(self, run: str) -> None:
         """Remove a run that has ended."""
-        with self._change() as db:
+        with self._db.change() as db:
             db.execute("DELETE FROM wanted WHERE run=?", (run,))
 
     def count(self, run: str | None = None) -> dict[str, int]:
         """The number of films in each state, of a run or in all."""
         join, values = ("", ()) if run is None else ("JOIN wanted ON film=id WHERE run=?", (run,))
-        rows = self._all(f"SELECT state, COUNT(*) AS n FROM films {join} GROUP BY state", *values)
+        rows = self._db.all(f"SELECT state, COUNT(*) AS n FROM films {join} GROUP BY state", *values)
         counts = {row["state"]: int(row["n"]) for row in rows}
         return {state: counts.get(state, 0) for state in STATES}
 
@@ -327,12 +309,12 @@ class Manifest:
     def rows(self, run: str | None = None) -> Iterator[FilmRecord]:
         """The films of a run, or all, ordered by the names of their results."""
         join, values = ("", ()) if run is None else ("JOIN wanted ON film=id WHERE run=?", (run,))
-        for row in self._all(f"SELECT films.* FROM films {join} ORDER BY output", *values):
+        for row in self._db.all(f"SELECT films.* FROM films {join} ORDER BY output", *values):
             yield self._record(row)
 
     def thumbnail(self, row: FilmRecord) -> tuple[bytes, list[list[float]]]:
         """A result's strip of pictures and its camera curve."""
-        found = self._one("SELECT * FROM thumbnails WHERE film=?", row.id)
+        found = self._db.one("SELECT * FROM thumbnails WHERE film=?", row.id)
         if found is None:
             return b"", []
         jpeg = found["jpeg"]
@@ -340,54 +322,10 @@ class Manifest:
 
     def copy_to(self, path: Path) -> None:
         """Copy the manifest to another file."""
-        with self._said(), contextlib.closing(sqlite3.connect(path)) as other:
-            self._db.backup(other)
-
-    @contextlib.contextmanager
-    def _change(self) -> Iterator[sqlite3.Connection]:
-        with self._said():
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:  # SQLite itself rolls back when the disk is full.
-                    self._db.execute("ROLLBACK")
-                raise
-
-    @contextlib.contextmanager
-    def _said(self) -> Iterator[None]:
-        """Turn errors of SQLite into PanoSoundErrors."""
-        try:
-            yield
-        except sqlite3.Error as error:
-            if "locked" in str(error):
-                raise DataFileError("another batch is at work here", self.path, "wait for it, or stop it") from error
-            # With memory-mapped files SQLite reports a full disk as a broken one.
-            if "full" in str(error) or ("disk I/O" in str(error) and self._free() < _LEAST_ROOM):
-                raise DiskError("there is no room left on the disk", self.path) from error
-            if any(word in str(error) for word in ("readonly", "unable to open", "disk I/O")):
-                raise DiskError("cannot be written; was its folder moved or removed?", self.path) from error
-            raise DataFileError(f"the manifest cannot be used: {error}", self.path) from error
-        except OSError as error:
-            raise output_error(error, self.path) from error
-
-    def _free(self) -> int:
-        """Bytes of free space on the manifest's disk; 0 if the disk is gone."""
-        try:
-            return shutil.disk_usage(self.path.parent).free
-        except OSError:
-            return 0
-
-    def _all(self, sql: str, *values: Any) -> list[sqlite3.Row]:
-        with self._said():
-            return self._db.execute(sql, values).fetchall()
-
-    def _one(self, sql: str, *values: Any) -> sqlite3.Row | None:
-        return next(iter(self._all(sql, *values)), None)
+        self._db.copy_to(path)
 
     def _row(self, sql: str, *values: Any) -> FilmRecord | None:
-        found = self._one(sql, *values)
+        found = self._db.one(sql, *values)
         return None if found is None else self._record(found)
 
     def _record(self, row: sqlite3.Row) -> FilmRecord:

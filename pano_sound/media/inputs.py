@@ -1,41 +1,26 @@
-"""Opening media files, and decoding them past damage.
-
-Only regular files and URLs that the user names are opened, only with the demuxers below and only through FFmpeg's file
-protocol (URLs through fsspec). So playlists and text files, which FFmpeg would also "play", cannot make it read
-anything else.
-"""
+"""Reading footage: one or several files in a row, on one clock, past damage."""
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import logging
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Literal
 
 import av
 
-from ..errors import InputError
-from . import threads
 from .clock import Clock
-from .containers import main_picture, main_stream, video_streams
-from .footage import Footage, is_url, open_bytes
-from .sample_tables import check_sample_tables
+from .footage import Footage
+from .opening import MediaFile, open_file
 
 log = logging.getLogger("pano_sound")
 
-_DEMUXERS = (
-    "mov,matroska,mpegts,mpeg,avi,flv,asf,mxf,nut,ogg,ivf,obu,h264,hevc,dv,gif,rm,"
-    "wav,w64,mp3,flac,aac,ac3,eac3,aiff,au,caf,amr"
-)
-_CLOCK_STARTS_ANYWHERE = {"mpegts", "mpeg"}
 _DAMAGED_READS_IN_A_ROW = 100
 _ORDER_OF_STORAGE = {"avi"}
 """Formats without presentation times: FFmpeg numbers frames in the order of storage."""
-_REMOTE_BUFFER = 1 << 18
 _ONE_PICTURE_A_PACKET = ("h264", "hevc", "mpeg2video", "prores", "mjpeg")
 """Decoders for which a packet without a frame is damaged; some drop frames silently."""
 _SKIPPED = {"all": "DEFAULT", "reference": "NONREF", "key": "NONKEY"}
@@ -50,28 +35,6 @@ times."""
 
 Pictures = Literal["all", "reference", "key"]
 """Which frames are decoded: all, reference frames, or key frames."""
-
-# PyAV 19 always replaces metadata bytes that are not UTF-8; earlier versions have to be told.
-_TOLERANT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
-
-
-@dataclass
-class _File:
-    """One open file of the footage. `shift` (s) makes its clock start at 0, because MPEG's may start anywhere."""
-
-    container: Any
-    video: Any | None
-    audio: Any | None
-    video_tracks: list[Any]
-    audio_tracks: list[Any]
-    shift: Fraction
-    handle: Any = None
-    clock: Clock | None = None
-
-    def close(self) -> None:
-        self.container.close()
-        if self.handle is not None:
-            self.handle.close()
 
 
 class Source:
@@ -91,7 +54,7 @@ class Source:
         """Raises InputError as `open_source`."""
         self.footage = footage
         self.path = footage.paths[0]
-        self._first = _open(self.path, footage)
+        self._first = open_file(self.path, footage)
         self._first.clock = self._clock(0)
         self.container = self._first.container
         self.video_tracks, self.audio_tracks = self._first.video_tracks, self._first.audio_tracks
@@ -194,11 +157,11 @@ class Source:
     def _clock(self, number: int) -> Clock | None:
         return self.footage.clocks[number] if self.footage.clocks else None
 
-    def _offset(self, number: int, file: _File) -> Fraction:
+    def _offset(self, number: int, file: MediaFile) -> Fraction:
         """Added to the times of a file (s), this gives presentation times."""
         return self.footage.begins[number] - file.shift - self.footage.origin
 
-    def _files(self, stream: Any) -> Iterator[tuple[int, _File, Any]]:
+    def _files(self, stream: Any) -> Iterator[tuple[int, MediaFile, Any]]:
         """(number, file, its stream like `stream`) of all files between start and end."""
         end = None if self.footage.end is None else self.footage.end - self.footage.origin
         for number, path in enumerate(self.footage.paths):
@@ -208,7 +171,7 @@ class Source:
             if first is not None and end is not None and first >= end:
                 return
             self.stretch = (number, 0)
-            file = _open(path, self.footage) if number else self._first
+            file = open_file(path, self.footage) if number else self._first
             file.clock = self._clock(number)
             try:
                 track = stream if number == 0 else file.audio if stream.type == "audio" else file.video
@@ -221,7 +184,7 @@ class Source:
                 if number:
                     file.close()
 
-    def _from_start(self, number: int, file: _File, track: Any, read: Any) -> Iterator[Any]:
+    def _from_start(self, number: int, file: MediaFile, track: Any, read: Any) -> Iterator[Any]:
         """Read a track from the last point before the footage's start at which reading can begin."""
         wanted = -self._offset(number, file) - _BEFORE
         first_time = (track.start_time or 0) * Fraction(track.time_base)
@@ -241,7 +204,7 @@ class Source:
             yield first
         yield from found
 
-    def _demuxed(self, file: _File, track: Any) -> Iterator[Any]:
+    def _demuxed(self, file: MediaFile, track: Any) -> Iterator[Any]:
         """A track's non-empty packets, with corrected times."""
         if file.clock is None:
             yield from self._stored(file, track)
@@ -259,7 +222,7 @@ class Source:
                 )
             yield packet
 
-    def _stored(self, file: _File, track: Any) -> Iterator[Any]:
+    def _stored(self, file: MediaFile, track: Any) -> Iterator[Any]:
         failures = 0
         while failures < _DAMAGED_READS_IN_A_ROW:
             try:
@@ -275,7 +238,7 @@ class Source:
                 failures += 1
                 self.damaged += 1
 
-    def _decoded(self, file: _File, track: Any) -> Iterator[Any]:
+    def _decoded(self, file: MediaFile, track: Any) -> Iterator[Any]:
         missing = 0
         stored = file.container.format.name in _ORDER_OF_STORAGE and track.type == "video"
         first: int | None = None
@@ -325,80 +288,3 @@ def open_source(path: str | os.PathLike[str], audio_track: int | None = None) ->
     """
     footage = path if isinstance(path, Footage) else Footage((os.fspath(path),))
     return Source(footage if audio_track is None else replace(footage, audio_track=audio_track))
-
-
-def _open(name: str, footage: Footage) -> _File:
-    handle = open_bytes(name) if is_url(name) else None
-    with open_bytes(name) if handle is None else contextlib.nullcontext(handle) as file:
-        check_sample_tables(name, file, fragments=handle is None)
-        file.seek(0)
-    # Both while FFmpeg analyses the file and later.
-    limits = {"max_pixels": str(footage.max_pixels)}
-    try:
-        container = av.open(
-            # The prefix keeps names such as "concat:a" or "take 1:30.mp4" from being taken for protocols.
-            handle or "file:" + name,
-            container_options={"format_whitelist": _DEMUXERS, "protocol_whitelist": "file"},
-            options=limits,
-            buffer_size=_REMOTE_BUFFER,
-            **_TOLERANT,
-        )
-    except (av.FFmpegError, ValueError) as error:
-        if handle is not None:
-            handle.close()
-        if isinstance(error, PermissionError):
-            raise InputError("cannot be read: permission denied", name) from None
-        hint = "if it is a recording that was cut short, repair it with its camera's software"
-        raise InputError("not a media file that can be read, or damaged beyond use", name, hint) from None
-
-    shift = Fraction(0)
-    if container.format.name in _CLOCK_STARTS_ANYWHERE and container.start_time is not None:
-        shift = Fraction(container.start_time, av.time_base)
-    tracks = video_streams(container)
-    pictures = [s for s in tracks if s.codec_context is not None]
-    sounds = [s for s in container.streams.audio if s.codec_context is not None]
-    for s in pictures:
-        s.codec_context.options = limits
-        threads.limit(s.codec_context)
-    for s in sounds:
-        _settle_layout(s.codec_context)
-    sound_tracks = list(container.streams.audio)
-    try:
-        if footage.video_track is None:
-            picture = main_picture(name, container, pictures)
-        else:
-            picture = _chosen("video", footage.video_track, tracks, pictures, name)
-        if footage.audio_track is None:
-            sound = main_stream(container, sounds)
-        else:
-            sound = _chosen("sound", footage.audio_track, sound_tracks, sounds, name)
-    except InputError:
-        container.close()
-        if handle is not None:
-            handle.close()
-        raise
-    return _File(container, picture, sound, tracks, sound_tracks, shift, handle)
-
-
-def _chosen(what: str, number: int, tracks: list[Any], usable: list[Any], name: str) -> Any:
-    """The track of that number, from 1. Raises InputError where it is not there or cannot be decoded."""
-    if number <= len(tracks) and tracks[number - 1] in usable:
-        return tracks[number - 1]
-    why = "cannot be decoded" if number <= len(tracks) else "is not there"
-    raise InputError(f"{what} track {number} {why}", name, f"it has {len(tracks)}, counted from 1")
-
-
-def _settle_layout(context: Any) -> None:
-    """Give a decoder that is not open yet an equal channel layout that owns no memory, before anything reads it.
-
-    PyAV copies layouts shallowly and frees their memory with each copy, so it crashes with layouts of custom order,
-    which some mov files have.
-    """
-    layout = context.layout
-    if not layout.nb_channels:
-        return
-    name = f"{layout.nb_channels} channels" if "channels (" in layout.name else layout.name
-    try:
-        context.layout = name
-    except ValueError:
-        context.layout = f"{layout.nb_channels} channels"

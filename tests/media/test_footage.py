@@ -263,7 +263,7 @@ def test_a_connection_that_breaks_is_said(tmp_path, remote, monkeypatch):
         return read(self, size)
 
     monkeypatch.setattr(footage._Remote, "read", failing)
-    monkeypatch.setattr("pano_sound.media.inputs._REMOTE_BUFFER", 1024)
+    monkeypatch.setattr("pano_sound.media.opening._REMOTE_BUFFER", 1024)
     with pytest.raises(InputError, match="the connection failed"):
         list(VideoReader(url, info).pictures())
 
