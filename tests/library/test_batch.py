@@ -21,7 +21,7 @@ def finished(small, tiny, tmp_path_factory):
     from batches import Batch
 
     folder = tmp_path_factory.mktemp("finished")
-    done = Batch(folder, tiny)(small[0], "-o", "out")
+    done = Batch(folder, tiny).alone(small[0], "-o", "out")
     return folder, done
 
 

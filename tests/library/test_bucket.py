@@ -61,7 +61,7 @@ def results(fs, url: str) -> dict[str, bytes]:
 
 
 def test_from_a_bucket_and_into_it(small, bucket, batch, tiny, tmp_path):
-    done = batch("s3://rushes/DCIM", "-o", "s3://rushes/flat", "--json")
+    done = batch.alone("s3://rushes/DCIM", "-o", "s3://rushes/flat", "--json")
     counts = json.loads(done.stdout)["films"]
     rows = [json.loads(line) for line in bucket.cat_file("rushes/flat/report.jsonl").splitlines()]
     assert {row["output"]: row["state"] for row in rows} == small[1]
@@ -73,14 +73,14 @@ def test_from_a_bucket_and_into_it(small, bucket, batch, tiny, tmp_path):
     assert {n: made.sha256(content) for n, content in found.items()} == made.hashes(local.folder / "out")
     assert bucket.exists("rushes/flat/report.html")
 
-    again = batch("s3://rushes/DCIM", "-o", "s3://rushes/flat", "--json")
+    again = batch.alone("s3://rushes/DCIM", "-o", "s3://rushes/flat", "--json")
     assert json.loads(again.stdout)["films"] == counts
     before = {name: info["LastModified"] for name, info in bucket.find("rushes/flat/day 0", detail=True).items()}
 
     # Another machine, which has only what is in the store, finds all finished.
     shutil.rmtree(tmp_path / "state")
     bucket.rm("rushes/flat/day 0/clip-0001.mp4")
-    there = batch("s3://rushes/DCIM", "-o", "s3://rushes/flat", "--json")
+    there = batch.alone("s3://rushes/DCIM", "-o", "s3://rushes/flat", "--json")
     assert json.loads(there.stdout)["films"] == counts
     after = {name: info["LastModified"] for name, info in bucket.find("rushes/flat/day 0", detail=True).items()}
     assert {n for n in before if after[n] != before[n]} <= {
@@ -104,7 +104,7 @@ def test_killed_while_it_writes_into_a_bucket(small, bucket, batch, tiny, tmp_pa
             work.wait(rng.uniform(0, 3))
         work.kill()
         work.communicate()
-    done = batch("s3://rushes/DCIM", "-o", "s3://rushes/killed")
+    done = batch.alone("s3://rushes/DCIM", "-o", "s3://rushes/killed")
     assert done.returncode == 1
     rows = [json.loads(line) for line in bucket.cat_file("rushes/killed/report.jsonl").splitlines()]
     assert {row["output"]: row["state"] for row in rows} == small[1]
@@ -114,17 +114,17 @@ def test_killed_while_it_writes_into_a_bucket(small, bucket, batch, tiny, tmp_pa
 
 def test_another_machine_at_work_is_respected(bucket, batch):
     bucket.pipe_file("rushes/other/.pano-sound/lease.json", json.dumps({"id": "x", "host": "elsewhere"}).encode())
-    done = batch("s3://rushes/DCIM", "-o", "s3://rushes/other")
+    done = batch.alone("s3://rushes/DCIM", "-o", "s3://rushes/other")
     assert done.returncode == 1
     assert "another machine is at work here: elsewhere" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
 def test_a_store_that_is_not_there_ends_in_a_line(batch, bucket, monkeypatch):
-    done = batch("s3://nowhere/DCIM", "-o", "out")
+    done = batch.alone("s3://nowhere/DCIM", "-o", "out")
     assert done.returncode == 3
     assert done.stderr.count("\n") == 1
     monkeypatch.setitem(os.environ, "FSSPEC_S3_ENDPOINT_URL", "http://127.0.0.1:9")
-    done = batch("s3://rushes/DCIM", "-o", "s3://rushes/flat")
+    done = batch.alone("s3://rushes/DCIM", "-o", "s3://rushes/flat")
     assert done.returncode in (3, 5)
     assert done.stderr.count("\n") == 1

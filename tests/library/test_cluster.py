@@ -29,7 +29,7 @@ def cluster():
     found.shutdown()
 
 
-TASKS = ("_film", "_heard", "_drawn")
+TASKS = ("_film", "_analysed", "_rendered")
 
 
 def workers(*tasks: str) -> list[psutil.Process]:
@@ -75,7 +75,7 @@ def test_a_cluster_makes_the_same_files_also_when_workers_are_lost(large, cluste
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("lost", ["_heard", "_drawn"])
+@pytest.mark.parametrize("lost", ["_analysed", "_rendered"])
 def test_a_long_film_is_made_by_all_and_is_the_same(long_library, cluster, batch, tiny, tmp_path, lost):
     clean = Batch(tmp_path / "clean", tiny)
     clean.folder.mkdir()
@@ -90,7 +90,7 @@ def test_a_long_film_is_made_by_all_and_is_the_same(long_library, cluster, batch
 
 @pytest.mark.slow
 def test_a_cluster_without_graphics_cards_says_so(small, cluster, batch):
-    done = batch(small[0], "-o", "out", "--ray", cluster.address, "--device", "cuda")
+    done = batch.alone(small[0], "-o", "out", "--ray", cluster.address, "--device", "cuda")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("pano-sound: error: no machine of the cluster has a GPU")
     # What was handed out is given back.
@@ -98,7 +98,7 @@ def test_a_cluster_without_graphics_cards_says_so(small, cluster, batch):
 
 
 def test_a_cluster_that_is_not_there(small, batch):
-    done = batch(small[0], "-o", "out", "--ray", "127.0.0.1:1")
+    done = batch.alone(small[0], "-o", "out", "--ray", "127.0.0.1:1")
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "no Ray cluster answers" in done.stderr
