@@ -10,6 +10,10 @@ zones", EUSIPCO 2015). Zones in which the sound rises weigh more, because direct
 
 The histogram is blurred by the error of its directions, more in elevation and more where the sound is diffuse, and
 mixed with a uniform sphere.
+
+Of damaged fields only that is lost which is not there. The component of a direction whose channel is silent follows
+from the others, because they have length 1 together; its sign does not, so that there are two directions: left and
+right, or in front and behind. Elevation is never known without Z.
 """
 
 from __future__ import annotations
@@ -50,6 +54,17 @@ _SILENT = 1e-6
 none."""
 _LACKING = 0.9
 """Power of X, Y and Z relative to W below which a silent one of them is missing."""
+_DIFFUSE = 0.8
+"""Share of the energy of W and two of X, Y, Z that goes with W below which a zone counts as diffuse. It is 0.6 in a
+diffuse field, and more by chance."""
+_OFF_DB = 2.8
+"""dB by which X, Y and Z in direct sound may be louder or softer than W. In 13 real films they were by up to 2.7."""
+_LOW = (30.0, 130.0)  # Hz
+_RUMBLE, _ROUGH = 0.3, 2.0
+"""Wind is at least this loud below 150 Hz, relative to what is above, and X, Y and Z together are that much stronger
+than W there, relative to direct sound, because each microphone has its own noise."""
+_WINDY = 0.2
+"""Share of the time with wind from which it is reported."""
 
 # Chosen for the least error in yaw in simulated rooms (RT60 0.5 s).
 _LOUDNESS, _DIRECTNESS, _RISE = 0.35, 2.0, 2.0
@@ -71,8 +86,8 @@ _TALLEST = 30.0
 class SpatialCue(Cue):
     """Evidence from the direction of the sound. It needs no pictures.
 
-    Zero in silence, and near zero for diffuse sound. Without height (a silent Z) it tells only yaw; if X or Y is
-    silent, nothing.
+    Zero in silence, and near zero for diffuse sound. Without height (a silent Z) it tells only yaw; with a silent X or
+    Y two directions; with a silent W nothing. It warns of each fault of the field.
     """
 
     names: ClassVar[tuple[str, ...]] = ("spatial",)
@@ -104,14 +119,9 @@ class SpatialCue(Cue):
         maps = np.zeros((len(times), *GRID), np.float32)
         if self._sums and len(times):
             sums = np.stack(self._sums)
-            w, y, z, x = powers = sums[:, 3:].sum(axis=0)
-            silent = powers < _SILENT * powers.sum()
-            # Synthetic sound may come from exactly in front; then X, Y and Z together are as strong as W.
-            if (silent[1] or silent[3]) and x + y + z < _LACKING * w:
-                log.warning(
-                    "the sound field's %s channel is silent: no direction can be told", "Y" if silent[1] else "X"
-                )
-                return {"spatial": Evidence(maps, np.zeros(len(times), np.float32))}
+            silent = _lost(sums[:, 3:7].sum(axis=0))
+            for fault in _faults(sums, silent):
+                log.warning("%s", fault)
             flat = bool(silent[2])
             for first in range(0, len(times), _CHUNK):
                 part = slice(first, first + _CHUNK)
@@ -119,17 +129,39 @@ class SpatialCue(Cue):
         return {"spatial": Evidence(maps, np.zeros(len(times), np.float32))}
 
     def _add(self, wave: NDArray[np.float32]) -> None:
-        """Store the histogram of one step, and its totals: weight, energy, flow, power of each channel."""
-        energy, intensity = zones(wave)
+        """Store the histogram of one step, and its totals: weight, energy, flow, power of each channel, dB of X, Y and
+        Z over W, and whether there is wind."""
+        powers, intensity, low = zones(wave)
+        channels = np.square(wave).mean(axis=1)
+        lost = _lost(channels)
+        w, directional = powers[..., 0], powers[..., 1:].sum(axis=-1)
+        if lost[0]:
+            intensity[:] = 0
+        elif lost[[1, 3]].any():
+            energy, directness, intensity = _without(lost[[3, 1, 2]], powers, intensity)
+        if lost[0] or not lost[[1, 3]].any():
+            energy = (w + directional) / 2
+            directness = np.linalg.norm(intensity, axis=-1) / np.maximum(energy, 1e-30)
         before = np.concatenate([energy[:1] if self._before is None else self._before, energy[:-1]])
         self._before = energy[-1:]
-        flow = np.linalg.norm(intensity, axis=-1)
-        directness = flow / np.maximum(energy, 1e-30)
         rise = energy / np.maximum(energy + before, 1e-30)
         weights = energy**_LOUDNESS * directness**_DIRECTNESS * rise**_RISE
-        counts = histogram(intensity, weights)
+        if lost[[1, 3]].any():
+            mirrored = intensity * np.where(lost[[3, 1, 2]] & [True, True, False], -1, 1)
+            counts = histogram(intensity, weights) + histogram(mirrored, weights)
+            # What goes with W nowhere else may be diffuse as well as from where nothing is heard.
+            direct = (energy * directness).sum() / max(energy.sum(), 1e-30)
+            counts = direct * counts / max(counts.sum(), 1e-30) + (1 - direct) * cell_areas(*GRID).ravel()
+            counts *= weights.sum()
+        else:
+            counts = histogram(intensity, weights)
         self._histograms.append((counts / max(counts.sum(), 1e-30)).astype(np.float16))
-        self._sums.append(np.array([counts.sum(), energy.sum(), flow.sum(), *np.square(wave).mean(axis=1)]))
+        louder = 10 * np.log10(np.maximum(directional, 1e-30) / np.maximum(w, 1e-30))
+        level = float((weights * louder).sum() / max(weights.sum(), 1e-30))
+        rough = low[1:].sum() > _ROUGH * max(1.0, 10 ** (level / 10)) * low[0]
+        windy = rough and low.sum() > _RUMBLE * powers.sum() / len(powers)
+        totals = (weights.sum(), energy.sum(), (energy * directness).sum())
+        self._sums.append(np.array([*totals, *channels, level, windy]))
 
     def _maps(self, times: Array, sums: Array, flat: bool) -> Maps:
         """Log-likelihood ratios at a few times; zeros in silence."""
@@ -153,29 +185,83 @@ class SpatialCue(Cue):
         return maps
 
 
-def zones(wave: NDArray[np.float32]) -> tuple[Array, Array]:
-    """Energy and intensity in zones of a first-order field.
+def zones(wave: NDArray[np.float32]) -> tuple[Array, Array, Array]:
+    """Power and intensity in zones of a first-order field.
 
     Args:
         wave: (4, samples) W, Y, Z, X in SN3D at 16 kHz; an incomplete zone at the end is left out.
 
     Returns:
-        (times, bands) energy, the mean square of W for a plane wave; (times, bands, 3) x, y, z of the intensity, as
-        long as that in a plane wave, towards its source.
+        (times, bands, 4) power of W, Y, Z, X; (times, bands, 3) x, y, z of the intensity, as long as the power of W in
+        a plane wave, towards its source; (4,) mean power of the channels in zones of all low frequencies.
     """
     frames = np.lib.stride_tricks.sliding_window_view(wave, _FRAME, axis=1)[:, ::_HOP]
     window = np.hanning(_FRAME + 1)[:_FRAME].astype(np.float32)
+    whole = np.fft.rfft(frames * (window * np.sqrt(2 / (_FRAME * (window**2).sum()))), axis=2)
     first, last = (round(hz * _FRAME / _RATE) for hz in _BAND)
-    spectrum = np.fft.rfft(frames * (window * np.sqrt(2 / (_FRAME * (window**2).sum()))), axis=2)[:, :, first:last]
+    spectrum = whole[:, :, first:last]
     times, bands = spectrum.shape[1] // _FRAMES, spectrum.shape[2] // _BINS
 
     def summed(bins: NDArray) -> Array:
         of_zones = bins[: times * _FRAMES, : bands * _BINS].reshape(times, _FRAMES, bands, _BINS)
         return of_zones.sum(axis=(1, 3), dtype=np.float64)
 
-    energy = np.sum([summed(np.abs(channel) ** 2) for channel in spectrum], axis=0) / 2
+    powers = np.stack([summed(np.abs(channel) ** 2) for channel in spectrum], axis=-1)
     w, y, z, x = spectrum
-    return energy, np.stack([summed((w.conj() * channel).real) for channel in (x, y, z)], axis=-1)
+    intensity = np.stack([summed((w.conj() * channel).real) for channel in (x, y, z)], axis=-1)
+    first, last = (round(hz * _FRAME / _RATE) for hz in _LOW)
+    low = (np.abs(whole[:, :, first : last + 1]) ** 2).sum(axis=(1, 2), dtype=np.float64) / max(times, 1)
+    return powers, intensity, low
+
+
+def _lost(powers: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Which of W, Y, Z, X are missing, (4,), by the channels' powers."""
+    silent = np.asarray(powers < _SILENT * powers.sum())
+    # Synthetic sound may come from exactly in front; then X, Y and Z together are as strong as W.
+    return silent if powers[1:].sum() < _LACKING * powers[0] or silent[0] else silent & [True, False, True, False]
+
+
+def _without(lost: NDArray[np.bool_], powers: Array, intensity: Array) -> tuple[Array, Array, Array]:
+    """Energy, directness and intensity of zones in which X or Y is missing, perhaps Z as well.
+
+    Args:
+        lost: which of x, y, z are missing, (3,).
+        powers, intensity: of `zones`.
+
+    Returns:
+        (times, bands) energy and directness; (times, bands, 3) intensity, the missing component of it positive. It is
+        divided among X and Y as if both were in front, and Z is taken for zero, if more are missing.
+    """
+    w = np.maximum(powers[..., 0], 1e-30)
+    unit = np.where(lost, 0.0, intensity / w[..., None])
+    known = (unit**2).sum(axis=-1)
+    shared = w * (1 + known) / np.maximum(powers.sum(axis=-1), 1e-30)
+    directness = np.clip((shared - _DIFFUSE) / (1 - _DIFFUSE), 0, 1)
+    missing = np.sqrt(np.maximum(1 - known, 0))
+    unit[..., 0 if lost[0] else 1] = missing
+    return w, directness, unit * w[..., None]
+
+
+def _faults(sums: Array, silent: NDArray[np.bool_]) -> list[str]:
+    """What is wrong with a field, in words, by its totals (see `SpatialCue._add`) and its silent channels."""
+    found = []
+    if silent[0]:
+        return ["the sound field's W channel is silent: directions are not heard"]
+    if silent[1]:
+        found.append("the sound field's Y channel is silent: left and right are not told apart")
+    if silent[3]:
+        found.append("the sound field's X channel is silent: front and back are not told apart")
+    if silent[2]:
+        found.append("the sound field's Z channel is silent: elevation is not heard")
+    if not silent.any():
+        off = float(np.average(sums[:, 7], weights=np.maximum(sums[:, 0], 1e-30)))
+        if abs(off) > _OFF_DB:
+            what = "soft, as in N3D or by a fault" if off > 0 else "loud"
+            found.append(f"the sound field's W channel is {abs(off):.0f} dB too {what}: directions are not affected")
+    windy = float(sums[:, 8].mean())
+    if windy > _WINDY:
+        found.append(f"wind in the microphones in {windy:.0%} of the time: below 150 Hz directions are not used")
+    return found
 
 
 def histogram(vectors: ArrayLike, weights: ArrayLike) -> Array:
