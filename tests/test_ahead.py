@@ -23,7 +23,7 @@ def failing_after(number, error):
     raise error
 
 
-def test_items_come_in_order_and_the_end_stays_the_end():
+def test_items_come_in_order_and_the_end_is_final():
     with Ahead(range(100)) as items:
         assert list(items) == list(range(100))
         assert list(items) == []
@@ -41,7 +41,7 @@ def test_an_error_comes_after_the_items_before_it_and_comes_again(error):
     assert [s for s in seen if s is not None] == [0, 1, 2]
 
 
-def test_it_is_no_more_than_two_items_and_the_one_in_hand_ahead():
+def test_at_most_two_items_are_computed_ahead():
     made = []
     with Ahead(made.append(n) or n for n in count()) as items:
         for n in range(20):
@@ -66,7 +66,7 @@ def test_leaving_early_ends_threads_that_feed_one_another(taken, error):
         body()
 
 
-def test_a_thread_that_hangs_is_given_up(monkeypatch):
+def test_a_thread_that_hangs_is_abandoned(monkeypatch):
     monkeypatch.setattr(ahead_module, "_PATIENCE", 0.1)
     answer = threading.Event()
 

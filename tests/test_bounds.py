@@ -43,7 +43,7 @@ def test_tags_are_read_in_linear_time(before, unit):
     assert _of_xml(before.format(megabyte(unit)))[0] == Spherical()
 
 
-def test_tags_with_a_megabyte_of_spaces_are_read_nevertheless():
+def test_tags_with_a_megabyte_of_spaces_are_still_read():
     space = megabyte(" ")
     xml = f"<GSpherical:Spherical>{space}true{space}</GSpherical:Spherical><GSpherical:StereoMode{space}='top-bottom'/>"
     assert _of_xml(xml) == (Spherical("equirectangular"), "top-bottom")
@@ -75,14 +75,14 @@ def test_files_of_other_programs_are_read_or_refused_in_linear_time(tmp_path, ki
 
 
 @pytest.mark.parametrize("kind", ["ae", "humanedit", "sendcmd"])
-def test_a_path_of_years_is_not_written_frame_by_frame(kind):
+def test_a_path_that_lasts_years_is_not_written_frame_by_frame(kind):
     path = CameraPath(128, 64, np.array([[0.0, 0, 0, 0, 90], [36e6, 90, 0, 0, 90]]))
     with pytest.raises(DataFileError, match="the path is 1e\\+04 hours long"):
         formats.WRITERS[kind](path, 30)
 
 
 @pytest.mark.parametrize("kind", ["pins", "masks"])
-def test_more_pins_or_masks_than_people_make_are_refused(tmp_path, kind):
+def test_absurd_numbers_of_pins_or_masks_are_refused(tmp_path, kind):
     file = tmp_path / "a.path.json"
     pin = {"pins": {"yaw": 0, "pitch": 0}, "masks": {"yaw": [0, 1], "pitch": [0, 1]}}[kind]
     path = CameraPath(128, 64, np.array([[0.0, 0, 0, 0, 90]])).to_json()
@@ -95,7 +95,7 @@ def test_more_pins_or_masks_than_people_make_are_refused(tmp_path, kind):
         CameraPath.load(file)
 
 
-def test_samples_too_near_for_a_speed_are_refused(tmp_path):
+def test_samples_too_close_in_time_are_refused(tmp_path):
     file = tmp_path / "a.path.json"
     CameraPath(128, 64, np.array([[0.0, 0, 0, 0, 90], [5e-324, 90, 0, 0, 90]])).save(file)
     text = file.read_text().replace('"t": 0.0, "yaw": 90.0', '"t": 5e-324, "yaw": 90.0')

@@ -13,7 +13,7 @@ def path_of(*rows):
     return CameraPath(640, 360, np.array(rows, float))
 
 
-def test_between_samples_it_goes_along_the_sphere():
+def test_between_samples_it_moves_along_the_sphere():
     path = path_of([0, 170, 0, 0, 60], [2, -170, 0, 10, 100])
     assert path.at(1) == pytest.approx((180, 0, 5, 80))
     assert path.at(-5) == pytest.approx((170, 0, 0, 60))
@@ -25,7 +25,7 @@ rows = st.tuples(st.floats(-180, 180), st.floats(-90, 90), st.floats(-180, 180),
 
 
 @given(st.lists(rows, min_size=1, max_size=6))
-def test_a_saved_path_comes_back(tmp_path_factory, looks):
+def test_a_saved_path_loads_unchanged(tmp_path_factory, looks):
     file = tmp_path_factory.mktemp("p") / "a.path.json"
     path = path_of(*[[0.5 * i, *look] for i, look in enumerate(looks)])
     path.save(file)
@@ -66,7 +66,7 @@ def test_a_wrong_value_is_named(tmp_path, change, says):
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00", b"[1]", b"null"])
-def test_what_is_no_path_is_refused(tmp_path, content):
+def test_files_that_are_not_paths_are_refused(tmp_path, content):
     file = tmp_path / "a.path.json"
     file.write_bytes(content)
     with pytest.raises(DataFileError):

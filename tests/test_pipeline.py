@@ -40,12 +40,12 @@ def test_stopping_from_progress_leaves_nothing(film, tiny, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_output_that_cannot_be_is_refused_before_any_work(film, tmp_path):
+def test_an_impossible_output_is_refused_before_any_work(film, tmp_path):
     with pytest.raises(OutputError):
         pano_sound.pan(film, film, PanOptions(model="there is no such model"), overwrite=True)
 
 
-def test_times_are_the_films_own(film, tiny):
+def test_times_are_those_of_the_film(film, tiny):
     soundmap = pano_sound.analyse(film, AnalyseOptions(model=tiny, every=0.5))
     assert soundmap.times == pytest.approx([1.0, 1.5, 2.0, 2.5])
     assert soundmap.level_db.min() > -20
@@ -54,7 +54,7 @@ def test_times_are_the_films_own(film, tiny):
     assert path.times[-1] >= 2.9
 
 
-def test_sound_that_comes_late_is_silence_before(tiny, tmp_path):
+def test_before_late_sound_there_is_silence(tiny, tmp_path):
     film = films.make_film(
         tmp_path / "late.mp4", films.steady(40, 10), size=(256, 128), sound=films.tone(2.0), sound_start=2
     )
@@ -123,13 +123,13 @@ def test_sound_that_jumps_far_ahead_is_left_out(tiny, tmp_path, kind):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_gpu_that_is_not_there(film, tiny):
+def test_a_missing_gpu_is_an_error_in_one_line(film, tiny):
     with pytest.raises(ModelError, match="finds no NVIDIA GPU"):
         pano_sound.analyse(film, AnalyseOptions(model=tiny, device="cuda"))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_a_gpu_hears_the_same(film, tiny):
+def test_a_gpu_gives_the_same_map(film, tiny):
     here, there = (pano_sound.analyse(film, AnalyseOptions(model=tiny, device=device)) for device in ("cpu", "cuda"))
     assert there.posterior == pytest.approx(here.posterior, abs=0.02)
     assert there.level_db == pytest.approx(here.level_db)

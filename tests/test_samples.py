@@ -10,7 +10,7 @@ SAMPLES = Path(__file__).parents[1] / "samples"
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["courtyard", "carpark", "meadow", "room"])
-def test_what_sounds_is_in_view(name):
+def test_the_source_is_in_view(name):
     from pano_sound.options.steps import PanOptions
 
     measured = runpy.run_path(str(SAMPLES / "measure.py"))["measure"](SAMPLES / f"{name}.mp4", PanOptions())

@@ -125,14 +125,14 @@ def soundmap(tmp_path):
 
 
 @pytest.mark.parametrize("shape", [(10**7, 10**4, 10**4), (2**40, 2**40, 1), (-1, 4, 8)])
-def test_sizes_that_lie_in_a_sound_map(soundmap, shape):
+def test_a_sound_map_with_false_sizes_is_refused(soundmap, shape):
     replaced(soundmap, "posterior.npy", [header(shape)])
     with pytest.raises(DataFileError, match="not a sound map, or damaged"):
         SoundMap.load(soundmap)
 
 
 @pytest.mark.slow
-def test_a_sound_map_that_unpacks_to_more_than_memory_holds(soundmap):
+def test_a_sound_map_larger_than_memory_is_refused(soundmap):
     replaced(soundmap, "posterior.npy", [header((2**32 // 64, 4, 8)), *[bytes(1 << 24)] * 257])
     assert soundmap.stat().st_size < 10_000_000
     with pytest.raises(DataFileError, match="unpacks to more than it should"):
@@ -140,7 +140,7 @@ def test_a_sound_map_that_unpacks_to_more_than_memory_holds(soundmap):
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000])
-def test_text_that_is_nested_without_end(tmp_path, soundmap, text):
+def test_deeply_nested_text_is_refused(tmp_path, soundmap, text):
     (tmp_path / "a.path.json").write_text(text)
     with pytest.raises(DataFileError, match="nested too deeply"):
         CameraPath.load(tmp_path / "a.path.json")
@@ -151,7 +151,7 @@ def test_text_that_is_nested_without_end(tmp_path, soundmap, text):
         SoundMap.load(soundmap)
 
 
-def test_numbers_beyond_all_measure(tmp_path):
+def test_absurdly_large_numbers_are_refused(tmp_path):
     data = {
         "format": "pano-sound.path/2",
         "view": {"width": 64, "height": 64},

@@ -29,7 +29,7 @@ def soundmap():
     )
 
 
-def test_a_saved_map_comes_back(soundmap, tmp_path):
+def test_a_saved_map_loads_unchanged(soundmap, tmp_path):
     soundmap.save(tmp_path / "a.soundmap.npz")
     back = SoundMap.load(tmp_path / "a.soundmap.npz")
     for name in ("times", "posterior", "elsewhere", "level_db", "cuts"):
@@ -45,7 +45,7 @@ def test_a_saved_map_comes_back(soundmap, tmp_path):
 NAMED = Named(("dog", "guitar"), np.array([[0, 0.9], [0.6, 0.8], [0, 0]], np.float16))
 
 
-def test_names_come_back(soundmap, tmp_path):
+def test_names_load_unchanged(soundmap, tmp_path):
     replace(soundmap, named=NAMED).save(tmp_path / "a.soundmap.npz")
     named = SoundMap.load(tmp_path / "a.soundmap.npz").named
     assert named.names == NAMED.names
@@ -55,7 +55,7 @@ def test_names_come_back(soundmap, tmp_path):
     assert SoundMap.load(tmp_path / "b.soundmap.npz").named is None
 
 
-def test_what_is_heard_for_a_moment_is_not_told_of_the_film():
+def test_a_sound_heard_for_a_moment_does_not_name_the_film():
     scores = np.zeros((10, 2), np.float16)
     scores[:, 0], scores[0, 1] = 0.8, 0.9
     assert Named(("dog", "siren"), scores).heard() == ["dog"]
@@ -89,7 +89,7 @@ def first_format(path, **change):
     np.savez(path, **(parts | change))
 
 
-def test_files_of_the_first_format_are_read_as_what_they_meant(tmp_path):
+def test_files_of_the_first_format_keep_their_meaning(tmp_path):
     """The attention by mechanism 2 (equation 3) over the learnt temperature, where presence says that it sounds."""
     first_format(tmp_path / "a.npz")
     found = SoundMap.load(tmp_path / "a.npz")

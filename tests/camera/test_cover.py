@@ -23,7 +23,7 @@ def test_a_source_at_the_edge_of_a_half_sphere_is_shown_without_the_black(preset
     assert ends[-1, 1] > 80
 
 
-def test_whole_spheres_and_nonsense_change_nothing():
+def test_whole_or_invalid_coverage_changes_nothing():
     samples = np.array([[0.0, 170.0, 80.0, 3.0, 90.0]])
     for covers in (None, [], ["a", 1, 2, 3], [np.nan, 1e308, 0, 0], [-180.0, 180.0, -90.0, 90.0]):
         assert (kept_inside(samples, covers, 16 / 9) == samples).all()
@@ -38,7 +38,7 @@ def test_whole_spheres_and_nonsense_change_nothing():
         ([-30, 50, -90, 90], (-20, 10), (10, 10)),
     ],
 )
-def test_the_look_is_moved_by_no_more_than_needed(covers, look, kept):
+def test_the_view_is_moved_no_more_than_needed(covers, look, kept):
     t, yaw, pitch, roll, hfov = kept_inside(np.array([[0.0, *look, 0.0, 90.0]]), covers, 1.0)[0]
     assert (t, roll, hfov) == (0, 0, 90)
     assert (yaw, pitch) == pytest.approx(kept)

@@ -36,7 +36,7 @@ def apart(a, b, times):
 
 @pytest.mark.parametrize("kind", WRITERS)
 @pytest.mark.parametrize("name", PATHS)
-def test_what_is_exported_comes_back(tmp_path, kind, name):
+def test_exports_can_be_imported_again(tmp_path, kind, name):
     path = path_of(name)
     if kind == "humanedit" and path.samples[:, 3].any():
         pytest.skip("HumanEdit has no roll")
@@ -47,7 +47,7 @@ def test_what_is_exported_comes_back(tmp_path, kind, name):
 
 
 @pytest.mark.parametrize("kind", ["csv", "sendcmd"])
-def test_cuts_come_back(tmp_path, kind):
+def test_cuts_survive_export_and_import(tmp_path, kind):
     path = path_of("holds and a move", cuts=[2])
     file = tmp_path / "a"
     file.write_text(WRITERS[kind](path, FPS))
@@ -147,7 +147,7 @@ def test_the_size_travels_with_the_path(tmp_path, kind, cuts, size, caplog):
 
 
 @pytest.mark.parametrize("sides", ["", ",,", ",640,", ",0,0", ",641,360", ",a,b", ",99999999,2"])
-def test_a_size_that_cannot_be_made_is_not_taken(tmp_path, sides, caplog):
+def test_an_impossible_size_is_ignored(tmp_path, sides, caplog):
     file = tmp_path / "a.csv"
     file.write_text(f"{HEAD},width,height\n0,0,0,0,90{sides}\n")
     assert read(file, "csv", None, FPS).width == 1280
@@ -187,7 +187,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("kind", "text"), BAD)
-def test_what_is_wrong_with_a_file_is_said(tmp_path, kind, text):
+def test_errors_say_what_is_wrong_with_a_file(tmp_path, kind, text):
     file = tmp_path / "a.file"
     file.write_text(text)
     with pytest.raises(DataFileError, match=r"a\.file"):

@@ -37,7 +37,7 @@ def test_the_best_glimpse_shows_the_source_also_at_the_seam(yaw):
     assert angle_between(directions(*best), directions(yaw, 0)) <= 10.1
 
 
-def test_two_sources_one_of_them_and_not_the_gap():
+def test_with_two_sources_a_glimpse_shows_one_and_not_the_gap():
     weights = glimpse_weights(LOOKS, View(640, 480, 65.5), FINE, centring=0.5)
     best = LOOKS[(weights @ (blob(60) + blob(-60)).ravel()).argmax()]
     assert abs((best[0] + 180) % 360 - 180) == pytest.approx(60)
@@ -57,7 +57,7 @@ def test_the_spherical_mean_survives_seam_and_floor(yaw):
     assert 0.8 < length[0] <= 1
 
 
-def test_the_papers_centroid_breaks_where_it_is_known_to():
+def test_the_papers_centroid_breaks_at_the_seam_and_with_a_floor():
     assert centroid_direction(blob(90))[0] == pytest.approx([90, 0], abs=1)
     assert abs(centroid_direction(blob(180))[0][0]) < 5  # at the seam: the middle of the picture
     assert centroid_direction(blob(90) + 0.02)[0][0] < 60  # under a floor: drawn to the middle
@@ -74,7 +74,7 @@ def test_a_grid_is_even_and_begins_ahead(every, steepest):
     assert apart.min(axis=1).max() < 1.1 * every
 
 
-def test_a_point_of_saliency_is_where_it_was_asked_for():
+def test_a_point_of_saliency_stays_in_place():
     rng = np.random.default_rng(0)
     looks = np.stack([rng.uniform(-180, 180, 200), rng.uniform(-90, 90, 200)], axis=1)
     maps = as_points(looks, (30, 60))
@@ -91,7 +91,7 @@ def test_finer_maps_are_pooled_by_sums_of_blocks():
 
 
 @pytest.mark.parametrize(("yaw", "pitch"), [(7, 3), (-11, -8), (0, 0)])
-def test_where_in_its_glimpse_the_source_is_also_under_a_floor(yaw, pitch):
+def test_the_source_is_found_within_its_glimpse_despite_a_floor(yaw, pitch):
     look = np.array([[175.0, 0.0]])
     weights = glimpse_weights(look, View(640, 360, 90), FINE, centring=0.5)
     found, width = refine(blob(175 + yaw, pitch) + 0.05, weights, CELLS.reshape(-1, 3))
@@ -99,13 +99,13 @@ def test_where_in_its_glimpse_the_source_is_also_under_a_floor(yaw, pitch):
     assert 4 < width[0] < 12
 
 
-def test_of_two_like_sources_in_a_glimpse_their_middle_whichever_is_the_stronger():
+def test_with_two_similar_sources_in_a_glimpse_it_centres_between_them():
     weights = glimpse_weights(np.array([[0.0, 0.0]]), View(640, 360, 90), FINE, centring=0.5)
     for strength in (0.8, 1.0, 1.2):
         found, _ = refine(strength * blob(-25) + blob(25), weights, CELLS.reshape(-1, 3))
         assert angle_between(found[0], directions(0, 0)) < 6
 
 
-def test_what_silence_is_and_what_a_source_is_in_a_made_map():
+def test_silence_and_sources_of_a_made_map():
     assert soundmap(2, lambda t: []).present().max() == 0
     assert soundmap(2, lambda t: [(40, 0)]).present().min() > 0.8

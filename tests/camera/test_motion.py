@@ -34,19 +34,19 @@ def test_a_steady_line_stays_within_reach_and_bends_only_where_it_must(track, re
     assert np.abs(np.diff(line)).sum() <= np.abs(np.diff(track)).sum() + 1e-6
 
 
-def test_what_can_be_held_is_held_in_the_middle():
+def test_a_range_that_can_be_held_is_held_in_the_middle():
     track = np.array([10, 12, 9, 11, 10, 8.0])
     line = steady(track, np.full(6, 3.0))
     assert np.ptp(line) == 0
     assert line[0] == pytest.approx(10)
 
 
-def test_what_moves_is_followed_at_one_speed():
+def test_a_moving_source_is_followed_at_constant_speed():
     line = steady(10.0 * np.arange(20) + np.tile([2, -2], 10), np.full(20, 5.0))
     assert np.ptp(np.diff(line)[1:-1]) < 0.5
 
 
-def test_to_and_fro_stands_still_and_steady_movement_is_left():
+def test_movement_to_and_fro_is_removed_and_steady_movement_kept():
     swing = np.tile([0.0, 40.0], 20)[:, None]
     assert np.ptp(middle(swing, 4)[1:-1]) == 0
     ramp = 3.0 * np.arange(30)[:, None]
@@ -54,7 +54,7 @@ def test_to_and_fro_stands_still_and_steady_movement_is_left():
     assert middle(ramp[:1], 4) == pytest.approx(ramp[:1])
 
 
-def test_what_is_too_fast_is_chased():
+def test_a_source_that_is_too_fast_is_chased():
     track = np.stack([np.where(np.arange(60) < 20, 0.0, 80.0), np.zeros(60)], axis=1)
     chased = slew(track, 30.0)
     assert np.abs(np.diff(chased[:, 0])).max() == pytest.approx(3.0)

@@ -35,7 +35,7 @@ def test_a_source_that_stays_is_in_view_and_the_camera_rests(preset, yaw):
         assert angle_between(looks(path, 15), directions(yaw, 5)) < 6
 
 
-def test_no_confidence_holds_the_view():
+def test_with_no_confidence_the_view_holds():
     path = plan(soundmap(20, lambda t: [(90 * np.sin(t), 0)], peak=0.05))
     assert path.speed().max() < 1e-6
 
@@ -53,7 +53,7 @@ def test_only_the_centroid_loses_a_source_at_the_seam():
         assert in_view(path, source, 0, 10) == share
 
 
-def test_of_two_sources_only_the_glimpses_choose_one_and_the_mean_is_unsure():
+def test_with_two_sources_the_glimpses_choose_one_and_the_mean_is_unsure():
     sources = still((60, 0), (-60, 0))
     film = soundmap(20, sources, noise=0.0)
     assert in_view(plan(film), sources, 0, 20) == 1
@@ -61,12 +61,12 @@ def test_of_two_sources_only_the_glimpses_choose_one_and_the_mean_is_unsure():
     assert plan(wide, PlanOptions(signal="mean")).speed().max() == 0
 
 
-def test_the_path_shows_every_number_it_was_made_with():
+def test_the_path_records_every_setting():
     path = plan(soundmap(5, still((0, 0))), PlanOptions(fov=70.0))
     assert path.settings == {**PRESETS["default"].to_json(), "fov": 70.0}
 
 
-def test_sizes_follow_the_sources_detail():
+def test_sizes_follow_the_detail_of_the_source():
     assert detail_size(1920, 90) == (640, 360)
     assert detail_size(3840, 90) == (1280, 720)
     assert detail_size(4096, 90) == (1280, 720)
@@ -106,7 +106,7 @@ def test_portraits_are_1080_pixels_tall_where_the_source_is(width, aspect, size)
         (65.5, {"size": "1000x250"}),
     ],
 )
-def test_fov_is_that_of_the_longer_side(fov, shape):
+def test_fov_is_measured_along_the_longer_side(fov, shape):
     path = plan(soundmap(5, still((0, 0))), PlanOptions(fov=fov, **shape))
     view = View(path.width, path.height, path.at(2)[3])
     assert max(view.hfov, view.vfov) == pytest.approx(fov, abs=0.01)
@@ -136,7 +136,7 @@ def test_sizes_neither_lose_nor_invent_detail(hfov):
 
 @pytest.mark.parametrize("width", [1920, 3840, 4096, 5760])
 @pytest.mark.parametrize("vertical", [False, True])
-def test_stripes_three_pixels_apart_are_still_there_in_the_size_by_default(width, vertical):
+def test_the_default_size_keeps_stripes_three_pixels_apart(width, vertical):
     height = width // 2
     wave = 128 + 100 * np.cos(2 * np.pi * np.arange(height if vertical else width) / 3)
     luma = np.ascontiguousarray(np.broadcast_to(wave[:, None] if vertical else wave, (height, width))).astype(np.uint8)
@@ -163,7 +163,7 @@ def test_every_shape_shows_the_source_and_ninety_degrees_on_its_longer_side(aspe
     assert in_view(path, source, 0, 10) == 1
 
 
-def test_any_size_will_do():
+def test_any_size_can_be_planned():
     path = plan(soundmap(5, still((0, 0))), PlanOptions(size="1000x250"))
     assert (path.width, path.height) == (1000, 250)
 
@@ -179,12 +179,12 @@ def test_sparse_analysis_is_enough_for_a_source_that_moves_once():
 
 @pytest.mark.parametrize("speed", [25, 60, 200])
 @pytest.mark.parametrize("preset", ["calm", "default", "lively"])
-def test_a_source_too_fast_to_follow_makes_nothing_too_fast(speed, preset):
+def test_a_source_too_fast_to_follow_does_not_break_the_speed_limit(speed, preset):
     path = plan(soundmap(30, lambda t: [(speed * t, 20 * np.sin(t))]), PlanOptions(preset=preset))
     assert motion(path, 0, 30).speed[-1] <= PRESETS[preset].max_speed * 1.05
 
 
-def test_autocams_speed_that_reaches_no_other_direction_holds_and_says_so(caplog):
+def test_autocam_too_slow_to_reach_another_direction_holds_with_a_warning(caplog):
     film = soundmap(20, lambda t: [(60, 0)] if t < 10 else [(-60, 0)])
     path = plan(film, PlanOptions(preset="paper", max_speed=1.0))
     assert path.speed().max() < 1e-6
@@ -195,7 +195,7 @@ def test_autocams_speed_that_reaches_no_other_direction_holds_and_says_so(caplog
     assert not caplog.text
 
 
-def test_autocam_has_its_key_points_in_the_middle_of_clips_and_straight_lines_between():
+def test_autocam_moves_in_straight_lines_between_the_middles_of_clips():
     path = plan(soundmap(40, lambda t: [(0, 0)] if t < 20 else [(90, 0)], noise=0), PlanOptions(preset="paper"))
     assert (path.width, path.height, path.at(0)[3]) == (640, 480, 65.5)
     keys = np.array([path.at(t)[:2] for t in np.arange(2.5, 40, 5.0)])
@@ -220,7 +220,7 @@ def test_after_long_silence_it_returns_home_and_stays():
     assert angle_between(looks(stays, 59), directions(120, 0)) < 6
 
 
-def test_home_is_straight_ahead_and_only_silence_leads_there():
+def test_home_is_straight_ahead_and_only_reached_in_silence():
     away = plan(soundmap(60, lambda t: [(40, 0)] if t < 10 else []), PlanOptions(home_after=10.0))
     assert away.at(40)[:2] == pytest.approx((0, 0), abs=1e-6)
     unsure = soundmap(60, lambda t: [(120, 0)] if t < 10 else [])
@@ -229,7 +229,7 @@ def test_home_is_straight_ahead_and_only_silence_leads_there():
     assert path.speed().max() == 0
 
 
-def test_it_is_back_from_home_when_the_next_source_starts():
+def test_it_has_left_home_when_the_next_source_starts():
     film = soundmap(60, lambda t: [(120, 0)] if t < 10 else [] if t < 45 else [(-90, 0)])
     path = plan(film, PlanOptions(home_after=10.0))
     assert path.at(35)[:2] == pytest.approx((0, 0), abs=1e-6)
@@ -246,7 +246,7 @@ def test_the_camera_tilts_no_more_than_it_takes_to_show_the_source_well(pitch):
     assert abs(path.at(10)[1]) == pytest.approx(max(abs(pitch) - 10, 0), abs=3)
 
 
-def test_where_the_picture_cuts_the_camera_cuts():
+def test_the_camera_cuts_where_the_picture_cuts():
     def source(t):
         return [(-60, 0)] if t < 10.3 else [(80, 0)]
 
@@ -258,7 +258,7 @@ def test_where_the_picture_cuts_the_camera_cuts():
     assert angle_between(looks(path, 10.31), directions(80, 0)) < 6
 
 
-def test_long_turns_are_cuts_where_that_is_asked_for():
+def test_long_turns_become_cuts_on_request():
     def source(t):
         return [[(-60, 0)], [(70, 0)], [(30, 0)]][int(t / 10)]
 
@@ -269,7 +269,7 @@ def test_long_turns_are_cuts_where_that_is_asked_for():
     assert in_view(path, source, 10.6, 18) == 1
 
 
-def test_the_view_is_as_wide_as_what_sounds_asks_for():
+def test_the_view_is_as_wide_as_the_source_needs():
     def wide(t):
         return [(x, y) for x in (-24, -8, 8, 24) for y in (-8, 8)] if t < 15 else [(0, 0)]
 
@@ -282,7 +282,7 @@ def test_the_view_is_as_wide_as_what_sounds_asks_for():
     assert np.ptp(plan(film).samples[:, 4]) == 0
 
 
-def test_the_view_does_not_breathe_with_a_source_that_goes_to_and_fro():
+def test_the_view_does_not_zoom_with_a_source_that_moves_to_and_fro():
     def source(t):
         return [(abs(15.0 * t % 240.0 - 120.0) - 60.0, 0.0)]
 
@@ -321,7 +321,7 @@ def angles_of(vector):
     return angles(vector)
 
 
-def test_pins_are_kept_to_the_second_and_the_rest_is_planned_around_them():
+def test_pins_are_kept_and_the_rest_is_planned_around_them():
     source = still((100, 0))
     pin = Pin(12.0, 15.0, -60.0, 40.0, hfov=60.0)
     path = plan(soundmap(30, source), pins=[pin])
@@ -363,7 +363,7 @@ def test_autocam_takes_no_pins():
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_what_is_masked_is_not_looked_at(preset):
+def test_the_camera_does_not_look_at_masked_regions(preset):
     loud, other = (170, -20), (40, 0)
     mask = Mask((140.0, -150.0), (-90.0, 10.0))
     film = soundmap(30, lambda t: [loud, other, loud], noise=0.0)
@@ -373,12 +373,12 @@ def test_what_is_masked_is_not_looked_at(preset):
     assert not any(mask.covers(looks(path, t)) for t in range(30))
 
 
-def test_a_film_in_which_all_that_sounds_is_masked_holds():
+def test_a_film_whose_sources_are_all_masked_holds():
     path = plan(soundmap(20, still((170, -20))), masks=[Mask((140.0, -150.0), (-90.0, 10.0))])
     assert path.speed().max() == 0
 
 
-def test_masks_have_their_time():
+def test_masks_apply_only_in_their_time():
     mask = Mask((-30.0, 30.0), (-90.0, 90.0), start=10.0, end=20.0)
     path = plan(soundmap(30, lambda t: [(0, 0)] + ([(120, 0)] if 10 <= t <= 20 else [])), masks=[mask])
     assert angle_between(looks(path, 15), directions(120, 0)) < 6

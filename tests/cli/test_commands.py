@@ -63,7 +63,7 @@ def test_encoders_are_named_as_in_ffmpeg(run, film, tmp_path):
     assert (done.returncode, "use .mov or .mkv" in done.stderr) == (5, True)
 
 
-def test_overlay_is_still_a_sphere_with_its_sound(run, film, tmp_path):
+def test_overlay_keeps_the_sphere_and_its_sound(run, film, tmp_path):
     done = run("overlay", film, "-o", "heard.mp4", "-q", model=True)
     assert (done.returncode, done.stderr) == (0, "")
     probed = json.loads(run("probe", "heard.mp4", "--json").stdout)
@@ -79,7 +79,7 @@ def test_overlay_refuses_formats_without_360_tags_at_once(run, film):
     assert "360° tags" in done.stderr
 
 
-def test_files_made_for_another_film_are_noticed(run, bad, film, tmp_path):
+def test_a_path_or_map_of_another_film_gives_a_warning(run, bad, film, tmp_path):
     run("analyse", film, "-o", "a.soundmap.npz", "-q", model=True)
     run("plan", "a.soundmap.npz")
     other = bad("mute")
@@ -137,7 +137,7 @@ def test_footage_that_cannot_be_panned_is_refused_in_one_line(run, bad, tmp_path
 
 
 @pytest.mark.parametrize(("kind", "says"), [("mute", "has no sound"), ("silent", "is silent")])
-def test_without_sound_the_view_holds_and_it_says_so(run, bad, tmp_path, kind, says):
+def test_without_sound_the_view_holds_with_a_warning(run, bad, tmp_path, kind, says):
     source = bad(kind)
     done = run("pan", source, "-o", "out.mp4", "--json", model=True)
     assert done.returncode == 0

@@ -92,7 +92,7 @@ BATCH = {"out", "manifest", "soundmaps", "name"}
 
 @pytest.mark.parametrize("how", ["the same name", "symbolic link", "hard link", "another spelling"])
 @pytest.mark.parametrize(("name", "reader"), [(n, r) for n in WRITERS for r in readers(n)])
-def test_what_is_read_is_never_replaced_not_even_when_asked(run, tmp_path, name, reader, how):
+def test_inputs_are_never_replaced_not_even_with_y(run, tmp_path, name, reader, how):
     words, ending = WRITERS[name]
     files = {p: tmp_path / f"{p}.file" for p in (*readers(name), "work")}
     output = tmp_path / f"output{ending}"
@@ -123,7 +123,7 @@ def test_what_is_read_is_never_replaced_not_even_when_asked(run, tmp_path, name,
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_nothing_else_is_replaced_unasked(run, tmp_path, name):
+def test_other_files_are_not_replaced_unasked(run, tmp_path, name):
     words, ending = WRITERS[name]
     files = {p: tmp_path / f"{p}.file" for p in (*readers(name), "work")}
     for parameter, file in files.items():
@@ -203,7 +203,7 @@ SET_READERS = [name for name, (words, _) in WRITERS.items() if "{data}" in words
 
 @pytest.mark.parametrize("name", SET_READERS)
 @pytest.mark.parametrize("kind", SETS)
-def test_what_a_set_names_is_never_replaced_not_even_when_asked(run, tmp_path, name, kind):
+def test_files_named_by_a_set_are_never_replaced_not_even_with_y(run, tmp_path, name, kind):
     words, ending = WRITERS[name]
     for folder in ("set", "elsewhere", "work", "output"):
         (tmp_path / folder).mkdir()
@@ -223,7 +223,7 @@ def test_what_a_set_names_is_never_replaced_not_even_when_asked(run, tmp_path, n
 
 @pytest.mark.parametrize("command", ["train", "evaluate scenes"])
 @pytest.mark.parametrize("where", ["the set", "a folder of the set", "a folder with a film of the set"])
-def test_no_work_is_done_among_inputs_not_even_when_asked(run, tmp_path, command, where):
+def test_no_work_folder_is_made_among_inputs_not_even_with_y(run, tmp_path, command, where):
     (tmp_path / "set" / "inner").mkdir(parents=True)
     (tmp_path / "set" / "inner" / "film.mp4").write_bytes(b"theirs")
     (tmp_path / "set" / "log.jsonl").write_bytes(b"theirs")
@@ -299,7 +299,7 @@ def file_system(request, monkeypatch):
 
 
 @pytest.mark.parametrize("appeared", ["file", "link", "dangling link", "folder"])
-def test_what_appears_meanwhile_is_kept(file_system, tmp_path, appeared):
+def test_a_file_that_appears_meanwhile_is_kept(file_system, tmp_path, appeared):
     target, other = tmp_path / "a.csv", tmp_path / "other.csv"
     if appeared != "dangling link":
         other.write_text("theirs")
@@ -333,7 +333,7 @@ def test_a_film_that_appears_while_one_is_written_is_kept(film, tmp_path):
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {"out.mp4": b"theirs"}
 
 
-def test_partial_names_cannot_be_foreseen_and_no_link_is_followed(tmp_path, monkeypatch):
+def test_partial_names_are_unpredictable_and_no_link_is_followed(tmp_path, monkeypatch):
     alike = [tmp_path / f"{'x' * 240}{i}.mp4" for i in range(50)]
     made = {new_partial(path) for path in alike} | {new_partial(alike[0]) for _ in range(50)}
     assert len(made) == 100

@@ -28,7 +28,7 @@ def rows(done):
     return {line[:14].strip(): line[15:] for line in done.stdout.splitlines()}
 
 
-def test_probe_says_it_in_plain_words(run, film):
+def test_probe_prints_plain_words(run, film):
     said = rows(run("probe", film))
     assert said["picture"] == "256x128, 15 fps, h264, 8 bit"
     assert said["360°"] == "taken for a full sphere, because it is 2:1; not tagged; read as 256x128"
@@ -36,7 +36,7 @@ def test_probe_says_it_in_plain_words(run, film):
     assert said["can be panned"] == "yes"
 
 
-def test_probe_tells_layout_eyes_and_part(run, tmp_path):
+def test_probe_prints_layout_eyes_and_part(run, tmp_path):
     whole = spheres.sphere(256, 128)
     spheres.film(tmp_path / "a.mp4", np.hstack([whole[:, 64:192]] * 2))
     said = rows(run("probe", "a.mp4", "--projection", "half-equirectangular", "--stereo", "left-right"))
@@ -47,7 +47,7 @@ def test_probe_tells_layout_eyes_and_part(run, tmp_path):
     assert "colours" in said
 
 
-def test_probe_tells_how_sound_lies_to_the_picture(run, tmp_path):
+def test_probe_prints_the_offset_of_sound_to_picture(run, tmp_path):
     films.make_film(tmp_path / "a.mp4", films.steady(60), sound=films.tone(0.8), sound_start=1)
     assert rows(run("probe", "a.mp4"))["sound"].endswith(
         "begins 1.0 s after the picture, ends 0.2 s before the picture"
@@ -145,7 +145,7 @@ def test_times_in_sound_maps_and_paths_are_the_whole_films(run, tmp_path):
     assert np.abs(part[0] - whole[0]).mean() > 10
 
 
-def test_no_sound_is_looked_for_beside_a_half_sphere(run, tmp_path):
+def test_no_source_is_found_beside_a_half_sphere(run, tmp_path):
     films.make_film(tmp_path / "a.mp4", films.steady(15), size=(128, 128), sound=films.tone(0.5))
     options = ("--projection", "half-equirectangular")
     done = run("analyse", "a.mp4", "-o", "a.soundmap.npz", *options, model=True)
@@ -219,7 +219,7 @@ STRANGE = [
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not take all of these names")
 @pytest.mark.parametrize("name", STRANGE, ids=ascii)
-def test_names_are_names_and_nothing_else(run, film, tiny, tmp_path, name):
+def test_names_are_never_interpreted(run, film, tiny, tmp_path, name):
     (tmp_path / name).write_bytes(film.read_bytes())
     out = f"{name.strip()[:-4]} out.mp4"
     words = ("--encoder-preset", "ultrafast", "--size", "64x64", "--every", "1", "--model", tiny)
@@ -253,7 +253,7 @@ def test_a_name_that_looks_like_an_option(run, film, tmp_path):
         (("film", "-o", "/dev/null"), 5, "/dev/null: is not a regular file"),
     ],
 )
-def test_names_that_cannot_be_used_are_told_before_any_work(run, film, words, code, line):
+def test_unusable_names_are_refused_before_any_work(run, film, words, code, line):
     done = run("pan", *(film if word == "film" else word for word in words), model=True)
     assert done.returncode == code
     assert line in done.stderr
@@ -261,7 +261,7 @@ def test_names_that_cannot_be_used_are_told_before_any_work(run, film, words, co
 
 
 @pytest.mark.parametrize("encoding", ["ascii:strict", "cp1252:strict", "utf-8:strict"])
-def test_terminals_that_do_not_know_all_letters(film, tmp_path, encoding):
+def test_terminals_that_lack_characters(film, tmp_path, encoding):
     name = "🎥\udcff.mp4"
     (tmp_path / name).write_bytes(film.read_bytes())
     words = [sys.executable, str(ROOT / "cli.py"), "probe", name]

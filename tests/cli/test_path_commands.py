@@ -17,7 +17,7 @@ def soundmap(tmp_path):
     return "made.soundmap.npz"
 
 
-def test_pins_and_masks_that_a_person_wrote_are_kept(run, soundmap, tmp_path):
+def test_pins_and_masks_written_by_hand_are_kept(run, soundmap, tmp_path):
     assert run("plan", soundmap).returncode == 0
     file = tmp_path / "made.path.json"
     data = json.loads(file.read_text())
@@ -56,7 +56,7 @@ def test_a_wrong_pin_is_named_and_the_file_left(run, soundmap, tmp_path, pins, s
     assert json.loads(file.read_text()) == data
 
 
-def test_there_must_be_a_path_to_keep_from_and_pins_are_not_autocams(run, soundmap, tmp_path):
+def test_keep_needs_a_path_and_autocam_takes_no_pins(run, soundmap, tmp_path):
     assert run("plan", soundmap, "--keep", "pins", "-y").returncode == 7
     run("plan", soundmap)
     file = tmp_path / "made.path.json"
@@ -105,7 +105,7 @@ def test_show_names_holds_moves_and_cuts(run, tmp_path):
 
 
 @pytest.mark.parametrize(("kind", "ending"), [("csv", "csv"), ("sendcmd", "cmd"), ("ae", "txt"), ("humanedit", "json")])
-def test_out_and_in_again(run, soundmap, tmp_path, kind, ending):
+def test_export_and_import_round_trip(run, soundmap, tmp_path, kind, ending):
     run("plan", soundmap)
     done = run("path", "export", "made.path.json", "--to", kind)
     assert done.returncode == 0
@@ -124,7 +124,7 @@ def test_out_and_in_again(run, soundmap, tmp_path, kind, ending):
     assert run("path", "import", f"made.{ending}", "--from", kind, "--size", "7").returncode == 2
 
 
-def test_pan_looks_where_pins_say(run, film, tmp_path):
+def test_pan_looks_at_pins(run, film, tmp_path):
     (tmp_path / "pins.json").write_text(json.dumps({"pins": [{"from": 0.5, "to": 1.5, "yaw": 170, "pitch": 20}]}))
     done = run("pan", film, "-o", "out.mp4", "--pins", "pins.json", "--json", model=True)
     assert done.returncode == 0, done.stderr
@@ -134,7 +134,7 @@ def test_pan_looks_where_pins_say(run, film, tmp_path):
     assert len(path.pins) == 1
 
 
-def test_pan_says_what_is_wrong_with_pins_before_it_listens(run, film, tmp_path):
+def test_pan_reports_wrong_pins_before_it_analyses(run, film, tmp_path):
     (tmp_path / "pins.json").write_text('{"pins": 3}')
     done = run("pan", film, "-o", "out.mp4", "--pins", "pins.json", model=True)
     assert (done.returncode, done.stderr) == (7, "pano-sound: error: pins.json: pins: not a list\n")

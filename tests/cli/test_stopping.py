@@ -150,7 +150,7 @@ def test_an_import_is_not_interrupted(tmp_path, monkeypatch, heeded, number, rai
         time.sleep(30)
 
 
-def test_a_stop_that_a_library_swallows_comes_again(heeded):
+def test_a_stop_swallowed_by_a_library_is_repeated(heeded):
     """As PyAV's filter graphs do, now and then."""
     with contextlib.suppress(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
@@ -159,7 +159,7 @@ def test_a_stop_that_a_library_swallows_comes_again(heeded):
         time.sleep(30)
 
 
-def test_tidying_up_is_not_stopped(heeded):
+def test_cleaning_up_is_not_interrupted(heeded):
     tidied = False
     with pytest.raises(KeyboardInterrupt):  # noqa: PT012
         try:
@@ -199,7 +199,7 @@ def in_a_callback_of_c():
 
 @pytest.mark.parametrize("where", [in_a_finalizer, in_a_weak_reference_callback, in_a_callback_of_c])
 @pytest.mark.parametrize("raised", [KeyboardInterrupt, SystemExit])
-def test_where_nothing_can_be_raised_a_stop_is_not_printed(heeded, capsys, monkeypatch, where, raised):
+def test_a_stop_where_nothing_can_be_raised_is_not_printed(heeded, capsys, monkeypatch, where, raised):
     monkeypatch.setattr(stopping, "_ending", lambda number: raised())
     with pytest.raises(raised):  # noqa: PT012
         where()
@@ -282,7 +282,7 @@ def test_a_thread_that_cannot_be_stopped_does_not_abort_the_process(monkeypatch,
     assert ended == [code]
 
 
-def test_what_a_library_makes_of_a_stop_is_not_reported(monkeypatch, heeded, capsys):
+def test_an_error_that_a_library_raises_after_a_stop_is_not_reported(monkeypatch, heeded, capsys):
     def command(**_):
         with contextlib.suppress(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
@@ -295,14 +295,14 @@ def test_what_a_library_makes_of_a_stop_is_not_reported(monkeypatch, heeded, cap
     assert capsys.readouterr().err == "pano-sound: interrupted\n"
 
 
-def test_what_an_unlucky_interruption_leaves_is_removed(tmp_path):
+def test_partial_files_left_by_an_interruption_are_removed(tmp_path):
     new_partial(tmp_path / "a.mp4").write_bytes(b"half")
     remove_partials()
     assert names(tmp_path) == []
 
 
 @pytest.mark.parametrize("container", ["mp4", "mov", "mkv"])
-def test_a_folder_that_vanishes_meanwhile(film, tmp_path, container):
+def test_a_folder_that_vanishes_meanwhile_is_an_error(film, tmp_path, container):
     folder = tmp_path / "disk"
     folder.mkdir()
     path = CameraPath(64, 64, np.array([[0.0, 0, 0, 0, 90]]))
@@ -379,7 +379,7 @@ def test_a_disk_that_is_unplugged(long_film, small_disk):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no such device")
-def test_answers_that_cannot_be_printed(film):
+def test_output_that_cannot_be_printed_is_an_error(film):
     with open("/dev/full", "w") as full:
         work = start(film.parent, "probe", film, "--json", stdout=full)
         _, said = work.communicate(timeout=PATIENCE)
@@ -387,7 +387,7 @@ def test_answers_that_cannot_be_printed(film):
     assert said == "pano-sound: error: standard output: there is no room left on the disk (nothing was written)\n"
 
 
-def test_errors_of_the_system_are_said_in_words(tmp_path):
+def test_system_errors_are_put_into_words(tmp_path):
     for number, word in ((28, "no room"), (27, "FAT32"), (30, "read-only"), (2, "vanished"), (13, "permission denied")):
         with pytest.raises(OutputError, match=word), written_whole(tmp_path / "a"):
             raise OSError(number, os.strerror(number))

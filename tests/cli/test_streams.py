@@ -45,13 +45,13 @@ def probing_pictures(path):
 
 @POSIX
 @pytest.mark.parametrize(("redirected", "code"), [("2>&-", 3), ("2>/dev/full", 3), (">&-", 3)])
-def test_closed_streams_do_not_change_what_is_wrong(tmp_path, redirected, code):
+def test_closed_streams_do_not_change_the_exit_code(tmp_path, redirected, code):
     done = in_shell(tmp_path, redirected, "probe", "none.mp4")
     assert (done.returncode, done.stdout) == (code, "")
 
 
 @POSIX
-def test_a_full_standard_output_is_told(tmp_path):
+def test_a_full_standard_output_is_an_error(tmp_path):
     films.make_film(tmp_path / "a.mp4")
     done = in_shell(tmp_path, ">/dev/full", "probe", "a.mp4")
     said = "pano-sound: error: standard output: there is no room left on the disk (nothing was written)\n"
@@ -100,7 +100,7 @@ def test_nothing_is_imported_before_ctrl_c_is_one_line():
         (OSError(errno.EACCES, "Permission denied", "x.mp4"), 5, "x.mp4: cannot be written: permission denied"),
     ],
 )
-def test_errors_of_the_system_are_told_as_what_they_are(run, monkeypatch, error, code, said):
+def test_system_errors_are_reported_in_one_line(run, monkeypatch, error, code, said):
     def fail(*_, **__):
         raise error
 

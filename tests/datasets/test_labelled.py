@@ -63,7 +63,7 @@ def test_the_layout_is_recognised(data: Path) -> None:
         read_set(data, layout="other")
 
 
-def test_a_split_without_sounds_is_passed_over(data: Path) -> None:
+def test_a_split_without_sounds_is_skipped(data: Path) -> None:
     with open(data / "pictures.csv", "a") as file:
         file.write("\n0.png,dog,us,test,,,,,")
     assert {e.split for e in read_set(data)} == {"train", "val"}

@@ -173,7 +173,7 @@ def test_a_time_is_in_the_film(tmp_path: Path, time: str, caplog: pytest.LogCapt
     assert "line 3 is left out" in caplog.text
 
 
-def test_what_is_not_a_set_is_said_in_one_line(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_set_is_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(DataFileError, match="no such set"):
         read_set(tmp_path / "gone")
     with pytest.raises(DataFileError, match="looked for") as error:

@@ -101,7 +101,7 @@ def test_bad_members_and_cut_shards_are_left_out(folder: Path, caplog: pytest.Lo
     assert "cut.tar is left out" in caplog.text
 
 
-def test_only_what_is_asked_for_is_given(folder: Path) -> None:
+def test_only_the_requested_parts_are_given(folder: Path) -> None:
     files = {}
     for name, about in (("a", "{}"), ("b", '{"split": "val"}'), ("c", '{"boxes": [[[0, 0, 1, 1]]]}')):
         files[f"{name}.png"] = sets.picture(folder / "x.png", 7).read_bytes()
@@ -113,7 +113,7 @@ def test_only_what_is_asked_for_is_given(folder: Path) -> None:
     assert {e.key for e in Shards([at], boxed=True)} == {"c"}
 
 
-def test_names_that_are_no_shards(folder: Path) -> None:
+def test_names_that_are_not_shards(folder: Path) -> None:
     with pytest.raises(DataFileError, match="no such shard"):
         Shards([f"{folder}/gone.tar"])
     with pytest.raises(DataFileError, match="no such shard"):

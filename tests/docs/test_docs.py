@@ -92,7 +92,7 @@ def test_every_command_of_every_page_exists(page):
         assert parsed(shlex.split(line)[1:]) is not cli, line
 
 
-def test_a_command_that_does_not_exist_is_noticed():
+def test_a_missing_command_in_the_docs_is_noticed():
     assert len(all_commands(ROOT / "docs" / "batch.md")) >= 7
     for words in (
         ["pan", "a.mp4", "-o", "b.mp4", "--speed", "3"],
@@ -168,12 +168,12 @@ def test_the_index_names_every_page():
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
-def test_links_lead_somewhere(page):
+def test_links_are_not_dead(page):
     for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
 
 
-def test_the_animation_is_of_what_there_is_now():
+def test_the_animation_is_up_to_date():
     make = runpy.run_path(str(ROOT / "docs" / "make_animation.py"))
     stored = json.loads((ROOT / "docs" / "animation.json").read_text())
     assert stored == make["sources"](), "run python docs/make_animation.py"

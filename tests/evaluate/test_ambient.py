@@ -20,7 +20,7 @@ def examples():
     return [example(i, colour, BOX) for i, colour in enumerate([*COLOURS, *COLOURS])]
 
 
-def test_who_knows(examples) -> None:
+def test_a_model_that_knows_scores_full_marks(examples) -> None:
     result = ambient.evaluate(Knowing(), examples, ambient=[partial(constant, 0.5)])
     assert result.sounds == ["own", "off-screen", "ambient", "noise", "silence"]
     for mechanism in (1, 2):
@@ -38,7 +38,7 @@ def test_who_knows(examples) -> None:
     assert "off-screen" in str(result)
 
 
-def test_who_is_deaf_has_chance(examples) -> None:
+def test_a_deaf_model_scores_at_chance(examples) -> None:
     result = ambient.evaluate(Deaf(), examples)
     assert result.sounds == ["own", "off-screen", "noise", "silence"]
     # All scores of a picture are equal, whatever sounds: the red third is found first, with all its negatives.

@@ -26,7 +26,7 @@ def examples():
     ]
 
 
-def test_who_knows_is_right_and_only_by_listening(examples) -> None:
+def test_a_model_that_knows_is_right_only_by_listening(examples) -> None:
     result = boxed.evaluate(Knowing(), examples, repeats=3)
     assert result.keys == ["0", "1", "2", "4"]
     for mechanism in (1, 2):
@@ -83,7 +83,7 @@ def test_several_annotators() -> None:
     assert "annotator 3 alone" in str(result)
 
 
-def test_who_is_deaf_scores_the_same_whatever_sounds(examples) -> None:
+def test_a_deaf_model_scores_the_same_whatever_sounds(examples) -> None:
     result = boxed.evaluate(Deaf(), examples, repeats=0)
     for mechanism in (1, 2):
         own, another = (result.overlaps[Row(hearing, mechanism)] for hearing in ("own", "another"))

@@ -76,7 +76,7 @@ def test_agreement_is_pano2vids():
     assert camera.agreement(path, -path[None], "overlap", "frame") == 0
 
 
-def test_made_scenes_are_those_that_are_promised():
+def test_the_made_scenes_are_those_the_docs_promise():
     scenes = {scene.name: scene for scene in made_scenes()}
     assert len(scenes) == 15
     assert scenes["silence"].soundmap().present().max() == 0
@@ -130,7 +130,7 @@ def test_the_command_measures_real_scenes(scenes, monkeypatch, capsys):
     assert diffuse["motion"]["moves_per_minute"] == 0
 
 
-def test_paths_of_people_are_what_is_compared_with(scenes, monkeypatch, capsys):
+def test_paths_by_people_are_the_reference(scenes, monkeypatch, capsys):
     edits = {"a": {"ann": {"0": [[90, 0]] * 3, "1": [[0, 0]] * 4}}, "c": {"bob": {"0": [[30, 0], [30, 0], [60, 0]]}}}
     (scenes / "people.json").write_text(json.dumps(edits))
     words = [

@@ -32,7 +32,7 @@ def test_one_source_is_found_by_each_read_out(yaw: float, pitch: float) -> None:
         assert angle_between(found[name], directions(yaw, pitch)[None])[0] < 10, name
 
 
-def test_of_two_sources_mean_looks_between_the_others_do_not() -> None:
+def test_with_two_sources_only_the_mean_looks_between_them() -> None:
     both = np.maximum(1.05 * lobe(-57.0, 3.0), lobe(63.0, 3.0))
     found = read_out(both, scene(1), Reading(sharpness=0.02), temperature=1.0)
     assert abs(angles(found["peak"])[0][0] + 57) < 7

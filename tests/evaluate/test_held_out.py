@@ -44,7 +44,7 @@ def test_the_held_out_split_is_read(made_set) -> None:
         read(made_set, "test")
 
 
-def test_nothing_is_measured_on_a_split_that_nobody_held_out(made_set, tmp_path) -> None:
+def test_a_split_that_was_not_held_out_is_not_measured(made_set, tmp_path) -> None:
     for name in ("sounds.csv", "pictures.csv", "pairs.csv"):
         (tmp_path / name).write_text((made_set / name).read_text().replace(",val", ",other"))
     with pytest.raises(DataFileError, match=r"none of the splits is test or val \(there are other, train\)"):

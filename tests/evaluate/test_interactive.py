@@ -12,7 +12,7 @@ from pano_sound.research.evaluate import interactive
 BOX = (0.2, 0.2, 0.7, 0.7)
 
 
-def test_who_knows_follows_and_who_is_deaf_stays() -> None:
+def test_a_model_that_knows_follows_and_a_deaf_one_stays() -> None:
     examples = [example(i, colour, BOX) for i, colour in enumerate(["red", "green", "blue", "red", "green"])]
     result = interactive.evaluate(Knowing(), examples, draws=20, show=3)
     assert (result.each.right, result.each.of) == (40, 40)

@@ -10,7 +10,7 @@ from pano_sound.research.evaluate.pasted import cells_of, paste, pasted_pictures
 HEIGHT, WIDTH = 480, 960
 
 
-def test_pictures_are_where_it_says() -> None:
+def test_pictures_are_pasted_at_the_stated_places() -> None:
     panorama = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     pictures = [np.full((60, 80, 3), 50 * (k + 1), np.uint8) for k in range(4)]
     seams = 0

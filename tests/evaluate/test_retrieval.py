@@ -81,7 +81,7 @@ def test_pseudo_labels(tmp_path) -> None:
             retrieval.read_labels(table, examples)
 
 
-def test_a_set_without_labels_says_so() -> None:
+def test_a_set_without_labels_is_an_error() -> None:
     examples = [example(i, "red", BOX) for i in range(3)]
     codes = retrieval.encode(Knowing(), examples)
     with pytest.raises(DataFileError, match="--labels"):

@@ -74,7 +74,7 @@ def test_votes_are_counted(tmp_path):
 
 
 @pytest.mark.parametrize("wrong", [{"format": "x"}, {"votes": 3}, {"votes": [{}]}])
-def test_what_is_no_file_of_votes(tmp_path, wrong):
+def test_a_file_without_votes_is_refused(tmp_path, wrong):
     with pytest.raises(DataFileError):
         read_votes([votes(tmp_path / "1.json", "a", **wrong)])
 

@@ -27,7 +27,7 @@ def boxed(count: int, annotators: int = 0) -> Boxed:
 
 
 @pytest.mark.skipif(not PAPER.exists(), reason="the paper's text is not here")
-def test_every_number_is_the_paper_s() -> None:
+def test_every_number_is_that_of_the_paper() -> None:
     text = PAPER.read_text(encoding="utf-8").replace("plus-or-minus\\pm", "").replace("(± standard deviation)", "")
     for number, table in TABLES.items():
         begin = text.index(f"TABLE {number}:")
@@ -74,7 +74,7 @@ def test_ours_stand_in_the_column_of_their_mechanism() -> None:
     assert all(share in (0, 33.3, 66.7, 100) for share in shares)
 
 
-def test_what_cannot_be_filled_is_said() -> None:
+def test_cells_that_cannot_be_filled_say_so() -> None:
     tables = {table.number: table for table in build([Measured("one", {}, 1, boxed(10))])}
     assert tables["II"].notes == ["not measured: no weights file says how many examples it was trained on"]
     assert "annotator" in tables["III"].notes[0]

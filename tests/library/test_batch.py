@@ -58,7 +58,7 @@ def test_a_second_run_makes_nothing(small, finished, batch, tmp_path):
     assert states(out) == small[1]
 
 
-def test_what_is_gone_damaged_or_changed_is_made_anew(small, finished, batch, tmp_path):
+def test_missing_damaged_or_changed_results_are_made_again(small, finished, batch, tmp_path):
     wanted = made.hashes(copy(finished, tmp_path))
     out, library = tmp_path / "fresh", tmp_path / "videos"
     shutil.copytree(small[0], tmp_path / "card")
@@ -89,7 +89,7 @@ def test_what_is_gone_damaged_or_changed_is_made_anew(small, finished, batch, tm
     assert {n for n in wanted if now[n] != wanted[n]} == {"day 0/clip-0001.mp4", "day 0/clip-0001.path.json"}
 
 
-def test_another_aspect_never_listens_again(small, finished, batch, tmp_path):
+def test_another_aspect_does_not_analyse_again(small, finished, batch, tmp_path):
     out = copy(finished, tmp_path)
     before = made.hashes(out)
     maps = list((tmp_path / "cache").rglob("*.soundmap.npz"))
@@ -156,7 +156,7 @@ def test_two_runs_at_once_share_the_work(small, batch, tmp_path):
     assert all(row["attempts"] == (row["state"] != "duplicate") for row in rows)
 
 
-def test_two_runs_that_want_different_things_do_not_mix(small, batch, tmp_path):
+def test_two_runs_with_different_options_do_not_mix(small, batch, tmp_path):
     first = batch.start(small[0], "-o", "out", "--workers", "1")
     wait_until(lambda: list(tmp_path.glob("out/.pano-sound/work/*")), first)
     processes = [psutil.Process(first.pid), *psutil.Process(first.pid).children(recursive=True)]
@@ -193,7 +193,7 @@ def test_progress_on_a_terminal(small, batch, tmp_path):
     assert out.count("\n") == 1
 
 
-def test_words_that_are_wrong_end_in_a_line(batch, small):
+def test_wrong_arguments_end_in_one_line(batch, small):
     for words, code in (
         (["nowhere", "-o", "out"], 3),
         (["*.nothing", "-o", "out"], 3),

@@ -120,7 +120,7 @@ def test_another_machine_at_work_is_respected(bucket, batch):
     assert done.stderr.count("\n") == 1
 
 
-def test_a_store_that_is_not_there_ends_in_a_line(batch, bucket, monkeypatch):
+def test_a_missing_store_ends_in_one_line(batch, bucket, monkeypatch):
     done = batch.alone("s3://nowhere/DCIM", "-o", "out")
     assert done.returncode == 3
     assert done.stderr.count("\n") == 1

@@ -97,7 +97,7 @@ def test_a_cluster_without_graphics_cards_says_so(small, cluster, batch):
     assert "running" not in states(batch.folder / "out").values()
 
 
-def test_a_cluster_that_is_not_there(small, batch):
+def test_a_missing_cluster_is_an_error_in_one_line(small, batch):
     done = batch.alone(small[0], "-o", "out", "--ray", "127.0.0.1:1")
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1

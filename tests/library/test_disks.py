@@ -65,7 +65,7 @@ def test_a_full_disk_stops_the_run_in_one_line(batch, card, small_disk, what):
     assert states(batch.folder / "out") == {"a.mp4": "done", "b.mp4": "done"}
 
 
-def test_a_change_that_finds_no_room_is_taken_back(small_disk):
+def test_a_change_that_finds_no_room_is_rolled_back(small_disk):
     with Manifest(small_disk / "manifest.sqlite") as manifest:
         fill(small_disk)
         for _ in range(3):
@@ -77,7 +77,7 @@ def test_a_change_that_finds_no_room_is_taken_back(small_disk):
 
 
 @pytest.mark.parametrize("named", [False, True])
-def test_workers_that_die_before_they_take_a_film_end_the_run(tmp_path, named):
+def test_workers_that_die_before_they_claim_a_film_end_the_run(tmp_path, named):
     with Manifest(tmp_path / "manifest.sqlite") as manifest:
         library = SimpleNamespace(manifest=manifest, home=tmp_path, options=SimpleNamespace(workers=1))
         pool = WorkerPool(library, None, fail_fast=False)

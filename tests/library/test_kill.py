@@ -52,11 +52,11 @@ def check(batch: Batch, expected: dict[str, str], wanted: dict[str, str]) -> Non
         assert db.execute("SELECT COUNT(*) FROM films WHERE claim IS NOT NULL").fetchone() == (0,)
 
 
-def test_killed_four_times(small, batch, tiny, tmp_path):
+def test_killed_three_times(small, batch, tiny, tmp_path):
     clean = Batch(tmp_path / "clean", tiny)
     clean.folder.mkdir()
     clean(small[0], "-o", "out")
-    killed_and_continued(batch, small[0], random.Random(1), 4, 6.0)
+    killed_and_continued(batch, small[0], random.Random(1), 3, 6.0)
     check(batch, small[1], made.hashes(clean.folder / "out"))
 
 

@@ -101,7 +101,7 @@ class StopError(Exception):
     pass
 
 
-def test_what_was_made_before_a_stop_is_not_made_again(making, monkeypatch):
+def test_segments_made_before_a_stop_are_not_made_again(making, monkeypatch):
     clean = making.attempt()
     assert clean.state == "done"
     content = Path(making.out.name("film.mp4")).read_bytes()
@@ -152,7 +152,7 @@ def test_others_may_make_the_segments(making):
     assert making.left() == []
 
 
-def test_a_damaged_segment_is_an_error_of_its_film_in_words(making):
+def test_a_damaged_segment_fails_its_film_with_a_clear_error(making):
     making.contents = making.attempt(split=True).contents
     making.segment(work.analyse_part, 0)
     (one,) = Path(making.out.root).rglob("0.soundmap.npz")

@@ -124,7 +124,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("why", REFUSED)
-def test_a_batch_that_is_refused_leaves_nothing(card, options, why):
+def test_a_refused_batch_leaves_nothing_behind(card, options, why):
     (card.parent / "theirs").mkdir()
     (card.parent / "theirs" / "a.mp4").write_text("theirs")
     before = sorted(card.parent.rglob("*"))
@@ -134,7 +134,7 @@ def test_a_batch_that_is_refused_leaves_nothing(card, options, why):
     assert [p for p in sorted(card.parent.rglob("*")) if "cache" not in p.parts] == before
 
 
-def test_a_batch_that_is_refused_takes_nothing_from_another(card, options, tmp_path):
+def test_a_refused_batch_removes_nothing_of_another(card, options, tmp_path):
     """Two come in at once; the one that began the manifest has nothing to do."""
     with Library(str(tmp_path / "out")) as idle:
         other = Library(str(tmp_path / "out"))
@@ -146,7 +146,7 @@ def test_a_batch_that_is_refused_takes_nothing_from_another(card, options, tmp_p
         assert library.manifest.count()["waiting"] == 2
 
 
-def test_who_comes_in_as_a_manifest_is_removed_begins_another(card, options, tmp_path, monkeypatch):
+def test_a_run_that_starts_as_the_manifest_is_removed_creates_another(card, options, tmp_path, monkeypatch):
     idle = [Library(str(tmp_path / "out"))]
     opened = Manifest.__init__
 
@@ -162,7 +162,7 @@ def test_who_comes_in_as_a_manifest_is_removed_begins_another(card, options, tmp
         assert library.manifest.count()["waiting"] == 2
 
 
-def test_nor_is_what_else_is_read(card, options, tmp_path):
+def test_other_files_that_are_read_are_not_replaced_either(card, options, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     weights = out / "a.mp4"
@@ -207,7 +207,7 @@ def test_results_beside_the_films_are_not_taken_for_films(card, options):
     assert (counts["done"], sum(counts.values())) == (2, 2)
 
 
-def test_what_appears_or_changes_while_it_works_is_kept(card, options, tmp_path):
+def test_files_that_appear_or_change_during_the_run_are_kept(card, options, tmp_path):
     with Library(str(tmp_path / "out")) as library:
         library.take_in([str(card)], [], options)
         (tmp_path / "out" / "a.mp4").write_text("theirs")
@@ -390,7 +390,7 @@ def test_results_that_vanish_are_noticed_at_the_end(card, options, tmp_path):
 
 
 @pytest.mark.parametrize("gone", ["out", "cache", "card"])
-def test_a_disk_that_goes_is_no_films_fault(card, options, tmp_path, gone):
+def test_a_lost_disk_is_not_blamed_on_a_film(card, options, tmp_path, gone):
     with Library(str(tmp_path / "out")) as library:
         library.take_in([str(card)], [], options)
         shutil.move(tmp_path / gone, tmp_path / "elsewhere")
@@ -401,7 +401,7 @@ def test_a_disk_that_goes_is_no_films_fault(card, options, tmp_path, gone):
         assert library.manifest.count()["waiting"] == 2
 
 
-def test_what_a_lost_cluster_put_in_place_is_known(finished, card, options):
+def test_results_of_a_lost_cluster_are_recognised(finished, card, options):
     at = finished / ".pano-sound" / "manifest.sqlite"
     with sqlite3.connect(at) as db:
         db.execute("UPDATE films SET state='waiting', made=NULL, stamp=NULL")
@@ -416,7 +416,7 @@ def test_what_a_lost_cluster_put_in_place_is_known(finished, card, options):
     assert take_in([card], finished, options)["waiting"] == 2
 
 
-def test_of_equal_films_the_first_one_named_is_the_original(card, options, tmp_path):
+def test_the_first_named_of_equal_films_is_the_original(card, options, tmp_path):
     first, second = tmp_path / "z", tmp_path / "a"
     for folder in (first, second):
         folder.mkdir()

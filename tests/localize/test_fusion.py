@@ -17,7 +17,7 @@ def towards(yaw, nothing=0.0):
     return Evidence(maps, np.full(1, nothing, np.float32))
 
 
-def test_what_knows_nothing_gives_a_uniform_sphere_and_the_bias():
+def test_a_cue_that_knows_nothing_gives_a_uniform_sphere_and_the_bias():
     zero = Evidence(np.zeros((2, *GRID), np.float32), np.zeros(2, np.float32))
     posterior, elsewhere = FUSION.posterior({"a": zero, "unknown": zero})
     assert elsewhere == pytest.approx(0.5)

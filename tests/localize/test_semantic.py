@@ -38,16 +38,16 @@ def scene(noise=0.0, seed=0, **patch):
     return np.clip(picture.round(), 0, 255).astype(np.uint8)
 
 
-def test_a_still_scene_is_looked_at_once_whatever_its_noise(monkeypatch):
+def test_a_still_scene_goes_through_the_network_once_whatever_its_noise(monkeypatch):
     assert looks(monkeypatch, [scene(2.0, seed) for seed in range(5)]) == [True, False, False, False, False]
 
 
-def test_a_still_scene_is_looked_at_again_each_ten_seconds(monkeypatch):
+def test_a_still_scene_goes_through_the_network_again_every_ten_seconds(monkeypatch):
     assert looks(monkeypatch, [scene()] * 12) == [True, False, False, False, False] * 2 + [True, False]
 
 
 @pytest.mark.parametrize("colour", [(0, 0, 0), (255, 0, 0), (0, 255, 0)])
-def test_what_appears_or_goes_is_looked_at_also_where_it_is_small(monkeypatch, colour):
+def test_small_things_that_appear_or_vanish_are_noticed(monkeypatch, colour):
     bare, with_it = scene(2.0, 1), scene(2.0, 2, patch=colour)
     assert looks(monkeypatch, [bare, with_it, with_it, bare]) == [True, True, False, True]
 

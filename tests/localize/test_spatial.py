@@ -36,7 +36,7 @@ def peaks(evidence, count=1, width=20.0):
     return np.array(found)
 
 
-def test_plane_waves_come_from_where_they_come_from():
+def test_plane_waves_are_found_in_their_direction():
     """200 directions all over the sphere, two seconds each."""
     n = np.arange(200) + 0.5
     truth = directions(np.degrees(n * np.pi * (1 + 5**0.5)), np.degrees(np.arcsin(1 - n / 100)))

@@ -71,7 +71,7 @@ def test_synchrony_is_where_it_moves_with_the_sound_and_motion_where_it_moves():
 
 
 @pytest.mark.parametrize("what", ["still", "flicker", "exposure", "cut"])
-def test_what_changes_everywhere_at_once_is_no_evidence(what):
+def test_a_change_of_the_whole_picture_is_not_evidence(what):
     one, two = textured(1), textured(2)
 
     def picture(t):

@@ -62,7 +62,7 @@ def sa3d(order=1, kind=0, ordering=0, norm=0, channels=(0, 1, 2, 3), count=None)
 
 @pytest.mark.parametrize("size", [(128, 64), (160, 120)])
 @pytest.mark.parametrize("layout", ["4.0", "quad"])
-def test_four_channels_are_plain_sound_unless_somebody_says_otherwise(tmp_path, size, layout):
+def test_four_channels_are_plain_sound_unless_tagged_or_told(tmp_path, size, layout):
     path = film_with(tmp_path / "a.mkv", layout=layout, size=size)
     info = probe(path)
     assert info.audio.ambisonic is None
@@ -132,7 +132,7 @@ def test_the_flat_film_hears_what_its_camera_does(tmp_path, yaw, heard):
     assert max(sides["Z"] + sides["YX".replace(heard, "")]) < 1e-3
 
 
-def test_fuma_is_another_order_and_a_softer_w(tmp_path):
+def test_fuma_has_another_order_and_a_softer_w(tmp_path):
     path = film_with(tmp_path / "a.mkv", "WXYZ")
     heard = loudness(path, "fuma")
     assert heard["W"] == pytest.approx(-11, abs=0.2)
@@ -175,7 +175,7 @@ def test_every_field_is_read_as_wyzx_in_sn3d(tmp_path, layout, said, order, gain
         sa3d(count=5),
     ],
 )
-def test_boxes_that_say_something_else_are_not_believed_and_a_line_says_so(tmp_path, box, caplog):
+def test_contradictory_boxes_are_ignored_with_a_warning(tmp_path, box, caplog):
     path = film_with(tmp_path / "a.mp4", sound_codec="aac")
     tag_mp4(path, box)
     info = probe(path)
@@ -216,7 +216,7 @@ def test_a_map_of_four_in_a_wider_track_names_the_sound_field(tmp_path, order, l
 
 
 @pytest.mark.parametrize(("channels", "order"), [(9, 2), (16, 3)])
-def test_of_higher_orders_the_first_is_used(tmp_path, channels, order):
+def test_only_the_first_order_of_higher_orders_is_used(tmp_path, channels, order):
     """As Opus' mapping family 2 says it; of more than eight planes no PyAV frame may be looked into."""
     path = wav(tmp_path / "a.wav", films.tone(1, channels=channels) * np.eye(channels)[:, :1].astype(np.float32))
     info = probe(path, InputOptions(ambisonics="ambix"))

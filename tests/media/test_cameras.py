@@ -59,7 +59,7 @@ def test_a_film_of_two_lens_pictures_is_refused_unless_it_is_said_to_be_a_sphere
 
 @pytest.mark.parametrize("kind", ["day", "night", "water", "black poles", "black seam"])
 @pytest.mark.parametrize("size", [(512, 256), (512, 288)])
-def test_spheres_are_no_lens_pictures(kind, size):
+def test_spheres_are_not_taken_for_lens_pictures(kind, size):
     sphere = lenses.scene(kind, 256)[: size[1]]
     if size[1] > 256:
         sphere = np.repeat(sphere, 2, axis=0)[np.linspace(0, 511, size[1]).astype(int)]
@@ -67,7 +67,7 @@ def test_spheres_are_no_lens_pictures(kind, size):
 
 
 @pytest.mark.parametrize("rows", range(0, 128, 8))
-def test_black_poles_of_any_size_are_no_lens(rows):
+def test_black_poles_of_any_size_are_not_taken_for_a_lens(rows):
     sphere = spheres.colours(spheres.sphere(512, 256))
     sphere[:rows] = sphere[256 - rows :] = 0
     assert not looks_like_two_fisheyes(frame_of(sphere))
@@ -76,7 +76,7 @@ def test_black_poles_of_any_size_are_no_lens(rows):
 
 
 @pytest.mark.parametrize("level", [0, 16, 128, 255])
-def test_nothing_is_seen_in_one_colour(level):
+def test_a_picture_of_one_colour_is_not_taken_for_a_lens(level):
     assert not looks_like_two_fisheyes(frame_of(np.full((256, 512, 3), level, np.uint8)))
 
 
@@ -109,7 +109,7 @@ def test_gopros_360_as_mp4(tmp_path, tracks):
     assert probe(path, InputOptions(projection="equirectangular")).problem is None
 
 
-def test_a_lens_in_each_track(tmp_path):
+def test_one_lens_per_track_is_recognised(tmp_path):
     lens = lenses.two_lenses(lenses.scene("day"), "2:1, as Gear 360")[:, :256]
     path = film_of(tmp_path / "a.mp4", lens, lens)
     assert "each lens has a video track of its own, not stitched yet" in probe(path).problem

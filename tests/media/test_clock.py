@@ -118,7 +118,7 @@ def test_without_sound(tmp_path, starts, codec, caplog):
 
 @pytest.mark.parametrize("seconds", [11, slow(4000)])
 @pytest.mark.parametrize("container", ["mp4", slow("mov"), "mkv", slow("ts")])
-def test_a_recorder_that_stood_still(tmp_path, container, seconds, caplog):
+def test_a_recording_that_was_paused(tmp_path, container, seconds, caplog):
     check(stalled(tmp_path, container, seconds), 2, caplog, out=tmp_path / "b.mp4")
 
 
@@ -178,7 +178,7 @@ NO_JUMPS = {
 
 @pytest.mark.parametrize("container", ["mp4", slow("mkv"), slow("ts")])
 @pytest.mark.parametrize("name", NO_JUMPS)
-def test_what_is_no_jump(tmp_path, name, container, caplog):
+def test_differences_that_are_not_jumps(tmp_path, name, container, caplog):
     if container == "ts" and "minute" in name:
         pytest.skip("FFmpeg takes such a transport stream for one of a second or so")
     path = films.make_film(tmp_path / f"a.{container}", **NO_JUMPS[name])
@@ -226,7 +226,7 @@ def interleaved(*pieces):
         ([(10, 5), (13, 5)], [2]),
     ],
 )
-def test_which_jumps_are_jumps(pieces, shifts):
+def test_jumps_of_the_clock_are_told_apart_from_gaps(pieces, shifts):
     clock = read_clock(Container(interleaved(*pieces)), PICTURE, SOUND, 100)
     assert ([float(jump.shift) for jump in clock.jumps] if clock else None) == shifts
     if clock:
@@ -236,7 +236,7 @@ def test_which_jumps_are_jumps(pieces, shifts):
 @pytest.mark.parametrize("false", [-30, -2, 15, 1e5])
 @pytest.mark.parametrize("where", [1, 17, 48, 49])
 @pytest.mark.parametrize("count", [1, 2])
-def test_damaged_time_stamps_are_no_jump(false, where, count):
+def test_damaged_time_stamps_are_not_jumps(false, where, count):
     packets = interleaved((100, 5))
     for n in range(where, min(where + count, 50)):
         packets[2 * n] = (0, packets[2 * n][1] + false * (1 + n))

@@ -47,7 +47,7 @@ def test_a_cut_amid_movement_and_one_near_the_end_are_found():
     assert found(scene(1, 1)) == []
 
 
-def test_a_reader_gives_it_all_pictures(tmp_path):
+def test_the_cut_finder_gets_every_picture(tmp_path):
     levels = [60] * 20 + [180] * 20
     path = films.make_film(tmp_path / "two.mp4", films.steady(40, 10), levels=levels, size=(256, 128))
     cuts = CutFinder()

@@ -176,7 +176,7 @@ def test_several_files_are_written_as_one(tmp_path):
     assert heard == pytest.approx(seen, abs=5e-3)
 
 
-def test_files_that_do_not_go_together(tmp_path, caplog):
+def test_files_that_do_not_fit_together_are_refused(tmp_path, caplog):
     one = films.make_film(tmp_path / "1.mp4")
     other = films.make_film(tmp_path / "2.mp4", size=(256, 128))
     sound = films.make_sound(tmp_path / "3.wav", films.tone(0.5))
@@ -243,14 +243,14 @@ def test_urls_are_read_like_files(tmp_path, remote, container):
         ("nonsense://a/b.mp4", "cannot be opened"),
     ],
 )
-def test_urls_that_lead_nowhere(url, word):
+def test_dead_urls_are_refused(url, word):
     pytest.importorskip("fsspec")
     with pytest.raises(InputError, match=word) as caught:
         probe(url)
     assert "\n" not in str(caught.value)
 
 
-def test_a_connection_that_breaks_is_said(tmp_path, remote, monkeypatch):
+def test_a_broken_connection_is_an_error(tmp_path, remote, monkeypatch):
     url = remote(films.make_film(tmp_path / "a.mp4", films.steady(300), levels=[50, 200] * 150))
     info = probe(url)
     read = footage._Remote.read
@@ -268,7 +268,7 @@ def test_a_connection_that_breaks_is_said(tmp_path, remote, monkeypatch):
         list(VideoReader(url, info).pictures())
 
 
-def test_a_folder_may_be_called_like_a_url(tmp_path, monkeypatch):
+def test_a_folder_name_may_look_like_a_url(tmp_path, monkeypatch):
     (tmp_path / "s3:" / "x").mkdir(parents=True)
     films.make_film(tmp_path / "s3:" / "x" / "a.mp4")
     monkeypatch.chdir(tmp_path)

@@ -13,7 +13,7 @@ from pano_sound.media.sound import SoundReader
 
 
 @pytest.mark.parametrize(("codec", "sound_codec"), [("mpeg2video", "ac3"), ("libx264", "aac")])
-def test_a_sound_track_of_which_nothing_came_through(tmp_path, codec, sound_codec):
+def test_a_sound_track_without_readable_packets(tmp_path, codec, sound_codec):
     """A transport stream announces the track; no packet says how many channels it has."""
     path = films.make_film(
         tmp_path / "a.ts",

@@ -58,7 +58,7 @@ def test_sound_does_not_drift_from_chapter_to_chapter(tmp_path, kind):
 
 
 @pytest.mark.parametrize("output", ["b.mp4", "b.mkv"])
-def test_nor_in_what_is_written(tmp_path, output):
+def test_sound_does_not_drift_in_what_is_written_either(tmp_path, output):
     path = films.make_film(tmp_path / "a.mp4", films.steady(15), sound=films.clicks(0.5, [0.25]))
     made = rewrite(probe([path] * CHAPTERS), tmp_path / output)
     clicks = np.array(onsets(heard(tmp_path / output)[0], RATE))
@@ -117,7 +117,7 @@ EDITS = {
 
 @pytest.mark.parametrize("container", ["mp4", "mov"])
 @pytest.mark.parametrize("name", EDITS)
-def test_what_an_edit_list_leaves_out_is_no_damage(tmp_path, name, container, caplog):
+def test_packets_that_an_edit_list_leaves_out_are_not_damage(tmp_path, name, container, caplog):
     edits, clicks = EDITS[name]
     path = films.make_film(
         tmp_path / f"a.{container}",

@@ -86,7 +86,7 @@ def test_only_what_players_understand_is_kept(given, expected):
 
 
 @pytest.mark.parametrize("name", ["b.mp4", "b.mov", "b.mkv"])
-def test_nothing_of_360_is_left_in_flat_output(tmp_path, name):
+def test_flat_output_has_no_360_tags(tmp_path, name):
     """Of a source that is tagged in every way there is: V1, V2, ambisonics and H.264's frame packing."""
     source = films.make_film(
         tmp_path / "a.mp4", size=(128, 128), stereo="top-bottom", sound=films.tone(0.4, channels=4), layout="4.0"
@@ -127,7 +127,7 @@ def test_ffmpeg_knows_360_output_for_a_sphere_by_each_of_its_tags(tmp_path, name
 @pytest.mark.parametrize("name", ["b.mp4", "b.m4v", "b.mov"])
 @pytest.mark.parametrize("spherical", [False, True], ids=["flat", "360"])
 @pytest.mark.parametrize("metadata", [{}, PLAIN], ids=["plain", "with a place"])
-def test_the_index_is_in_front(tmp_path, name, spherical, metadata):
+def test_the_index_comes_first(tmp_path, name, spherical, metadata):
     source = films.make_film(tmp_path / "a.mkv", films.steady(40), sound=films.tone(1.3), metadata=metadata)
     rewrite(source, tmp_path / name, spherical=spherical)
     top = [kind for kind in boxes(tmp_path / name) if "/" not in kind]

@@ -122,7 +122,7 @@ def test_metadata_that_is_not_utf8(tmp_path):
         (bytes(range(256)) * 64, "not a media file"),
     ],
 )
-def test_what_is_not_media(tmp_path, content, word):
+def test_files_that_are_not_media_are_refused(tmp_path, content, word):
     path = tmp_path / "a.mp4"
     path.write_bytes(content)
     with pytest.raises(InputError, match=word) as caught:

@@ -28,7 +28,7 @@ def decoded_levels(path):
     ],
     ids=["30", "29.97 from 0.7", "variable"],
 )
-def test_time_stamps_are_the_files_own(tmp_path, container, times):
+def test_time_stamps_are_those_of_the_file(tmp_path, container, times):
     path = films.make_film(tmp_path / f"a.{container}", times)
     read = [p.t for p in VideoReader(path).pictures()]
     # A transport stream's clock starts anywhere: its times are read from its own beginning on.
@@ -119,7 +119,7 @@ def test_cut_short_reads_to_its_end(tmp_path, container):
     assert 20 <= count < 90
 
 
-def test_no_time_stamps_follow_one_another(tmp_path):
+def test_frames_without_time_stamps_are_evenly_spaced(tmp_path):
     """A bare H.264 stream has no time stamps of its own."""
     path = films.make_film(tmp_path / "a.h264", films.steady(20))
     times = [p.t for p in VideoReader(path).pictures()]
@@ -127,7 +127,7 @@ def test_no_time_stamps_follow_one_another(tmp_path):
     assert (np.diff(times) > 0).all()
 
 
-def test_avi_tells_no_order_but_pictures_have_one(tmp_path):
+def test_pictures_of_avi_come_in_display_order(tmp_path):
     """With B frames pictures are stored in another order than they are shown in."""
     path = films.make_film(tmp_path / "a.avi", films.steady(60), levels=[*range(40, 220, 3)], time_base=Fraction(1, 30))
     for start, first in ((None, 0), (1, 30)):
@@ -139,7 +139,7 @@ def test_avi_tells_no_order_but_pictures_have_one(tmp_path):
         assert luma == pytest.approx([16 + (40 + 3 * n) * 219 / 255 for n in range(first, 60)], abs=2)
 
 
-def test_pictures_that_change_size_are_brought_to_the_first_ones(tmp_path):
+def test_pictures_that_change_size_are_scaled_to_the_first(tmp_path):
     one = films.make_film(tmp_path / "1.ts", films.steady(10))
     two = films.make_film(tmp_path / "2.ts", films.steady(10, start=1), size=(192, 96))
     both = tmp_path / "both.ts"
@@ -148,7 +148,7 @@ def test_pictures_that_change_size_are_brought_to_the_first_ones(tmp_path):
     assert shapes == {(64, 128)}
 
 
-def test_tracks_that_begin_inside_a_transport_stream_are_passed_over(tmp_path):
+def test_tracks_that_begin_inside_a_transport_stream_are_skipped(tmp_path):
     path = films.make_film(tmp_path / "a.ts", films.steady(90), sound=films.tone(3))
     content = bytearray(path.read_bytes())
     # Where a picture begins, in the packets of track 0x100, put a track that nobody has announced.

@@ -72,13 +72,13 @@ def test_a_whole_command(tmp_path, bucket):
 
 
 @pytest.mark.parametrize("url", ["s3://films/none.mp4", "s3://nobody/a.mp4"])
-def test_what_is_not_there_is_said(bucket, url):
+def test_a_missing_file_is_an_error(bucket, url):
     with pytest.raises(InputError, match=r"no such file") as caught:
         probe(url)
     assert "\n" not in str(caught.value)
 
 
-def test_keys_that_are_missing_are_said(bucket, monkeypatch, tmp_path):
+def test_missing_keys_are_an_error(bucket, monkeypatch, tmp_path):
     for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(key)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -88,7 +88,7 @@ def test_keys_that_are_missing_are_said(bucket, monkeypatch, tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_a_server_that_is_gone_is_said(tmp_path, bucket):
+def test_a_lost_server_is_an_error(tmp_path, bucket):
     bucket.upload_file(str(films.make_film(tmp_path / "a.mp4")), "films", "a.mp4")
     info = probe("s3://films/a.mp4")
     bucket.stop()

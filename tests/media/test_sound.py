@@ -18,7 +18,7 @@ def onsets(sound, rate):
     return [] if not len(loud) else [loud[0] / rate, *(loud[1:][np.diff(loud) > rate // 20] / rate)]
 
 
-def test_blocks_have_the_size_asked_for(tmp_path):
+def test_blocks_have_the_requested_size(tmp_path):
     path = films.make_film(tmp_path / "a.mp4", films.steady(60), sound=films.tone(2))
     blocks = list(SoundReader(path, 22050).blocks(0.3))
     assert [len(b) for b in blocks[:-1]] == [6615] * (len(blocks) - 1)
@@ -59,7 +59,7 @@ def test_gaps_are_silent_and_overlaps_dropped(tmp_path):
     assert len(heard) == pytest.approx(3 * 16000, abs=500)
 
 
-def test_a_time_stamp_that_lies_does_not_fill_the_disk_with_silence(tmp_path):
+def test_a_false_time_stamp_does_not_fill_the_disk_with_silence(tmp_path):
     path = films.make_film(tmp_path / "a.mkv", films.steady(30), sound=films.clicks(1, [0.2]), jump=(0.5, 40_000_000))
     assert len(whole(path)) < 2 * 16000
 

@@ -38,7 +38,7 @@ def panned(sound, yaw):
 @pytest.mark.parametrize(
     ("yaws", "sure"), [((0,), False), ((90,), False), ((-30, 150), False), ((-50, 100), True), ((20, -70, 110), True)]
 )
-def test_the_order_of_recorded_fields_is_heard_or_not_told(yaws, sure, seed):
+def test_the_channel_order_of_recorded_fields_is_detected_or_left_open(yaws, sure, seed):
     """Sources before the microphone alone, or beside it, may be either."""
     field = sum(in_room(talker(4, seed + k), yaw, 5 - 4 * k) for k, yaw in enumerate(yaws))
     assert order_of(waves(field)) in ((AMBIX,) if sure else (AMBIX, None))
@@ -46,7 +46,7 @@ def test_the_order_of_recorded_fields_is_heard_or_not_told(yaws, sure, seed):
 
 
 @pytest.mark.parametrize("lost", ["quiet", "flat", "W loud", "W soft", "wind"])
-def test_damaged_fields_are_recognized_all_the_same(room, lost):
+def test_damaged_fields_are_still_recognised(room, lost):
     field = room.copy()
     if lost == "quiet":
         field *= 1e-3

@@ -61,7 +61,7 @@ def test_tagged_files_are_read_as_spheres_and_hold_the_same_film(film):
     assert names(film.parent) == ["a.mp4"]
 
 
-def test_boxes_say_what_the_standard_asks_for(film):
+def test_boxes_follow_the_standard(film):
     tag_mp4(film)
     found = boxes(film)
     entry = "moov/trak/mdia/minf/stbl/stsd/avc1"
@@ -76,7 +76,7 @@ def test_boxes_say_what_the_standard_asks_for(film):
     assert b"<GSpherical:ProjectionType>equirectangular</GSpherical:ProjectionType>" in uuid
 
 
-def test_tagging_twice_is_tagging_once(film):
+def test_tagging_twice_equals_tagging_once(film):
     tag_mp4(film)
     once = film.read_bytes()
     tag_mp4(film)
@@ -84,7 +84,7 @@ def test_tagging_twice_is_tagging_once(film):
 
 
 @pytest.mark.parametrize("codec", ["libx264", "mjpeg", "prores_ks"])
-def test_quicktime_too(tmp_path, codec):
+def test_quicktime_files_can_be_tagged(tmp_path, codec):
     pix_fmt = {"mjpeg": "yuvj420p", "prores_ks": "yuv422p10le"}.get(codec, "yuv420p")
     path = films.make_film(tmp_path / "a.mov", size=(128, 96), codec=codec, pix_fmt=pix_fmt)
     before = packets(path)
@@ -94,7 +94,7 @@ def test_quicktime_too(tmp_path, codec):
 
 
 @pytest.mark.parametrize("content", [b"", b"no film at all", struct.pack(">I4s", 400, b"moov") + b"x" * 9])
-def test_refuses_what_is_no_mp4_and_leaves_it_alone(tmp_path, content):
+def test_refuses_files_that_are_not_mp4_and_leaves_them_alone(tmp_path, content):
     path = tmp_path / "a.mp4"
     path.write_bytes(content)
     with pytest.raises(OutputError, match="cannot be tagged"):
@@ -116,7 +116,7 @@ def test_sound_alone_cannot_be_tagged(tmp_path):
         tag_mp4(path)
 
 
-def test_cut_off_files_raise_nothing_but_our_error(film):
+def test_truncated_files_raise_only_our_error(film):
     whole = film.read_bytes()
     start = whole.index(b"moov")
     for end in range(start, len(whole), 37):
@@ -140,7 +140,7 @@ def test_the_writer_tags_and_flat_output_is_not_tagged(tmp_path):
 
 
 @pytest.mark.parametrize("sound_codec", ["aac", "flac", "pcm_f32le"])
-def test_ambisonics_stay_what_they_are_in_360_output(tmp_path, sound_codec):
+def test_ambisonics_stay_ambisonic_in_360_output(tmp_path, sound_codec):
     sound = np.stack([films.tone(1, channels=1, hz=200 * (n + 1), level=0.3)[0] for n in range(4)])
     source = films.make_film(tmp_path / "a.mkv", films.steady(30), sound=sound, layout="4.0", sound_codec=sound_codec)
     made = rewrite(source, tmp_path / "b.mp4", spherical=True, ambisonics="ambix")

@@ -104,7 +104,7 @@ def test_v1s_stereo_mode(tmp_path, value, expected, where):
 
 
 @pytest.mark.parametrize("attributes", [False, True])
-def test_matroskas_own_stereo_mode_goes_before_the_xml(tmp_path, attributes):
+def test_matroskas_stereo_mode_takes_precedence_over_xml(tmp_path, attributes):
     xml = spheres.v1_xml(StereoMode="mono")
     if attributes:
         xml = '<x GSpherical:Spherical="true" GSpherical:StereoMode="mono" />'
@@ -167,14 +167,14 @@ def test_v1s_projections(tmp_path, value, word):
     overridden(path)
 
 
-def test_v1_that_says_it_is_not_stitched(tmp_path):
+def test_v1_footage_tagged_as_not_stitched(tmp_path):
     path = sphere(tmp_path / "a.mp4")
     spheres.tag_v1(path, Stitched="false")
     assert "not stitched yet" in probe(path).problem
     overridden(path)
 
 
-def test_a_damaged_list_of_tracks_is_passed_over(tmp_path):
+def test_a_damaged_list_of_tracks_is_skipped(tmp_path):
     whole = matroska(tmp_path / "a.mkv", 11).read_bytes()
     assert [track.stereo_mode for track in video_tracks(io.BytesIO(whole))] == [11]
     for at in range(700):

@@ -58,7 +58,7 @@ def test_the_360_film_is_found_among_other_pictures(tmp_path, container, sizes, 
 
 
 @pytest.mark.parametrize("tag", ["v1", "v2"])
-def test_tags_go_before_shapes(tmp_path, tag):
+def test_tags_take_precedence_over_shapes(tmp_path, tag):
     """A sphere squeezed into 16:9, tagged, beside a picture that only looks like one."""
     path = film(tmp_path / "a.mp4", (160, 90), LARGE)
     if tag == "v1":
@@ -80,5 +80,5 @@ def test_tracks_are_chosen_by_number(tmp_path, container):
         probe(path, InputOptions(video_track=4))
 
 
-def test_without_a_sphere_the_main_picture_is_told_of(tmp_path):
+def test_without_a_sphere_the_main_picture_is_reported(tmp_path):
     assert "320x180" in probe(film(tmp_path / "a.mp4", FLAT, PREVIEW)).problem

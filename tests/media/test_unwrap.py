@@ -56,7 +56,7 @@ def within(found, worst=5.5, mean=2.5):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_untagged_layouts_are_told_by_the_user(tmp_path, projection, vectors):
+def test_the_user_can_state_an_untagged_layout(tmp_path, projection, vectors):
     path = spheres.film(tmp_path / "a.mkv", vectors)
     assert "`projection=" in probe(path).problem
     within(off(path, projection=projection))
@@ -71,12 +71,12 @@ def test_a_half_sphere_is_the_front_of_a_whole_one(tmp_path):
     assert covered.tolist() == [[False, False, True, True, True, True, False, False]] * 4
 
 
-def test_coverage_is_only_asked_for_where_something_lacks(tmp_path):
+def test_coverage_is_none_for_whole_spheres(tmp_path):
     assert VideoReader(spheres.film(tmp_path / "a.mp4", WHOLE)).coverage(4, 8) is None
 
 
 @pytest.mark.parametrize("tag", ["v1", "v2"])
-def test_cropped_spheres_lie_where_their_tags_say(tmp_path, tag):
+def test_cropped_spheres_are_placed_by_their_tags(tmp_path, tag):
     """Columns 40 to 200 and rows 24 to 100 of 256 x 128."""
     path = spheres.film(tmp_path / "a.mp4", WHOLE[24:100, 40:200])
     if tag == "v1":
@@ -111,7 +111,7 @@ def test_leaning_spheres_are_set_upright(tmp_path, pose):
     within(off(path))
 
 
-def test_v1s_first_look_turns_nothing(tmp_path):
+def test_v1s_initial_view_does_not_rotate_the_picture(tmp_path):
     path = spheres.film(tmp_path / "a.mp4", WHOLE)
     spheres.tag_v1(path, StitchingSoftware="x", InitialViewHeadingDegrees=90, InitialViewPitchDegrees=20)
     assert probe(path).spherical.projection == "equirectangular"
@@ -119,7 +119,7 @@ def test_v1s_first_look_turns_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("turn", [90, 180, 270])
-def test_display_rotation_is_carried_out(tmp_path, turn):
+def test_display_rotation_is_applied(tmp_path, turn):
     stored = np.rot90(WHOLE, -turn // 90)
     path = spheres.film(tmp_path / "a.mp4", np.ascontiguousarray(stored), turn=turn)
     assert probe(path).video.rotation % 360 == turn

@@ -19,7 +19,7 @@ def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
-def test_mixtures_have_the_power_that_they_say(generator: torch.Generator) -> None:
+def test_mixtures_have_the_stated_power(generator: torch.Generator) -> None:
     waves = torch.zeros(16, RATE)
     times = torch.arange(RATE) / RATE
     for i in range(16):  # tones at frequencies of their own: powers add

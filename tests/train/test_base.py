@@ -91,7 +91,7 @@ def test_batches_say_what_belongs_together(sampler: Sampler) -> None:
     assert ((scene["targets"] > 0.5).sum(1) == 12).all()
 
 
-def test_a_thing_between_the_cells_that_are_kept_is_still_asked_for(sampler: Sampler) -> None:
+def test_an_object_between_the_kept_cells_is_still_trained_on(sampler: Sampler) -> None:
     sampler.objects[:] = [[Pasted("dog", 32.0 * k, 32.0 * k, 32.0 * (k + 1), 32.0 * (k + 1))] for k in range(10)]
     for seed in range(4):
         targets = sampler.scene_batch(np.random.default_rng(seed), 10, each=1)["targets"]
@@ -180,6 +180,6 @@ def test_a_work_folder_belongs_to_one_training(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"steps": 0}, {"seed": -1}, {"rate": 0.0}, {"scenes_per_step": 2000}, {"mosaic": 1}])
-def test_recipes_that_nothing_can_follow(wrong: dict) -> None:
+def test_impossible_recipes_are_refused(wrong: dict) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Recipe(**wrong)

@@ -101,7 +101,7 @@ def test_mistakes_are_one_line(
     assert not (folder / "out.safetensors").exists()
 
 
-def test_no_set_no_model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_set_no_model_is_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(monkeypatch, "gone/", "-o", "out.safetensors") == 7
     monkeypatch.setattr(sys, "argv", ["pano-sound", "train", "set.csv", "-o", "x.safetensors", "--set", "start=gone"])
     with pytest.raises(SystemExit) as exit:

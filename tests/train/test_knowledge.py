@@ -24,7 +24,7 @@ def test_the_shipped_table() -> None:
     assert knowledge.of(heard) == [["train"], ["dog", "person"], []]
 
 
-def test_scores_are_the_surest_sound_times_its_strength(tmp_path: Path) -> None:
+def test_scores_are_the_most_certain_sound_times_its_strength(tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
     table.write_text("sound,thing,strength\nBark,dog,1\nHowl,dog,0.5\nHowl,person,0.25\n")
     knowledge = Knowledge(["Howl", "Bark"], table)

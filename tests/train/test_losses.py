@@ -43,7 +43,7 @@ def test_extent_is_the_soft_ciou_of_the_upper_half_of_the_range() -> None:
     assert float(losses.extent(elsewhere, target, 50.0)) == pytest.approx(1.0, abs=1e-3)
 
 
-def test_inside_does_not_care_where_inside() -> None:
+def test_the_place_within_a_box_does_not_matter() -> None:
     raw = torch.tensor([[9.0, -9.0, -9.0, -9.0]])
     target = torch.tensor([[1.0, 1.0, 1.0, 0.0]])
     assert float(losses.inside(raw, target, 1.0)) == pytest.approx(0.0, abs=1e-4)

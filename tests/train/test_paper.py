@@ -320,7 +320,7 @@ def test_curves_are_written_for_tensorboard_too(tmp_path: Path) -> None:
     assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 2
 
 
-def test_random_weights_are_said(
+def test_random_weights_are_logged(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     import pano_sound.research.train.paper as module
@@ -378,6 +378,7 @@ def gradients(tiny: str, processes: Processes) -> dict[str, torch.Tensor]:
     return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
 
 
+@pytest.mark.slow
 def test_two_processes_average_the_gradients_of_the_whole_network(
     tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

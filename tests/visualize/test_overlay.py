@@ -59,7 +59,7 @@ def test_planes_keep_their_shape_and_kind(bit_depth):
     assert max(p.max() for p in after) < 1 << bit_depth
 
 
-def test_the_surer_the_more_is_drawn():
+def test_more_is_drawn_the_surer_it_is():
     peaks = [drawn(made_map(15, 30, present)).max() for present in (0.02, 0.3, 0.6, 0.95)]
     assert peaks[0] > 0
     luma = [Overlay(made_map(15, 30, present), 480, 240)(grey(), 0.0)[0][124, 244] for present in (0.02, 0.6, 0.95)]
@@ -72,7 +72,7 @@ def test_heat_crosses_the_seam():
     assert changed[62, 0] > 0
 
 
-def test_nothing_is_drawn_in_silence_nor_where_all_directions_are_alike():
+def test_nothing_is_drawn_in_silence_or_on_a_flat_map():
     assert not drawn(made_map(15, 30, present=0, level_db=-120)).any()
     even = made_map(15, 30, present=0)
     even.posterior[:] = np.repeat(np.diff(-np.sin(np.linspace(np.pi / 2, -np.pi / 2, 31)))[:, None], 60, axis=1) / 120
@@ -97,7 +97,7 @@ def test_the_outline_is_the_border_of_what_the_view_holds(look):
     assert not smaller.contains(vectors, yaw, pitch, roll).any()
 
 
-def test_the_planned_view_is_outlined_at_the_moments_own_look():
+def test_the_planned_view_is_outlined_where_it_looks_at_that_time():
     samples = np.array([[0.0, -90, 0, 0, 60], [1.0, 90, 0, 0, 60]])
     path = CameraPath(640, 360, samples, cuts=frozenset([1]))
     quiet = made_map(15, 30, present=0, level_db=-120)
@@ -122,7 +122,7 @@ def test_the_strip_says_what_is_heard_how_loud_and_how_sure(level, sure, names, 
     assert words(level, sure, names) == text
 
 
-def test_the_strip_marks_the_moment_along_the_films_length():
+def test_the_strip_marks_the_current_time():
     overlay = Overlay(made_map(15, 30), 480, 240)
     for t in (0.0, 0.5, 1.0):
         row = overlay(grey(), t)[0][-STRIP // 2]
@@ -131,14 +131,14 @@ def test_the_strip_marks_the_moment_along_the_films_length():
 
 @pytest.mark.parametrize("bit_depth", [8, 10])
 @pytest.mark.parametrize("light", [LIMITED, FULL])
-def test_colours_are_in_the_films_own_range(bit_depth, light):
+def test_colours_are_in_the_range_of_the_film(bit_depth, light):
     white = in_film(np.full((1, 3), 255, np.uint8), bit_depth, Colour(range=light))
     top = 235 if light == LIMITED else 255
     assert [int(p[0]) >> (bit_depth - 8) for p in white] == [top, 128, 128]
 
 
 @pytest.mark.parametrize(("transfer", "share"), [(BT709, 1.0), (16, 0.58), (18, 0.75)])
-def test_white_in_hdr_is_that_of_paper(transfer, share):
+def test_white_in_hdr_is_paper_white(transfer, share):
     y, _, _ = in_film(np.full((1, 3), 255, np.uint8), 10, Colour(range=FULL, space=9, transfer=transfer))
     assert y[0] == pytest.approx(share * 1020, abs=1)
 

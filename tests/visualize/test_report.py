@@ -60,7 +60,7 @@ def test_the_summary_counts_what_was_heard_and_shown(soundmap):
     assert found.still == pytest.approx(0.8, abs=0.05)
 
 
-def test_silence_is_said(soundmap):
+def test_silence_is_reported(soundmap):
     soundmap.level_db[:] = -120
     assert str(heard(soundmap)) == "listened to 4 s: silent"
 
@@ -118,7 +118,7 @@ def test_the_page_knows_maps_looks_names_and_pins(soundmap, tmp_path):
     assert (data["looks"][0], data["looks"][-1]) == ([0, 0, 0, 0, 60], [4, 90, 0, 0, 60])
 
 
-def test_of_long_films_the_copy_has_fewer_pictures(tmp_path, monkeypatch):
+def test_the_copy_of_a_long_film_has_fewer_pictures(tmp_path, monkeypatch):
     monkeypatch.setattr(proxy, "MOST_BYTES", 20_000)
     path = tmp_path / "long.mp4"
     films.make_film(path, films.steady(100, 10), size=(256, 128))
@@ -144,7 +144,7 @@ def test_films_behind_urls_are_left_out(soundmap, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", "nothing", '{"pins": 3}', '{"pins": [{"from": 1}]}'])
-def test_what_is_no_file_of_pins(tmp_path, text):
+def test_a_file_that_holds_no_pins_is_refused(tmp_path, text):
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(DataFileError):
         load_constraints(tmp_path / "a.json")
