@@ -163,6 +163,7 @@ def status(out: str, batch: BatchOptions, as_json: bool, quiet: bool) -> None:
     BatchOptions,
     only={
         **_manifest_only,
+        "reports": "Also write a page for each film that is made.",
         "workers": "How many films to work on at once. By default as many as cores and memory allow.",
         "soundmaps": "Where sound maps are kept, if you gave a place before.",
         "ray": "Work on a Ray cluster: its address, 'auto' or 'local'.",

@@ -45,6 +45,7 @@ def options_of(kind: type[Options], only: Mapping[str, str] | None = None, to: s
 
 def _click_option(about: Described, help: str | None) -> Callable[[F], F]:
     """`help`: the command's own text, if it has one; then a default of None is not the preset's."""
+    text = with_flags(about.help if help is None else help)
     value_type: Any = about.kind
     metavar, callback, default = about.metavar, None, about.default
     if about.choices:
@@ -58,6 +59,10 @@ def _click_option(about: Described, help: str | None) -> Callable[[F], F]:
         ranged: Any = click.IntRange if about.kind is int else click.FloatRange
         value_type = ranged(about.minimum, about.maximum)
         metavar = "NUMBER"
+    if about.kind is bool:
+        return click.option(
+            about.name, about.flag, is_flag=True, cls=Option, heading=about.heading, advanced=about.advanced, help=text
+        )
     names = [about.name, about.flag, *([about.also] if about.also else [])]
     return click.option(
         *names,
@@ -69,7 +74,7 @@ def _click_option(about: Described, help: str | None) -> Callable[[F], F]:
         default=default,
         show_default=default is not None,
         metavar=metavar,
-        help=about.help if help is None else help,
+        help=text,
         callback=callback,
     )
 

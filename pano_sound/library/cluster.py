@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import PanoSoundError
-from .discover import path_name
+from .discover import report_name
 from .intake import Library
 from .job import Job
 from .manifest import MAX_TRIES, LostClaimError
 from .ownership import PENDING
 from .pool import WORKER_BYTES, Tell, record_outcome, say_warnings, unexpected
-from .records import FilmRecord, RenderResult
+from .records import FilmRecord, RenderResult, file_hashes
 from .storage import first_line, store
 
 if TYPE_CHECKING:
@@ -125,8 +125,10 @@ class _Driver:
     def _job(self, row: FilmRecord, contents: dict[str, str]) -> Job:
         library = self._library
         manifest = library.manifest
-        own = {name: manifest.owned(name) for name in (row.output, path_name(row.output))}
-        return Job(row, manifest.settings(row.settings), library.out.root, library.soundmaps.root, contents, own)
+        own = manifest.owned_files(row.output)
+        reports = library.options.reports or report_name(row.output) in own
+        roots = library.out.root, library.soundmaps.root
+        return Job(row, manifest.settings(row.settings), *roots, contents, own, reports)
 
     def _share_out(self, row: FilmRecord, found: Outcome) -> None:
         """Make a long film's segments on idle workers. All are analysed before the first is rendered.
@@ -182,7 +184,7 @@ def _film(job: Job, split: bool, *said: list[str]) -> Outcome:
 
     def record_pending(made: RenderResult) -> None:
         # The manifest is on another machine. If its owner is lost, this note tells what was put in place.
-        hashes = {job.row.output: made.sha256, path_name(job.row.output): made.path_sha256}
+        hashes = file_hashes(job.row.output, made.to_json())
         store(job.out).write(f"{PENDING}/{job.row.id}.json", json.dumps(hashes).encode())
 
     lines = [line for lines in said for line in lines]

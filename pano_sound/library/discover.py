@@ -45,6 +45,7 @@ ENDINGS = frozenset(
 """Endings that are looked for in folders. Files that are named one by one may have any ending."""
 _MAGIC = re.compile(r"[*?[]")
 PATH_ENDING = ".path.json"
+REPORT_ENDING = ".report.html"
 _LONGEST = 200
 """Most bytes of a result's name, so that file systems accept it with all endings."""
 
@@ -138,6 +139,16 @@ def outputs(films: Sequence[Film], rule: str, known: Mapping[str, tuple[str, ...
 def path_name(output: str) -> str:
     """The name of the camera path beside a video."""
     return os.path.splitext(output)[0] + PATH_ENDING
+
+
+def report_name(output: str) -> str:
+    """The name of the page about a video, beside it."""
+    return os.path.splitext(output)[0] + REPORT_ENDING
+
+
+def result_names(output: str, report: bool) -> list[str]:
+    """The names of all files of a result."""
+    return [output, path_name(output), *([report_name(output)] if report else [])]
 
 
 def read_list(path: str) -> list[str]:

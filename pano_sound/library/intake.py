@@ -23,7 +23,7 @@ from ..media.footage import is_url
 from ..media.output_format import MUXERS
 from ..options.batch import BatchOptions
 from ..options.steps import PanOptions
-from .discover import Film, discover, outputs, path_name
+from .discover import Film, discover, outputs, path_name, report_name, result_names
 from .lease import ManifestLease
 from .manifest import Manifest, Synced
 from .ownership import PENDING, check_results, take_pending, write_result
@@ -214,10 +214,14 @@ class Library:
         return changed or (row.state == "done" and checked[row.id][1] is None)
 
     def _check_results(self, outputs: list[str], inputs: list[str], overwrite: bool) -> None:
-        films = [name for output in outputs for name in (output, path_name(output))]
+        films = [name for output in outputs for name in result_names(output, self._has_report(output))]
         names = [*films, "report.jsonl", *page_names(self.manifest.count_all() + len(outputs))]
         manifest = [f"{self.manifest.path}{ending}" for ending in ("", "-wal", "-shm")]
         check_results(self.out, self.manifest, names, [*inputs, *manifest], overwrite)
+
+    def _has_report(self, output: str) -> bool:
+        """Whether a film gets a page: if pages are wanted, or it has one, which must not become stale."""
+        return self.options.reports or report_name(output) in self.manifest.owned_files(output)
 
     def _known_names(self, films: Sequence[Film]) -> dict[str, tuple[str, ...]]:
         """Names given in earlier runs, with their films' paths. Names of films that no longer exist are free again."""
@@ -271,15 +275,17 @@ class Library:
         again."""
         rows = filter(None, map(self.manifest.known, names))
         done = [(row, row.stamp) for row in rows if row.state == "done" and row.stamp is not None]
-        present = self.out.present([n for row, _ in done for n in (row.output, path_name(row.output))]) if done else {}
+        present = self.out.present([n for row, _ in done for n in result_names(row.output, True)]) if done else {}
         return {row.id: (stamp, self._still(row, present, overwrite)) for row, stamp in done}
 
     def _still(self, row: FilmRecord, present: dict[str, Stamp], overwrite: bool) -> Stamp | None:
         stamp = present.get(row.output)
-        if stamp is None or path_name(row.output) not in present or stamp == row.stamp:
-            return stamp if path_name(row.output) in present else None
-        if stamp[0] == row.made["bytes"] and digest(self.out.name(row.output)) == row.made["sha256"]:
-            return stamp
+        if stamp is None or path_name(row.output) not in present:
+            return None
+        same = stamp[0] == row.made["bytes"]
+        if stamp == row.stamp or (same and digest(self.out.name(row.output)) == row.made["sha256"]):
+            page = "report_sha256" in row.made and report_name(row.output) in present
+            return stamp if page or not self.options.reports else None
         if overwrite:
             return None
         log.warning(

@@ -24,9 +24,9 @@ from typing import Any, TypeVar
 
 from ..errors import DataFileError, PanoSoundError
 from .database import Database
-from .discover import File, Film, path_name
+from .discover import File, Film, report_name, result_names
 from .process_lock import is_alive
-from .records import STATES, FilmRecord, OwnFile, RenderResult, read_curve, read_record, read_stamp
+from .records import STATES, FilmRecord, OwnFile, RenderResult, file_hashes, read_curve, read_record, read_stamp
 from .storage import Stamp
 
 T = TypeVar("T")
@@ -236,7 +236,7 @@ class Manifest:
             _must_change(db.execute(sql, values))
             sql = "INSERT OR REPLACE INTO thumbnails VALUES (?, ?, ?)"
             db.execute(sql, (row.id, made.jpeg, json.dumps(made.curve)))
-            for name, sha256 in ((row.output, made.sha256), (path_name(row.output), made.path_sha256)):
+            for name, sha256 in file_hashes(row.output, made.to_json()).items():
                 db.execute("INSERT OR IGNORE INTO own VALUES (?, ?, NULL)", (name, sha256))
 
     def finish(self, row: FilmRecord, stamps: Mapping[str, Stamp]) -> None:
@@ -244,14 +244,18 @@ class Manifest:
         with self._db.change() as db:
             _end(db, row, "state='done', stamp=?", json.dumps(stamps[row.output]))
             (made,) = db.execute("SELECT made FROM films WHERE id=?", (row.id,)).fetchone()
-            made = json.loads(made)
-            for name, key in ((row.output, "sha256"), (path_name(row.output), "path_sha256")):
-                _own(db, name, made[key], stamps[name])
+            for name, sha256 in file_hashes(row.output, json.loads(made)).items():
+                _own(db, name, sha256, stamps[name])
 
     def owned(self, name: str) -> list[OwnFile]:
         """The files that this library may have written under a result's name: the last one, and its replacement."""
         rows = self._db.all("SELECT sha256, stamp FROM own WHERE name=?", name)
         return [OwnFile(str(row["sha256"]), self._read(_optional_stamp, row["stamp"])) for row in rows]
+
+    def owned_files(self, output: str) -> dict[str, list[OwnFile]]:
+        """The same for all files of a result, by name. A page that it has not got is not among them."""
+        found = {name: self.owned(name) for name in result_names(output, True)}
+        return {name: files for name, files in found.items() if files or name != report_name(output)}
 
     def own_names(self) -> set[str]:
         """The names of all results that this library wrote."""

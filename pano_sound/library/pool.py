@@ -24,12 +24,12 @@ import psutil
 
 from ..atomic_file import remove_partials
 from ..errors import PanoSoundError
-from .discover import path_name
+from .discover import report_name
 from .intake import Library
 from .job import Job
 from .manifest import MAX_TRIES, LostClaimError, Manifest
 from .process_lock import ProcessLock, is_alive
-from .records import FilmRecord
+from .records import FilmRecord, file_hashes
 from .storage import Store, digest, first_line, store
 
 if TYPE_CHECKING:
@@ -129,8 +129,9 @@ class WorkerPool:
         context = _context()
         ours, theirs = context.Pipe(duplex=False)
         library = self._library
-        roots = library.out.root, library.soundmaps.root
-        words = (theirs, str(library.manifest.path), *roots, library.run, log.getEffectiveLevel(), self._fail_fast)
+        places = str(library.manifest.path), library.out.root, library.soundmaps.root
+        level = log.getEffectiveLevel()
+        words = (theirs, *places, library.options.reports, library.run, level, self._fail_fast)
         process = context.Process(target=_worker, args=words, name="pano-sound worker")
         process.start()
         theirs.close()
@@ -190,7 +191,9 @@ class WorkerPool:
         shutil.rmtree(self._library.home / "work" / worker.name, ignore_errors=True)
 
 
-def _worker(pipe: Connection, manifest: str, out: str, soundmaps: str, run: str, level: int, fail_fast: bool) -> None:
+def _worker(
+    pipe: Connection, manifest: str, out: str, soundmaps: str, reports: bool, run: str, level: int, fail_fast: bool
+) -> None:
     """The main function of a worker process."""
     threading.Thread(target=_die_with_parent, daemon=True).start()
     # Ctrl-C reaches all processes of a terminal; the parent decides.
@@ -208,7 +211,7 @@ def _worker(pipe: Connection, manifest: str, out: str, soundmaps: str, run: str,
             me = ProcessLock(open_manifest.locks)
             pipe.send(("name", me.name))
             try:
-                Worker(open_manifest, me.name, store(out), soundmaps, run, pipe).work(fail_fast)
+                Worker(open_manifest, me.name, store(out), soundmaps, reports, run, pipe).work(fail_fast)
             finally:
                 with contextlib.suppress(PanoSoundError):
                     open_manifest.release(me.name)
@@ -226,9 +229,11 @@ def _worker(pipe: Connection, manifest: str, out: str, soundmaps: str, run: str,
 class Worker:
     """A running worker."""
 
-    def __init__(self, manifest: Manifest, name: str, out: Store, soundmaps: str, run: str, pipe: Connection) -> None:
+    def __init__(
+        self, manifest: Manifest, name: str, out: Store, soundmaps: str, reports: bool, run: str, pipe: Connection
+    ) -> None:
         self._manifest, self._name, self._out, self._soundmaps = manifest, name, out, soundmaps
-        self._run, self._pipe = run, pipe
+        self._reports, self._run, self._pipe = reports, run, pipe
         self._scratch = manifest.path.parent / "work" / name
         self._said = 0.0
 
@@ -260,7 +265,8 @@ class Worker:
                     self._out.root,
                     self._soundmaps,
                     manifest.contents(row.files),
-                    {name: manifest.owned(name) for name in (row.output, path_name(row.output))},
+                    own := manifest.owned_files(row.output),
+                    self._reports or report_name(row.output) in own,
                 ),
                 self._scratch,
                 lambda stage, done, total: self._say(row, stage, done, total),
@@ -282,9 +288,9 @@ class Worker:
     def _is_there(self, row: FilmRecord) -> bool:
         """Whether a result is in place although that was not recorded."""
         try:
-            hashes = {row.output: row.made.get("sha256"), path_name(row.output): row.made.get("path_sha256")}
-            stamps = {name: stamp for name in hashes if row.made and (stamp := self._out.stamp(name)) is not None}
-            if len(stamps) < len(hashes) or stamps[row.output][0] != row.made["bytes"]:
+            hashes = file_hashes(row.output, row.made)
+            stamps = {name: stamp for name in hashes if (stamp := self._out.stamp(name)) is not None}
+            if len(hashes) < 2 or len(stamps) < len(hashes) or stamps[row.output][0] != row.made["bytes"]:
                 return False
             if any(digest(self._out.name(name)) != sha256 for name, sha256 in hashes.items()):
                 return False

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .discover import File, HasFiles
+from .discover import File, HasFiles, path_name, report_name
 from .storage import Stamp, is_inside
 
 STATES = ("done", "running", "waiting", "failed", "skipped", "duplicate")
@@ -17,9 +17,9 @@ STATES = ("done", "running", "waiting", "failed", "skipped", "duplicate")
 class RenderResult:
     """The result of rendering a film.
 
-    size_bytes, sha256: of the video. path_sha256: of the camera path's file. seconds: length of the film. took: seconds
-    of work by stage. size: of the picture, in pixels. jpeg: a strip of pictures. curve: [time, yaw, width of view] of
-    the camera path, for a plot.
+    size_bytes, sha256: of the video. path_sha256: of the camera path's file. report_sha256: of the page, '' without
+    one. seconds: length of the film. took: seconds of work by stage. size: of the picture, in pixels. jpeg: a strip of
+    pictures. curve: [time, yaw, width of view] of the camera path, for a plot.
     """
 
     size_bytes: int
@@ -31,6 +31,7 @@ class RenderResult:
     warnings: tuple[str, ...] = ()
     jpeg: bytes = b""
     curve: list[list[float]] = field(default_factory=list)
+    report_sha256: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """For the manifest and the report."""
@@ -38,10 +39,17 @@ class RenderResult:
             "bytes": self.size_bytes,
             "sha256": self.sha256,
             "path_sha256": self.path_sha256,
+            **({"report_sha256": self.report_sha256} if self.report_sha256 else {}),
             "seconds": self.seconds,
             "size": self.size,
             "took": {stage: round(seconds, 3) for stage, seconds in self.took.items()},
         }
+
+
+def file_hashes(output: str, made: Mapping[str, Any]) -> dict[str, str]:
+    """The SHA-256 of each file of a result, by name; the video last. `made`: a RenderResult's JSON."""
+    found = {report_name(output): "report_sha256", path_name(output): "path_sha256", output: "sha256"}
+    return {name: made[key] for name, key in found.items() if key in made}
 
 
 @dataclass(frozen=True)
@@ -206,7 +214,7 @@ def _made(value: Any) -> dict[str, Any]:
             return {}
         width, height = found["size"]
         return {
-            **({"path_sha256": _text(found["path_sha256"])} if "path_sha256" in found else {}),
+            **{key: _text(found[key]) for key in ("path_sha256", "report_sha256") if key in found},
             "bytes": _count(found["bytes"]),
             "sha256": _text(found["sha256"]),
             "seconds": _number(found["seconds"]),

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from ..options.flags import with_flags
 from ..visualize.curve import curve_shapes
+from .discover import report_name
 from .records import STATES, FilmRecord
 
 CARDS_A_PAGE = 1000
@@ -100,6 +101,8 @@ def _card(row: FilmRecord, jpeg: bytes, curve: list[list[float]]) -> str:
             lines.append(f'<img loading=lazy alt="" src="data:image/jpeg;base64,{data}">')
         lines.append(plot(curve))
         link = f'<a href="{escape(quote(row.output))}">{escape(row.output)}</a>'
+        if "report_sha256" in row.made:
+            link += f' (<a href="{escape(quote(report_name(row.output)))}">what was heard</a>)'
         width, height = row.made["size"]
         about = f"{_clock(row.made['seconds'])}, {width}x{height}, {row.made['bytes'] / 1e6:.1f} MB"
         about += f", made in {_clock(sum(row.made['took'].values()))}"

@@ -30,12 +30,13 @@ from ..pipeline.analyse import analyse_segment, warn_if_uncertain
 from ..pipeline.film import Progress
 from ..soundmap import FORMAT as SOUNDMAP_FORMAT
 from ..soundmap import SoundMap
-from .discover import PATH_ENDING, File, path_name
+from ..visualize.report import write_report
+from .discover import File, path_name, report_name
 from .intake import key_of, settings_key
 from .job import Job
 from .long import LongFilm
 from .ownership import put_result
-from .records import FilmRecord, OwnFile, RenderResult
+from .records import FilmRecord, OwnFile, RenderResult, file_hashes
 from .storage import HIDDEN, Bucket, Stamp, digest, store
 
 _THUMBNAILS, _THUMBNAIL_SIZE = 3, (160, 90)
@@ -46,10 +47,9 @@ _CHECK = f"{HIDDEN}-check"
 
 @dataclass(frozen=True)
 class _NewFiles:
-    """A video and its camera path in the scratch folder."""
+    """A film's files in the scratch folder, by the names of its results."""
 
-    video: Path
-    path: Path
+    files: dict[str, Path]
     made: RenderResult
 
 
@@ -113,8 +113,8 @@ def attempt(
         if record_pending is not None:
             record_pending(result.made)
         stamps = {}
-        hashes = {path_name(row.output): result.made.path_sha256, row.output: result.made.sha256}
-        for (name, sha256), file in zip(hashes.items(), (result.path, result.video), strict=True):
+        for name, sha256 in file_hashes(row.output, result.made.to_json()).items():
+            file = result.files[name]
             # An earlier attempt may have put this very file there.
             own = [*job.own.get(name, ()), OwnFile(sha256, None)]
             stamps[name] = put_result(out, file, name, own)
@@ -217,6 +217,7 @@ class _FilmWork:
         self._local, self._settings, self._scratch = local, settings, scratch
         self.options = PanOptions.from_json(settings)
         self._soundmaps = store(job.soundmaps)
+        self._out, self._output, self._reports = store(job.out), row.output, job.reports
         self._names = dict(zip(local, row.paths, strict=True))
         self._ending = os.path.splitext(row.output)[1].lower()
         self._content = [contents[path] for path in row.paths]
@@ -225,10 +226,10 @@ class _FilmWork:
         parts = segments(self._info)
         self.is_long = len(parts) > 1
         key = key_of([settings_key(settings), self._content, row.output])
-        self.long = LongFilm(self._info, parts, key, self._ending, store(job.out), scratch)
+        self.long = LongFilm(self._info, parts, key, self._ending, self._out, scratch)
 
     def make(self, took: dict[str, float], progress: Progress, said: Sequence[str] = ()) -> _NewFiles:
-        """Make the video and the camera path in the scratch folder. Raises what `pipeline.pan` raises."""
+        """Make the film's files in the scratch folder. Raises what `pipeline.pan` raises."""
         with _heard_warnings() as warnings, _own_names(self._names):
             with _timed(took, "analyse"):
                 soundmap = self.soundmap(progress)
@@ -241,8 +242,13 @@ class _FilmWork:
                     self.long.render(path, video, self.options, progress)
                 else:
                     render(self._local, path, video, self.options, overwrite=True, progress=progress)
-            path_file = self._scratch / ("result" + PATH_ENDING)
+            path_file = self._scratch / path_name("result")
             path.save(path_file)
+            page: Path | None = None
+            files = {path_name(self._output): path_file, self._output: video}
+            if self._reports:
+                with _timed(took, "report"):
+                    files[report_name(self._output)] = page = self._page(soundmap, path, progress)
             with _timed(took, "finish"):
                 start, end = float(soundmap.times[0]), float(soundmap.source["end"])
                 lines = [_renamed(line, self._names) for line in (*self._said, *said, *warnings)]
@@ -256,8 +262,23 @@ class _FilmWork:
                     warnings=tuple(dict.fromkeys(lines)),
                     jpeg=_strip(video),
                     curve=_curve(path, start, end),
+                    report_sha256=digest(page) if page else "",
                 )
-        return _NewFiles(video, path_file, made)
+        return _NewFiles(files, made)
+
+    def _page(self, soundmap: SoundMap, path: CameraPath, progress: Progress) -> Path:
+        page = self._scratch / report_name("result")
+        write_report(
+            page,
+            soundmap,
+            path,
+            film=self._info,
+            source=next(iter(self._names.values())),
+            result=self._out.name(self._output),
+            at=self._out.name(report_name(self._output)),
+            progress=progress,
+        )
+        return page
 
     def soundmap(self, progress: Progress) -> SoundMap:
         """The film's sound map: a kept one, or else analysed now and kept."""

@@ -35,7 +35,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Described(Option):
-    """An option with what its class and type tell. `kind` is str, int or float. If the default is None, None is
+    """An option with what its class and type tell. `kind` is str, int, float or bool. If the default is None, None is
     allowed."""
 
     name: str = ""
@@ -56,6 +56,9 @@ class Described(Option):
         if self.choices:
             if value not in self.choices or isinstance(value, bool):
                 raise ValueError(f"{name} must be one of {', '.join(map(str, self.choices))}, not {value!r}")
+        elif self.kind is bool:
+            if not isinstance(value, bool):
+                raise TypeError(f"{name} must be True or False, not {value!r}")
         elif self.kind is not str:
             if isinstance(value, bool) or not isinstance(value, Integral if self.kind is int else Real):
                 raise TypeError(f"{name} must be {'a whole number' if self.kind is int else 'a number'}, not {value!r}")
@@ -121,7 +124,7 @@ def _described(kind: type[Options]) -> dict[str, Described]:
 
 
 def _value_type(annotation: Any) -> tuple[type, tuple[Any, ...]]:
-    """str, int or float, and the choices of a Literal: of 'float | None' or Annotated[Literal['a', 'b'], …]."""
+    """str, int, float or bool, and the choices of a Literal: of 'float | None' or Annotated[Literal['a', 'b'], …]."""
     if get_origin(annotation) is Annotated:
         return _value_type(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):

@@ -23,6 +23,13 @@ class BatchOptions(Options):
             metavar="RULE",
         ),
     ] = "{folder}/{stem}.mp4"
+    reports: Annotated[
+        bool,
+        Option(
+            "Also write a page for each film, NAME.report.html, that plays the videos beside the analysis. Finished "
+            "films that have none are rendered again."
+        ),
+    ] = False
     workers: Annotated[
         int | None,
         Option(

@@ -45,7 +45,9 @@ def write_report(
     path: CameraPath,
     *,
     film: MediaInfo | None = None,
+    source: str | os.PathLike[str] | None = None,
     result: str | os.PathLike[str] | None = None,
+    at: str | os.PathLike[str] | None = None,
     overwrite: bool = True,
     progress: Callable[[str, float, float], None] | None = None,
 ) -> None:
@@ -57,7 +59,10 @@ def write_report(
     Args:
         file: the page, .html.
         film: the 360° film, as `probe` found it; without it, the page has no 360° view and no spectrogram.
-        result: the video made of it. URLs are left out.
+        source: the file to play beside the result, if it is not `film.path`.
+        result: the video made of it.
+        at: where the page will lie, if it is moved there afterwards. Videos on other machines than the page's are left
+            out.
         progress: called with the stage, 'report', and seconds done and in all.
 
     Raises InputError, OutputError.
@@ -71,8 +76,8 @@ def write_report(
     page = templates.get_template("report.html").render(
         **_contents(soundmap, path, film),
         small_film=None if film is None else _base64(small_copy(film, progress)),
-        source=_relative(film.path, file) if film is not None and whole else None,
-        result=_relative(result, file),
+        source=_relative(source or film.path, at or file) if film is not None and whole else None,
+        result=_relative(result, at or file),
         three=files("pano_sound.visualize").joinpath("three/three.min.js").read_text("utf-8"),
     )
     with written_whole(file, overwrite=overwrite) as out:
@@ -225,9 +230,13 @@ def _points(x: NDArray[Any], share: NDArray[Any]) -> str:
     return " ".join(f"{a:.1f},{(1 - b) * _LEVEL_HEIGHT:.1f}" for a, b in zip(x, share, strict=True))
 
 
-def _relative(video: str | os.PathLike[str] | None, page: Path) -> str | None:
+def _relative(video: str | os.PathLike[str] | None, page: str | os.PathLike[str]) -> str | None:
     """A video as a URL relative to the page; None for what is on another machine."""
-    local = None if video is None else local_path(video)
-    if local is None:
+    if video is None:
         return None
-    return quote(Path(os.path.relpath(os.fspath(local), page.parent)).as_posix())
+    local, here = local_path(video), local_path(page)
+    if local is None and here is None and os.path.dirname(os.fspath(video)) == os.path.dirname(os.fspath(page)):
+        return quote(os.path.basename(os.fspath(video)))
+    if local is None or here is None:
+        return None
+    return quote(Path(os.path.relpath(os.fspath(local), os.path.dirname(os.fspath(here)))).as_posix())

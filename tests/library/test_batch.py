@@ -207,3 +207,36 @@ def test_wrong_arguments_end_in_one_line(batch, small):
         done = batch(*words)
         assert done.returncode == code, done.stderr
         assert done.stderr.strip().splitlines()[-1].startswith(("pano-sound: error", "Error:")), done.stderr
+
+
+def test_pages_are_made_resumed_and_kept_true(batch, tmp_path):
+    """A page beside each video: also of films that were finished without one, and anew with the video."""
+    (tmp_path / "card").mkdir()
+    for i, name in enumerate("ab"):
+        made.good(tmp_path / "card" / f"{name}.mp4", i)
+    out = tmp_path / "out"
+    assert batch("card", "-o", "out").returncode == 0
+    videos = made.hashes(out)
+    foreign = out / "b.report.html"
+    foreign.write_text("mine")
+    refused = batch("card", "-o", "out", "--reports")
+    assert (refused.returncode, foreign.read_text()) == (5, "mine")
+    assert "is not what this batch wrote" in refused.stderr
+    foreign.unlink()
+    assert batch("card", "-o", "out", "--reports").returncode == 0
+    pages = sorted(out.glob("*.report.html"))
+    assert [page.name for page in pages] == ["a.report.html", "b.report.html"]
+    text = pages[0].read_text()
+    assert 'src="a.mp4"' in text
+    assert 'src="../card/a.mp4"' in text
+    assert 'href="a.report.html"' in (out / "report.html").read_text()
+    assert {name: sha for name, sha in made.hashes(out).items() if name in videos} == videos
+    dates = {p: p.stat().st_mtime_ns for p in out.glob("?.*")}
+    for again in ((), ("--reports",)):
+        assert batch("card", "-o", "out", *again).returncode == 0
+        assert {p: p.stat().st_mtime_ns for p in out.glob("?.*")} == dates
+    pages[0].unlink()
+    assert batch("card", "-o", "out", "--reports").returncode == 0
+    assert pages[0].read_text() == text
+    assert batch("card", "-o", "out", "--aspect", "1:1").returncode == 0
+    assert pages[0].read_text() != text  # It has a page, which must show the new video.

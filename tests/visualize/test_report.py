@@ -153,3 +153,38 @@ def test_a_file_that_holds_no_pins_is_refused(tmp_path, text):
 def test_pins_and_masks_of_a_file(tmp_path):
     (tmp_path / "a.json").write_text('{"pins": [{"from": 1, "to": 2, "yaw": 190, "pitch": 5}]}')
     assert load_constraints(tmp_path / "a.json") == ((Pin(1, 2, -170, 5),), ())
+
+
+@pytest.mark.parametrize(
+    ("video", "page", "link"),
+    [
+        ("s3://flat/day/a b.mp4", "s3://flat/day/a b.report.html", "a%20b.mp4"),
+        ("/films/a.mp4", "s3://flat/a.report.html", None),
+        ("s3://films/a.mp4", "/flat/a.report.html", None),
+        ("/films/a.mp4", "/flat/a.report.html", "../films/a.mp4"),
+    ],
+)
+def test_links_to_videos_from_where_the_page_will_lie(soundmap, film, tmp_path, video, page, link):
+    write_report(tmp_path / "a.html", soundmap, PATH, film=film, source=video, result=video, at=page)
+    found = [attributes["src"] for tag, attributes in Tags((tmp_path / "a.html").read_text()).found if tag == "video"]
+    assert found == ([link, link] if link else [])
+
+
+def test_a_page_does_not_grow_with_the_film(tmp_path):
+    n = 40_000
+    posterior = np.full((n, 10, 20), 1 / 250, np.float16)
+    names = tuple(f"name {i}" for i in range(8))
+    scores = (np.arange(n)[:, None] % (np.arange(8) + 2) == 0).astype(np.float16)
+    soundmap = SoundMap(
+        np.arange(n) * 2.0,
+        posterior,
+        np.full(n, 0.2, np.float32),
+        np.full(n, -20, np.float32),
+        {"path": "a.mp4", "width": 480, "end": 2.0 * n},
+        cues={"semantic": posterior},
+        named=Named(names, scores),
+        cuts=np.arange(1, n, 2.0),
+    )
+    looks = np.column_stack([np.arange(n) * 2.0, np.arange(n) % 300 - 150.0, *np.zeros((2, n)), np.full(n, 60.0)])
+    write_report(tmp_path / "a.html", soundmap, CameraPath(640, 360, looks))
+    assert (tmp_path / "a.html").stat().st_size < 4_000_000
