@@ -36,27 +36,54 @@ def command() -> None:
     cls=Option,
     help="Where the pans and the page go.",
 )
+@click.option(
+    "--method",
+    "methods",
+    multiple=True,
+    metavar="NAME",
+    cls=Option,
+    help="Only this method. Repeatable.  [default: ours, front, and each cue]",
+)
 @overwrite_option
 @verbosity
-def make(sources: tuple[Path, ...], output: Path, overwrite: bool, quiet: bool) -> None:
+def make(sources: tuple[Path, ...], output: Path, methods: tuple[str, ...], overwrite: bool, quiet: bool) -> None:
     """Pan films by several methods, and write the page to vote on.
 
-    Methods: ours, each cue alone, and a camera that always looks ahead. Open FOLDER/study.html, vote, and save the
-    votes. The INPUTs stay where they are and are played from there.
+    Methods: 'ours'; each cue alone ('semantic', 'motion', 'synchrony', 'spatial'); 'front', a camera that always looks
+    ahead; and, if you name them, the paper's rivals: 'picture', our camera on a map that knows nothing of sound (after
+    Cheng et al. 2018), and 'picture-autocam', AUTOCAM on the same map.
+
+    Open FOLDER/study.html, vote, and save the votes. The INPUTs stay where they are and are played from there.
+
+    \b
+    pano-sound study make holiday.mp4 -o study
+    pano-sound study make holiday.mp4 -o study --method ours --method picture-autocam
     """
     names = [source.stem for source in sources]
     if len(set(names)) < len(names):
         raise click.UsageError("films of a study must have different names")
+    if len(set(methods)) == 1:
+        raise click.UsageError("a study compares at least two methods")
     check_outputs([output / PAGE], overwrite)
     from ..options.steps import AnalyseOptions, RenderOptions
-    from ..pipeline import analyse, render
-    from ..research.study import Studied, camera_paths, write_page
+    from ..pipeline import analyse, pannable, render
+    from ..research.evaluate.cube_saliency import PICTURE, picture_only, pretrained
+    from ..research.study import AUTOCAM, FRONT, OURS, Studied, camera_paths, write_page
 
+    saliency = pretrained() if {PICTURE, AUTOCAM} & set(methods) else None
     films = []
     output.mkdir(parents=True, exist_ok=True)
     with Progress(quiet) as progress:
         for source in sources:
-            paths = camera_paths(analyse(source, AnalyseOptions(), progress=progress))
+            soundmap = analyse(source, AnalyseOptions(), progress=progress)
+            pictures = None
+            if saliency is not None:
+                pictures = picture_only(pannable(source, AnalyseOptions()), soundmap, saliency, progress)
+            paths = camera_paths(soundmap, pictures)
+            for unknown in set(methods) - set(paths):
+                known = ", ".join(sorted({OURS, FRONT, PICTURE, AUTOCAM, *paths}))
+                raise click.UsageError(f"{source.name} has no method {unknown!r}; it has {known}")
+            paths = {name: path for name, path in paths.items() if not methods or name in methods}
             pans = {method: output / f"{source.stem}-{method}.mp4" for method in paths}
             check_outputs(pans.values(), overwrite)
             for method, path in paths.items():

