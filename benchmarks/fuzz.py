@@ -1,12 +1,12 @@
 """A mutation fuzzer: damaged films and data files through whole commands, each run in a process of its own.
 
-    python benchmarks/fuzz.py --runs 2000 [--seed 0] [--only NUMBER] [--keep FOLDER]
+    python benchmarks/fuzz.py --runs 2000 [--samples GLOB] [--seed 0] [--only NUMBER] [--keep FOLDER]
 
 Tiny samples of every kind are made first. Each run takes one, damages it (bits, bytes, numbers, truncation, splices
 of itself or of another sample) and gives it to a command, with a tiny untrained model. What is wrong:
 
 - a traceback, an unexpected error, a crash, an unknown exit code, more than one line of error
-- no end after 30 s
+- no end after 30 s, or more than a gigabyte of memory
 - an output under its final name after a failure, a partial file under any name, a changed input
 - success with an output that does not decode to its end or whose time stamps do not grow
 
@@ -19,6 +19,7 @@ import argparse
 import collections
 import contextlib
 import copy
+import fnmatch
 import io
 import itertools
 import json
@@ -26,6 +27,7 @@ import os
 import resource
 import shutil
 import signal
+import sqlite3
 import sys
 import tempfile
 import time
@@ -45,13 +47,18 @@ from pano_sound import pipeline
 from pano_sound.camera import formats
 from pano_sound.commands import main as pano_sound_main
 from pano_sound.errors import EXIT_CODES
+from pano_sound.library.intake import Library
+from pano_sound.library.pool import work as work_through
 from pano_sound.localize.nets.network import TINY, Localizer
 from pano_sound.localize.nets.weights import save
 from pano_sound.media.ambisonics import FIRST_ORDER
 from pano_sound.media.spherical import tag_mp4
-from pano_sound.options.steps import AnalyseOptions
+from pano_sound.options.batch import BatchOptions
+from pano_sound.options.steps import AnalyseOptions, PanOptions
 
 SECONDS = 30.0
+MOST_MEMORY = 1 << 20
+"""kB."""
 VARIABLE = [Fraction(n, 30) + Fraction(n * n % 7, 300) for n in range(12)]
 
 DESCRIPTION = {"title": "Été", "creation_time": "2024-05-06T07:08:09Z", "location": "+48.1371+011.5754+519.000/"}
@@ -98,6 +105,7 @@ WAYS = (
 """Options with which a sample is read sometimes."""
 
 FILM, SOUNDMAP, PATH, WEIGHTS = "h264+aac.mp4", "film.soundmap.npz", "film.path.json", "tiny.safetensors"
+MANIFEST = "batch.sqlite"
 
 
 def make_samples(folder: Path) -> int:
@@ -116,6 +124,10 @@ def make_samples(folder: Path) -> int:
     path.save(folder / PATH)
     for name, text in formats.WRITERS.items():
         (folder / f"film.{name}").write_text(text(path, 30.0), encoding="utf-8")
+    options = BatchOptions(manifest=str(folder / MANIFEST), soundmaps=str(folder / "soundmaps"))
+    with Library(str(folder / "results"), options) as library:
+        library.take_in([str(folder / FILM)], [], PanOptions(model=str(folder / WEIGHTS), size="128x64"))
+        work_through(library, lambda *_: None)
     return 0
 
 
@@ -207,6 +219,21 @@ def mutated_soundmap(rng: np.random.Generator, data: bytes) -> bytes:
     return out.getvalue()
 
 
+def mutated_manifest(rng: np.random.Generator, data: bytes) -> bytes:
+    """A database that is still complete, with an odd value in one column of one table."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as db:
+        db.deserialize(data[:18] + b"\1\1" + data[20:])  # In memory there is no write-ahead log.
+        tables = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type='table' ORDER BY name")]
+        table = str(rng.choice(tables))
+        column = str(rng.choice([row[1] for row in db.execute(f"PRAGMA table_info({table})")]))
+        value = ODD_VALUES[int(rng.integers(len(ODD_VALUES)))]
+        value = json.dumps(value) if isinstance(value, list | dict) or value == 10**40 else value
+        with contextlib.suppress(sqlite3.IntegrityError):
+            db.execute(f"UPDATE {table} SET {column}=?", (value,))
+        db.commit()
+        return db.serialize()
+
+
 def command_for(rng: np.random.Generator, whole: Path, sample: Path) -> tuple[list[str], str | None]:
     """(arguments, name of the output or None) of a command that reads `sample`, beside undamaged files in `whole`."""
     model = ["--model", str(whole / WEIGHTS), "--every", "0.2"]
@@ -223,6 +250,11 @@ def command_for(rng: np.random.Generator, whole: Path, sample: Path) -> tuple[li
         return ["render", str(whole / FILM), str(sample), *small, *fast, "-o", "out.mp4"], "out.mp4"
     if sample.suffix[1:] in formats.READERS:
         return ["path", "import", str(sample), "--from", sample.suffix[1:], "-o", "out.path.json"], "out.path.json"
+    if sample.suffix == ".sqlite":
+        if rng.random() < 0.5:
+            return ["batch", "status", str(whole / "results"), "--manifest", str(sample), "--json"], None
+        words = ["batch", str(whole / FILM), "-o", str(whole / "results"), "--manifest", str(sample), "--dry-run"]
+        return [*words, *model[:2], *small], None
     if sample.suffix == ".safetensors":
         model[1] = str(sample)
         return ["analyse", str(whole / FILM), *model, "-o", "out.soundmap.npz"], "out.soundmap.npz"
@@ -244,11 +276,11 @@ def command_for(rng: np.random.Generator, whole: Path, sample: Path) -> tuple[li
     return ["probe", *source, "--json"], None
 
 
-WITHIN = {PATH: mutated_json, SOUNDMAP: mutated_soundmap}
+WITHIN = {PATH: mutated_json, SOUNDMAP: mutated_soundmap, MANIFEST: mutated_manifest}
 """Damage that leaves these samples readable; damaged bits and bytes mostly do not."""
 
 
-def forked(work: Callable[[], int], folder: Path, said: Path) -> tuple[int | str, float, int]:
+def forked(work: Callable[[], int], folder: Path, said: Path, limit: float = SECONDS) -> tuple[int | str, float, int]:
     """Run `work` in a separate process, like a program's main: (exit code or signal, seconds, peak kB)."""
     began = time.monotonic()
     pid = os.fork()
@@ -273,7 +305,7 @@ def forked(work: Callable[[], int], folder: Path, said: Path) -> tuple[int | str
         took = time.monotonic() - began
         if done:
             break
-        if took > SECONDS:
+        if took > limit:
             os.killpg(pid, signal.SIGKILL)
             os.wait4(pid, 0)
             return "hang", took, 0
@@ -303,9 +335,12 @@ def faults(code: int | str, said: str, output: Path | None, folder: Path, inputs
     lines = [line for line in said.splitlines() if "error: " in line]
     if len(lines) != (code != 0):
         yield f"{len(lines)} lines of error with exit code {code}"
-    if any(path.read_bytes() != before for path, before in inputs.items()):
+    manifests = {path for path in inputs if path.name == MANIFEST}
+    if any(path.read_bytes() != before for path, before in inputs.items() if path not in manifests):
         yield "an input was changed"
     expected = {path.name for path in inputs} | ({output.name} if output and code == 0 else set())
+    if manifests:  # It is opened for writing; what SQLite and the batch keep beside it is no output.
+        expected |= {p.name for p in folder.iterdir()} & {"alive", "work", f"{MANIFEST}-wal", f"{MANIFEST}-shm"}
     for name in sorted({p.name for p in folder.iterdir()} ^ expected):
         yield f"{name} {'is left behind' if (folder / name).exists() else 'is missing'}"
     if code == 0 and output and output.suffix in (".mp4", ".mov", ".mkv") and output.exists():
@@ -338,6 +373,8 @@ def run(
     code, took, peak = forked(work, folder, said)
     text = said.read_text(errors="replace")
     found = list(faults(code, text, folder / out if out else None, folder, {sample: content}))
+    if peak > MOST_MEMORY:
+        found.append(f"{peak >> 10} MB of memory")
     return name, f"{words[0]}, {how}", code, found, text, took, peak
 
 
@@ -345,6 +382,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=2000)
     parser.add_argument("--first", type=int, default=0, help="number of the first run")
+    parser.add_argument("--samples", default="*", metavar="GLOB", help="only samples of these names")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", type=int, help="do this run alone and show what it said")
     parser.add_argument("--keep", type=Path, help="folder for the damaged files that were not met well")
@@ -357,9 +395,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         made = Path(place) / "samples"
         made.mkdir()
-        if forked(lambda: make_samples(made), made, Path(place) / "said")[0] != 0:
+        if forked(lambda: make_samples(made), made, Path(place) / "said", 1000.0)[0] != 0:
             raise SystemExit((Path(place) / "said").read_text())
-        samples = {path.name: path.read_bytes() for path in made.iterdir()}
+        samples = {path.name: path.read_bytes() for path in made.iterdir() if path.is_file()}
+        samples = {name: content for name, content in samples.items() if fnmatch.fnmatch(name, args.samples)}
         numbers = [args.only] if args.only is not None else range(args.first, args.first + args.runs)
         for number in numbers:
             folder = Path(place) / f"run{number}"

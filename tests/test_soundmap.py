@@ -138,6 +138,18 @@ def about(source):
     return np.array(f'{{"source": {source}, "settings": {{}}}}')
 
 
+@pytest.mark.parametrize(("end", "fits"), [(2.0, True), (1.0, False), (0.5, False), (None, False)])
+def test_a_film_of_one_frame_ends_after_it(tmp_path, end, fits):
+    source = {"width": 2} | ({} if end is None else {"end": end})
+    one = SoundMap(np.ones(1), np.full((1, 4, 8), 1 / 32, np.float16), *np.zeros((2, 1), np.float32), source, {})
+    one.save(tmp_path / "a.npz")
+    if fits:
+        assert len(SoundMap.load(tmp_path / "a.npz")) == 1
+    else:
+        with pytest.raises(DataFileError, match="do not fit each other"):
+            SoundMap.load(tmp_path / "a.npz")
+
+
 @pytest.mark.parametrize(
     "change",
     [

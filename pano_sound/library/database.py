@@ -92,6 +92,8 @@ class Database:
             if any(word in str(error) for word in ("readonly", "unable to open", "disk I/O")):
                 raise DiskError("cannot be written; was its folder moved or removed?", self._path) from error
             raise DataFileError(f"the manifest cannot be used: {error}", self._path) from error
+        except UnicodeDecodeError as error:  # Of a damaged text, or of SQLite's own message about it.
+            raise DataFileError("the manifest cannot be used: it holds text that is not UTF-8", self._path) from error
         except OSError as error:
             raise output_error(error, self._path) from error
 

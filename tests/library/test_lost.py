@@ -13,7 +13,7 @@ import films
 import pytest
 
 from pano_sound.errors import DataFileError, DiskError, InputError, OutputError, PanoSoundError
-from pano_sound.library import work
+from pano_sound.library import schema, work
 from pano_sound.library.discover import path_name
 from pano_sound.library.estimate import estimate
 from pano_sound.library.intake import Library
@@ -338,6 +338,19 @@ def test_every_value_of_the_manifest_is_checked(finished, card, options, damage)
         assert error.value.exit_code == 7
         assert str(error.value).count("\n") == 0
     assert films_in(finished.parent) == before
+
+
+def test_damaged_text_in_the_manifest_is_told(finished, card, options, monkeypatch):
+    """Of a column, and of SQLite's own message, which may hold what is damaged."""
+    with sqlite3.connect(finished / ".pano-sound" / "manifest.sqlite") as db:
+        db.execute("UPDATE films SET settings=CAST(x'fd' AS TEXT)")
+        db.execute("UPDATE settings SET key=CAST(x'fd' AS TEXT)")
+    with pytest.raises(DataFileError, match="manifest cannot be used") as error:
+        take_in([card], finished, options)
+    assert error.value.exit_code == 7
+    monkeypatch.setattr(schema, "update", lambda *_: b"\xfd".decode())
+    with pytest.raises(DataFileError, match="text that is not UTF-8"):
+        Manifest(finished / ".pano-sound" / "manifest.sqlite")
 
 
 def test_a_manifest_of_the_first_version_is_brought_up_to_date(finished, card, options):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import warnings
 from pathlib import Path
 
 import pytest
@@ -147,6 +148,8 @@ WITH = {
     "nothing": {KEY: torch.zeros(0)},
     "turned shape": {"audio_head.1.weight": torch.zeros(16, 16, 1)},
     "another tensor": {"more": torch.zeros(1)},
+    "integers": {KEY: torch.ones(16, 16, 1, 1, dtype=torch.int32)},
+    "a count that is no integer": {"audio_head.0.num_batches_tracked": torch.tensor(1.5)},
 }
 STATED = {
     "panorama": {"panorama": [9600, 19200]},
@@ -156,6 +159,8 @@ STATED = {
     "hidden": {"hidden": 10**9},
     "hidden within limits": {"hidden": 16_000},
     "embedding": {"embedding": -1},
+    "no embedding": {"embedding": 0},
+    "nothing hidden": {"hidden": 0},
     "float": {"embedding": 16.5},
     "nan": {"presence": [math.nan, 0.5]},
     "text": {"hidden": "16"},
@@ -177,9 +182,12 @@ def test_numbers_and_shapes_that_are_wrong(tmp_path: Path, saved: Path, what: st
 
 @pytest.mark.parametrize("what", STATED)
 def test_architectures_that_no_file_has(tmp_path: Path, saved: Path, what: str) -> None:
-    """What is stated is not built: it might take any memory."""
-    with pytest.raises(ModelError, match="do not fit"):
-        weights.load(changed(saved, tmp_path / "odd.safetensors", **STATED[what]))
+    """What is stated is not built: it might take any memory. Nor does PyTorch warn of it."""
+    odd = changed(saved, tmp_path / "odd.safetensors", **STATED[what])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ModelError, match="do not fit"):
+            weights.load(odd)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "3", "null", "[" * 90_000, "{" * 100_001])

@@ -87,13 +87,17 @@ def load(model: str | os.PathLike[str] = "base", device: str | torch.device | No
 
 
 def _checked_config(text: str) -> dict[str, Any]:
-    """The architecture that a file states. Raises ValueError if it would need more memory than any known one."""
+    """The architecture that a file states. Raises ValueError for impossible numbers, and those that would need more
+    memory than any known architecture."""
     if len(text) > _LONGEST_CONFIG:
         raise ValueError(f"its architecture takes {len(text)} characters")
     config: dict[str, Any] = json.loads(text)
     for name, value in _numbers(config):
         if not abs(value) <= _WIDEST.get(name, _LARGEST):
             raise ValueError(f"{name} is {value}")
+    for name in ("hidden", "embedding"):
+        if not config.get(name, 1) >= 1:
+            raise ValueError(f"{name} is {config[name]}")
     rows, columns = config.get("panorama", (1, 1))
     if not (rows > 0 and columns > 0 and rows * columns <= _MOST_PIXELS):
         raise ValueError(f"a panorama of {rows}x{columns} is larger than {_MOST_PIXELS / 1e6:g} megapixels")
@@ -115,12 +119,17 @@ def _numbers(value: Any, name: str = "config") -> Iterator[tuple[str, float]]:
 def _check_shapes(path: Path, config: dict[str, Any]) -> None:
     """Raises ValueError unless a file has all tensors of an architecture, before a network is built."""
     with torch.device("meta"):
-        wanted = {key: tuple(value.shape) for key, value in build(config).state_dict().items()}
+        network = build(config).state_dict()
+    wanted = {key: tuple(value.shape) for key, value in network.items()}
     with safe_open(path, "pt") as file:
-        found = {_today(key): tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+        slices = {_today(key): file.get_slice(key) for key in file.keys()}  # noqa: SIM118
+        found = {key: tuple(piece.get_shape()) for key, piece in slices.items()}
+        kinds = {key: piece.get_dtype() for key, piece in slices.items()}
     for key in sorted(wanted.keys() | found.keys()):
         if wanted.get(key) != found.get(key):
             raise ValueError(f"{key} is {found.get(key, 'missing')}, not {wanted.get(key, 'wanted')}")
+        if network[key].is_floating_point() != kinds[key].startswith(("F", "BF")):
+            raise ValueError(f"{key} holds numbers of another type, {kinds[key]}")
 
 
 def _check_numbers(network: Localizer) -> None:
