@@ -1,4 +1,4 @@
-"""Few cases of many that still bring together whatever can meet: most faults take two or three values, not all."""
+"""Pairwise testing: a few cases that cover every combination of two or three values, which is what most faults take."""
 
 from __future__ import annotations
 

@@ -22,9 +22,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 @pytest.fixture(autouse=True)
 def can_be_interrupted():
-    """The command line, run within a test, leaves signals ignored."""
+    """Restore signal handlers: the command line, run within a test, leaves signals ignored."""
     hook = sys.unraisablehook
-    before = {number: signal.getsignal(number) for number in stopping._SIGNALS}
+    before = {number: signal.getsignal(number) for number in stopping.SIGNALS}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -40,7 +40,7 @@ def no_thread_is_left():
 
 @pytest.fixture(autouse=True)
 def no_unexpected_errors(caplog):
-    """A test fails on an ERROR that it did not expect (and clear from caplog)."""
+    """A test fails on an ERROR that it did not expect and clear from caplog."""
     yield
     errors = [r.getMessage() for r in caplog.get_records("call") if r.levelno >= logging.ERROR]
     assert not errors

@@ -18,7 +18,7 @@ def steady(count: int, fps: Fraction | int = 30, start: Fraction | int = 0) -> l
 
 
 def grey_levels(count: int) -> list[int]:
-    """A brightness for each picture by which it can be told from its neighbours."""
+    """A brightness for each picture that tells it from its neighbours."""
     return [40 + 37 * n % 160 for n in range(count)]
 
 

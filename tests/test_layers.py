@@ -21,7 +21,7 @@ FLOORS = [
     {"commands"},
     {"__main__"},
 ]
-"""From the ground up. Rooms on one floor do not import each other, but library, which uses the public names."""
+"""From the bottom up. Packages of one layer do not import each other, except `library`, which uses the public names."""
 
 
 def modules() -> dict[str, Path]:

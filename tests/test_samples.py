@@ -1,4 +1,4 @@
-"""The samples, with the real weights: does the camera go where it sounds?"""
+"""The samples, with the real weights: does the camera turn to the sound?"""
 
 import runpy
 from pathlib import Path

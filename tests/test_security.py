@@ -49,7 +49,7 @@ def test_the_check_would_find_them():
 
 
 OPENED: list[str] | None = None
-"""Names of the files that are opened, while a test listens; hooks cannot be taken off again."""
+"""Names of the files that a test opens; audit hooks cannot be removed."""
 
 
 @sys.addaudithook
@@ -62,7 +62,7 @@ def _listen(event, args):
     "aim", ["../elsewhere.mp4", "{folder}/elsewhere.mp4", "file:../elsewhere.mp4", "concat:../elsewhere.mp4"]
 )
 def test_names_in_paths_and_sound_maps_are_never_opened(tmp_path, monkeypatch, aim):
-    """A path file says which film it was made for. That is shown, at most."""
+    """A path file names the film it was made for. That name is only ever printed."""
     global OPENED
     inside = tmp_path / "inside"
     inside.mkdir()
@@ -99,7 +99,7 @@ def test_names_in_paths_and_sound_maps_are_never_opened(tmp_path, monkeypatch, a
 
 
 def replaced(path, name, content):
-    """A copy of a sound map with another content of one part."""
+    """A copy of a sound map with one part replaced."""
     with zipfile.ZipFile(path) as archive:
         parts = {part: archive.read(part) for part in archive.namelist()}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:

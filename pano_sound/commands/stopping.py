@@ -10,7 +10,7 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
-_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _AGAIN = 0.05  # seconds
 
 _asked: list[int] = []
@@ -22,7 +22,7 @@ def heed_signals() -> None:
     Signals that the parent process has set to be ignored, as nohup does, stay ignored.
     """
     sys.unraisablehook = partial(_report_unraisable, sys.unraisablehook)
-    for number in _SIGNALS:
+    for number in SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _stop)
 
@@ -46,7 +46,7 @@ def raise_if_asked() -> None:
 
 
 def _ignore_signals() -> None:
-    for number in _SIGNALS:
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 

@@ -22,7 +22,7 @@ def soundmap(
     peak: float = 0.4,
     cuts: Sequence[float] = (),
 ) -> SoundMap:
-    """A film of `seconds`, in which `sources(t)` are the (yaw, pitch) that sound at t; none of them: silence."""
+    """The map of a film in which `sources(t)` lists the (yaw, pitch) of what sounds at t; empty: silence."""
     rng = np.random.default_rng(0)
     times = np.arange(0.0, seconds, every)
     response = noise * rng.standard_normal((len(times), 30, 60))

@@ -54,7 +54,7 @@ def test_no_sequence_of_shots_is_better(seed, steps, n):
     moves = moves_of(rng, n, 3)
 
     def worth(looks, switched):
-        """What a sequence is worth; minus infinity if it may not be."""
+        """The value of a sequence; minus infinity if it is not allowed."""
         total, lock = scores[0, looks[0]], 0
         for t in range(1, steps):
             a, b = looks[t - 1], looks[t]

@@ -1,4 +1,4 @@
-"""The made scenes of `pano-sound evaluate camera`, and what a camera that a film-maker would keep does in them."""
+"""The made scenes of `pano-sound evaluate camera`, and how a good camera moves in them."""
 
 import numpy as np
 import pytest

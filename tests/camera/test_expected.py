@@ -1,4 +1,4 @@
-"""What the camera promises: on no map is its path worse than holding the best view still, and on no sign it rests."""
+"""The camera's promise: on no map is its path worse than the best still view, and without evidence it rests."""
 
 import numpy as np
 import pytest

@@ -57,7 +57,7 @@ def test_cuts_survive_export_and_import(tmp_path, kind):
 
 
 def sphere(width=512, height=256):
-    """A smooth picture whose every pixel tells where it is, (height, width, 3) uint8."""
+    """A smooth picture whose every pixel encodes its position, (height, width, 3) uint8."""
     from pano_sound.sphere.geometry import cell_directions
 
     return np.round(127.5 + 120 * cell_directions(height, width)).astype(np.uint8)

@@ -22,7 +22,7 @@ def film(tmp_path_factory) -> Path:
 
 @dataclass
 class Done:
-    """What a command left behind."""
+    """The result of a command."""
 
     returncode: int
     stdout: str

@@ -50,7 +50,7 @@ NO_FILES_WRITTEN = {
     *("probe", "models", "models import", "batch status", "batch retry", "batch run", "study tally"),
     *(f"evaluate {name}" for name in ("pictures", "pasted", "direction", "camera", "speed")),
 }
-"""What writes nothing where the user says; batches write many files, see tests/library/test_lost.py."""
+"""Commands that write no file the user names; batches write many, see tests/library/test_lost.py."""
 
 
 def commands(group, name=""):
@@ -87,7 +87,7 @@ def test_every_parameter_that_names_a_file_says_whether_it_is_read_or_written(na
 
 
 BATCH = {"out", "manifest", "soundmaps", "name"}
-"""What a batch writes, and looks after by itself."""
+"""What a batch writes and manages by itself."""
 
 
 @pytest.mark.parametrize("how", ["the same name", "symbolic link", "hard link", "another spelling"])

@@ -1,4 +1,4 @@
-"""What the commands say of films, and parts, chapters and layouts through whole commands."""
+"""What the commands print about films, and parts, chapters and layouts through whole commands."""
 
 import json
 import os

@@ -46,7 +46,7 @@ program.main()
 def start(folder, *words, program=(str(CLI),), **more):
     """As from a terminal: what runs in the background of a script is made to ignore Ctrl-C, and with nohup more."""
     words = [sys.executable, *program, *map(str, words)]
-    before = {number: signal.signal(number, signal.SIG_DFL) for number in stopping._SIGNALS}
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in stopping.SIGNALS}
     try:
         return subprocess.Popen(words, cwd=folder, stderr=subprocess.PIPE, text=True, **more)
     finally:
@@ -124,7 +124,7 @@ def heeded(monkeypatch):
     monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
     monkeypatch.setattr(atexit, "_run_exitfuncs", lambda: None)
     monkeypatch.setattr(os, "_exit", sys.exit)
-    before = {number: signal.signal(number, signal.SIG_DFL) for number in stopping._SIGNALS}
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in stopping.SIGNALS}
     stopping.heed_signals()
     yield
     # Timers may still be running; what they send would end pytest.

@@ -1,4 +1,4 @@
-"""Where it runs: streams that are closed or full, Ctrl-C at once, errors of the system."""
+"""The environment: closed or full streams, Ctrl-C at once, system errors."""
 
 from __future__ import annotations
 

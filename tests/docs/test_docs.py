@@ -1,4 +1,4 @@
-"""What README and docs say is run and compared."""
+"""The claims and commands of README and docs are checked."""
 
 import json
 import re
@@ -78,7 +78,7 @@ def all_commands(page: Path) -> list[str]:
 
 
 def parsed(words: list[str]) -> click.Command:
-    """The command of these words, whose options and values exist."""
+    """The command that these words name; raises if an option or value does not exist."""
     command, context = cli, cli.make_context("pano-sound", list(words))
     while isinstance(command, click.Group) and (rest := [*getattr(context, "_protected_args", []), *context.args]):
         name, command, rest = command.resolve_command(context, rest)

@@ -72,7 +72,7 @@ def tiny_weights(tmp_path_factory) -> Path:
 
 @dataclass
 class Done:
-    """What a command left behind."""
+    """The result of a command."""
 
     code: int
     out: str

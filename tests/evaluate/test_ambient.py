@@ -1,4 +1,4 @@
-"""Presence: who knows tells every sound that does not belong, who is deaf none."""
+"""Presence: a model that knows rejects every sound that does not belong; a deaf one rejects none."""
 
 import json
 from dataclasses import replace

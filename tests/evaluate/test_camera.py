@@ -1,4 +1,4 @@
-"""The camera's measures, on paths whose measures can be told by hand."""
+"""The camera's measures, on paths for which they can be worked out by hand."""
 
 import json
 import sys

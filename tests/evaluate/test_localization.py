@@ -1,4 +1,4 @@
-"""One sound, four pictures: the response is the model's own, and too small a set is said in one line."""
+"""One sound, four pictures: the response is the model's own, and too small a set is an error in one line."""
 
 import shutil
 from pathlib import Path

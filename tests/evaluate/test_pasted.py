@@ -1,4 +1,4 @@
-"""Four pictures in a panorama: they are where it says, and peaks are counted where they are."""
+"""Four pictures in a panorama: they are pasted at the stated places, and peaks are counted there."""
 
 import cv2
 import numpy as np

@@ -10,7 +10,7 @@ from batches import Batch
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory) -> tuple[Path, dict[str, str]]:
-    """A library of 20 files, and the state that each film must have at last."""
+    """A library of 20 files, and the final state of each film."""
     folder = tmp_path_factory.mktemp("library") / "DCIM"
     return folder, made.make_library(folder, 20)
 

@@ -1,4 +1,4 @@
-"""A made library: short films, good and bad, with strange names; and what must become of each."""
+"""A made library: short films, good and bad, with strange names; and the expected state of each."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ STRANGE = (
     "x" * 240,
     "..a",
 )
-"""Stems that some program or other stumbles over; the sixth one has a byte that is no Unicode, too."""
+"""Stems that some program or other stumbles over; the sixth also has a byte that is not valid Unicode."""
 
 
 def good(path: Path, seed: int, sound: bool = True) -> Path:
-    """A third of a second of 360° film that no other seed makes."""
+    """A third of a second of 360° film, different for each seed."""
     levels = [40 + (13 * seed + 37 * n) % 160 for n in range(4)]
     plain = path.with_name("made.mp4")
     wave = films.tone(0.4, hz=200 + seed) if sound else None
@@ -36,7 +36,7 @@ def good(path: Path, seed: int, sound: bool = True) -> Path:
 
 
 def bad(path: Path, seed: int) -> None:
-    """Something that calls itself a film."""
+    """A file that is not a film but is named like one."""
     rng = np.random.default_rng(seed)
     kind = seed // 10 % 4
     if kind == 0:

@@ -173,7 +173,7 @@ def test_two_runs_with_different_options_do_not_mix(small, batch, tmp_path):
 
 
 def test_progress_on_a_terminal(small, batch, tmp_path):
-    """A bar for the whole and one for each film; where there is no terminal, nothing."""
+    """A bar for the batch and one for each film; without a terminal, nothing."""
     pty, fcntl, termios = (pytest.importorskip(name) for name in ("pty", "fcntl", "termios"))
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 120, 0, 0))

@@ -21,7 +21,7 @@ moto = pytest.importorskip("moto.server")
 
 @pytest.fixture(scope="module")
 def bucket(small, monkeypatch_module):
-    """A store spoken to over a socket, with the small library in it; a file system of it."""
+    """A file system of an object store behind a socket, with the small library in it."""
     import fsspec
 
     server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)

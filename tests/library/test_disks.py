@@ -1,4 +1,4 @@
-"""Disks that are full, and workers that die: the run stops in one line, and goes on when there is room again."""
+"""Full disks and dying workers: the run stops with one line, and resumes when there is room again."""
 
 from __future__ import annotations
 

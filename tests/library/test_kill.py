@@ -61,7 +61,7 @@ def test_killed_three_times(small, batch, tiny, tmp_path):
 
 
 def test_ctrl_c_gives_everything_back(small, batch, tmp_path):
-    """Pressed in a terminal, it reaches all processes of the batch."""
+    """In a terminal, Ctrl-C reaches all processes of the batch."""
     work = batch.start(small[0], "-o", "out", "--workers", "2", start_new_session=True)
     wait_until(lambda: list(tmp_path.glob("out/.pano-sound/work/*")), work)
     os.killpg(work.pid, signal.SIGINT)
@@ -74,7 +74,7 @@ def test_ctrl_c_gives_everything_back(small, batch, tmp_path):
 
 
 def test_ctrl_c_while_the_workers_are_being_started(small, batch, tmp_path):
-    """What they are forked from has not imported anything yet."""
+    """The fork server has not imported anything yet."""
     work = batch.start(small[0], "-o", "out", "--workers", "2", start_new_session=True)
     wait_until(lambda: len(psutil.Process(work.pid).children()) >= 2, work)
     os.killpg(work.pid, signal.SIGINT)

@@ -1,4 +1,4 @@
-"""Long films are made in segments, by one or several workers, and the result does not show it."""
+"""Long films are made in segments, by one or several workers, and equal films made at once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def silent(stage, done, total):
 
 
 class Making:
-    """One film of 8 s that is to be made, in four segments of 2 s."""
+    """A film of 8 s to be made in four segments of 2 s."""
 
     def __init__(self, folder: Path, tiny: Path, root: str | None = None, name: str = "film.mp4") -> None:
         self.film = films.make_film(

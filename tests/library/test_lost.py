@@ -135,7 +135,7 @@ def test_a_refused_batch_leaves_nothing_behind(card, options, why):
 
 
 def test_a_refused_batch_removes_nothing_of_another(card, options, tmp_path):
-    """Two come in at once; the one that began the manifest has nothing to do."""
+    """Two runs start at once; the one that created the manifest has nothing to do."""
     with Library(str(tmp_path / "out")) as idle:
         other = Library(str(tmp_path / "out"))
         idle.close()

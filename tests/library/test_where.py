@@ -57,7 +57,7 @@ def test_links_in_a_circle_are_followed_once(tree, monkeypatch):
 
 @pytest.fixture(params=["no home", "one that is not theirs"])
 def homeless(request, monkeypatch):
-    """As in a container that is run with a user id of its own."""
+    """As in a container that runs with a user id of its own."""
     for name in ("XDG_CACHE_HOME", "XDG_STATE_HOME", "PANO_SOUND_CACHE", "HOME"):
         monkeypatch.delenv(name, raising=False)
     if request.param == "no home":

@@ -1,4 +1,4 @@
-"""Keeping freed memory: that it is kept, and that systems without the means are left alone."""
+"""Freed memory is kept, and systems without mallopt are left alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Public weights: read from what their publishers offer, refused when they are not those, and kept whole."""
+"""Public weights: read from their publishers' files, refused when they are other files, and stored whole."""
 
 import dataclasses
 import functools

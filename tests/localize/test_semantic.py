@@ -1,4 +1,4 @@
-"""When the network looks again."""
+"""When a picture goes through the network again."""
 
 import threading
 from itertools import pairwise
@@ -14,7 +14,7 @@ ROWS, COLUMNS = 480, 960
 
 
 def looks(monkeypatch, pictures):
-    """Which of the pictures, at 0, 2, 4 … seconds, the network looks at."""
+    """Which of the pictures, at 0, 2, 4 … seconds, go through the network."""
     counts = [0, *(count_looks(monkeypatch, pictures[: n + 1]) for n in range(len(pictures)))]
     return [after > before for before, after in pairwise(counts)]
 

@@ -1,4 +1,4 @@
-"""Weights files: there and back, and a clear word for bad ones."""
+"""Weights files: they round-trip, and bad ones are refused with a clear error."""
 
 import json
 import math

@@ -32,7 +32,7 @@ def film_with(path, order="WYZX", layout="4.0", sound_codec="pcm_s16le", **more)
 
 
 def loudness(path, ambisonics=None):
-    """RMS (dB) of each pitch in what is heard in mono."""
+    """RMS (dB) of each pitch in the mono mix."""
     info = probe(path, InputOptions(ambisonics=ambisonics))
     heard = np.concatenate(list(SoundReader(path, 16000, info).blocks(1)))[:16000]
     spectrum = np.abs(np.fft.rfft(heard)) / len(heard) * 2
@@ -122,7 +122,7 @@ def test_head_locked_sound_is_kept_in_stereo(tmp_path):
 
 @pytest.mark.parametrize(("yaw", "heard"), [(0, "Y"), (90, "X"), (180, "Y")])
 def test_the_flat_film_hears_what_its_camera_does(tmp_path, yaw, heard):
-    """Left is where the camera's left is; W is heard on both sides."""
+    """Left is to the camera's left; W is heard on both sides."""
     path = film_with(tmp_path / "a.mkv")
     look = CameraPath(64, 32, np.array([[0.0, yaw, 0, 0, 90]]))
     render(path, look, tmp_path / "b.mp4", RenderOptions(ambisonics="ambix"))
@@ -152,7 +152,7 @@ def test_fuma_has_another_order_and_a_softer_w(tmp_path):
     ],
 )
 def test_every_field_is_read_as_wyzx_in_sn3d(tmp_path, layout, said, order, gains):
-    """Whatever FFmpeg takes the channels for."""
+    """Whatever channel layout FFmpeg assumes."""
     found = read_field(film_with(tmp_path / "a.mkv", order, layout), said)
     assert np.diag(found) == pytest.approx(-13.98 + np.array(gains), abs=0.2)
     assert found[~np.eye(4, dtype=bool)].max() < -70
@@ -217,7 +217,7 @@ def test_a_map_of_four_in_a_wider_track_names_the_sound_field(tmp_path, order, l
 
 @pytest.mark.parametrize(("channels", "order"), [(9, 2), (16, 3)])
 def test_only_the_first_order_of_higher_orders_is_used(tmp_path, channels, order):
-    """As Opus' mapping family 2 says it; of more than eight planes no PyAV frame may be looked into."""
+    """As tagged by Opus's mapping family 2; PyAV cannot read frames of more than eight planes."""
     path = wav(tmp_path / "a.wav", films.tone(1, channels=channels) * np.eye(channels)[:, :1].astype(np.float32))
     info = probe(path, InputOptions(ambisonics="ambix"))
     assert info.audio.ambisonic.order == order
@@ -239,7 +239,7 @@ def wav(path, sound, rate=48000):
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 24, 32, 64])
 @pytest.mark.parametrize("rate", [8000, 44100, 192000])
 def test_any_number_of_channels_is_heard(tmp_path, channels, rate):
-    """Each channel says something of its own; in what nobody has named, all of them are heard alike."""
+    """Each channel has its own sound; in an unnamed layout all of them are mixed equally."""
     sound = np.stack([films.tone(0.5, rate, 1, hz=100 + 50 * n, level=0.9)[0] for n in range(channels)])
     heard = whole(wav(tmp_path / "a.wav", sound, rate), 16000)
     spectrum = np.abs(np.fft.rfft(heard[:8000])) / 4000

@@ -1,4 +1,4 @@
-"""Unstitched films of 360° cameras are told from spheres by their name, tracks and look."""
+"""Unstitched films of 360° cameras are told from spheres by their names, tracks and pictures."""
 
 import av
 import films

@@ -1,4 +1,4 @@
-"""Clocks that restart or jump inside a file: the film goes on where it stopped, picture and sound together."""
+"""Clocks that restart or jump inside a file: the film goes on where it stopped, with picture and sound in sync."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def spliced(folder, starts, **how):
 
 
 def stalled(folder, container, seconds):
-    """A recorder that stands still after SECONDS for so many, picture and sound alike."""
+    """A recorder that pauses after SECONDS for that long, picture and sound alike."""
     count = SECONDS * FPS
     times = [t + (seconds if n >= count else 0) for n, t in enumerate(films.steady(2 * count, FPS))]
     levels = [200 if n % FPS == FPS * FLASH else 40 for n in range(2 * count)]
@@ -192,7 +192,7 @@ def test_differences_that_are_not_jumps(tmp_path, name, container, caplog):
 
 
 class Container:
-    """As PyAV gives out packets: (stream, time in s) in the order of the file, a byte each."""
+    """Packets as PyAV returns them: (stream, time in s) in file order, a byte each."""
 
     def __init__(self, packets):
         self.format = SimpleNamespace(name="mpegts")

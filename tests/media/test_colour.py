@@ -1,4 +1,4 @@
-"""What analysis sees of a colour, whatever it was stored as; and that rendering carries colours on as they are."""
+"""Analysis sees the same colour however it was stored, and rendering passes colours on unchanged."""
 
 from fractions import Fraction
 

@@ -1,4 +1,4 @@
-"""Interlaced sources are made whole before anything is done with them."""
+"""Interlaced sources are deinterlaced before anything else."""
 
 from fractions import Fraction
 

@@ -1,4 +1,4 @@
-"""Files that lie about their size or length, bombs, raw camera files, and films that are damaged too much."""
+"""Files that lie about their size or length, decompression bombs, raw camera files, and badly damaged films."""
 
 import contextlib
 import logging

@@ -94,7 +94,7 @@ MADE_TICK = 1 / 30000
 FLASH = 0.75
 """Seconds after the first picture at which a bright one and a click come."""
 CUT = 8
-"""How many pictures are before the begin of those films whose edit lists leave out some."""
+"""How many pictures edit lists leave out at the start."""
 
 
 def flash_at(times):
@@ -137,7 +137,7 @@ def made(folder, case):
 
 
 def _skip(path, seconds):
-    """Let an mp4's edit lists begin so much later in the media, as editors do that cut without encoding."""
+    """Make an mp4's edit lists start that much later in the media, as editors do that cut without encoding."""
     content = bytearray(path.read_bytes())
     at = content.index(b"moov")
     while (at := content.find(b"trak", at + 1)) >= 0:

@@ -54,7 +54,7 @@ def test_films_in_a_bucket_are_read_like_files(tmp_path, bucket, container):
 
 
 def test_a_whole_command(tmp_path, bucket):
-    """In a process of its own, as a user's; what it reads stays as it was."""
+    """In a process of its own, as a user runs it; its input stays unchanged."""
     path = films.make_film(tmp_path / "a.mp4", films.steady(30), sound=films.tone(1))
     bucket.upload_file(str(path), "films", "a.mp4")
     words = ["render", "s3://films/a.mp4", "a.path.json", "-o", "b.mp4", "--encoder-preset", "ultrafast"]

@@ -73,7 +73,7 @@ def heard(film):
 
 
 def same(one, other):
-    """The pictures of two films are equal, and their sound."""
+    """Two films have equal pictures and sound."""
     here, there = pictures(one), pictures(other)
     assert [t for t, _ in here] == [t for t, _ in there]
     assert [level for _, level in here] == pytest.approx([level for _, level in there], abs=2.5)

@@ -1,4 +1,4 @@
-"""Pictures keep their times to the tick, and sound its place beside them, over ten minutes.
+"""Pictures keep their times to the tick, and sound stays in sync with them, over ten minutes.
 
 Everything is measured with PyAV alone, from the time stamps that any player goes by.
 """

@@ -1,4 +1,4 @@
-"""Every value of every tag that tells of eyes and projections: what is read, and what is said of the rest."""
+"""Every value of every tag for stereo and projection: how it is read, and the error for what is not."""
 
 import io
 import re
@@ -44,7 +44,7 @@ def matroska(path, stereo_mode=1, projection=None, xml=None, where="track"):
 
 
 def told(path, expected, **options):
-    """That a film is read as `expected`: a layout of the eyes, or words of the reason why it is not."""
+    """Check that a film is read as `expected`: a layout of the eyes, or words of the error."""
     info = probe(path, InputOptions(**options))
     if expected in EYES:
         assert (info.problem, info.spherical.stereo, info.eye) == (None, expected, EYES[expected])
@@ -53,7 +53,7 @@ def told(path, expected, **options):
 
 
 def overridden(path):
-    """That what the user says goes before all, whatever the tags say."""
+    """Check that the user's word takes precedence over all tags."""
     for stereo, eye in EYES.items():
         info = probe(path, InputOptions(projection="equirectangular", stereo=stereo))
         assert (info.problem, info.eye) == (None, eye)

@@ -1,4 +1,4 @@
-"""What is read of every layout is a sphere on which each direction has the colour that it was given."""
+"""Every layout is read as a sphere on which each direction has the colour it was given."""
 
 import struct
 from dataclasses import replace

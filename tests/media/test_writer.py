@@ -423,7 +423,7 @@ def test_a_picture_of_another_size_raises_value_error(tmp_path):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_damage_in_copied_sound_does_not_stop_the_film(tmp_path, seed):
-    """A transport stream's AAC has headers of its own, which muxers refuse to take when they are damaged."""
+    """A transport stream's AAC has its own headers, which muxers refuse when they are damaged."""
     source = films.make_film(tmp_path / "a.ts", films.steady(30), sound=films.tone(1))
     content = bytearray(source.read_bytes())
     rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""Pictures whose every pixel tells where it is, and the same view as others draw it."""
+"""Pictures whose every pixel encodes its position, and the same view drawn by other programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens to sounds in training keeps what it says that it keeps."""
+"""Augmentation of sounds keeps what it promises to keep."""
 
 import math
 

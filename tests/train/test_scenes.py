@@ -1,4 +1,4 @@
-"""Made scenes: always the same for a seed, wrapped at the seam, and labelled where things really are."""
+"""Made scenes: the same for a seed, wrapped at the seam, and labelled at the true places."""
 
 import cv2
 import numpy as np

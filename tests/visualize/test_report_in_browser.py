@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SECONDS = 6
 PATIENCE = 120
-"""Seconds: for machines that do much else."""
+"""Seconds; generous, for busy machines."""
 PIN = Pin(4.0, 5.0, -100.0, -20.0, 50.0)
 MASK = Mask((170.0, -170.0), (-90.0, -60.0))
 
