@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from ..atomic_file import check_files, check_folder
-from ..errors import ModelError
+from ..atomic_file import check_file, check_files, check_folder
+from ..errors import ModelError, OutputError
 
 
 class ReadFile(click.Path):
@@ -76,6 +76,16 @@ def check_work_folder(folder: Path, overwrite: bool) -> None:
     Raises OutputError: as `atomic_file.check_folder`.
     """
     check_folder(folder, files_read(), overwrite)
+
+
+def check_folder_of(folder: Path, names: list[str], overwrite: bool) -> None:
+    """Check that these files can be written into a folder, which need not exist yet. Raises OutputError."""
+    if not folder.exists():
+        check_file(folder)
+        return
+    if not folder.is_dir():
+        raise OutputError("is not a folder", folder)
+    check_outputs([folder / name for name in names], overwrite)
 
 
 def files_read() -> list[str | os.PathLike[str]]:

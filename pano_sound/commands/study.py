@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from .files import ReadFile, WrittenFile, check_outputs
+from .files import ReadFile, WrittenFile, check_folder_of, check_outputs
 from .help import Command, Option
 from .parameters import json_option, overwrite_option
 from .progress import Progress, wrote
@@ -64,7 +64,7 @@ def make(sources: tuple[Path, ...], output: Path, methods: tuple[str, ...], over
         raise click.UsageError("films of a study must have different names")
     if len(set(methods)) == 1:
         raise click.UsageError("a study compares at least two methods")
-    check_outputs([output / PAGE], overwrite)
+    check_folder_of(output, [PAGE], overwrite)
     from ..options.steps import AnalyseOptions, RenderOptions
     from ..pipeline import analyse, pannable, render
     from ..research.evaluate.cube_saliency import PICTURE, picture_only, pretrained

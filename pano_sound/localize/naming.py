@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..soundmap import SURE, Named
+from ..soundmap import Named
 
 _SURROUNDINGS = frozenset(
     [
@@ -68,9 +68,13 @@ _MAKER = {
 """The sources of tags that name only a sound."""
 
 
-def named(tags: Sequence[str], scores: NDArray[np.float32]) -> Named:
-    """The sure names among a network's scores (n, len(tags)), 0..1, of AudioSet's tags."""
-    sure = np.where(scores >= SURE, scores, 0.0)
+LEAST_SCORE = 0.5
+"""From which score on a name is shown. `benchmarks/tags.py --thresholds` measures how often it is right then."""
+
+
+def named(tags: Sequence[str], scores: NDArray[np.float32], least: float = LEAST_SCORE) -> Named:
+    """The names with a score of at least `least` among a network's scores (n, len(tags)), 0..1, of AudioSet's tags."""
+    sure = np.where(scores >= least, scores, 0.0)
     sure[:, [tag in _SURROUNDINGS for tag in tags]] = 0.0
     broad = np.array([tag in _BROAD for tag in tags], bool)
     sure[np.ix_(sure[:, ~broad].any(axis=1), broad)] = 0.0

@@ -40,6 +40,7 @@ WRITERS = {
     "evaluate ambient": ("{data} --model {model} -o {output}", ".png"),
     "evaluate retrieval": ("{data} --model {model} --labels {labels} -o {output}", ".png"),
     "evaluate interactive": ("{data} --model {model} -o {output}", ".png"),
+    "evaluate responses": ("{data} --model {models} -o {output}", ".png"),
     "evaluate figures": ("{source} {soundmap} {path} -o {output}", ".png"),
     "evaluate scenes": ("{data} --model {model} --work {work} -o {output}", ""),
     "evaluate tables": ("{data} --model {models} --labels {labels} -o {output}", ""),

@@ -1,10 +1,12 @@
 import base64
+import hashlib
 import io
 import json
 import os
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from importlib.resources import files
 from urllib.parse import unquote
 
 import av
@@ -188,3 +190,11 @@ def test_a_page_does_not_grow_with_the_film(tmp_path):
     looks = np.column_stack([np.arange(n) * 2.0, np.arange(n) % 300 - 150.0, *np.zeros((2, n)), np.full(n, 60.0)])
     write_report(tmp_path / "a.html", soundmap, CameraPath(640, 360, looks))
     assert (tmp_path / "a.html").stat().st_size < 4_000_000
+
+
+def test_the_copy_of_three_js_is_the_one_that_was_built():
+    folder = files("pano_sound.visualize").joinpath("three")
+    wanted = json.loads(folder.joinpath("package.json").read_text())["sha256"]
+    script = folder.joinpath("three.min.js").read_bytes()
+    assert hashlib.sha256(script).hexdigest() == wanted
+    assert b"187" in script

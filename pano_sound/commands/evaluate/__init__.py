@@ -12,6 +12,7 @@ from .figures import figures
 from .interactive import interactive
 from .pasted import pasted
 from .pictures import pictures
+from .responses import responses
 from .retrieval import retrieval
 from .scenes import scenes
 from .speed import speed
@@ -37,6 +38,7 @@ for one in (
     interactive,
     pasted,
     pictures,
+    responses,
     retrieval,
     scenes,
     speed,

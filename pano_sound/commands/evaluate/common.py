@@ -11,8 +11,6 @@ from typing import Any
 
 import click
 
-from ...atomic_file import check_file
-from ...errors import OutputError
 from ..files import ReadFile, ReadModel, ReadSet, WrittenFile, check_outputs
 from ..parameters import json_option, overwrite_option
 from ..verbosity import verbosity
@@ -100,13 +98,3 @@ def need_plots() -> None:
     from ...research.evaluate import plots
 
     plots.available()
-
-
-def check_folder_of(folder: Path, names: list[str], overwrite: bool) -> None:
-    """Check that these files can be written into a folder, which need not exist yet. Raises OutputError."""
-    if not folder.exists():
-        check_file(folder)
-        return
-    if not folder.is_dir():
-        raise OutputError("is not a folder", folder)
-    check_outputs([folder / name for name in names], overwrite)

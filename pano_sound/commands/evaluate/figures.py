@@ -29,8 +29,8 @@ def figures(source: str, soundmap: Path, path: Path, output: Path, moments: int,
     """Draw a film of yours as the paper draws its own.
 
     Fig. 13 to 15: pictures with what was heard, the map of each cue, and what the camera sees. INPUT is the 360° film,
-    SOUNDMAP what 'analyse' wrote for it, and PATH what 'plan' made of that. The other commands of 'evaluate' draw
-    Fig. 6 and 9 to 12 with -o.
+    SOUNDMAP what 'analyse' wrote for it, and PATH what 'plan' made of that. 'evaluate
+    responses' draws Fig. 5, 7 and 8 of pictures of yours; other commands draw Fig. 6 and 9 to 12 with -o.
     """
     if output.suffix.lower() not in FIGURES:
         raise click.UsageError(f"a figure ends with {', '.join(FIGURES)}, not as {output.name!r} does")

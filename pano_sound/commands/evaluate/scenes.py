@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from ...atomic_file import written_whole
-from ..files import WrittenFile, check_outputs, check_work_folder
+from ..files import WrittenFile, check_folder_of, check_outputs, check_work_folder
 from ..parameters import overwrite_option
-from .common import check_folder_of, common, data_argument, model_option, seed_option, show
+from .common import common, data_argument, model_option, seed_option, show
 
 if TYPE_CHECKING:
     from ...research.evaluate.scenes import Scene

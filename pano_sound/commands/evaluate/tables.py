@@ -8,11 +8,10 @@ from pathlib import Path
 import click
 
 from ...atomic_file import written_whole
-from ..files import ReadModel, WrittenFile
+from ..files import ReadModel, WrittenFile, check_folder_of
 from ..parameters import overwrite_option
 from ..progress import wrote
 from .common import (
-    check_folder_of,
     common,
     data_argument,
     labels_option,

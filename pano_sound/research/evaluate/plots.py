@@ -1,9 +1,11 @@
-"""Figures: success curves (Fig. 9), ambient responses (Fig. 10), neighbours (Fig. 11 and 12), other sounds (Fig. 6),
-films (Fig. 13 to 15), and tables as pictures. Needs matplotlib, which only `pano-sound[evaluate]` brings along."""
+"""Figures: responses (Fig. 5, 7 and 8), other sounds (Fig. 6), success curves (Fig. 9), ambient responses (Fig. 10),
+neighbours (Fig. 11 and 12), films (Fig. 13 to 15), and tables as pictures. Needs matplotlib, which only
+`pano-sound[evaluate]` brings along."""
 
 from __future__ import annotations
 
 import importlib
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from .ambient import Heat
 from .film_sheet import Moment
 from .interactive import Shown
 from .metrics import THRESHOLDS, success_curve
+from .responses import Response
 from .retrieval import Association, Codes
 from .tables import Table
 
@@ -102,6 +105,27 @@ def interactive_sheet(shown: Sequence[Shown], path: Path, overwrite: bool = True
         for axes, heat, name in zip(row[1:], case.maps, case.names, strict=True):
             axes.imshow(heated(case.picture, heat))
             axes.set_title(f"heard: {name}", fontsize=7)
+    _save(figure, path, overwrite)
+
+
+def response_sheet(responses: Sequence[Response], path: Path, overwrite: bool = True) -> None:
+    """Fig. 5, 7 and 8: each picture, and the map of each model; over both, what people marked."""
+    from matplotlib.patches import Rectangle
+
+    names = list(responses[0].maps)
+    figure, grid = _grid(len(responses), 1 + len(names))
+    for row, one in zip(grid, responses, strict=True):
+        row[0].set_ylabel(one.name, fontsize=7)
+        row[0].imshow(one.picture)
+        for axes, name in zip(row[1:], names, strict=True):
+            axes.imshow(heated(one.picture, one.maps[name]))
+        height, width = one.picture.shape[:2]
+        for axes, (person, boxes) in itertools.product(row, enumerate(one.boxes)):
+            for x0, y0, x1, y1 in boxes:
+                corner, size = (x0 * width, y0 * height), ((x1 - x0) * width, (y1 - y0) * height)
+                axes.add_patch(Rectangle(corner, *size, fill=False, edgecolor=f"C{person}", linewidth=1.5))
+    for axes, name in zip(grid[0], ["picture", *names], strict=True):
+        axes.set_title(name, fontsize=7)
     _save(figure, path, overwrite)
 
 
