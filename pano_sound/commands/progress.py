@@ -11,7 +11,8 @@ from .streams import say
 
 
 class Progress:
-    """One progress bar per stage, in seconds of film, with the time left. Nothing is shown in a pipe or with -q."""
+    """One progress bar per stage, in seconds of film, with its speed and the time left. Nothing is shown in a pipe or
+    with -q."""
 
     def __init__(self, quiet: bool) -> None:
         self.shown = not quiet and sys.stderr.isatty()
@@ -33,9 +34,12 @@ class Progress:
 
             if self.bar is not None:
                 self.bar.close()
-            shape = "{desc:8}{percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} s of film, {remaining} left"
+            shape = "{desc:8}{percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} s of film{postfix}, {remaining} left"
             self.bar = tqdm(total=max(total, 1e-3), desc=stage, bar_format=shape, file=sys.stderr, leave=True)
             self.stage = stage
+        elapsed = self.bar.format_dict["elapsed"]
+        if elapsed > 0:
+            self.bar.set_postfix_str(f"{done / elapsed:.1f}x real time", refresh=False)
         self.bar.update(done - self.bar.n)
 
 
