@@ -1,14 +1,15 @@
 """Whole processes compared with FFmpeg: time, processor time and memory, and the time of each stage of rendering.
 
     python benchmarks/run.py [--sizes 960,1920,3840] [--seconds 10] [--runs 5] [--only render,render-moving,pan]
-                             [--older CHECKOUT] [--json FILE] [--baseline benchmarks/baseline.json]
+                             [--films FILE,FILE] [--older CHECKOUT] [--json FILE] [--baseline benchmarks/baseline.json]
 
 The yardstick is a fixed view by FFmpeg's v360 filter of the same film at the same size, encoded alike. All programs
 take turns; a ratio is the median of those of pairs that ran one after the other, so that a machine that is busy with
-other things moves it little. Processor time moves least. Films are made by footage.py.
+other things moves it little. Processor time moves least. Films are made by footage.py, unless `--films` names some.
 
 render: the same fixed view by `pano-sound render`. render-moving: a camera that turns 50° every five seconds, which
-costs any encoder more. pan: `pano-sound pan` with its defaults. older-…: the same by another checkout.
+costs any encoder more. pan: `pano-sound pan` with its defaults. older-…: the same by another checkout. help:
+`pano-sound --help`, compared with a Python that imports click and nothing else.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ import footage
 import numpy as np
 
 from pano_sound.camera_path import CameraPath
+from pano_sound.media.probe import probe
 from pano_sound.media.reader import VideoReader
 from pano_sound.sphere.view import View, render_planes
 
@@ -55,15 +57,27 @@ class Run:
     peak: float
 
 
-def run(command: list[str], folder: Path) -> Run:
-    """Run a command in `folder` and wait for it. Raises SystemExit when it fails."""
+def run(command: list[str], folder: Path, quiet: bool = False) -> Run:
+    """Run a command in `folder` and wait for it. `quiet`: hide its output. Raises SystemExit when it fails."""
     began = time.perf_counter()
-    process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL)
+    out = subprocess.DEVNULL if quiet else None
+    process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=out)
     _, status, usage = os.wait4(process.pid, 0)
     wall = time.perf_counter() - began
     if status:
         raise SystemExit(f"exit code {os.waitstatus_to_exitcode(status)}: {' '.join(command)}")
     return Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def start(runs: int) -> dict[str, float]:
+    """Medians of the time of `--help` and of importing click alone, in seconds, and of the ratio of the pairs."""
+    programs = {"help": ["-m", "pano_sound", "--help"], "click": ["-c", "import click"]}
+    walls: dict[str, list[float]] = {name: [] for name in programs}
+    for _ in range(runs):
+        for name, arguments in programs.items():
+            walls[name].append(run([sys.executable, *arguments], HERE, quiet=True).wall)
+    ratio = statistics.median(a / b for a, b in zip(walls["help"], walls["click"], strict=True))
+    return {**{name: statistics.median(one) for name, one in walls.items()}, "help / click": ratio}
 
 
 def still_and_moving(size: tuple[int, int], seconds: float) -> tuple[CameraPath, CameraPath]:
@@ -77,9 +91,11 @@ def still_and_moving(size: tuple[int, int], seconds: float) -> tuple[CameraPath,
     return CameraPath(*size, np.array([[0, YAW, PITCH, 0, HFOV]])), CameraPath(*size, np.array(rows))
 
 
-def commands(film: Path, width: int, seconds: float, only: list[str], older: Path | None) -> dict[str, Any]:
-    """(command, folder) of each program, by name; FFmpeg first."""
-    size, folder = OUTPUT[width], film.parent
+def commands(
+    film: Path, width: int, seconds: float, only: list[str], older: Path | None, folder: Path
+) -> dict[str, Any]:
+    """(command, folder) of each program, by name; FFmpeg first. They write into `folder`."""
+    size = OUTPUT[width]
     view = View(*size, HFOV)
     angles = f"yaw={YAW}:pitch={PITCH}:h_fov={HFOV}:v_fov={view.vfov}:w={size[0]}:h={size[1]}"
     x264 = ["-c:v", "libx264", "-preset", "medium", "-crf", "18", "-c:a", "copy"]
@@ -166,6 +182,7 @@ def compare(runs: dict[str, list[Run]]) -> dict[str, dict[str, float]]:
 
 def table(report: dict[str, Any], baseline: dict[str, Any] | None) -> Iterator[str]:
     yield ", ".join(f"{name} {' '.join(v) if isinstance(v, list) else v}" for name, v in report["machine"].items())
+    yield ", ".join(f"{name} {value:.2f}" for name, value in report["start"].items())
     columns = ("wall / ffmpeg", "cpu / ffmpeg", "wall / older", "cpu / older")
     yield f"{'':24}{'wall s':>8}{'cpu s':>8}{'peak MB':>9}" + "".join(f"{c:>15}" for c in columns)
     for size, one in report["sizes"].items():
@@ -182,28 +199,35 @@ def table(report: dict[str, Any], baseline: dict[str, Any] | None) -> Iterator[s
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", default="960,1920,3840", help="widths of the films, pixels")
-    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--films", help="films to use instead, 960, 1920, 3840 or 7680 pixels wide")
+    parser.add_argument("--seconds", type=float, default=10.0, help="length of the films that are made")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--only", default="render,render-moving,pan")
     parser.add_argument("--older", type=Path, help="a checkout to compare with, run by this Python")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     parser.add_argument("--baseline", type=Path, default=HERE / "benchmarks" / "baseline.json")
     args = parser.parse_args()
-    report: dict[str, Any] = {"machine": machine(), "seconds": args.seconds, "sizes": {}}
-    for width in map(int, args.sizes.split(",")):
-        with tempfile.TemporaryDirectory() as folder:
-            film = Path(folder) / "film.mp4"
-            footage.make(film, width, width // 2, args.seconds)
-            programs = commands(film, width, args.seconds, args.only.split(","), args.older)
-            runs: dict[str, list[Run]] = {name: [] for name in programs}
+    report: dict[str, Any] = {"machine": machine(), "start": start(args.runs), "seconds": args.seconds, "sizes": {}}
+    given = [Path(name).resolve() for name in args.films.split(",")] if args.films else []
+    films = [(film, probe(film)) for film in given]
+    widths = [info.eye[0] for _, info in films] if films else list(map(int, args.sizes.split(",")))
+    for number, width in enumerate(widths):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            if films:
+                film, seconds = films[number][0], films[number][1].duration
+            else:
+                film, seconds = folder / "film.mp4", args.seconds
+                footage.make(film, width, width // 2, seconds)
+            programs = commands(film, width, seconds, args.only.split(","), args.older, folder)
+            runs: dict[str, list[Run]] = {program: [] for program in programs}
             for _ in range(args.runs):
-                for name, (command, where) in programs.items():
-                    runs[name].append(run(command, where))
-            name = f"{width}x{width // 2} -> {'x'.join(map(str, OUTPUT[width]))}"
-            report["sizes"][name] = {
+                for program, (command, where) in programs.items():
+                    runs[program].append(run(command, where))
+            report["sizes"][f"{width}x{width // 2} -> {'x'.join(map(str, OUTPUT[width]))}"] = {
                 "programs": compare(runs),
                 "stages": stages(film, width),
-                "runs": {name: [asdict(r) for r in one] for name, one in runs.items()},
+                "runs": {program: [asdict(r) for r in one] for program, one in runs.items()},
             }
     baseline = json.loads(args.baseline.read_text()) if args.baseline.exists() else None
     print("\n".join(table(report, baseline)))
