@@ -22,6 +22,12 @@ def test_only_what_is_sure_is_named_and_plainly(scores, names):
     assert named(TAGS, row).at(0) == names
 
 
+@pytest.mark.parametrize(("least", "names"), [(0.6, ["guitar"]), (0.3, ["guitar", "music"])])
+def test_the_threshold_can_be_another(least, names):
+    row = np.array([[0, 0, 0, 0, 0.4, 0.7, 0]], np.float32)
+    assert named(TAGS, row, least).at(0) == names
+
+
 @pytest.mark.parametrize(
     ("tag", "name"),
     [("Chicken, rooster", "chicken"), ("Keyboard (musical)", "keyboard"), ("Moo", "cattle"), ("Train", "train")],

@@ -37,7 +37,7 @@ function camera() {
 }
 function draw() {
   const moment = moments[latest(moments, m => m.t)];
-  const sound = moment.db <= -70 ? "silent" : `${moment.db.toFixed(0)} dB, ${moment.sure >= 0.5 ? "" : "unsure where: "}${Math.round(moment.sure * 100)} %${moment.sure >= 0.5 ? " sure where" : ""}`;
+  const sound = moment.db <= -70 ? "silent" : `${moment.db.toFixed(0)} dB, direction ${moment.sure >= 0.5 ? "" : "un"}sure (${Math.round(moment.sure * 100)} %)`;
   byId("now").textContent = `${t.toFixed(1)} s: ${moment.names.length ? moment.names.join(", ") + "; " : ""}${sound}`;
   for (const line of document.querySelectorAll(".cursor")) line.style.left = `${(t - start) / (end - start) * 100}%`;
   if (!view) return;
