@@ -180,6 +180,7 @@ def _card(job: Job) -> dict[str, float]:
 
 def _film(job: Job, split: bool, *said: list[str]) -> Outcome:
     """Make one film on a machine of the cluster. `said`: warnings from making its segments."""
+    from ..pipeline.film import no_progress
     from .work import attempt
 
     def record_pending(made: RenderResult) -> None:
@@ -189,7 +190,7 @@ def _film(job: Job, split: bool, *said: list[str]) -> Outcome:
 
     lines = [line for lines in said for line in lines]
     with _prepared() as scratch:
-        return attempt(job, scratch, _silent, record_pending, split=split, said=lines)
+        return attempt(job, scratch, no_progress, record_pending, split=split, said=lines)
 
 
 def _analysed(job: Job, number: int) -> list[str]:
@@ -224,7 +225,3 @@ def _prepared() -> Iterator[Path]:
     logging.getLogger("pano_sound").propagate = False
     with tempfile.TemporaryDirectory(prefix="pano-sound-", ignore_cleanup_errors=True) as folder:
         yield Path(folder) / "work"
-
-
-def _silent(stage: str, done: float, total: float) -> None:
-    pass

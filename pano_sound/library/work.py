@@ -27,7 +27,7 @@ from ..options.input import InputOptions
 from ..options.steps import AnalyseOptions, PanOptions
 from ..pipeline import pannable, plan, render
 from ..pipeline.analyse import analyse_segment, warn_if_uncertain
-from ..pipeline.film import Progress
+from ..pipeline.film import Progress, no_progress
 from ..soundmap import FORMAT as SOUNDMAP_FORMAT
 from ..soundmap import SoundMap
 from ..visualize.report import write_report
@@ -173,15 +173,15 @@ def analyse_part(job: Job, scratch: Path, number: int) -> list[str]:
     what `pipeline.analyse` raises."""
     with _segment(job, scratch) as (film, long, warnings):
         if film.kept() is None:
-            long.analyse_segment(number, film.options, _silent)
+            long.analyse_segment(number, film.options, no_progress)
     return warnings
 
 
 def render_part(job: Job, scratch: Path, number: int) -> list[str]:
     """Render a segment of a long film and keep it. Returns warnings. Raises what `pipeline.pan` raises."""
     with _segment(job, scratch) as (film, long, warnings):
-        path = plan(film.soundmap(_silent), film.options)
-        long.render_segment(number, path, film.options, _silent)
+        path = plan(film.soundmap(no_progress), film.options)
+        long.render_segment(number, path, film.options, no_progress)
     return warnings
 
 
@@ -362,10 +362,6 @@ def _curve(path: CameraPath, start: float, end: float) -> list[list[float]]:
     times = np.linspace(start, max(end, start + 0.1), _CURVE_POINTS)
     looks = path.looks(times)
     return [[round(float(v), 2) for v in (t - start, look[0], look[3])] for t, look in zip(times, looks, strict=True)]
-
-
-def _silent(stage: str, done: float, total: float) -> None:
-    pass
 
 
 @contextlib.contextmanager

@@ -99,7 +99,7 @@ def test_stopped_at_any_moment(film, tiny, tmp_path):
     words = ["pan", film, "-o", "out.mp4", "--model", tiny, "-q"]
     rng = random.Random(0)
     stopped, longest = 0, PATIENCE
-    for turn in range(25):
+    for turn in range(15):
         work = start(tmp_path, *words, program=("-c", TERMINAL), stdout=subprocess.PIPE)
         assert work.stdout.readline() == "begun\n"
         began = time.monotonic()
@@ -115,7 +115,7 @@ def test_stopped_at_any_moment(film, tiny, tmp_path):
         if work.returncode == 0:  # The first one reads the libraries from a cold disk: later ones are faster.
             longest = min(longest, time.monotonic() - began)
         (tmp_path / "out.mp4").unlink(missing_ok=True)
-    assert stopped >= 5
+    assert stopped >= 3
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import films
@@ -18,6 +19,13 @@ def small(tmp_path_factory) -> tuple[Path, dict[str, str]]:
 @pytest.fixture
 def batch(tmp_path, tiny) -> Batch:
     return Batch(tmp_path, tiny)
+
+
+@pytest.fixture(scope="session")
+def finished(small, tiny, tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """The small library's results in 'out', made in one clean run in a process of its own; and what it printed."""
+    folder = tmp_path_factory.mktemp("finished")
+    return folder, Batch(folder, tiny).alone(small[0], "-o", "out")
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +50,11 @@ def long_library(tmp_path_factory) -> Path:
     films.make_film(folder / "long.mp4", films.steady(count, 4), size=(128, 64), sound=films.tone(count / 4))
     films.make_film(folder / "short.mp4", films.steady(20, 4), size=(128, 64), sound=films.tone(5.0))
     return folder
+
+
+@pytest.fixture(scope="session")
+def long_finished(long_library, tiny, tmp_path_factory) -> dict[str, str]:
+    """The hashes of that folder's results, made in one clean run."""
+    batch = Batch(tmp_path_factory.mktemp("long finished"), tiny)
+    assert batch(long_library, "-o", "out").returncode == 0
+    return made.hashes(batch.folder / "out")

@@ -15,16 +15,6 @@ from batches import states
 from waiting import PATIENCE, wait_until
 
 
-@pytest.fixture(scope="module")
-def finished(small, tiny, tmp_path_factory):
-    """The small library's results, made in one clean run."""
-    from batches import Batch
-
-    folder = tmp_path_factory.mktemp("finished")
-    done = Batch(folder, tiny).alone(small[0], "-o", "out")
-    return folder, done
-
-
 def copy(finished, tmp_path):
     shutil.copytree(finished[0] / "out", tmp_path / "out")
     shutil.copytree(finished[0] / "cache", tmp_path / "cache")

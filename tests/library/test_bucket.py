@@ -12,7 +12,6 @@ import urllib.request
 
 import made
 import pytest
-from batches import Batch
 from waiting import wait_until
 
 pytest.importorskip("s3fs")
@@ -60,17 +59,14 @@ def results(fs, url: str) -> dict[str, bytes]:
     return {name[len(url) + 1 :]: fs.cat_file(name) for name in found}
 
 
-def test_from_a_bucket_and_into_it(small, bucket, batch, tiny, tmp_path):
+def test_from_a_bucket_and_into_it(small, finished, bucket, batch, tmp_path):
     done = batch.alone("s3://rushes/DCIM", "-o", "s3://rushes/flat", "--json")
     counts = json.loads(done.stdout)["films"]
     rows = [json.loads(line) for line in bucket.cat_file("rushes/flat/report.jsonl").splitlines()]
     assert {row["output"]: row["state"] for row in rows} == small[1]
     assert done.returncode == 1
     found = results(bucket, "rushes/flat")
-    local = Batch(tmp_path / "local", tiny)
-    local.folder.mkdir()
-    local(small[0], "-o", "out")
-    assert {n: made.sha256(content) for n, content in found.items()} == made.hashes(local.folder / "out")
+    assert {n: made.sha256(content) for n, content in found.items()} == made.hashes(finished[0] / "out")
     assert bucket.exists("rushes/flat/report.html")
 
     again = batch.alone("s3://rushes/DCIM", "-o", "s3://rushes/flat", "--json")
@@ -92,10 +88,7 @@ def test_from_a_bucket_and_into_it(small, bucket, batch, tiny, tmp_path):
 
 
 @pytest.mark.slow
-def test_killed_while_it_writes_into_a_bucket(small, bucket, batch, tiny, tmp_path):
-    local = Batch(tmp_path / "local", tiny)
-    local.folder.mkdir()
-    local(small[0], "-o", "out")
+def test_killed_while_it_writes_into_a_bucket(small, finished, bucket, batch, tmp_path):
     rng = random.Random(3)
     for _ in range(4):
         work = batch.start("s3://rushes/DCIM", "-o", "s3://rushes/killed", "--workers", "2")
@@ -109,7 +102,7 @@ def test_killed_while_it_writes_into_a_bucket(small, bucket, batch, tiny, tmp_pa
     rows = [json.loads(line) for line in bucket.cat_file("rushes/killed/report.jsonl").splitlines()]
     assert {row["output"]: row["state"] for row in rows} == small[1]
     found = {name: made.sha256(content) for name, content in results(bucket, "rushes/killed").items()}
-    assert found == made.hashes(local.folder / "out")
+    assert found == made.hashes(finished[0] / "out")
 
 
 def test_another_machine_at_work_is_respected(bucket, batch):

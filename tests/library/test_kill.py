@@ -52,12 +52,9 @@ def check(batch: Batch, expected: dict[str, str], wanted: dict[str, str]) -> Non
         assert db.execute("SELECT COUNT(*) FROM films WHERE claim IS NOT NULL").fetchone() == (0,)
 
 
-def test_killed_three_times(small, batch, tiny, tmp_path):
-    clean = Batch(tmp_path / "clean", tiny)
-    clean.folder.mkdir()
-    clean(small[0], "-o", "out")
+def test_killed_three_times(small, finished, batch):
     killed_and_continued(batch, small[0], random.Random(1), 3, 6.0)
-    check(batch, small[1], made.hashes(clean.folder / "out"))
+    check(batch, small[1], made.hashes(finished[0] / "out"))
 
 
 def test_ctrl_c_gives_everything_back(small, batch, tmp_path):
@@ -94,18 +91,18 @@ def test_a_large_library_ends_in_its_states(large):
 
 
 @pytest.mark.slow
-def test_killed_ten_times(batch, tiny, tmp_path):
+def test_killed_six_times(batch, tiny, tmp_path):
     library = tmp_path / "DCIM"
     expected = made.make_library(library, 40)
     clean = Batch(tmp_path / "clean", tiny)
     clean.folder.mkdir()
     began = time.monotonic()
-    clean(library, "-o", "out", "--workers", "2")
+    clean.alone(library, "-o", "out", "--workers", "2")
     whole = time.monotonic() - began
-    killed_and_continued(batch, library, random.Random(2), 10, whole / 4)
+    killed_and_continued(batch, library, random.Random(2), 6, whole / 4)
     check(batch, expected, made.hashes(clean.folder / "out"))
     # What was finished was never made again: at most the two films being made are lost with each kill.
-    assert sum(row["attempts"] - (row["state"] != "duplicate") for row in rows(batch)) <= 2 * 20
+    assert sum(row["attempts"] - (row["state"] != "duplicate") for row in rows(batch)) <= 2 * 12
 
 
 def rows(batch: Batch) -> list[dict]:

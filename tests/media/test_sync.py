@@ -144,14 +144,17 @@ def test_flash_and_beep_stay_together(tmp_path, case):
     assert np.abs(offsets).max() < 0.005
 
 
+LONG = [(case, 600 if case is CASES[0] else 200) for case in CASES]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_flash_and_beep_stay_together_for_ten_minutes(tmp_path, case):
-    """To 5 ms at the worst, where a picture at the highest of these rates is shown for 17."""
-    offsets, flashes = measured(tmp_path, case, 600)
+@pytest.mark.parametrize(("case", "seconds"), LONG, ids=str)
+def test_flash_and_beep_do_not_drift_apart(tmp_path, case, seconds):
+    """To 5 ms at the worst, where a picture at the highest of these rates is shown for 17; to 1 ms in ten minutes."""
+    offsets, flashes = measured(tmp_path, case, seconds)
     drift = np.polyfit(flashes, offsets, 1)[0] * 600
     print(f"| {case} | {len(offsets)} | {1e3 * offsets.min():+.1f} … {1e3 * offsets.max():+.1f} | {1e3 * drift:+.2f} |")
-    assert len(offsets) > 400
+    assert len(offsets) > 0.66 * seconds
     assert np.abs(offsets).max() < 0.005
     assert abs(drift) < 0.001
 
