@@ -10,7 +10,8 @@ TAGS = ["Speech", "Animal", "Dog", "Bark", "Music", "Guitar", "Inside, small roo
     ("scores", "names"),
     [
         ({"Music": 0.9, "Guitar": 0.6}, ["music", "guitar"]),
-        ({"Music": 0.49}, []),
+        ({"Music": 0.36}, ["music"]),
+        ({"Music": 0.34}, []),
         ({"Animal": 0.9}, ["animal"]),
         ({"Animal": 0.9, "Dog": 0.7, "Bark": 0.8}, ["dog"]),
         ({"Inside, small room": 0.99}, []),
@@ -22,7 +23,7 @@ def test_only_what_is_sure_is_named_and_plainly(scores, names):
     assert named(TAGS, row).at(0) == names
 
 
-@pytest.mark.parametrize(("least", "names"), [(0.6, ["guitar"]), (0.3, ["guitar", "music"])])
+@pytest.mark.parametrize(("least", "names"), [(0.6, ["guitar"]), (0.3, ["guitar", "music"]), (0.8, [])])
 def test_the_threshold_can_be_another(least, names):
     row = np.array([[0, 0, 0, 0, 0.4, 0.7, 0]], np.float32)
     assert named(TAGS, row, least).at(0) == names
