@@ -6,7 +6,7 @@ Tiny samples of every kind are made first. Each run takes one, damages it (bits,
 of itself or of another sample) and gives it to a command, with a tiny untrained model. What is wrong:
 
 - a traceback, an unexpected error, a crash, an unknown exit code, more than one line of error
-- no end after 30 s, or more than a gigabyte of memory
+- more than 30 s of work, no end after five minutes, or more than a gigabyte of memory
 - an output under its final name after a failure, a partial file under any name, a changed input
 - success with an output that does not decode to its end or whose time stamps do not grow
 
@@ -38,6 +38,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import psutil
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -56,7 +57,8 @@ from pano_sound.media.spherical import tag_mp4
 from pano_sound.options.batch import BatchOptions
 from pano_sound.options.steps import AnalyseOptions, PanOptions
 
-SECONDS = 30.0
+SECONDS, PATIENCE = 30.0, 300.0
+"""Of the processor's time, which does not depend on what else runs, and until a run counts as stuck."""
 MOST_MEMORY = 1 << 20
 """kB."""
 VARIABLE = [Fraction(n, 30) + Fraction(n * n % 7, 300) for n in range(12)]
@@ -280,7 +282,9 @@ WITHIN = {PATH: mutated_json, SOUNDMAP: mutated_soundmap, MANIFEST: mutated_mani
 """Damage that leaves these samples readable; damaged bits and bytes mostly do not."""
 
 
-def forked(work: Callable[[], int], folder: Path, said: Path, limit: float = SECONDS) -> tuple[int | str, float, int]:
+def forked(
+    work: Callable[[], int], folder: Path, said: Path, limit: float = SECONDS, patience: float = PATIENCE
+) -> tuple[int | str, float, int]:
     """Run `work` in a separate process, like a program's main: (exit code or signal, seconds, peak kB)."""
     began = time.monotonic()
     pid = os.fork()
@@ -305,7 +309,7 @@ def forked(work: Callable[[], int], folder: Path, said: Path, limit: float = SEC
         took = time.monotonic() - began
         if done:
             break
-        if took > limit:
+        if took > patience or (took > limit and sum(psutil.Process(pid).cpu_times()[:2]) > limit):
             os.killpg(pid, signal.SIGKILL)
             os.wait4(pid, 0)
             return "hang", took, 0
@@ -326,7 +330,7 @@ def plays(path: Path) -> int:
 def faults(code: int | str, said: str, output: Path | None, folder: Path, inputs: dict[Path, bytes]) -> Iterator[str]:
     """The faults in how a run ended."""
     if code == "hang":
-        yield f"no end after {SECONDS:g} s"
+        yield f"no end after {SECONDS:g} s of work or {PATIENCE:g} s in all"
         return
     if code not in EXIT_CODES:
         yield f"ended by {code}"
@@ -395,7 +399,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         made = Path(place) / "samples"
         made.mkdir()
-        if forked(lambda: make_samples(made), made, Path(place) / "said", 1000.0)[0] != 0:
+        if forked(lambda: make_samples(made), made, Path(place) / "said", 1000.0, 1000.0)[0] != 0:
             raise SystemExit((Path(place) / "said").read_text())
         samples = {path.name: path.read_bytes() for path in made.iterdir() if path.is_file()}
         samples = {name: content for name, content in samples.items() if fnmatch.fnmatch(name, args.samples)}

@@ -21,13 +21,20 @@ class ProcessLock:
 
     def __init__(self, folder: Path) -> None:
         """Raises OutputError."""
-        self.name = uuid.uuid4().hex
-        self._lock = filelock.FileLock(folder / f"{self.name}.lock")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(timeout=0)
-        except OSError as error:
-            raise output_error(error, folder) from None
+        while True:
+            self.name = uuid.uuid4().hex
+            self._lock = filelock.FileLock(folder / f"{self.name}.lock")
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                self._lock.acquire(timeout=0)
+            except filelock.Timeout:
+                continue  # Another process is asking whether this one is alive.
+            except OSError as error:
+                raise output_error(error, folder) from None
+            if os.path.exists(self._lock.lock_file):
+                return
+            # Another process asked before the file was locked, and removed it as that of a dead one.
+            self._lock.release()
 
     def end(self) -> None:
         """Release the lock."""
