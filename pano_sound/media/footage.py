@@ -20,6 +20,23 @@ _FIRST_CHAPTER = re.compile(r"(GOPR)(\d{4}\.\w+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
+class Recording:
+    """A separate recording of a film's sound, which is heard instead of the film's own.
+
+    Attributes:
+        path: its file; its main track is used.
+        begin: the film's time, s, at which it begins; it may be below 0.
+        drift: a second of it lasts this much longer than one of the film, s.
+        until: the film's time, s, at which the film ends.
+    """
+
+    path: str
+    begin: Fraction
+    drift: float
+    until: Fraction
+
+
+@dataclass(frozen=True)
 class Footage:
     """Which files are read, and which part of them.
 
@@ -33,6 +50,7 @@ class Footage:
         opening: whether the frame on the screen at `start` is read, too, with that time.
         video_track: counted from 1; None: the 360° one.
         audio_track: counted from 1; None: the main one.
+        recording: what is heard instead of the files' own sound; None: that.
         max_pixels: larger pictures are not decoded.
         max_damage: share of the pictures, 0..1, that may be damaged.
     """
@@ -46,6 +64,7 @@ class Footage:
     opening: bool = True
     video_track: int | None = None
     audio_track: int | None = None
+    recording: Recording | None = None
     max_pixels: int = 150_000_000
     max_damage: float = 0.5
 

@@ -18,10 +18,11 @@ from .cameras import looks_like_two_fisheyes, raw_format, raw_tracks
 from .clock import Clock, read_clock
 from .colour import UNSTATED, colour_of
 from .containers import read_container_index
-from .footage import Footage, size_of
+from .footage import Footage, Recording, size_of
 from .info import EXPORT, AudioInfo, MediaInfo, VideoInfo
 from .inputs import Source, fraction, log, open_source
 from .soundfield import recognized
+from .synchrony import synchronize
 from .tags import Spherical, read_tags
 
 _STEADY = 0.001
@@ -52,11 +53,14 @@ def probe(source: Path | Sequence[Path], options: InputOptions = _DEFAULTS) -> M
         max_pixels=round(options.max_megapixels * 1e6),
         max_damage=options.max_damage,
     )
-    parts = [_one_file(replace(footage, paths=(path,)), options) for path in footage.paths]
+    own = options if options.sound is None else replace(options, ambisonics=None)
+    parts = [_one_file(replace(footage, paths=(path,)), own) for path in footage.paths]
     info = parts[0] if len(parts) == 1 else _joined(parts, footage)
     if info.duration > options.max_hours * 3600:
         what = f"the film says that it is {info.duration / 3600:.3g} hours long"
         raise InputError(what, info.path, "if that is true, raise `max_hours`; else it is damaged")
+    if options.sound is not None:
+        info = _with_recording(info, options.sound, options)
     start, end = parse_time(options.start), parse_time(options.end)
     if options.duration is not None:
         end = (start or Fraction(0)) + (parse_time(options.duration) or 0)
@@ -106,6 +110,32 @@ def _one_file(footage: Footage, options: InputOptions) -> MediaInfo:
             raw=raw,
             footage=footage,
         )
+
+
+def _with_recording(info: MediaInfo, path: Path, options: InputOptions) -> MediaInfo:
+    """The film with a separate recording as its sound."""
+    recorded = _one_file(Footage((os.fspath(path),)), replace(options, audio_track=None, video_track=None))
+    if recorded.audio is None:
+        raise UnsupportedInputError("has no sound", path, "give a recording as `sound`")
+    if info.audio is None or not info.duration:
+        raise UnsupportedInputError("has no sound", info.path, "a recording cannot be aligned without it")
+    end = info.start + info.duration
+    found = synchronize(info.footage, info.start, end, path)
+    lies = Recording(
+        os.fspath(path),
+        Fraction(found.begin).limit_denominator(10**9),
+        found.drift,
+        Fraction(end) + info.footage.origin,
+    )
+    told = [f"the sound is {os.path.basename(path)}: it {found}", recorded.audio.assumed]
+    length = (recorded.audio.end - recorded.audio.start) * (1 + found.drift)
+    audio = replace(
+        recorded.audio,
+        start=max(info.start, found.begin),
+        end=min(end, found.begin + length) if recorded.audio.end else end,
+        assumed="; ".join(one for one in told if one),
+    )
+    return replace(info, audio=audio, footage=replace(info.footage, recording=lies))
 
 
 def _with_clock(footage: Footage, size: int) -> Footage:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import av
@@ -12,7 +15,8 @@ from av.filter import Graph
 from numpy.typing import NDArray
 
 from .ambisonics import Ambisonics
-from .inputs import Source
+from .footage import Footage, Recording
+from .inputs import Source, open_source
 
 Samples = NDArray[np.float32]
 
@@ -20,6 +24,10 @@ _GAP = Fraction(20, 1000)
 """Time stamps may be off by this much (s) without counting as a gap or an overlap, because containers round them."""
 
 _PIECE = 1 << 16
+_EARLY = Fraction(2)
+"""Seconds before what is wanted at which a recording is opened."""
+_HALF, _PHASES = 12, 512
+"""Samples on either side that an interpolation uses, and places between two samples that it tells apart."""
 _USUAL_COUNTS = (1, 2, 6, 8)
 """Numbers of channels that mean mono, stereo, 5.1 and 7.1, even if the file does not say so."""
 
@@ -70,6 +78,9 @@ def timeline(
     Yields:
         float32 (channels, samples) in [-1, 1], of any length.
     """
+    if source.footage.recording is not None:
+        yield from _recorded(source.footage, source.footage.recording, rate, layout, begin, field)
+        return
     cursor = 0
     for at, piece in _placed(source, rate, layout, begin, field):
         if end is not None and at > cursor and at > (end - begin) * rate:
@@ -82,6 +93,53 @@ def timeline(
         if fresh.shape[1]:
             yield fresh
             cursor += fresh.shape[1]
+
+
+def _recorded(
+    footage: Footage, recording: Recording, rate: int, layout: str, begin: Fraction, field: Ambisonics | None
+) -> Iterator[Samples]:
+    """The sound of a separate recording from the film's presentation time `begin` (s) on, to the end of the film."""
+    until_t = recording.until if footage.end is None else min(footage.end, recording.until)
+    length = 1 + Fraction(recording.drift).limit_denominator(10**9)
+    first = (begin + footage.origin - recording.begin) / length
+    start = first - _EARLY if first > 2 * _EARLY else Fraction(0)
+    with open_source(Footage((recording.path,), start=start or None)) as source:
+        pieces = timeline(source, rate, layout, first - start, None, field)
+        count = max(0, round((until_t - footage.origin - begin) * rate))
+        if count:
+            yield from until(stretched(pieces, float(length)), count)
+
+
+def stretched(pieces: Iterable[Samples], length: float) -> Iterator[Samples]:
+    """The same sound, `length` times as long, interpolated with a windowed sinc. For lengths near 1."""
+    base, made, waiting = -_HALF, 0, None
+    for piece in itertools.chain(pieces, [None]):
+        if waiting is None:
+            if piece is None:
+                return
+            waiting = np.zeros((piece.shape[0], _HALF), np.float32)
+        fresh = np.zeros((waiting.shape[0], _HALF), np.float32) if piece is None else piece
+        waiting = np.concatenate([waiting, fresh], axis=1)
+        last = base + waiting.shape[1] - _HALF - 1
+        count = max(0, math.ceil(last * length) - made)
+        at = np.arange(made, made + count) / length
+        whole = np.floor(at)
+        weights = _sinc()[np.rint((at - whole) * _PHASES).astype(np.intp)]
+        windows = np.lib.stride_tricks.sliding_window_view(waiting, 2 * _HALF, axis=1)
+        taken = windows[:, whole.astype(np.int64) - base - _HALF + 1]
+        if count:
+            yield np.einsum("cnk,nk->cn", taken, weights).astype(np.float32)
+        made += count
+        used = max(0, math.floor(made / length) - _HALF - base)
+        waiting, base = waiting[:, used:], base + used
+
+
+@cache
+def _sinc() -> Samples:
+    """Weights of the samples around a place, by its phase between two of them, (phases + 1, 2 * half)."""
+    at = np.arange(1 - _HALF, _HALF + 1) - np.arange(_PHASES + 1)[:, None] / _PHASES
+    weights = np.sinc(at) * np.cos(np.pi * at / (2 * _HALF + 2)) ** 2
+    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def _placed(

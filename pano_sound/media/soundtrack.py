@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .ambisonics import FIRST_ORDER, Ambisonics
+from .footage import Footage
 from .info import AudioInfo
 from .inputs import log, open_source
 from .samples import Samples, rechunked, timeline, until
@@ -90,7 +91,9 @@ class Soundtrack:
         left_at: LeftAt | None = None,
     ) -> None:
         self._output = output
-        self._source = open_source(path, audio.track if audio else None)
+        recorded = isinstance(path, Footage) and path.recording is not None
+        self._source = open_source(path, audio.track if audio and not recorded else None)
+        self._audio = audio
         self._field = audio.ambisonic if audio else None
         self._left_at = left_at
         self._end = None if end is None else Fraction(end)
@@ -119,7 +122,8 @@ class Soundtrack:
         taken = muxer == "matroska" or context.name in _COPIED[muxer] | (_COPIED_FIELDS[muxer] if field else set())
         # A part begins inside a packet, which only an edit list can express.
         begins = self._source.footage.start is None or (context.name == "aac" and muxer != "matroska")
-        may_copy = may_copy and one_file and begins and not _leaves_out_from_inside(sound)
+        recorded = self._audio if self._source.footage.recording is not None else None
+        may_copy = may_copy and recorded is None and one_file and begins and not _leaves_out_from_inside(sound)
         if may_copy and plays and described and taken:
             try:
                 stream = self._output.add_stream_from_template(sound)
@@ -129,12 +133,15 @@ class Soundtrack:
                 self.copied = True
                 self.ambisonic = field
                 return self._copied(sound, stream)
-        channels = "mono" if context.layout.nb_channels == 1 else "stereo"
-        if field is None and context.layout.name.startswith(_SURROUND):
+        layout = recorded.layout if recorded else context.layout.name
+        count = recorded.channels if recorded else context.layout.nb_channels
+        channels = "mono" if count == 1 else "stereo"
+        if field is None and layout.startswith(_SURROUND):
             channels = "5.1"
         if field is not None and spherical:
             channels, self.ambisonic = "4.0", FIRST_ORDER
-        rate = context.sample_rate if context.sample_rate in _AAC_RATES else 48000
+        rate = recorded.rate if recorded else context.sample_rate
+        rate = rate if rate in _AAC_RATES else 48000
         stream = self._output.add_stream("aac", rate=rate, layout=channels)
         stream.bit_rate = _KEEP_CHANNELS_BITS if channels in ("4.0", "5.1") else _BITS_PER_SECOND
         stream.codec_context.time_base = Fraction(1, rate)
@@ -184,7 +191,8 @@ class Soundtrack:
             yield packet.dts * Fraction(sound.time_base), packet
 
     def _encoded(self, sound: Any, stream: Any, rate: int, layout: str) -> Packets:
-        at = round(self._source.begin(sound) * rate)
+        recorded = self._source.footage.recording is not None
+        at = 0 if recorded else round(self._source.begin(sound) * rate)
         left_at = self._left_at if self._field is not None and layout == "stereo" else None
         heard = layout if left_at is None else "4.0+2"
         pieces = timeline(self._source, rate, heard, Fraction(at, rate), self._end, self._field)

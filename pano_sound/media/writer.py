@@ -18,6 +18,7 @@ from ..errors import OutputError
 from . import threads
 from .colour import LIMITED, UNSTATED, Colour, stated
 from .hardware import usable
+from .footage import Footage
 from .info import MediaInfo
 from .inputs import log
 from .metadata import kept
@@ -96,7 +97,9 @@ class VideoWriter:
         """
         self.path = os.fspath(path)
         codec = codec or default_encoder(bit_depth)
-        inputs = [one for one in (sound_from, source.path if source else None) if one is not None]
+        recording = sound_from.recording if isinstance(sound_from, Footage) else None
+        others = (source.path if source else None, recording.path if recording else None)
+        inputs = [one for one in (sound_from, *others) if one is not None]
         check_output(self.path, inputs, overwrite, spherical, codec)
         if width <= 0 or height <= 0 or width % 2 or height % 2:
             what = f"{width}x{height} is not a size that can be encoded"

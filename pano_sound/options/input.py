@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -52,6 +53,15 @@ class InputOptions(Options):
     audio_track: Annotated[
         int | None,
         Option("Sound track to listen to and keep, counted from 1. By default the film's main one.", minimum=1),
+    ] = None
+    sound: Annotated[
+        str | os.PathLike[str] | None,
+        Option(
+            "A separate recording of the film's sound, to be used instead of its own. It is aligned with that, and "
+            "refused if it does not match.",
+            metavar="FILE",
+            reads=True,
+        ),
     ] = None
     ambisonics: Annotated[
         AmbisonicFormat | None,

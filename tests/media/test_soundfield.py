@@ -6,7 +6,10 @@ from test_ambisonics import wav
 from pano_sound.media.ambisonics import Ambisonics
 from pano_sound.media.probe import probe
 from pano_sound.media.soundfield import order_of, waves
+from pano_sound.media.soundtrack import turned
 from pano_sound.options.input import InputOptions
+from pano_sound.sphere.convention import directions, rotation
+from pano_sound.sphere.geometry import angle_between
 
 AMBIX, FUMA = Ambisonics(1, (0, 1, 2, 3)), Ambisonics(1, (0, 2, 3, 1), norm="fuma")
 SPEAKERS = np.array([-45, 45, -135, 135])
@@ -94,3 +97,48 @@ def test_a_file_without_a_tag_is_read_as_it_sounds_and_says_so(tmp_path, room, c
     sound[:4] = as_fuma(sound[:4])
     assert "W, X, Y, Z (FuMa)" in probe(wav(path, sound, RATE)).audio.assumed
     assert probe(path, InputOptions(ambisonics="none")).audio.assumed is None
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+@pytest.mark.parametrize("norm", ["sn3d", "n3d", "fuma"])
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_stored_channels_of_any_kind_become_the_direction_they_were_made_with(order, norm, shuffled):
+    """200 plane waves; channels above the first order, and their order in the file, do not matter."""
+    n = np.arange(200) + 0.5
+    truth = directions(np.degrees(n * np.pi * (1 + 5**0.5)), np.degrees(np.arcsin(1 - n / 100)))
+    x, y, z = truth.T
+    count, rng = (order + 1) ** 2, np.random.default_rng(order)
+    gains = {"sn3d": (1, 1), "n3d": (1, 3**0.5), "fuma": (2**-0.5, 1)}[norm]
+    first = [gains[0] * np.ones(200), *(gains[1] * axis for axis in ((x, y, z) if norm == "fuma" else (y, z, x)))]
+    stored = np.concatenate([first, rng.normal(size=(count - 4, 200))])
+    at = rng.permutation(count) if shuffled else np.arange(count)
+    file = np.empty_like(stored)
+    file[at] = stored
+    named = (0, 2, 3, 1) if norm == "fuma" else (0, 1, 2, 3)
+    field = Ambisonics(order, tuple(int(at[channel]) for channel in named), norm=norm)
+    found = field.matrix("4.0", count) @ file
+    assert found[0] == pytest.approx(1, abs=1e-6)
+    assert angle_between(found[[3, 1, 2]].T, truth).max() < 0.01
+
+
+@pytest.mark.parametrize("camera", [0, 50, -120, 180])
+@pytest.mark.parametrize("source", [-60, -25, 0, 40, 70])
+def test_the_output_is_heard_where_the_camera_sees_the_source(camera, source):
+    """The direction, measured again in left and right, is the source's relative to the camera."""
+    field = np.concatenate([plane_wave(noise(1), camera + source), np.zeros((2, RATE))]).astype(np.float32)
+    blocks = [field[:, at : at + 1024] for at in range(0, RATE, 1024)]
+    left, right = np.concatenate(list(turned(blocks, lambda t: rotation(camera)[:, 1], 0, RATE)), axis=1)
+    side = ((right - left) @ (left + right)) / ((left + right) @ (left + right))
+    assert np.degrees(np.arcsin(np.clip(side, -1, 1))) == pytest.approx(source, abs=3)
+
+
+def test_the_output_follows_a_camera_that_turns_without_clicks():
+    """A source that stays while the camera turns by 90° in a second moves from the middle to the left."""
+    sound = np.sin(2 * np.pi * 200 * np.arange(RATE) / RATE) * 0.5
+    field = np.concatenate([plane_wave(sound, 0), np.zeros((2, RATE))]).astype(np.float32)
+    blocks = [field[:, at : at + 1024] for at in range(0, RATE, 1024)]
+    left, right = np.concatenate(list(turned(blocks, lambda t: rotation(90 * t)[:, 1], 0, RATE)), axis=1)
+    loud = np.abs(sound) > 0.1
+    heard = np.degrees(np.arcsin(np.clip(((right - left) / (left + right + 1e-9))[loud], -1, 1)))
+    assert np.abs(heard + 90 * np.arange(RATE)[loud] / RATE).max() < 3
+    assert np.abs(np.diff(left)).max() < 0.5 * 2 * np.pi * 200 / RATE * 1.1
