@@ -140,7 +140,7 @@ def _roughly(film: NDArray[np.float16], recording: NDArray[np.float16]) -> tuple
         chunk = film[:, start : start + size].astype(np.float32)
         product = np.fft.irfft((spectra * np.fft.rfft(chunk, count).conj()).sum(axis=0), count)
         # A piece that lies half outside the recording counts with the half inside.
-        score = product / np.sqrt((energy + 0.1 * energy.max()) * max(float((chunk**2).sum()), 1e-9))
+        score = product / np.sqrt((energy + 0.1 * energy.max() + 1e-9) * max(float((chunk**2).sum()), 1e-9))
         best = int(score.argmax())
         place = best if best < recording.shape[1] else best - count
         lags.append((start - place) * _STEP)

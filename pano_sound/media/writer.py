@@ -17,8 +17,8 @@ from ..encoders import ENCODERS, default_encoder
 from ..errors import OutputError
 from . import threads
 from .colour import LIMITED, UNSTATED, Colour, stated
-from .hardware import usable
 from .footage import Footage
+from .hardware import usable
 from .info import MediaInfo
 from .inputs import log
 from .metadata import kept
