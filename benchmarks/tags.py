@@ -24,7 +24,7 @@ from pano_sound.localize.nets.network import Localizer
 from pano_sound.research.datasets.examples import read_sound
 from pano_sound.research.datasets.labelled import read_clips, read_items
 from pano_sound.research.evaluate.metrics import Proportion
-from pano_sound.research.train.refine import SAMPLES, Tagger, doubled
+from pano_sound.research.train.distil import SAMPLES, Tagger
 
 
 def chosen(data: Path, each: int) -> dict[str, list[Path]]:
@@ -42,7 +42,7 @@ def scores(model: Localizer, tagger: Tagger, path: Path) -> tuple[NDArray[np.flo
     wave = read_sound(path, model.sound_rate)[:SAMPLES]
     wave = torch.from_numpy(np.pad(wave, (0, max(0, model.sound_rate - len(wave)))))
     ours = model.tag_scores(model.sound_features(wave).mean(dim=0, keepdim=True))[0]
-    features = tagger.net.features(tagger.module.log_mel(doubled(wave[None])))
+    features = tagger.net.features(tagger.log_mel(wave[None]))
     return ours.numpy(), tagger.scores(features.mean(dim=(2, 3)))[0].numpy()
 
 

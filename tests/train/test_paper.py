@@ -370,7 +370,7 @@ def gradients(tiny: str, processes: Processes) -> dict[str, torch.Tensor]:
     """Of one semi-supervised step of the whole network, read live, in float32."""
     import pano_sound.research.train.objective as module
 
-    module.has_bfloat16 = lambda: False  # in a process of its own, or in a test that puts it back
+    module.has_bfloat16 = lambda device: False  # in a process of its own, or in a test that puts it back
     model, _ = start(tiny, 1, 0)
     objective = Objective(model.requires_grad_(True), 0.5)
     shared = processes.shared(objective).train()
@@ -382,7 +382,7 @@ def gradients(tiny: str, processes: Processes) -> dict[str, torch.Tensor]:
 def test_two_processes_average_the_gradients_of_the_whole_network(
     tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pano_sound.research.train.objective.has_bfloat16", lambda: False)
+    monkeypatch.setattr("pano_sound.research.train.objective.has_bfloat16", lambda device: False)
     alone = gradients(tiny, Processes())
     in_two_processes(
         tmp_path,

@@ -210,7 +210,9 @@ def describe(path: Path, format: str = FORMAT) -> dict[str, Any]:
     }
 
 
-def has_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 natively; otherwise it would be slower."""
+def has_bfloat16(device: torch.device | str = "cpu") -> bool:
+    """Whether this device multiplies bfloat16 natively; otherwise it would be slower."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.is_bf16_supported()
     check = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
     return bool(check and check())

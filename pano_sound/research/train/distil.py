@@ -1,9 +1,9 @@
-"""Distillation of a large sound net, trained on AudioSet, into a small one.
+"""Distillation of a tagger of AudioSet's 527 kinds of sound into the sound encoder, and into a linear head for tags.
 
-Teacher (DATA/teachers/yamnet.py) and student get the same crops: sounds at other speeds, mixed, filtered. The student
-also gets them distant, reverberant and noisy, and still has to predict the teacher's embeddings and class scores, and
-the labels of the mixture. (A consistent teacher and endless mixtures are what makes distillation work on
-little data: Beyer et al., "Knowledge distillation: a good teacher is patient and consistent", CVPR 2022.)
+Teacher (DATA/teachers/mn04.py) and student get the same pieces of sound: at other speeds, mixed, filtered. The student
+also gets them distant, reverberant and noisy, and still has to predict the teacher's features and scores, and the
+labels of the mixture. (A consistent teacher and endless mixtures are what makes distillation work on little data: Beyer
+et al., "Knowledge distillation: a good teacher is patient and consistent", CVPR 2022.)
 """
 
 from __future__ import annotations
@@ -11,179 +11,329 @@ from __future__ import annotations
 import importlib.util
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from ...errors import DataFileError, PanoSoundError
+from ...errors import DataFileError, ModelError, PanoSoundError
 from ...localize.nets.joint_encoder import JointEncoder, WaveEncoder
-from ...localize.nets.sound_encoder import HOP, SoundEncoder, mel_bank, mel_magnitudes
-from ...localize.nets.weights import has_bfloat16
+from ...localize.nets.network import Localizer
 from . import augment
 from .caches import WaveCache
 from .checkpoints import StageState
 from .log import Log
 
-PATCH = 96  # mel frames per input of the teacher
-STRIDE = 32  # mel frames between outputs of the student
-STEPS = 8  # outputs of the student per crop
-ASKED = (2, 4, 6)  # outputs at which the teacher is evaluated, on 0.96 s around each
-CROP = STEPS * STRIDE * HOP  # samples: 2.56 s
+STEPS = 16  # features of a piece
+HOP = 5120  # samples from one feature to the next
+SAMPLES = STEPS * HOP  # 5.12 s
+FASTEST = 1.2  # of sounds that are played at another speed
+_WINDOWS = 4  # windows of each piece, over which features are pooled for the losses
 
 
-class Teacher(nn.Module):
-    """The teacher with its mel front end.
+@dataclass(frozen=True)
+class Piece:
+    """A piece of a sound for training: from sample `first` of sound number `sound` on."""
 
-    Raises:
-        DataFileError: it is missing from the data folder.
-    """
+    sound: int
+    first: int
+    label: str
 
-    def __init__(self, data: Path) -> None:
-        super().__init__()
-        path = data / "teachers" / "yamnet.py"
-        spec = importlib.util.spec_from_file_location("pano_sound_teacher", path)
+
+class Tagger:
+    """The teacher, DATA/teachers/mn04.py. Raises DataFileError if it is missing."""
+
+    def __init__(self, data: Path, device: torch.device | str = "cpu") -> None:
+        path = data / "teachers" / "mn04.py"
+        spec = importlib.util.spec_from_file_location("pano_sound_tagger", path)
         if spec is None or spec.loader is None or not path.exists():
-            raise DataFileError("the teacher is missing", path=path)
-        module = importlib.util.module_from_spec(spec)
+            raise DataFileError("the tagger is missing", path=path)
+        module: ModuleType = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        self.net: nn.Module = module.Yamnet().eval()
-        self.bank = mel_bank()
+        self.net = module.MN04().to(device).eval().requires_grad_(False)
+        self.names: list[str] = list(module.NAMES)
+        self.bank, self.window = module._BANK.to(device), module._HANN.to(device)
 
-    @torch.no_grad()
-    def forward(self, waves: Tensor) -> tuple[Tensor, Tensor]:
-        """Crops (n, CROP) -> embeddings (n, len(ASKED), E) and class scores (n, len(ASKED), C) in [0, 1]."""
-        mels = torch.log(mel_magnitudes(waves, self.bank) + 0.001)
-        first = [STRIDE * step - PATCH // 2 for step in ASKED]
-        patches = torch.stack([mels[:, at : at + PATCH] for at in first], dim=1).flatten(0, 1)[:, None]
-        with torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16()):
-            scores, embeddings = self.net(patches)
-        shape = (len(waves), len(ASKED), -1)
-        return embeddings.float().view(shape), scores.float().view(shape)
+    def log_mel(self, waves: Tensor) -> Tensor:
+        """Waves (n, samples) at RATE -> what the net takes, (n, 1, bands, frames), 10 ms apart."""
+        x = doubled(waves)
+        x = x[:, 1:] - 0.97 * x[:, :-1]
+        power = torch.stft(x, 1024, 320, 800, window=self.window, return_complex=True).abs().square()
+        return (((self.bank @ power + 1e-5).log() + 4.5) / 5)[:, None]
+
+    def columns(self, waves: Tensor) -> Tensor:
+        """Waves (n, SAMPLES) at RATE -> its features of each 0.32 s, (n, STEPS, E)."""
+        found: Tensor = self.net.features(self.log_mel(waves))
+        return found.mean(dim=2).transpose(1, 2)[:, :STEPS]
+
+    def scores(self, pooled: Tensor) -> Tensor:
+        """Features pooled over a window, (..., E) -> scores of its tags (..., len(names)) in [0, 1]."""
+        net = self.net
+        hidden = F.hardswish(F.linear(pooled, net.fc1__w, net.fc1__b))
+        return torch.sigmoid(F.linear(hidden, net.fc2__w, net.fc2__b))
 
 
-class Crops:
-    """Random crops of training sounds, with labels drawn in proportion to the square root of their count.
+def doubled(waves: Tensor) -> Tensor:
+    """Waves (n, samples) at twice their rate, (n, 2 * samples)."""
+    at = torch.arange(-31, 32, device=waves.device) / 2
+    kernel = torch.sinc(at) * torch.hann_window(65, periodic=False, device=waves.device)[1:-1]
+    sparse = torch.stack([waves, torch.zeros_like(waves)], dim=2).flatten(1)
+    return F.conv1d(sparse[:, None], kernel[None, None], padding=31)[:, 0]
+
+
+class Sounds:
+    """All training sounds on one device, and random pieces of them.
 
     Args:
-        waves: all sounds.
-        chosen: which of them are for training.
-        labels: label of each sound; None if unknown.
+        waves: the sounds.
+        labels: label of each; None if unknown. Labels are drawn in proportion to the square root of their count.
     """
 
-    def __init__(self, waves: WaveCache, chosen: Sequence[int], labels: Sequence[str | None]) -> None:
-        self.waves = waves
-        self.names = sorted({label for i in chosen if (label := labels[i]) is not None})
+    def __init__(self, waves: WaveCache, labels: Sequence[str | None], device: torch.device | str = "cpu") -> None:
+        self.samples = torch.from_numpy(waves.samples).to(device)
+        self.first, self.lengths = waves.edges[:-1], np.diff(waves.edges)
+        self.names = sorted({label for label in labels if label is not None})
         groups: dict[str | None, list[int]] = {}
-        for i in chosen:
-            groups.setdefault(labels[i], []).append(i)
+        for i, label in enumerate(labels):
+            if self.lengths[i]:
+                groups.setdefault(label, []).append(i)
         self.groups = list(groups.items())
-        weights = np.sqrt([len(group) for _, group in self.groups])
-        self.chance = weights / weights.sum()
+        chance = np.sqrt([len(group) for _, group in self.groups])
+        self.chance = chance / chance.sum()
 
-    def draw(self, n: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """-> waves (n, CROP) and the number of each one's label (n,), -1 where it has none."""
-        out, labels = np.zeros((n, CROP), np.float32), np.full(n, -1)
-        for k, g in enumerate(rng.choice(len(self.groups), n, p=self.chance)):
-            label, group = self.groups[g]
-            wave = self.waves[int(rng.choice(group))]
-            source = int(rng.integers(0, max(1, len(wave) - CROP + 1)))
-            target = int(rng.integers(0, max(1, CROP - len(wave) + 1)))
-            part = wave[source : source + CROP]
-            if len(wave) < CROP / 2 and rng.random() < 0.5:  # short sounds one after the other, too
-                part, target = np.tile(wave, -(-CROP // max(1, len(wave))))[:CROP], 0
-            out[k, target : target + len(part)] = part
-            if label is not None:
-                labels[k] = self.names.index(label)
-        return torch.from_numpy(out), torch.from_numpy(labels)
+    def draw(self, n: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, NDArray[np.int64]]:
+        """Random pieces, half of them faster or slower by up to FASTEST.
+
+        Returns:
+            waves (n, SAMPLES); the number of each one's label (n,), -1 where it is unknown; steps with sound (n,).
+        """
+        groups = rng.choice(len(self.groups), n, p=self.chance)
+        sounds = np.array([self.groups[g][1][int(rng.integers(len(self.groups[g][1])))] for g in groups])
+        labels = [self.groups[g][0] for g in groups]
+        speed = np.where(rng.random(n) < 0.5, FASTEST ** rng.uniform(-1, 1, n), 1.0)
+        spare = np.maximum(0, self.lengths[sounds] - SAMPLES * speed)
+        looped = rng.random(n) < 0.5
+        waves, steps = self.pieces(sounds, rng.uniform(0, 1, n) * spare, speed, looped)
+        return waves, torch.tensor([-1 if x is None else self.names.index(x) for x in labels]), steps
+
+    def pieces(
+        self, sounds: NDArray[np.int64], first: NDArray, speed: NDArray, looped: NDArray[np.bool_]
+    ) -> tuple[Tensor, NDArray[np.int64]]:
+        """Pieces of sounds from these samples on: (n, SAMPLES), and how many steps of each hold sound, (n,).
+
+        What is missing at the end is silent, or the piece over again if `looped`."""
+        device = self.samples.device
+        left = torch.from_numpy(self.lengths[sounds] - first).to(device)[:, None]
+        at = torch.arange(SAMPLES, device=device) * torch.from_numpy(np.asarray(speed, np.float64)).to(device)[:, None]
+        again = torch.from_numpy(looped).to(device)[:, None]
+        inside = again | (at <= left - 1)
+        at = torch.where(again, at % left, at).clamp(max=(left - 1).clamp(min=0))
+        at = at + torch.from_numpy(np.asarray(first, np.float64)).to(device)[:, None]
+        below = at.long()
+        last = torch.from_numpy(self.lengths[sounds] - 1).to(device)[:, None]
+        begin = torch.from_numpy(self.first[sounds]).to(device)[:, None]
+        low, high = (self.samples[begin + torch.minimum(i, last)].float() / 32767 for i in (below, below + 1))
+        waves = torch.lerp(low, high, (at - below).float()) * inside
+        steps = np.ceil(np.clip((self.lengths[sounds] - first) / speed, 1, SAMPLES) / HOP).astype(np.int64)
+        return waves, np.where(looped, STEPS, steps)
 
 
 class Pupil(nn.Module):
-    """The student with three linear heads for training only."""
+    """The student, and linear heads above its standardised features: tags to keep, the others for training only."""
 
-    def __init__(self, student: SoundEncoder, embedding: int, classes: int, labels: int) -> None:
+    def __init__(self, student: JointEncoder, tags: int, embedding: int, labels: int) -> None:
         super().__init__()
         self.student = student
+        self.norm = nn.BatchNorm1d(student.features, affine=False)
+        self.tags = nn.Linear(student.features, tags)
         self.embedding = nn.Linear(student.features, embedding)
-        self.classes = nn.Linear(student.features, classes)
         self.labels = nn.Linear(student.features, labels)
+        nn.init.zeros_(self.tags.weight)
 
-    def loss(self, waves: Tensor, e: Tensor, s: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, float]]:
-        """Distance to the teacher's embeddings and scores, and to the labels.
+    def loss(
+        self, waves: Tensor, windows: Tensor, embedding: Tensor, tags: Tensor, labels: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """How far features pooled over windows are from what the teacher says of the same windows.
 
         Args:
-            waves: (n, CROP); e, s: standardised embeddings (n, len(ASKED), E) and scores (n, len(ASKED), C).
-            labels: (n, labels), how much of each crop is which label; rows of zeros if unknown.
+            waves: (n, SAMPLES).
+            windows: (n, w, STEPS), the weights of each mean.
+            embedding: (n, w, E), standardised; tags: (n, w, T) in [0, 1].
+            labels: (n, L), how much of each piece is which label; rows of zeros if unknown.
         """
-        y = self.student.from_waves(waves)[:, ASKED]
-        embedding = (self.embedding(y) - e).square().mean()
-        classes = F.binary_cross_entropy_with_logits(self.classes(y), s, reduction="none").sum(-1).mean()
-        chances = torch.log_softmax(self.labels(y.mean(1)), dim=1)
-        known = labels.sum(1) > 0
-        labelled = -(chances * (0.9 * labels + 0.1 / labels.shape[1]))[known].sum(1).mean()
-        total = embedding + 0.2 * classes + 0.3 * labelled
-        parts = {"embedding": embedding, "classes": classes, "labels": labelled}
-        return total, {name: float(value.detach()) for name, value in parts.items()}
+        pooled = torch.einsum("nsf,nws->nwf", self.student.from_waves(waves)[:, :STEPS], windows)
+        features = self.norm(pooled.flatten(0, 1)).unflatten(0, pooled.shape[:2])
+        chances = torch.log_softmax(self.labels(features).mean(dim=1), dim=1)
+        known = labels.sum(dim=1) > 0
+        each = -(chances * (0.9 * labels + 0.1 / labels.shape[1])).sum(dim=1)
+        parts = {
+            "embedding": (self.embedding(features) - embedding).square().mean(),
+            "tags": F.binary_cross_entropy_with_logits(self.tags(features), tags, reduction="none").sum(-1).mean(),
+            "labels": (each * known).sum() / known.sum().clamp(min=1),
+        }
+        return parts["embedding"] + 0.1 * parts["tags"] + 0.2 * parts["labels"], parts
+
+    @torch.no_grad()
+    def give_tags(self, head: nn.Linear) -> None:
+        """Set `head` so that it maps raw features as `tags` maps standardised ones."""
+        mean, variance = self.norm.running_mean, self.norm.running_var
+        assert isinstance(mean, Tensor)
+        assert isinstance(variance, Tensor)
+        head.weight.copy_(self.tags.weight / (variance + self.norm.eps).sqrt())
+        head.bias.copy_(self.tags.bias - head.weight @ mean)
 
 
 def distil(
-    student: JointEncoder,
-    teacher: Teacher,
-    crops: Crops,
+    model: Localizer,
+    tagger: Tagger,
+    sounds: Sounds,
     folder: Path,
     steps: int,
-    batch: int = 24,
+    batch: int = 64,
     rate: float = 2e-3,
     seed: int = 0,
     log: Log | None = None,
-) -> JointEncoder:
-    """Train the student in place. Continues from `folder/student.pt` if it exists, and writes it every 100 steps.
+) -> None:
+    """Train the sound encoder and `model.tag_head` in place. Continues from `folder/sounds.pt`.
 
-    Args:
-        student: a mel net and a wave net. The wave net was trained before (SoundNet): it learns at a fifth of the rate,
-            its first two layers not at all.
+    The nets on waves were trained before (SoundNet): the first of them learns at a fifth of the rate, but for its first
+    two layers, which stay as they are, and the others stay whole.
     """
+    device = sounds.samples.device
     torch.manual_seed(seed)
-    student.first(WaveEncoder).convolutions[:2].requires_grad_(False)
-    waves, _ = crops.draw(256, np.random.default_rng(seed))
-    e, s = teacher(waves)
-    pupil = Pupil(student, e.shape[2], s.shape[2], len(crops.names))
-    pupil.register_buffer("mean", e.flatten(0, 1).mean(0))
-    pupil.register_buffer("spread", e.flatten(0, 1).std(0) + 0.05)
-    pretrained = [p for name, p in pupil.named_parameters() if name.startswith("student.parts.1.")]
-    fresh = [p for name, p in pupil.named_parameters() if not name.startswith("student.parts.1.")]
-    rates = [{"params": fresh, "share": 1.0}, {"params": pretrained, "share": 0.2}]
-    optimiser = torch.optim.AdamW(rates, lr=rate, weight_decay=0.02)
-    state = StageState(folder / "student.pt", "pupil", pupil, optimiser)
+    student = joint_encoder(model)
+    student.requires_grad_(True)
+    waves = [part for part in student.parts if isinstance(part, WaveEncoder)]
+    for part in waves[1:]:
+        part.requires_grad_(False)
+    if waves:
+        waves[0].convolutions[:2].requires_grad_(False)
+    with torch.no_grad():
+        sample = tagger.columns(sounds.draw(256, np.random.default_rng(seed))[0]).mean(dim=1)
+    mean, spread = sample.mean(0), sample.std(0) + 0.05
+    pupil = Pupil(student, len(tagger.names), sample.shape[1], len(sounds.names)).to(device)
+    pupil.tags.bias.data = torch.logit(tagger.scores(sample).mean(dim=0).clamp(1e-4, 1 - 1e-4))
+    slow = {id(p) for part in waves for p in part.parameters()}
+    learning = [p for p in pupil.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(
+        [
+            {"params": [p for p in learning if id(p) not in slow], "share": 1.0},
+            {"params": [p for p in learning if id(p) in slow], "share": 0.2},
+        ],
+        weight_decay=0.02,
+    )
+    state = StageState(folder / "sounds.pt", "pupil", pupil, optimiser)
     start = state.restore()
     if log is not None:
-        log.rewind(start, stage="distil")
+        log.rewind(start, stage="sounds")
     pupil.train()
-    for step in tqdm(range(start, steps), "distil", initial=start, total=steps, disable=None):
-        rng, generator = np.random.default_rng((seed, step)), torch.Generator().manual_seed(seed * 1_000_003 + step)
+    for step in tqdm(range(start, steps), "sounds", initial=start, total=steps, disable=None):
+        rng, generator = np.random.default_rng((seed, step)), torch.Generator(device)
+        generator.manual_seed(seed * 1_000_003 + step)
+        schedule = min(1.0, (step + 1) / min(100, 1 + steps // 10)) * 0.5 * (1 + math.cos(math.pi * step / steps))
         for group in optimiser.param_groups:
-            schedule = min(1.0, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * step / steps))
             group["lr"] = rate * group["share"] * schedule
-        waves, labels = crops.draw(batch, rng)
-        waves, ratio = augment.mix(augment.respeed(waves, generator), generator)
-        waves = augment.colour(waves, generator)
-        e, s = teacher(augment.level(waves, -20.0))
-        own = F.one_hot(labels.clamp_min(0), len(crops.names)) * (labels >= 0)[:, None]
-        wanted = own * (1 - ratio)[:, None] + own.roll(-1, 0) * ratio[:, None]
-        wanted = wanted * (wanted.sum(1, keepdim=True) > 0.99)  # everything in the mixture has a label
-        heard = augment.far(augment.reverberate(waves, generator), generator)
-        total, parts = pupil.loss(heard, (e - pupil.mean) / pupil.spread, s, wanted)
+        with torch.no_grad():
+            clean, own, lengths = sounds.draw(batch, rng)
+            mixed, ratio = augment.mix(clean, generator)
+            mixed = augment.colour(mixed, generator)
+            windows = random_windows(lengths, _WINDOWS, rng).to(device)
+            taught = torch.einsum("nse,nws->nwe", tagger.columns(augment.level(mixed, -20.0)), windows)
+            distant = augment.far(augment.reverberate(mixed, generator), generator)
+            labels = F.one_hot(own.clamp_min(0), len(sounds.names)).to(device) * (own >= 0).to(device)[:, None]
+            labels = labels * (1 - ratio)[:, None] + labels.roll(-1, 0) * ratio[:, None]
+            labels = labels * (labels.sum(1, keepdim=True) > 0.99)  # everything in the mixture has a label
+        loss, parts = pupil.loss(distant, windows, (taught - mean) / spread, tagger.scores(taught), labels)
         optimiser.zero_grad(set_to_none=True)
-        if not torch.isfinite(total):
-            raise PanoSoundError(f"the loss is {float(total)} at step {step} of the distillation")
-        total.backward()
-        nn.utils.clip_grad_norm_(pupil.parameters(), 5.0)
+        loss.backward()
+        nn.utils.clip_grad_norm_(learning, 5.0)
         optimiser.step()
-        if log is not None and (step % 20 == 0 or step == steps - 1):
-            log.write(stage="distil", step=step, loss=float(total.detach()), **parts)
+        if step % 20 == 0 or step == steps - 1:
+            if not torch.isfinite(loss):
+                raise PanoSoundError(f"the loss is {float(loss.detach())} at step {step} of the distillation")
+            if log is not None:
+                log.write(stage="sounds", step=step, **{name: float(part.detach()) for name, part in parts.items()})
         if (step + 1) % 100 == 0 or step == steps - 1:
             state.save(step + 1)
-    return student.eval()
+    if model.tag_head is not None:
+        pupil.give_tags(model.tag_head)
+    student.eval()
+
+
+@dataclass
+class Features:
+    """What is kept of pieces of sounds for training the heads.
+
+    Attributes:
+        encoded: (versions, n, STEPS, F) float16, by the encoder; the first version is the original.
+        lengths: (versions, n), how many steps hold sound.
+        tags: (n, tags) float32 in [0, 1], the tagger's scores of the original.
+    """
+
+    encoded: Tensor
+    lengths: NDArray[np.int64]
+    tags: NDArray[np.float32]
+
+
+@torch.inference_mode()
+def features_of(
+    model: Localizer,
+    tagger: Tagger,
+    sounds: Sounds,
+    pieces: Sequence[Piece],
+    versions: int,
+    seed: int = 0,
+    batch: int = 32,
+) -> Features:
+    """Features of all pieces, as they are and in `versions` distant mixtures."""
+    device = sounds.samples.device
+    numbers = np.array([piece.sound for piece in pieces])
+    first = np.array([piece.first for piece in pieces], float)
+    encoded, lengths, tags = [], [], []
+    for version in range(versions + 1):
+        rng, generator = np.random.default_rng((seed, version)), torch.Generator(device)
+        generator.manual_seed(seed * 1_000 + version)
+        for at in tqdm(range(0, len(pieces), batch), f"sound features {version}", disable=None):
+            here = slice(at, at + batch)
+            n = len(numbers[here])
+            altered = np.full(n, version > 0)
+            speed = np.where(altered & (rng.random(n) < 0.3), FASTEST ** rng.uniform(-1, 1, n), 1.0)
+            waves, steps = sounds.pieces(numbers[here], first[here], speed, altered)
+            if version:
+                waves = augment.colour(augment.mix(waves, generator, share=0.4)[0], generator)
+                waves = augment.far(augment.reverberate(waves, generator), generator)
+            else:
+                window = random_windows(steps, 1, rng, whole=True).to(device)
+                taught = tagger.columns(waves)
+                tags.append(tagger.scores(torch.einsum("nse,nws->nwe", taught, window)[:, 0]).cpu().numpy())
+            encoded.append(model.sound_encoder.from_waves(waves)[:, :STEPS].half())
+            lengths.append(steps)
+    shape = (versions + 1, len(pieces))
+    return Features(
+        torch.cat(encoded).unflatten(0, shape), np.concatenate(lengths).reshape(shape), np.concatenate(tags)
+    )
+
+
+def random_windows(lengths: NDArray[np.int64], count: int, rng: np.random.Generator, whole: bool = False) -> Tensor:
+    """Weights of means over random windows of at least three steps, where there are so many: (n, count, STEPS).
+
+    `whole`: over all steps with sound."""
+    longest = np.repeat(lengths[:, None], count, axis=1)
+    size = longest if whole else rng.integers(np.minimum(3, longest), longest + 1)
+    begin = rng.integers(0, longest - size + 1)
+    at = np.arange(STEPS)
+    inside = (at >= begin[..., None]) & (at < (begin + size)[..., None])
+    return torch.from_numpy((inside / size[..., None]).astype(np.float32))
+
+
+def joint_encoder(model: Localizer) -> JointEncoder:
+    """The sound encoder of a model of the recipe `base`. Raises ModelError for a model of another architecture."""
+    if not isinstance(model.sound_encoder, JointEncoder):
+        raise ModelError("the model has another sound encoder than the recipe base trains")
+    return model.sound_encoder

@@ -10,6 +10,8 @@ presence   the raw response itself: high where the thing is that sounds, low for
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -18,7 +20,7 @@ from torch import Tensor
 def soft_maximum(raw: Tensor, temperature: Tensor | float, dim: int = -1) -> Tensor:
     """Smooth maximum of responses over cells, on the scale of responses: log-mean-exp at that temperature."""
     count = raw.shape[dim]
-    return temperature * (torch.logsumexp(raw / temperature, dim) - torch.log(torch.tensor(float(count))))
+    return temperature * (torch.logsumexp(raw / temperature, dim) - math.log(count))
 
 
 def contrast(scores: Tensor, match: Tensor, temperature: Tensor | float) -> Tensor:

@@ -104,7 +104,6 @@ class Objective(nn.Module):
 
     def _visual(self, batch: Mapping[str, Any]) -> Tensor:
         given = batch["maps"] if "maps" in batch else batch["pictures"]
-        bfloat16 = torch.cuda.is_bf16_supported() if given.is_cuda else has_bfloat16()
-        with torch.autocast(given.device.type, torch.bfloat16, enabled=bfloat16):
+        with torch.autocast(given.device.type, torch.bfloat16, enabled=has_bfloat16(given.device)):
             body = given if "maps" in batch else self.model.trunk.body(given)
             return self.model.embed_map(self.model.trunk.last(body))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -17,8 +18,8 @@ from ...media.probe import probe
 from ..datasets.examples import PICTURE_SIZE
 from ..datasets.labelled import Item, read_clips, read_items, read_people, read_photographs, read_stills
 from .caches import WaveCache
+from .distil import SAMPLES, Features, Piece, random_windows
 from .knowledge import PREFIX
-from .refine import SAMPLES, Piece
 from .scenes import Crowds, Pasted, Scene, SceneMaker, as_scene, cells, scene_maps
 
 AMBIENT = ("air_conditioner", "fire", "rain", "sea_waves")
@@ -29,6 +30,8 @@ CLIP = "clip:"
 
 STRIDE = EfficientNetLite0.stride
 
+T = TypeVar("T")
+
 
 def make_scenes(
     data: Path,
@@ -38,6 +41,7 @@ def make_scenes(
     count: int,
     real: int,
     trunk: Callable[[Tensor], Tensor],
+    device: torch.device | str = "cpu",
 ) -> tuple[NDArray[np.float16], list[list[Pasted]]]:
     """Maps and objects of `real` panoramas as a detector boxed them, then of `count` made scenes, every third a crowd.
 
@@ -58,7 +62,7 @@ def make_scenes(
             return as_scene(boxed[i])
         return (crowds if i % 3 == 2 else few).make(i - len(boxed))
 
-    return scene_maps(folder, "scenes", scene, len(boxed) + count, trunk)
+    return scene_maps(folder, "scenes", scene, len(boxed) + count, trunk, device)
 
 
 def clip_frames(data: Path, folder: Path, each: int) -> list[Item]:
@@ -123,6 +127,8 @@ def pieces_of(sounds: Sequence[Item], waves: WaveCache, seed: int) -> list[Piece
     rng = np.random.default_rng((seed, 8))
     pieces = []
     for i, item in enumerate(sounds):
+        if not len(waves[i]):
+            continue
         spare = max(0, len(waves[i]) - SAMPLES)
         starts = (
             range(0, spare + SAMPLES // 2, SAMPLES) if item.label.startswith(CLIP) else [int(rng.integers(spare + 1))]
@@ -136,38 +142,36 @@ class SoundBank:
 
     Args:
         labels: what each piece is.
-        features: (versions, n, STEPS, F), the first version as it is.
-        lengths: (versions, n) how many steps hold sound.
+        features: of the pieces.
         groups: named groups of pieces.
     """
 
-    def __init__(
-        self,
-        labels: Sequence[str],
-        features: Tensor,
-        lengths: NDArray[np.int64],
-        groups: dict[str, list[int]] | None = None,
-    ) -> None:
-        self.features, self.lengths = features, lengths
+    def __init__(self, labels: Sequence[str], features: Features, groups: dict[str, list[int]] | None = None) -> None:
+        self.features, self.lengths = features.encoded, features.lengths
         self.by_label: dict[str, list[int]] = {}
         for i, label in enumerate(labels):
             self.by_label.setdefault(label, []).append(i)
         self.by_label |= groups or {}
 
-    def draw(self, label: str, rng: np.random.Generator) -> Tensor:
-        """Mean feature of a random sound of a label, over a random window, sometimes disturbed: (F,)."""
-        i = int(rng.choice(self.by_label[label]))
-        version = int(rng.integers(len(self.features)))
-        last = int(self.lengths[version, i])
-        length = int(rng.integers(min(3, last), last + 1))
-        begin = int(rng.integers(last - length + 1))
-        return self.features[version, i, begin : begin + length].float().mean(dim=0)
+    def draw(self, labels: Sequence[str], rng: np.random.Generator) -> Tensor:
+        """For each label the mean feature of one of its sounds over a random window, sometimes disturbed: (n, F)."""
+        chosen = np.array([self.by_label[label][int(rng.integers(len(self.by_label[label])))] for label in labels])
+        versions = rng.integers(len(self.features), size=len(chosen))
+        windows = random_windows(self.lengths[versions, chosen], 1, rng)[:, 0].to(self.features.device)
+        return torch.einsum("nsf,ns->nf", self.features[versions, chosen].float(), windows)
 
 
 class Sampler:
     """Batches for the head: sounds, maps of pictures of what makes them, and made scenes that hold it.
 
     Only labels that have both training sounds and training pictures are used; `AMBIENT` sounds come on top.
+
+    Args:
+        sounds: what is heard; the batches are on its device.
+        pictures, maps: what is seen, and the trunk's maps of it, float16 (n, rows, columns, channels).
+        scenes: maps and objects of scenes, as of `make_scenes`.
+        pairs: sound label -> labels of pictures.
+        names_per_step: at most this many labels of sounds in a batch.
     """
 
     def __init__(
@@ -179,8 +183,10 @@ class Sampler:
         pairs: dict[str, list[str]],
         names_per_step: int = 1000,
     ) -> None:
-        self.sounds, self.pictures, self.maps = sounds, pictures, maps
-        self.scenes, self.objects = scenes
+        self.sounds, self.pictures = sounds, pictures
+        self.device = sounds.features.device
+        self.maps, self.scenes = (torch.from_numpy(x).to(self.device) for x in (maps, scenes[0]))
+        self.objects = scenes[1]
         self.of_label: dict[str, list[int]] = {}
         for i, item in enumerate(pictures):
             if item.split == "train":
@@ -198,9 +204,11 @@ class Sampler:
         self.silent = sorted(set(self.of_label) - set(self.sounds_of))
         self.ambient = [label for label in AMBIENT if label in sounds.by_label]
         self.names_per_step = names_per_step
-        self.rows, self.columns = maps.shape[1:3]
-        self.targets = np.stack([box_cells(item.box, self.rows, self.columns) for item in pictures])
-        self.usable = [k for k, things in enumerate(self.objects) if any(o.label in self.sounds_of for o in things)]
+        self.belong = {label: set(names) for label, names in self.sounds_of.items()}
+        rows, columns = maps.shape[1:3]
+        self.targets = torch.from_numpy(np.stack([box_cells(item.box, rows, columns) for item in pictures]))
+        self.targets = self.targets.to(self.device)
+        self.usable = np.array([k for k, o in enumerate(self.objects) if any(x.label in self.belong for x in o)])
 
     def pairs(self, rng: np.random.Generator, silent: int = 8) -> dict[str, Tensor]:
         """A sound and a picture of each of some labels, ambient sounds without a picture, pictures without a sound.
@@ -208,32 +216,30 @@ class Sampler:
         A third of the labels are films, with a picture of their own.
 
         Returns:
-            sounds (s, F); maps (p, channels, rows, columns); targets (p, cells); boxed bool (p,); match bool (s, p).
+            sounds (s, F); maps (p, channels, rows, columns); match bool (s, p). The first n of both belong together one
+            by one: targets (n, cells), boxed bool (n,), whether the thing covers less than most of its picture.
         """
         films = [name for name in self.names if name.startswith(CLIP)]
         others = [name for name in self.names if not name.startswith(CLIP)]
         share = min(len(films), self.names_per_step // 3)
         names = [films[k] for k in rng.permutation(len(films))[:share]]
         names += [others[k] for k in rng.permutation(len(others))[: self.names_per_step - share]]
-        vectors = [self.sounds.draw(name, rng) for name in names + self.ambient]
         shown = [self._picture_of(name, rng) for name in names]
-        shown += [str(rng.choice(self.silent)) for _ in range(silent)]
-        chosen = [int(rng.choice(self.of_label[label])) for label in shown]
-        match = np.zeros((len(vectors), len(shown)), bool)
+        shown += [_one(self.silent, rng) for _ in range(silent if self.silent else 0)]
+        chosen = torch.tensor([_one(self.of_label[label], rng) for label in shown], device=self.device)
+        match = np.zeros((len(names) + len(self.ambient), len(shown)), bool)
         for row, name in enumerate(names):
-            match[row] = [name in self.sounds_of.get(label, ()) for label in shown]
-        maps = torch.from_numpy(self.maps[np.array(chosen)].astype(np.float32)).permute(0, 3, 1, 2)
-        flip = torch.from_numpy(rng.random(len(chosen)) < 0.5)
-        maps[flip] = maps[flip].flip(3)
-        targets = torch.from_numpy(self.targets[chosen])
-        targets[flip] = targets[flip].flip(2)
-        covered = targets.mean(dim=(1, 2))
+            match[row] = [name in self.belong.get(label, ()) for label in shown]
+        maps, targets = self.maps[chosen].float().permute(0, 3, 1, 2), self.targets[chosen[: len(names)]]
+        flip = torch.from_numpy(rng.random(len(chosen)) < 0.5).to(self.device)[:, None, None]
+        maps = torch.where(flip[:, None], maps.flip(3), maps)
+        targets = torch.where(flip[: len(names)], targets.flip(2), targets)
         return {
-            "sounds": torch.stack(vectors),
-            "maps": maps,
+            "sounds": self.sounds.draw(names + self.ambient, rng),
+            "maps": maps.contiguous(memory_format=torch.channels_last),
             "targets": targets.flatten(1),
-            "boxed": covered < 0.8,
-            "match": torch.from_numpy(match),
+            "boxed": targets.mean(dim=(1, 2)) < 0.8,
+            "match": torch.from_numpy(match).to(self.device),
         }
 
     def _picture_of(self, name: str, rng: np.random.Generator) -> str:
@@ -243,7 +249,7 @@ class Sampler:
         labels = self.seen_with[name]
         films = [label for label in labels if label.startswith(CLIP)]
         photographs = [label for label in labels if not label.startswith(CLIP)]
-        return str(rng.choice(films if not photographs or (films and rng.random() < 0.5) else photographs))
+        return _one(films if not photographs or (films and rng.random() < 0.5) else photographs, rng)
 
     def scene_batch(self, rng: np.random.Generator, count: int, each: int = 3) -> dict[str, Tensor]:
         """Scenes and, for each of them, the sounds of `each` things in it (one thing may be asked for twice).
@@ -259,23 +265,28 @@ class Sampler:
         rows, columns = self.scenes.shape[1:3]
         top, left = (int(first) for first in rng.integers(2, size=2))
         for k in np.repeat(chosen, each):
-            things = [o for o in self.objects[k] if o.label in self.sounds_of]
-            label = things[int(rng.integers(len(things)))].label
-            name = label if label.startswith(CLIP) and rng.random() < 0.6 else str(rng.choice(self.sounds_of[label]))
+            things = [o for o in self.objects[k] if o.label in self.belong]
+            label = _one(things, rng).label
+            name = label if label.startswith(CLIP) and rng.random() < 0.6 else _one(self.sounds_of[label], rng)
             names.append(name)
-            right = [cells(o, rows, columns, STRIDE) for o in things if name in self.sounds_of[o.label]]
+            right = [cells(o, rows, columns, STRIDE) for o in things if name in self.belong[o.label]]
             # Averages of 2x2 blocks, because a small thing may miss the one cell of a block that is kept.
             targets.append(np.max(right, axis=0).reshape(rows // 2, 2, columns // 2, 2).mean(axis=(1, 3)).ravel())
-        match = [
-            [any(name in self.sounds_of.get(o.label, ()) for o in self.objects[k]) for k in chosen] for name in names
-        ]
+        inside = [{o.label for o in self.objects[k]} for k in chosen]
+        match = [[any(name in self.belong.get(x, ()) for x in labels) for labels in inside] for name in names]
+        maps = self.scenes[torch.from_numpy(chosen).to(self.device), top::2, left::2].float().permute(0, 3, 1, 2)
         return {
-            "maps": torch.from_numpy(self.scenes[chosen, top::2, left::2].astype(np.float32)).permute(0, 3, 1, 2),
-            "sounds": torch.stack([self.sounds.draw(name, rng) for name in names]),
-            "scene": torch.arange(count).repeat_interleave(each),
-            "targets": torch.from_numpy(np.stack(targets)),
-            "match": torch.tensor(match),
+            "maps": maps.contiguous(memory_format=torch.channels_last),
+            "sounds": self.sounds.draw(names, rng),
+            "scene": torch.arange(count, device=self.device).repeat_interleave(each),
+            "targets": torch.from_numpy(np.stack(targets)).to(self.device),
+            "match": torch.tensor(match, device=self.device),
         }
+
+
+def _one(values: Sequence[T], rng: np.random.Generator) -> T:
+    """One of these, at random."""
+    return values[int(rng.integers(len(values)))]
 
 
 def box_cells(box: tuple[float, float, float, float] | None, rows: int, columns: int) -> NDArray[np.float32]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -222,7 +223,12 @@ class Crowds(SceneMaker):
 
 
 def scene_maps(
-    folder: Path, name: str, make: Callable[[int], Scene], count: int, trunk: Callable[[Tensor], Tensor]
+    folder: Path,
+    name: str,
+    make: Callable[[int], Scene],
+    count: int,
+    trunk: Callable[[Tensor], Tensor],
+    device: torch.device | str = "cpu",
 ) -> tuple[NDArray[np.float16], list[list[Pasted]]]:
     """Trunk maps (count, rows, columns, channels) of the first `count` scenes and what is in them; made once."""
     listing = folder / f"{name}.jsonl"
@@ -234,7 +240,7 @@ def scene_maps(
             file.write(line + "\n")
         return scene.picture
 
-    maps = cached_maps(folder, name, count, picture, trunk, batch=4)
+    maps = cached_maps(folder, name, count, picture, trunk, batch=8, device=device)
     objects: list[list[Pasted]] = [[] for _ in range(count)]
     for line in listing.read_text(encoding="utf-8").splitlines():
         record = json.loads(line)

@@ -1,0 +1,129 @@
+"""The tagger's pupil: its sounds are what they are said to be, and it learns what the tagger says of them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pano_sound.localize.nets.network import TINY, Localizer
+from pano_sound.research.train.caches import WaveCache
+from pano_sound.research.train.distil import (
+    FASTEST,
+    SAMPLES,
+    STEPS,
+    Piece,
+    Sounds,
+    distil,
+    doubled,
+    features_of,
+    random_windows,
+)
+
+MEL = {"name": "mel", "widths": [4, 4, 4, 4, 8, 8], "strides": [2, 2, 2, 2, 1]}
+PARTS = [MEL, {"name": "wave", "widths": [4, 4, 4, 8, 8]}]
+
+
+class Brightness:
+    """A teacher of three tags that hears how high a sound is, however loud it is."""
+
+    names = ("low", "middling", "high")
+
+    def columns(self, waves: torch.Tensor) -> torch.Tensor:
+        x = waves.unflatten(1, (STEPS, -1))
+        height = x.diff(dim=2).abs().mean(dim=2, keepdim=True) / x.abs().mean(dim=2, keepdim=True).clamp(min=1e-6)
+        return (height - 0.7) * torch.tensor([-1.0, 0.5, 1.0])
+
+    def scores(self, pooled: torch.Tensor) -> torch.Tensor:
+        return torch.sigmoid(5 * pooled)
+
+
+@pytest.fixture
+def model() -> Localizer:
+    torch.manual_seed(0)
+    return Localizer(**{**TINY, "sound_encoder": {"name": "joint", "parts": PARTS}, "tags": Brightness.names}).eval()
+
+
+def sounds_of(waves: list[np.ndarray], labels: list[str | None]) -> Sounds:
+    cache = WaveCache.__new__(WaveCache)
+    cache.edges = np.concatenate([[0], np.cumsum([len(wave) for wave in waves])])
+    cache.samples = np.rint(32767 * np.concatenate(waves)).astype(np.int16)
+    return Sounds(cache, labels)
+
+
+def test_pieces_hold_the_sounds_and_their_labels() -> None:
+    waves = [np.full(SAMPLES * 2, 0.5), np.full(9000, 0.25), np.full(SAMPLES, 0.1), np.zeros(0)]
+    sounds = sounds_of(waves, ["dog", "bell", None, "cat"])
+    drawn, labels, steps = sounds.draw(60, np.random.default_rng(0))
+    assert drawn.shape == (60, SAMPLES)
+    assert set(labels.tolist()) == {-1, 0, 2}  # an empty sound is never drawn
+    for wave, label in zip(drawn, labels.tolist(), strict=True):
+        assert float(wave.max()) == pytest.approx({-1: 0.1, 0: 0.25, 2: 0.5}[label], abs=1e-4)
+    held = (drawn[labels == 0] > 0).sum(dim=1)
+    alone = held < SAMPLES  # and not over and over again
+    assert alone.any()
+    assert not alone.all()
+    assert ((held[alone] >= 9000 / FASTEST - 1) & (held[alone] <= 9000 * FASTEST + 1)).all()
+    assert (steps[(labels == 0).numpy()][alone.numpy()] <= 3).all()
+    assert (steps[(labels == 2).numpy()] == STEPS).all()
+
+
+@pytest.mark.parametrize("speed", [0.5, 1.0, 1.5])
+def test_another_speed_is_another_pitch(speed: float) -> None:
+    tone = 0.5 * np.sin(2 * np.pi * 1000 * np.arange(2 * SAMPLES) / 16_000)
+    found, _ = sounds_of([tone], ["tone"]).pieces(
+        np.array([0]), np.array([100.5]), np.array([speed]), np.array([False])
+    )
+    peak = int(torch.fft.rfft(found[0]).abs().argmax())
+    assert peak * 16_000 / SAMPLES == pytest.approx(1000 * speed, abs=1)
+
+
+def test_the_end_of_a_sound_is_silent_or_its_beginning_again() -> None:
+    wave = np.arange(1, 5001) / 5001
+    sounds = sounds_of([wave], ["ramp"])
+    one = np.array([0]), np.array([1000.0]), np.array([1.0])
+    (alone, steps), (looped, all_steps) = (sounds.pieces(*one, np.array([again])) for again in (False, True))
+    assert float(alone[0, 3999]) == pytest.approx(wave[-1], abs=1e-4)
+    assert not alone[0, 4000:].any()
+    assert float(looped[0, 4000]) == pytest.approx(wave[1000], abs=1e-4)
+    assert steps.tolist() == [1]
+    assert all_steps.tolist() == [STEPS]
+
+
+def test_distillation_teaches_the_tags_and_goes_on_where_it_was(model: Localizer, tmp_path: Path) -> None:
+    tones = [0.1 * np.sin(2 * np.pi * hertz * np.arange(SAMPLES) / 16_000) for hertz in (300, 500, 4000, 6000)]
+    sounds, teacher = sounds_of(tones, ["low", "low", "high", "high"]), Brightness()
+
+    def wrong() -> float:
+        pieces = [Piece(i, 0, "") for i in range(4)]
+        found = features_of(model, teacher, sounds, pieces, 0)  # type: ignore[arg-type]
+        assert found.encoded.shape == (1, 4, STEPS, 16)
+        with torch.inference_mode():
+            answers = model.tag_scores(found.encoded[0].float().mean(dim=1)).numpy()
+        return float(np.abs(answers - found.tags).mean())
+
+    before = wrong()
+    distil(model, teacher, sounds, tmp_path, 40, batch=4, rate=5e-2)  # type: ignore[arg-type]
+    after = wrong()
+    assert after < 0.8 * before
+    distil(model, teacher, sounds, tmp_path, 40, batch=4, rate=5e-2)  # type: ignore[arg-type]
+    assert wrong() == pytest.approx(after)
+
+
+def test_windows_lie_where_there_is_sound() -> None:
+    lengths = np.array([1, 2, 7, STEPS])
+    windows = random_windows(lengths, 50, np.random.default_rng(0))
+    torch.testing.assert_close(windows.sum(dim=2), torch.ones(4, 50))
+    for window, length in zip(windows, lengths, strict=True):
+        assert not window[:, length:].any()
+        assert ((window > 0).sum(dim=1) >= min(3, length)).all()
+    whole = random_windows(lengths, 1, np.random.default_rng(0), whole=True)
+    assert (whole > 0).sum(dim=2).flatten().tolist() == lengths.tolist()
+
+
+def test_doubled_keeps_a_tone() -> None:
+    t = torch.arange(4000) / 16_000
+    tone = torch.sin(2 * torch.pi * 1000 * t)[None]
+    t = torch.arange(8000) / 32_000
+    wanted = torch.sin(2 * torch.pi * 1000 * t)[None]
+    torch.testing.assert_close(doubled(tone)[:, 100:-100], wanted[:, 100:-100], atol=0.01, rtol=0)
