@@ -38,13 +38,13 @@ def is_shards(name: str) -> bool:
 def shard_names(names: Sequence[str]) -> list[str]:
     """The paths and URLs that patterns stand for. Raises DataFileError if `webdataset` is not installed."""
     try:
-        from braceexpand import UnbalancedBracesError, braceexpand
+        from braceexpand import braceexpand
     except ImportError as error:
         hint = "pip install 'pano-sound[train]'"
         raise DataFileError("tar shards need the package webdataset", hint=hint) from error
     try:
         return [str(shard) for name in names for shard in braceexpand(name)]
-    except UnbalancedBracesError:
+    except ValueError:
         raise DataFileError("the braces do not match", path=", ".join(names)) from None
 
 

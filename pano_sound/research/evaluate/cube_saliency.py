@@ -22,7 +22,7 @@ from scipy.ndimage import map_coordinates
 from torch import Tensor
 
 from ...localize.cue import GRID, Cue, Evidence, Maps, Pictures, normalized
-from ...localize.nets.trunks import Conv, EfficientNetLite0
+from ...localize.nets.trunks import Conv, EfficientNetLite0, MBConv
 from ...media.info import PannableFilm
 from ...pipeline.film import Progress
 from ...pipeline.passes import Stretch, feed_pictures
@@ -97,8 +97,9 @@ def to_faces(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     """An equirectangular picture (height, width, 3) -> the six faces, (6, size, size, 3)."""
     height, width = picture.shape[:2]
     u, v = (at.astype(np.float32) for at in angles_to_pixel(*angles(_surface(size)), width, height))
-    how = {"interpolation": cv2.INTER_LINEAR, "borderMode": cv2.BORDER_WRAP}
-    return np.stack([cv2.remap(picture, u[i], v[i], **how) for i in range(len(_FACES))]).astype(np.uint8)
+    wrapped = cv2.BORDER_WRAP
+    faces = [cv2.remap(picture, u[i], v[i], cv2.INTER_LINEAR, borderMode=wrapped) for i in range(len(_FACES))]
+    return np.stack(faces).astype(np.uint8)
 
 
 def on_sphere(faces: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -149,6 +150,7 @@ class CubeSaliency(Cue):
         trunk = self._trunk
         x = _convolved(trunk.stem, (faces - 127.0) / 128.0)
         for block in trunk.blocks:
+            assert isinstance(block, MBConv)
             inner = x if block.expand is None else block.expand.only(x, relu6=True)
             found = block.project.only(_convolved(block.depthwise, inner))
             x = x + found if block.residual else found
