@@ -119,7 +119,9 @@ def header(shape):
 def soundmap(tmp_path):
     path = tmp_path / "a.soundmap.npz"
     posterior, elsewhere = np.zeros((1, 4, 8), np.float16), np.ones(1, np.float32)
-    SoundMap(np.zeros(1), posterior, elsewhere, np.zeros(1, np.float32), {"width": 128, "height": 64}).save(path)
+    SoundMap(np.zeros(1), posterior, elsewhere, np.zeros(1, np.float32), {"width": 128, "height": 64, "end": 0.5}).save(
+        path
+    )
     assert SoundMap.load(path).posterior.shape == (1, 4, 8)
     return path
 

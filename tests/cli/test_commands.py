@@ -239,7 +239,7 @@ def groups(text):
 def test_help_lists_everyday_options_by_group_and_help_all_every_one():
     short, full = (groups(CliRunner().invoke(cli, ["pan", option]).output) for option in ("--help", "--help-all"))
     assert list(short) == list(full) == ["Options", "Input", "Listening", "View", "Camera", "Video", "General"]
-    assert short["Options"] == ["--output", "--report", "--overwrite"]
+    assert short["Options"] == ["--output", "--report", "--pins", "--overwrite"]
     assert short["Camera"] == ["--preset"]
     assert short["General"] == ["--json", "--quiet", "--verbose", "--help-all", "--help"]
     for about in described(PanOptions).values():

@@ -23,15 +23,16 @@ from pano_sound.errors import OutputError
 # Every command that writes: its words, in which each parameter that names a file has a file of its own, and the ending
 # of its output. `{name}` is the file of the parameter of that name.
 WRITERS = {
-    "pan": ("{source} --concat {more} --pins {pins_file} --model {model} -o {output}", ".mp4"),
-    "analyse": ("{source} --concat {more} --model {model} -o {output}", ".soundmap.npz"),
+    "pan": ("{source} --concat {more} --sound {sound} --pins {pins_file} --model {model} -o {output}", ".mp4"),
+    "analyse": ("{source} --concat {more} --sound {sound} --model {model} -o {output}", ".soundmap.npz"),
     "plan": ("{soundmap} --pins {pins_file} -o {output}", ".path.json"),
-    "render": ("{source} {path} --concat {more} -o {output}", ".mp4"),
+    "render": ("{source} {path} --concat {more} --sound {sound} -o {output}", ".mp4"),
     "overlay": (
-        "{source} --concat {more} --soundmap {soundmap_file} --path {path_file} --model {model} -o {output}",
+        "{source} --concat {more} --sound {sound} --soundmap {soundmap_file} --path {path_file} --model {model} "
+        "-o {output}",
         ".mp4",
     ),
-    "report": ("{source} {soundmap} {path} --result {result} -o {output}", ".html"),
+    "report": ("{source} {soundmap} {path} --sound {sound} --result {result} -o {output}", ".html"),
     "path show": ("{path} --soundmap {soundmap} -o {output}", ".png"),
     "path export": ("{path} --to csv -o {output}", ".csv"),
     "path import": ("{file} --from csv -o {output}", ".path.json"),

@@ -124,6 +124,7 @@ def heeded(monkeypatch):
     monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
     monkeypatch.setattr(atexit, "_run_exitfuncs", lambda: None)
     monkeypatch.setattr(os, "_exit", sys.exit)
+    monkeypatch.setattr(stopping, "_AGAIN", 0.5)  # a stop must not come again before the test of it is over
     before = {number: signal.signal(number, signal.SIG_DFL) for number in stopping.SIGNALS}
     stopping.heed_signals()
     yield
