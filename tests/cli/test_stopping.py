@@ -118,13 +118,23 @@ def test_stopped_at_any_moment(film, tiny, tmp_path):
     assert stopped >= 3
 
 
+@contextlib.contextmanager
+def stopped_by(raised):
+    """Expect a stop, and ignore those that follow it: on a slow machine they would end pytest."""
+    with pytest.raises(raised):  # noqa: PT012
+        try:
+            yield
+        except raised:
+            stopping._ignore_signals()
+            raise
+
+
 @pytest.fixture
 def heeded(monkeypatch):
     # As from a terminal, see `start`.
     monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
     monkeypatch.setattr(atexit, "_run_exitfuncs", lambda: None)
     monkeypatch.setattr(os, "_exit", sys.exit)
-    monkeypatch.setattr(stopping, "_AGAIN", 0.5)  # a stop must not come again before the test of it is over
     before = {number: signal.signal(number, signal.SIG_DFL) for number in stopping.SIGNALS}
     stopping.heed_signals()
     yield
@@ -147,7 +157,7 @@ def test_an_import_is_not_interrupted(tmp_path, monkeypatch, heeded, number, rai
     monkeypatch.delitem(sys.modules, "stopped_import", raising=False)
     module = importlib.import_module("stopped_import")
     assert module.whole
-    with pytest.raises(raised):
+    with stopped_by(raised):
         time.sleep(30)
 
 
@@ -156,13 +166,13 @@ def test_a_stop_swallowed_by_a_library_is_repeated(heeded):
     with contextlib.suppress(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(30)
-    with pytest.raises(KeyboardInterrupt):
+    with stopped_by(KeyboardInterrupt):
         time.sleep(30)
 
 
 def test_cleaning_up_is_not_interrupted(heeded):
     tidied = False
-    with pytest.raises(KeyboardInterrupt):  # noqa: PT012
+    with stopped_by(KeyboardInterrupt):
         try:
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(30)
@@ -202,7 +212,7 @@ def in_a_callback_of_c():
 @pytest.mark.parametrize("raised", [KeyboardInterrupt, SystemExit])
 def test_a_stop_where_nothing_can_be_raised_is_not_printed(heeded, capsys, monkeypatch, where, raised):
     monkeypatch.setattr(stopping, "_ending", lambda number: raised())
-    with pytest.raises(raised):  # noqa: PT012
+    with stopped_by(raised):
         where()
         time.sleep(30)
     assert capsys.readouterr().err == ""
