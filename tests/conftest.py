@@ -58,3 +58,11 @@ def tiny(tmp_path_factory) -> str:
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     save(Localizer(**TINY), path, {"name": "tiny", "version": "0"})
     return str(path)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport():
+    """What was logged may hold names of files that are no text; pytest-xdist cannot send those."""
+    report = yield
+    report.sections = [(title, text.encode("utf-8", "backslashreplace").decode()) for title, text in report.sections]
+    return report
