@@ -22,6 +22,15 @@ folder_argument = click.argument("data", metavar="FOLDER", type=ReadSet())
 model_option = click.option(
     "--model", type=ReadModel(), default="base", show_default=True, help="Name or path of the weights."
 )
+models_option = click.option(
+    "--model",
+    "models",
+    type=ReadModel(),
+    multiple=True,
+    default=["base"],
+    show_default=True,
+    help="Name or path of weights. Repeatable.",
+)
 split_option = click.option("--split", help="Split of DATA to use.  [default: test, else val, else the only one]")
 seed_option = click.option("--seed", type=int, default=0, show_default=True, help="Seed of all random choices.")
 repeats_option = click.option(
@@ -43,13 +52,14 @@ def draws_option(default: int, what: str) -> Callable[[F], F]:
 FIGURES = (".png", ".svg", ".pdf")
 
 
-def figure_option(what: str) -> Callable[[F], F]:
-    """Adds -o for a picture, checked before any work, and -y. The command gets `output` (a path or None) and
-    `overwrite`."""
+def figure_option(what: str, required: bool = False) -> Callable[[F], F]:
+    """Adds -o for a picture, checked before any work, and -y. The command gets `output` (a path; None if it is not
+    required and not given) and `overwrite`."""
+    about = f"Draw {what} (.png, .svg or .pdf)."
 
     def decorate(function: F) -> F:
         @overwrite_option
-        @click.option("-o", "--output", type=WrittenFile(), metavar="FILE", help=f"Draw {what} (.png, .svg or .pdf).")
+        @click.option("-o", "--output", type=WrittenFile(), required=required, metavar="FILE", help=about)
         @functools.wraps(function)
         def with_figure(*args: Any, output: Path | None, overwrite: bool, **kwargs: Any) -> Any:
             if output is not None:

@@ -6,24 +6,20 @@ from pathlib import Path
 
 import click
 
-from ..files import ReadFile, WrittenFile, check_outputs
-from ..parameters import overwrite_option
+from ..files import ReadFile
 from ..progress import wrote
 from ..verbosity import verbosity
-from .common import FIGURES, need_plots
+from .common import figure_option
 
 
 @click.command("figures")
 @click.argument("source", metavar="INPUT", type=ReadFile(str))
 @click.argument("soundmap", metavar="SOUNDMAP", type=ReadFile())
 @click.argument("path", metavar="PATH", type=ReadFile())
-@click.option(
-    "-o", "--output", type=WrittenFile(), required=True, metavar="FILE", help="The figure: .png, .svg or .pdf."
-)
+@figure_option("the film", required=True)
 @click.option(
     "--moments", type=click.IntRange(1, 20), default=6, show_default=True, help="Columns: moments of the film."
 )
-@overwrite_option
 @verbosity
 def figures(source: str, soundmap: Path, path: Path, output: Path, moments: int, overwrite: bool, quiet: bool) -> None:
     """Draw a film of yours as the paper draws its own.
@@ -32,10 +28,6 @@ def figures(source: str, soundmap: Path, path: Path, output: Path, moments: int,
     SOUNDMAP what 'analyse' wrote for it, and PATH what 'plan' made of that. 'evaluate
     responses' draws Fig. 5, 7 and 8 of pictures of yours; other commands draw Fig. 6 and 9 to 12 with -o.
     """
-    if output.suffix.lower() not in FIGURES:
-        raise click.UsageError(f"a figure ends with {', '.join(FIGURES)}, not as {output.name!r} does")
-    check_outputs([output], overwrite)
-    need_plots()
     from ...camera_path import CameraPath
     from ...options.input import InputOptions
     from ...pipeline import pannable

@@ -6,31 +6,18 @@ from pathlib import Path
 
 import click
 
-from ..files import ReadModel, WrittenFile, check_outputs
-from ..parameters import overwrite_option
 from ..progress import wrote
 from ..verbosity import verbosity
-from .common import FIGURES, data_argument, need_plots, seed_option, split_option
+from .common import data_argument, figure_option, models_option, seed_option, split_option
 
 
 @click.command("responses")
 @data_argument
-@click.option(
-    "--model",
-    "models",
-    type=ReadModel(),
-    multiple=True,
-    default=["base"],
-    show_default=True,
-    help="Name or path of weights. Repeatable: a column for each.",
-)
+@models_option
 @split_option
 @click.option("--count", type=click.IntRange(1, 50), default=8, show_default=True, help="Rows: pictures at random.")
 @seed_option
-@click.option(
-    "-o", "--output", type=WrittenFile(), required=True, metavar="FILE", help="The figure: .png, .svg or .pdf."
-)
-@overwrite_option
+@figure_option("the pictures, a column for each model", required=True)
 @verbosity
 def responses(
     data: Path,
@@ -47,17 +34,12 @@ def responses(
     Fig. 5 of the paper: pictures, and the response to their sound. Where people marked the source, their boxes are
     drawn, a colour for each person (Fig. 7). With several --model, their responses stand side by side (Fig. 8).
     """
-    if output.suffix.lower() not in FIGURES:
-        raise click.UsageError(f"a figure ends with {', '.join(FIGURES)}, not as {output.name!r} does")
-    names = [Path(model).stem for model in models]
-    if len(set(names)) < len(names):
-        raise click.UsageError("weights must have different names")
-    check_outputs([output], overwrite)
-    need_plots()
     from ...localize.nets.weights import load
     from ...research.evaluate import plots, sets
     from ...research.evaluate.responses import responses
+    from ...research.evaluate.tables import short_names
 
+    names = short_names(models)
     networks = {name: load(model) for name, model in zip(names, models, strict=True)}
     plots.response_sheet(responses(networks, sets.read(data, split).examples, count, seed), output, overwrite)
     wrote(output, quiet)

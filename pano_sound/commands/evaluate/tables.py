@@ -8,13 +8,14 @@ from pathlib import Path
 import click
 
 from ...atomic_file import written_whole
-from ..files import ReadModel, WrittenFile, check_folder_of
+from ..files import WrittenFile, check_folder_of
 from ..parameters import overwrite_option
 from ..progress import wrote
 from .common import (
     common,
     data_argument,
     labels_option,
+    models_option,
     need_plots,
     repeats_option,
     seed_option,
@@ -24,15 +25,7 @@ from .common import (
 
 @click.command("tables")
 @data_argument
-@click.option(
-    "--model",
-    "models",
-    type=ReadModel(),
-    multiple=True,
-    default=["base"],
-    show_default=True,
-    help="Name or path of weights. Repeatable.",
-)
+@models_option
 @split_option
 @labels_option
 @repeats_option
