@@ -24,9 +24,11 @@ import torch
 from pano_sound.camera.planner import plan
 from pano_sound.localize.nets.weights import load
 from pano_sound.localize.windows import SoundFeatures
+from pano_sound.media.output_file import VideoFormat
 from pano_sound.media.probe import probe
 from pano_sound.media.reader import VideoReader
 from pano_sound.media.sound import SoundReader
+from pano_sound.media.soundtrack import SoundPlan
 from pano_sound.media.writer import VideoWriter
 from pano_sound.options.listening import ListeningOptions
 from pano_sound.options.steps import AnalyseOptions
@@ -90,9 +92,8 @@ def stages(
             time_base = picture.time_base
         timed("decode for rendering", began)
         out = os.path.join(folder, "out.mp4")
-        size = {"width": path.width, "height": path.height, "time_base": time_base, "fps": info.video.fps}
-        quality = {"codec": rendering.codec, "crf": rendering.crf, "preset": rendering.encoder_preset}
-        with VideoWriter(out, **size, **quality, source=info, sound_from=str(film), overwrite=True) as writer:
+        size = VideoFormat(path.width, path.height, time_base, info.video.fps)
+        with VideoWriter(out, size, rendering, sound=SoundPlan.of(info), source=info, overwrite=True) as writer:
             for picture in reader.pictures():
                 yaw, pitch, roll, hfov = path.at(picture.t)
                 began = clock()

@@ -17,10 +17,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pano_sound.media.ambisonics import FIRST_ORDER
+from pano_sound.media.output_file import VideoFormat
 from pano_sound.media.probe import probe
 from pano_sound.media.reader import Colour, Picture
 from pano_sound.media.sound import SoundReader
+from pano_sound.media.soundtrack import SoundPlan
 from pano_sound.media.writer import VideoWriter
+from pano_sound.options.video import VideoOptions
 from pano_sound.sphere.convention import directions, pixel_to_angles, rotation, wrap_degrees
 
 Floats = NDArray[np.floating]
@@ -284,11 +288,10 @@ def write(scene: Scene, folder: Path) -> Path:
             file.writeframes((sound.T * 32767).round().astype("<i2").tobytes())
         source = probe(track)
         if scene.channels == 4 and source.audio is not None:
-            source = replace(source, audio=replace(source.audio, ambisonic=True))
-        with VideoWriter(
-            path, width=WIDTH, height=HEIGHT, time_base=1 / scene.fps, fps=scene.fps, source=source,
-            colour=BT709, sound_from=track, crf=17, preset="slow", overwrite=True, spherical=True,
-        ) as writer:  # fmt: skip
+            source = replace(source, audio=replace(source.audio, ambisonic=FIRST_ORDER))
+        pictures = VideoFormat(WIDTH, HEIGHT, 1 / scene.fps, scene.fps, colour=BT709, spherical=True)
+        options = VideoOptions(crf=17, encoder_preset="slow")
+        with VideoWriter(path, pictures, options, sound=SoundPlan.of(source), source=source, overwrite=True) as writer:
             background = panorama(scene.background)
             for n in range(round(scene.seconds * scene.fps)):
                 frame = draw(scene, background, float(n / scene.fps))

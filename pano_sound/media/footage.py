@@ -71,6 +71,11 @@ class Footage:
     def __fspath__(self) -> str:
         return self.paths[0]
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All files that are read: those of the film, and the recording."""
+        return self.paths if self.recording is None else (*self.paths, self.recording.path)
+
     def extent(self, number: int) -> tuple[Fraction | None, Fraction | None]:
         """Presentation times (s) between which a file, counted from 0, is used; None: from its beginning, or to its
         end."""

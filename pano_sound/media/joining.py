@@ -13,8 +13,9 @@ import numpy as np
 
 from ..errors import InputError, OutputError
 from .info import PannableFilm
-from .soundtrack import LeftAt
-from .writer import VideoWriter
+from .output_file import VideoFormat
+from .soundtrack import LeftAt, SoundPlan
+from .writer import PacketWriter
 
 
 def join(
@@ -30,28 +31,18 @@ def join(
         parts: for each segment, in order, its begin in ticks of the film's video clock, and its file, whose times count
             from there.
         info: the film.
-        left_at: as of VideoWriter.
-        codec: as of VideoWriter; what they are encoded with.
+        codec: what they are encoded with; None: the default.
+        left_at: as of SoundPlan.
 
     Raises:
         OutputError: `dst` cannot be written; a segment was encoded differently from the others.
         InputError: a segment's file cannot be read; the film's sound cannot.
     """
     with _opened(parts[0][1]) as stream:
-        width, height = stream.codec_context.width, stream.codec_context.height
-        with VideoWriter(
-            dst,
-            width=width,
-            height=height,
-            time_base=info.video.time_base,
-            fps=info.video.fps,
-            source=info,
-            sound_from=info.footage if info.audio else None,
-            codec=codec,
-            overwrite=True,
-            encoded=stream,
-            left_at=left_at,
-        ) as writer:
+        context, video = stream.codec_context, info.video
+        pictures = VideoFormat(context.width, context.height, video.time_base, video.fps)
+        sound = SoundPlan.of(info, left_at)
+        with PacketWriter(dst, stream, pictures, codec, sound=sound, source=info, overwrite=True) as writer:
             clock = writer.time_base
             times = np.concatenate(
                 [[_ticks(p, begin, info, clock) for p in _packets(path, stream, dst)] for begin, path in parts]
@@ -60,7 +51,7 @@ def join(
             at, latest = 0, int(np.argmax(times))
             for _, path in parts:
                 for packet in _packets(path, stream, dst):
-                    writer.copy(packet, int(times[at]), found[at], last=at == latest)
+                    writer.write(packet, int(times[at]), found[at], last=at == latest)
                     at += 1
 
 

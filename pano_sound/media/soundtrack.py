@@ -9,8 +9,8 @@ output ambisonics keep their four channels.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from .ambisonics import FIRST_ORDER, Ambisonics
 from .footage import Footage
-from .info import AudioInfo
+from .info import AudioInfo, MediaInfo
 from .inputs import log, open_source
 from .samples import Samples, rechunked, timeline, until
 
@@ -28,6 +28,8 @@ _EVERYWHERE = {"aac", "mp3", "mp3float", "ac3", "eac3", "alac"}
 _COPIED = {"mp4": _EVERYWHERE, "mov": _EVERYWHERE | {f"pcm_{form}" for form in ("s16le", "s16be", "s24le", "s24be")}}
 _COPIED_FIELDS = {"mp4": {"flac", "opus", "libopus"}, "mov": set[str]()}
 """Codecs that are also copied for ambisonics: sites that play them accept these, and AAC degrades them."""
+_BEYOND_THE_END = 10.0
+"""Seconds of sound after the picture's end that are kept; later time stamps are damaged."""
 _LONGEST_PACKET = 10.0
 """In seconds: no codec has longer ones. A packet that claims to be longer gets the duration of the one before it."""
 _DESCRIPTION_BYTES = {"aac": 2, "flac": 34, "alac": 36, "opus": 19, "libopus": 19}
@@ -58,18 +60,39 @@ Packets = Iterator[tuple[Fraction, Any]]
 """(decoding time in seconds, packet of the output)."""
 
 
+@dataclass(frozen=True)
+class SoundPlan:
+    """The sound that goes into an output.
+
+    footage: where it is.
+    audio: the track to use.
+    end: sound after this presentation time (s) counts as damaged and is left out; None: no limit.
+    left_at: the camera's left, for ambisonics that become stereo; None: left of the picture's middle.
+    """
+
+    footage: Footage
+    audio: AudioInfo
+    end: float | None = None
+    left_at: LeftAt | None = None
+
+    @classmethod
+    def of(cls, film: MediaInfo, left_at: LeftAt | None = None) -> SoundPlan | None:
+        """A film's own sound, or the recording that is heard instead; None if it has none."""
+        if film.audio is None:
+            return None
+        end = film.start + film.duration + _BEYOND_THE_END if film.duration else None
+        return cls(film.footage, film.audio, end, left_at)
+
+
 class Soundtrack:
-    """Writes the sound of one file into an output container.
+    """Writes sound into an output container.
 
     Args:
         output: an open PyAV output container, to which a stream is added.
         muxer: its format: 'mp4', 'mov' or 'matroska'.
-        path: the file with the sound. Without a sound track nothing is written.
-        audio: the track to use; None: the main one, as plain channels.
+        plan: which sound.
         spherical: the output is 360° footage.
-        left_at: the camera's left, for ambisonics; None: left of the picture's middle.
         may_copy: whether packets may be copied at all.
-        end: sound after this presentation time (s) counts as damaged and is left out; None: no limit.
 
     Attributes:
         copied: whether packets are copied.
@@ -83,20 +106,16 @@ class Soundtrack:
         self,
         output: Any,
         muxer: str,
-        path: str | os.PathLike[str],
-        audio: AudioInfo | None,
+        plan: SoundPlan,
         spherical: bool,
         may_copy: bool = True,
-        end: float | None = None,
-        left_at: LeftAt | None = None,
     ) -> None:
         self._output = output
-        recorded = isinstance(path, Footage) and path.recording is not None
-        self._source = open_source(path, audio.track if audio and not recorded else None)
-        self._audio = audio
-        self._field = audio.ambisonic if audio else None
-        self._left_at = left_at
-        self._end = None if end is None else Fraction(end)
+        self._source = open_source(plan.footage, None if plan.footage.recording else plan.audio.track)
+        self._audio = plan.audio
+        self._field = plan.audio.ambisonic
+        self._left_at = plan.left_at
+        self._end = None if plan.end is None else Fraction(plan.end)
         self._packets: Packets = iter(())
         self._next: tuple[Fraction, Any] | None = None
         self.copied = False

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from ..camera_path import CameraPath
-from ..encoders import bits_per_second
 from ..media.colour import Colour
 from ..media.info import PannableFilm
+from ..media.output_file import VideoFormat
 from ..media.output_format import check_output
 from ..media.reader import Picture, VideoReader
 from ..media.segments import Segment, part
-from ..media.soundtrack import LeftAt
+from ..media.soundtrack import LeftAt, SoundPlan
 from ..media.writer import VideoWriter
 from ..options.steps import RenderOptions
 from ..options.video import VideoOptions
@@ -74,7 +74,10 @@ def overlay(
     def draw(picture: Picture) -> Planes:
         return overlaid(picture, picture.t + info.origin)
 
-    _write(info, dst, (width, height), draw, options, overwrite, progress or no_progress, "overlay", spherical=True)
+    def writer(pictures: VideoFormat) -> VideoWriter:
+        return VideoWriter(dst, pictures, options, sound=SoundPlan.of(info), source=info, overwrite=overwrite)
+
+    _write(info, _Drawing("overlay", (width, height), draw, spherical=True), writer, progress or no_progress)
 
 
 def render_segment(
@@ -85,27 +88,27 @@ def render_segment(
     Raises what `render` raises; NoPictureError if the segment has no picture.
     """
     begin, end = (None if ticks is None else ticks * info.video.time_base for ticks in (segment.begin, segment.end))
-    render_path(part(info, begin, end), path, dst, options, True, progress, of=info)
+    own = part(info, begin, end)
+
+    def writer(pictures: VideoFormat) -> VideoWriter:
+        # All segments state the same colour, or they could not be joined.
+        return VideoWriter(dst, replace(pictures, colour=_first_colour(info)), options, overwrite=True)
+
+    _write(own, _view_along(path, own), writer, progress)
 
 
 def render_path(
-    info: PannableFilm,
-    path: CameraPath,
-    dst: Path,
-    options: VideoOptions,
-    overwrite: bool,
-    progress: Progress,
-    of: PannableFilm | None = None,
+    info: PannableFilm, path: CameraPath, dst: Path, options: VideoOptions, overwrite: bool, progress: Progress
 ) -> None:
-    def look(picture: Picture) -> Planes:
-        yaw, pitch, roll, hfov = path.at(picture.t + info.origin)
-        view = View(path.width, path.height, hfov)
-        return render_planes(picture.planes, view, yaw, pitch, roll, picture.bit_depth)
-
+    """Write `dst`: the view of a probed film along `path`. Raises what `render` raises."""
     fastest = float(path.speed().max(initial=0.0))
     log.info("%s: %dx%d, %d samples, up to %.0f°/s", info.path, path.width, path.height, len(path.samples), fastest)
-    ears = left_of(path, info)
-    _write(info, dst, (path.width, path.height), look, options, overwrite, progress, "render", of=of, left_at=ears)
+    sound = SoundPlan.of(info, left_of(path, info))
+
+    def writer(pictures: VideoFormat) -> VideoWriter:
+        return VideoWriter(dst, pictures, options, sound=sound, source=info, overwrite=overwrite)
+
+    _write(info, _view_along(path, info), writer, progress)
 
 
 def left_of(path: CameraPath, info: PannableFilm) -> LeftAt:
@@ -113,53 +116,57 @@ def left_of(path: CameraPath, info: PannableFilm) -> LeftAt:
     return lambda t: rotation(*path.at(t + info.origin)[:3])[:, 1]
 
 
+@dataclass(frozen=True)
+class _Drawing:
+    """What an output shows of each picture of a film.
+
+    stage: what the progress callback is told.
+    draw: makes the planes of a picture of `size` (width, height) pixels.
+    spherical: whether that is the whole sphere.
+    """
+
+    stage: str
+    size: tuple[int, int]
+    draw: Callable[[Picture], Planes]
+    spherical: bool = False
+
+
+def _view_along(path: CameraPath, info: PannableFilm) -> _Drawing:
+    def draw(picture: Picture) -> Planes:
+        yaw, pitch, roll, hfov = path.at(picture.t + info.origin)
+        view = View(path.width, path.height, hfov)
+        return render_planes(picture.planes, view, yaw, pitch, roll, picture.bit_depth)
+
+    return _Drawing("render", (path.width, path.height), draw)
+
+
 def _write(
-    info: PannableFilm,
-    dst: Path,
-    size: tuple[int, int],
-    draw: Callable[[Picture], Planes],
-    options: VideoOptions,
-    overwrite: bool,
-    progress: Progress,
-    stage: str,
-    spherical: bool = False,
-    of: PannableFilm | None = None,
-    left_at: LeftAt | None = None,
+    info: PannableFilm, drawing: _Drawing, writer: Callable[[VideoFormat], VideoWriter], progress: Progress
 ) -> None:
-    """Encode what `draw` makes of each picture, with that picture's time stamp and colours.
+    """Encode what is drawn of each picture, with that picture's time stamp and colours.
 
     Decoding, drawing and encoding run in three threads.
 
-    `of`: the film of which this is a segment. Segments are encoded alike, without sound.
+    `writer`: opens the output.
     """
     with VideoReader(info.path, info) as reader, Ahead(reader.pictures()) as pictures:
         first = next(pictures)
-        colour = _first_colour(of) if of else first.colour
+        made = VideoFormat(
+            *drawing.size,
+            time_base=first.time_base,
+            fps=info.video.fps,
+            bit_depth=first.bit_depth,
+            colour=first.colour,
+            spherical=drawing.spherical,
+        )
         with (
-            VideoWriter(
-                dst,
-                width=size[0],
-                height=size[1],
-                time_base=first.time_base,
-                fps=info.video.fps,
-                source=None if of else info,
-                bit_depth=first.bit_depth,
-                colour=colour,
-                sound_from=info.footage if info.audio and not of else None,
-                codec=options.codec,
-                crf=options.crf,
-                bitrate=None if options.bitrate is None else bits_per_second(options.bitrate),
-                preset=options.encoder_preset,
-                overwrite=overwrite,
-                spherical=spherical,
-                left_at=left_at,
-            ) as writer,
-            Ahead(replace(picture, planes=draw(picture)) for picture in chain([first], pictures)) as drawn,
+            writer(made) as output,
+            Ahead(replace(one, planes=drawing.draw(one)) for one in chain([first], pictures)) as drawn,
         ):
             for picture in drawn:
-                writer.write(picture)
-                progress(stage, min(picture.t - info.start, info.duration), info.duration)
-    progress(stage, info.duration, info.duration)
+                output.write(picture)
+                progress(drawing.stage, min(picture.t - info.start, info.duration), info.duration)
+    progress(drawing.stage, info.duration, info.duration)
 
 
 def _first_colour(info: PannableFilm) -> Colour:

@@ -10,6 +10,7 @@ from test_writer import rewrite
 from pano_sound.media.colour import Colour, matrix_of, to_sdr
 from pano_sound.media.probe import probe
 from pano_sound.media.reader import VideoReader
+from pano_sound.options.video import VideoOptions
 
 PATCHES = [(200, 40, 40), (40, 180, 60), (50, 60, 210), (128, 128, 128), (235, 235, 235), (10, 10, 10)]
 UNSTATED = Colour()
@@ -158,7 +159,9 @@ def mastered(path, words, transfer=16):
 def test_what_hdr10_was_mastered_for_is_kept(tmp_path, codec, name, words):
     source = mastered(tmp_path / "a.mkv", words)
     light = probe(source).video.colour.light
-    rewrite(source, tmp_path / name, codec=codec, preset=None, bit_depth=10, colour=probe(source).video.colour)
+    rewrite(
+        source, tmp_path / name, encoding=VideoOptions(codec=codec), bit_depth=10, colour=probe(source).video.colour
+    )
     made = probe(tmp_path / name).video
     assert made.colour.light.content == light.content == ((1000, 400) if len(words) > 1 else (900, 300))
     if len(words) > 1:
@@ -173,7 +176,8 @@ def test_what_hdr10_was_mastered_for_is_kept(tmp_path, codec, name, words):
 
 def test_mastering_data_that_an_encoder_does_not_take_is_missed_aloud(tmp_path, caplog):
     source = mastered(tmp_path / "a.mkv", [f"master-display={DISPLAY}"])
-    rewrite(source, tmp_path / "b.mov", codec="prores_ks", preset=None, bit_depth=10, colour=probe(source).video.colour)
+    encoding = VideoOptions(codec="prores_ks")
+    rewrite(source, tmp_path / "b.mov", encoding=encoding, bit_depth=10, colour=probe(source).video.colour)
     assert "prores_ks does not keep HDR10's mastering data" in caplog.text
 
 

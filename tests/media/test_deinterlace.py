@@ -80,7 +80,7 @@ def test_no_picture_is_combed(tmp_path, kind):
 def test_what_is_written_is_whole(tmp_path):
     name, *how = KINDS["H.264, upper field first"]
     source = moving(tmp_path / name, *how)
-    rewrite(source, tmp_path / "b.mp4", sound_from=None)
+    rewrite(source, tmp_path / "b.mp4", with_sound=False)
     with av.open(str(tmp_path / "b.mp4")) as film:
         frames = list(film.decode(video=0))
     assert [frame.interlaced_frame for frame in frames] == [False] * COUNT

@@ -14,6 +14,7 @@ from pano_sound.media.colour import Colour
 from pano_sound.media.metadata import kept
 from pano_sound.media.probe import probe
 from pano_sound.media.spherical import tag_mp4
+from pano_sound.options.video import VideoOptions
 
 WHEN, WHERE = "2024-05-06T07:08:09.000000Z", "+48.1371+011.5754+519.000/"
 PLAIN = {"title": "Été", "artist": "A", "copyright": "C", "comment": "K", "creation_time": WHEN, "location": WHERE}
@@ -141,7 +142,7 @@ def test_the_index_comes_first(tmp_path, name, spherical, metadata):
 def test_colour_tags_are_in_the_container_too(tmp_path, codec, name, colour):
     """As read by FFmpeg before anything is decoded: players that leave decoding to hardware look there."""
     source = films.make_film(tmp_path / "a.mp4")
-    rewrite(source, tmp_path / name, colour=colour, codec=codec)
+    rewrite(source, tmp_path / name, colour=colour, encoding=VideoOptions(codec=codec))
     with av.open(str(tmp_path / name)) as film:
         context = film.streams.video[0].codec_context
         found = (context.color_range, context.colorspace, context.color_primaries, context.color_trc)

@@ -160,7 +160,7 @@ def test_a_failure_while_tagging_leaves_no_output(tmp_path, monkeypatch):
     def fail(path, *tags):
         raise OutputError("cannot be tagged as 360°", path)
 
-    monkeypatch.setattr("pano_sound.media.writer.tag_mp4", fail)
+    monkeypatch.setattr("pano_sound.media.output_file.tag_mp4", fail)
     with pytest.raises(OutputError, match=r"/a.mp4: cannot be"), writer(tmp_path / "a.mp4", spherical=True) as out:
         out.write(grey(0))
     assert names(tmp_path) == []

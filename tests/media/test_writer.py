@@ -1,6 +1,6 @@
 import contextlib
-import dataclasses
 import os
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,12 +14,17 @@ from pano_sound.encoders import ENCODERS
 from pano_sound.errors import OutputError
 from pano_sound.media.hardware import usable
 from pano_sound.media.info import MediaInfo
+from pano_sound.media.output_file import VideoFormat
+from pano_sound.media.output_format import check_output
 from pano_sound.media.probe import probe
 from pano_sound.media.reader import Colour, Picture, VideoReader
-from pano_sound.media.writer import VideoWriter, check_output
+from pano_sound.media.soundtrack import SoundPlan
+from pano_sound.media.writer import VideoWriter
 from pano_sound.options.input import InputOptions
+from pano_sound.options.video import VideoOptions
 
 TICK = Fraction(1, 30000)
+FAST = VideoOptions(encoder_preset="ultrafast")
 
 
 def grey(pts, level=128, time_base=TICK, depth=8, size=(64, 32), colour=None):
@@ -30,24 +35,17 @@ def grey(pts, level=128, time_base=TICK, depth=8, size=(64, 32), colour=None):
     return Picture((luma, chroma, chroma), pts, time_base, depth, colour or Colour())
 
 
-def writer(path, size=(64, 32), **changes):
-    settings = {"width": size[0], "height": size[1], "time_base": TICK, "fps": Fraction(30), "preset": "ultrafast"}
-    return VideoWriter(path, **{**settings, **changes})
+def writer(path, size=(64, 32), encoding=FAST, sound=None, overwrite=False, **picture):
+    pictures = replace(VideoFormat(*size, TICK, Fraction(30)), **picture)
+    return VideoWriter(path, pictures, encoding, sound=sound, overwrite=overwrite)
 
 
-def rewrite(source, path, ambisonics=None, **changes):
+def rewrite(source, path, ambisonics=None, encoding=FAST, with_sound=True, **picture):
     """Copy a film picture by picture, as `render` and `overlay` do."""
     info = source if isinstance(source, MediaInfo) else probe(source, InputOptions(ambisonics=ambisonics))
-    settings = {
-        "width": info.eye[0],
-        "height": info.eye[1],
-        "time_base": info.video.time_base,
-        "fps": info.video.fps,
-        "source": info,
-        "sound_from": info.footage,
-        "preset": "veryfast",
-    }
-    with VideoReader(info.path, info) as reader, VideoWriter(path, **{**settings, **changes}) as out:
+    pictures = replace(VideoFormat(*info.eye, info.video.time_base, info.video.fps), **picture)
+    sound = SoundPlan.of(info) if with_sound else None
+    with VideoReader(info.path, info) as reader, VideoWriter(path, pictures, encoding, sound=sound, source=info) as out:
         for picture in reader.pictures():
             out.write(picture)
     return probe(path)
@@ -71,7 +69,7 @@ TIMES = {
 def test_time_stamps_survive_a_round_trip(tmp_path, container, times):
     """With B-frames, which are stored in another order than shown."""
     path = tmp_path / f"a.{container}"
-    with writer(path, preset="medium") as out:
+    with writer(path, encoding=VideoOptions()) as out:
         for n, t in enumerate(times):
             out.write(grey(round(t / TICK), 40 + 23 * n % 160))
     read = list(VideoReader(path).pictures())
@@ -188,7 +186,7 @@ def test_a_source_without_sound_and_no_sound_asked_for(tmp_path):
     silent = films.make_film(tmp_path / "a.mp4")
     assert rewrite(silent, tmp_path / "b.mp4").audio is None
     loud = films.make_film(tmp_path / "c.mp4", sound=films.tone(0.4))
-    assert rewrite(loud, tmp_path / "d.mp4", sound_from=None).audio is None
+    assert rewrite(loud, tmp_path / "d.mp4", with_sound=False).audio is None
 
 
 def test_sound_longer_than_the_picture_is_kept(tmp_path):
@@ -219,7 +217,8 @@ def test_date_and_title_are_kept_and_the_index_comes_first(tmp_path):
 
 
 def test_refuses_before_any_work(tmp_path, monkeypatch):
-    source = films.make_film(tmp_path / "a.mp4")
+    source = films.make_film(tmp_path / "a.mp4", sound=films.tone(0.4))
+    sound = SoundPlan.of(probe(source))
     (tmp_path / "there.mp4").write_bytes(b"precious")
     (tmp_path / "link.mp4").symlink_to(source)
     os.link(source, tmp_path / "hard.mp4")
@@ -239,7 +238,7 @@ def test_refuses_before_any_work(tmp_path, monkeypatch):
         with pytest.raises(OutputError, match=word):
             check_output(tmp_path / name, [source], overwrite)
         with pytest.raises(OutputError, match=word):
-            writer(tmp_path / name, sound_from=source, overwrite=overwrite)
+            writer(tmp_path / name, sound=sound, overwrite=overwrite)
     check_output(tmp_path / "there.mp4", [source], overwrite=True)
     monkeypatch.chdir(tmp_path)
     check_output("new.mp4", ["a.mp4"])
@@ -249,7 +248,7 @@ def test_refuses_before_any_work(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("width", "height"), [(63, 32), (64, 31), (0, 32)])
 def test_refuses_sizes_that_cannot_be_encoded(tmp_path, width, height):
     with pytest.raises(OutputError, match="even numbers"):
-        writer(tmp_path / "a.mp4", width=width, height=height)
+        writer(tmp_path / "a.mp4", (width, height))
     assert names(tmp_path) == []
 
 
@@ -269,7 +268,7 @@ def test_encoders_by_name_keep_times_depth_and_light(tmp_path, codec, container,
     path = tmp_path / f"a.{container}"
     times = [n * 1001 + n * n * 13 % 200 for n in range(20)]
     colour = Colour(1, 9, 9, 18)
-    with writer(path, codec=codec, bit_depth=depth, preset=None, size=(128, 64), colour=colour) as out:
+    with writer(path, (128, 64), VideoOptions(codec=codec), bit_depth=depth, colour=colour) as out:
         for pts in times:
             out.write(grey(pts, 200, depth=depth, size=(128, 64), colour=colour))
     read = list(VideoReader(path).pictures())
@@ -286,7 +285,7 @@ def test_encoders_by_name_keep_times_depth_and_light(tmp_path, codec, container,
 @pytest.mark.parametrize("codec", ["libx264", "libx265", "libsvtav1"])
 def test_films_of_a_few_pictures(tmp_path, codec, count):
     """x265 gives decoding times that are no numbers to films shorter than its delay."""
-    with writer(tmp_path / "a.mp4", codec=codec, preset=None, size=(128, 64)) as out:
+    with writer(tmp_path / "a.mp4", (128, 64), VideoOptions(codec=codec)) as out:
         for n in range(count):
             out.write(grey(n * 1000, size=(128, 64)))
     assert [p.pts * p.time_base for p in VideoReader(tmp_path / "a.mp4").pictures()] == [
@@ -300,8 +299,8 @@ def test_fewer_bits_make_smaller_files(tmp_path):
     for picture in pictures:
         picture.planes[0][:] = rng.integers(0, 255, picture.planes[0].shape)
     sizes = {}
-    for name, quality in {"crf 20": {"crf": 20}, "crf 40": {"crf": 40}, "100k": {"bitrate": 100_000}}.items():
-        with writer(tmp_path / f"{name}.mp4", size=(128, 64), **quality) as out:
+    for name, quality in {"crf 20": {"crf": 20}, "crf 40": {"crf": 40}, "100k": {"bitrate": "100k"}}.items():
+        with writer(tmp_path / f"{name}.mp4", (128, 64), VideoOptions(**quality)) as out:
             for picture in pictures:
                 out.write(picture)
         sizes[name] = (tmp_path / f"{name}.mp4").stat().st_size
@@ -318,11 +317,11 @@ def test_an_encoder_that_does_not_open_is_replaced_with_a_warning(tmp_path, capl
     if usable(name, 128, 64, depth) == name:
         pytest.skip("this machine has it")
     caplog.clear()
-    container = "mp4"
-    with writer(tmp_path / f"a.{container}", codec=name, bit_depth=depth, preset=None, size=(128, 64), crf=30) as out:
+    quality = 30 if ENCODERS[name].default is not None else None
+    with writer(tmp_path / "a.mp4", (128, 64), VideoOptions(codec=name, crf=quality), bit_depth=depth) as out:
         out.write(grey(0, depth=depth, size=(128, 64)))
     instead = ENCODERS[name].instead
-    assert probe(tmp_path / f"a.{container}").video.codec == {
+    assert probe(tmp_path / "a.mp4").video.codec == {
         "libx264": "h264",
         "libx265": "hevc",
         "libsvtav1": "libdav1d",
@@ -333,7 +332,7 @@ def test_an_encoder_that_does_not_open_is_replaced_with_a_warning(tmp_path, capl
 
 def test_a_hardware_encoder_gets_its_own_options(tmp_path, caplog, monkeypatch):
     """x264 in the place of a graphics card's encoder."""
-    card = dataclasses.replace(ENCODERS["libx264"], instead="libx265", pix_fmts=("nv12", None), default=30)
+    card = replace(ENCODERS["libx264"], instead="libx265", pix_fmts=("nv12", None), default=30)
     monkeypatch.setitem(ENCODERS, "libx264", card)
     assert usable("libx264", 128, 64, 8) == "libx264"
     assert usable("libx264", 128, 64, 10) == "libx265"
@@ -348,12 +347,13 @@ def test_a_hardware_encoder_gets_its_own_options(tmp_path, caplog, monkeypatch):
 @pytest.mark.parametrize(("codec", "name"), [("prores_ks", "a.mp4"), ("libsvtav1", "a.mov"), ("av1_nvenc", "a.mov")])
 def test_refuses_encoders_that_the_container_cannot_hold(tmp_path, codec, name):
     with pytest.raises(OutputError, match=r"cannot be written into \.(mp4|mov) files \(use \.m"):
-        writer(tmp_path / name, codec=codec)
+        writer(tmp_path / name, encoding=VideoOptions(codec=codec))
     assert names(tmp_path) == []
 
 
-def test_refuses_encoders_that_do_not_open(tmp_path):
-    with pytest.raises(OutputError), writer(tmp_path / "a.mp4", preset="nonsense") as out:
+def test_refuses_encoders_that_do_not_open(tmp_path, monkeypatch):
+    monkeypatch.setitem(ENCODERS, "libx264", replace(ENCODERS["libx264"], preset="nonsense"))
+    with pytest.raises(OutputError), writer(tmp_path / "a.mp4", encoding=VideoOptions()) as out:
         out.write(grey(0))
     assert names(tmp_path) == []
 
@@ -361,9 +361,9 @@ def test_refuses_encoders_that_do_not_open(tmp_path):
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, GeneratorExit])
 @pytest.mark.parametrize("count", [0, 1, 80])
 def test_nothing_is_left_behind_when_interrupted(tmp_path, error, count):
-    source = films.make_film(tmp_path / "a.mp4", sound=films.tone(0.4))
+    sound = SoundPlan.of(probe(films.make_film(tmp_path / "a.mp4", sound=films.tone(0.4))))
     (tmp_path / "b.mp4").write_bytes(b"old")
-    with contextlib.suppress(error), writer(tmp_path / "b.mp4", sound_from=source, overwrite=True) as out:
+    with contextlib.suppress(error), writer(tmp_path / "b.mp4", sound=sound, overwrite=True) as out:
         for n in range(count):
             out.write(grey(n * 1000))
         raise error
