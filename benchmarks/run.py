@@ -124,7 +124,7 @@ def stages(film: Path, width: int) -> dict[str, float]:
         return (_own_cpu() - before) * 1000, result
 
     def decoded(**how: Any) -> tuple[int, Any]:
-        with VideoReader(film, **how) as reader:
+        with VideoReader(probe(film), **how) as reader:
             count = 0
             for picture in reader.pictures():
                 last, count = picture, count + 1

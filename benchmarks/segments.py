@@ -35,7 +35,7 @@ def silent(stage: str, done: float, total: float) -> None:
 
 def luma(film: Path) -> tuple[list[float], np.ndarray]:
     """(times, pictures) of a film, its brightness alone."""
-    with VideoReader(film) as reader:
+    with VideoReader(probe(film)) as reader:
         found = [(picture.t, picture.planes[0].astype(np.int16)) for picture in reader.pictures()]
     return [t for t, _ in found], np.stack([plane for _, plane in found])
 
@@ -86,7 +86,7 @@ def main() -> None:
         near = np.array([min(abs(t - edge) for edge in edges) < 0.5 for t in times])
         print(f"times of all {len(times)} pictures are the same: {times == other_times}")
         print(f"luma differs by {apart.mean():.2f} of 255, within half a second of a seam by {apart[near].mean():.2f}")
-        heard = [np.concatenate(list(SoundReader(work / n, 48000).blocks(9))) for n in ("once.mp4", "parts.mp4")]
+        heard = [np.concatenate(list(SoundReader(probe(work / n), 48000).blocks(9))) for n in ("once.mp4", "parts.mp4")]
         print(f"the sound is the same, sample by sample: {np.array_equal(*heard)}")
 
 

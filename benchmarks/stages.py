@@ -52,7 +52,7 @@ def stages(
         took[name] = took.get(name, 0.0) + clock() - began
 
     began = clock()
-    blocks = list(SoundReader(film, model.sound_rate, info).blocks(SOUND_BLOCK))
+    blocks = list(SoundReader(info, model.sound_rate).blocks(SOUND_BLOCK))
     timed("decode sound", began)
     began = clock()
     sound = SoundFeatures(model)
@@ -61,7 +61,7 @@ def stages(
     sound.finish()
     timed("listen (sound net)", began)
 
-    with VideoReader(film, info) as reader:
+    with VideoReader(info) as reader:
         height, width = model.panorama
         schedule = Schedule(settings.every, Fraction(info.start).limit_denominator(10**9))
         pictures = ((float(p.t), p.rgb(width, height)) for p in reader.stored() if schedule.due(p.t))
@@ -86,7 +86,7 @@ def stages(
     path = plan(soundmap)
     timed("plan", began)
 
-    with VideoReader(film, info) as reader:
+    with VideoReader(info) as reader:
         began = clock()
         for picture in reader.pictures():
             time_base = picture.time_base

@@ -46,7 +46,7 @@ def main() -> None:
     overlay = Overlay(soundmap, *_SPHERE, path)
     frames = []
     next_at = 0.0
-    with VideoReader(SAMPLE, probe(SAMPLE)) as reader:
+    with VideoReader(probe(SAMPLE)) as reader:
         for picture in reader.pictures():
             if picture.t >= next_at:
                 frames.append(_frame(picture, soundmap, overlay, path))

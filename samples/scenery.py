@@ -202,7 +202,7 @@ class Scene:
 
 def _event_sound(event: Event) -> Floats:
     """Its samples at RATE: loud parts at -17 dBFS before `gain`, faded in 20 ms and out in 100 ms."""
-    blocks = list(SoundReader(MEDIA / event.sound, RATE).blocks(1.0))
+    blocks = list(SoundReader(probe(MEDIA / event.sound), RATE).blocks(1.0))
     samples = np.concatenate(blocks)[round(event.start * RATE) :]
     if event.length is not None:
         samples = samples[: round(event.length * RATE * event.speed)]

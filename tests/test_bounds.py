@@ -210,4 +210,4 @@ def test_an_honest_compressed_index_is_read(tmp_path, empty):
     film = films.make_film(tmp_path / "film.mp4", films.steady(60, 30))
     film.write_bytes(compressed(film.read_bytes(), empty))
     assert probe(film).duration == 2.0
-    assert len(list(VideoReader(film).pictures())) == 60
+    assert len(list(VideoReader(probe(film)).pictures())) == 60

@@ -344,7 +344,7 @@ def _strip(video: Path) -> bytes:
     pictures = []
     for i in range(_THUMBNAILS):
         info = probe(video, InputOptions(start=f"{length * (i + 0.5) / _THUMBNAILS:.3f}" if length > 1 else None))
-        with VideoReader(video, info) as reader:
+        with VideoReader(info) as reader:
             pictures.append(next(reader.stored()).rgb(*_thumbnail_size(info.eye)))
     _, jpeg = cv2.imencode(".jpg", np.hstack(pictures)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])
     return jpeg.tobytes()

@@ -6,7 +6,6 @@ Frames come out as the full equirectangular sphere of one eye, however they are 
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -21,7 +20,6 @@ from .colour import BT709, FULL, LIMITED, Colour, colour_of, matrix_of
 from .deinterlace import deinterlaced
 from .info import MediaInfo
 from .inputs import Pictures, log, open_source
-from .probe import probe
 from .shrink import Shrink, StoredPicture
 from .unwrap import FilterChain, coverage
 
@@ -59,36 +57,26 @@ class NoPictureError(InputError):
 
 
 class VideoReader:
-    """Reads the frames of a film. Each iterator starts from the beginning; use one at a time.
+    """Reads the frames of a probed film. Each iterator starts from the beginning; use one at a time.
 
     Attributes:
-        info: what `probe` says of the file.
+        info: the film.
         corrupt_frames: frames that the latest iterator has skipped so far, because they were damaged or did not advance
             in time.
     """
 
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        info: MediaInfo | None = None,
-        *,
-        for_analysis: bool = False,
-        only: Pictures = "all",
-    ) -> None:
+    def __init__(self, info: MediaInfo, *, for_analysis: bool = False, only: Pictures = "all") -> None:
         """
         Args:
             for_analysis: decode faster and not quite exactly: without the loop filter of H.264 and similar codecs.
             only: with `for_analysis`, which frames come out: "all", "reference" or "key". Codecs that cannot tell give
                 all of them.
 
-        Raises:
-            InputError: the file cannot be read or has no pictures.
+        Raises InputError: the film has no pictures.
         """
-        self.path = os.fspath(path)
-        self.info = probe(path) if info is None else info
-        if self.info.video is None:
-            raise InputError("the file has no picture", self.path)
-        self.video = self.info.video
+        if info.video is None:
+            raise InputError("the file has no picture", info.path)
+        self.info, self.video = info, info.video
         self.corrupt_frames = 0
         self._running: Iterator[Any] | None = None
         self._how = self.info.unwrapping
@@ -150,7 +138,7 @@ class VideoReader:
         with open_source(self.info.footage) as source:
             stream = source.video
             if stream is None:
-                raise InputError("the file has no picture", self.path)
+                raise InputError("the file has no picture", self.info.path)
             stream.thread_type = "AUTO"
             if self._rough is not None:
                 source.decode_roughly(stream, self._rough)
@@ -170,10 +158,10 @@ class VideoReader:
             self.corrupt_frames = source.damaged + dropped
         if last is None:
             kind = InputError if self.corrupt_frames else NoPictureError
-            raise kind("no picture can be decoded", self.path, "the file is damaged or cut short")
+            raise kind("no picture can be decoded", self.info.path, "the file is damaged or cut short")
         self._check_damage(read)
         if self.corrupt_frames:
-            log.warning("%s: %d damaged frames were skipped", self.path, self.corrupt_frames)
+            log.warning("%s: %d damaged frames were skipped", self.info.path, self.corrupt_frames)
 
     def _settled(self, frame: Any, colour: Colour) -> Colour:
         """The colour of a frame with the matrix to read it with, which is also set on the frame.
@@ -181,7 +169,7 @@ class VideoReader:
         If a film states none, players might assume another one for a smaller output.
         """
         if colour.unreadable is not None:
-            raise InputError(f"its frames change to {colour.unreadable}, which cannot be converted", self.path)
+            raise InputError(f"its frames change to {colour.unreadable}, which cannot be converted", self.info.path)
         if not frame.format.is_rgb:
             colour = replace(colour, space=matrix_of(colour, self.video.height))
             frame.colorspace, frame.color_range = colour.space, colour.range
@@ -192,7 +180,7 @@ class VideoReader:
         limit = self.info.footage.max_damage
         if self.corrupt_frames > limit * (self.corrupt_frames + read):
             what = f"{self.corrupt_frames} damaged frames, more than {limit:.0%} of the film"
-            raise InputError(what, self.path, "copy it again from the camera, or raise `max_damage`")
+            raise InputError(what, self.info.path, "copy it again from the camera, or raise `max_damage`")
 
     def _picture(self, frame: Any, pts: int, colour: Colour, unwrap: FilterChain) -> Picture:
         deep = self.video.bit_depth > 8

@@ -44,7 +44,7 @@ def segments(info: PannableFilm, seconds: float = SECONDS) -> list[Segment]:
     # Even numbers: a clock that has to be rounded to ticks is then rounded the same in the film and in a segment.
     edges = [2 * round((Fraction(info.start) + length * i) / base / 2) for i in range(1, count)]
     try:
-        with VideoReader(info.path, part(info, edges[-1] * base, None)) as reader:
+        with VideoReader(part(info, edges[-1] * base, None)) as reader:
             next(reader.pictures())
     except InputError:
         return [WHOLE]

@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from fractions import Fraction
 
 from .info import MediaInfo
 from .inputs import log, open_source
-from .probe import probe
 from .samples import Samples, rechunked, timeline
 
 
 class SoundReader:
-    """Reads the sound of a film as mono, or as a first-order sound field.
+    """Reads the sound of a probed film as mono, or as a first-order sound field.
 
     First-order ambisonics are read as their W channel, everything else is mixed down by swresample.
 
     Attributes:
-        info: what `probe` says of the file.
+        info: the film.
         present: whether there is a sound track.
         damaged_packets: damaged packets skipped in the latest `blocks`.
     """
 
-    def __init__(
-        self, path: str | os.PathLike[str], rate: int, info: MediaInfo | None = None, channels: str = "mono"
-    ) -> None:
+    def __init__(self, info: MediaInfo, rate: int, channels: str = "mono") -> None:
         """
         Args:
             rate: samples per second to read at.
             channels: 'mono', or 'field': W, Y, Z, X of ambisonics.
-
-        Raises InputError if the file cannot be read.
         """
-        self.path = os.fspath(path)
-        self.rate, self.channels = rate, channels
-        self.info = probe(path) if info is None else info
+        self.info, self.rate, self.channels = info, rate, channels
         self.present = self.info.audio is not None
         self.damaged_packets = 0
 
@@ -51,6 +43,8 @@ class SoundReader:
 
         Yields:
             float32 (samples,) in [-1, 1]; of a field (4, samples).
+
+        Raises InputError if the file cannot be read.
         """
         size = max(1, round(seconds * self.rate))
         if self.info.audio is None:
@@ -63,4 +57,4 @@ class SoundReader:
             yield from rechunked((piece[0] if layout == "mono" else piece for piece in pieces), size)
             self.damaged_packets = source.damaged
         if self.damaged_packets:
-            log.warning("%s: %d damaged packets of sound were skipped", self.path, self.damaged_packets)
+            log.warning("%s: %d damaged packets of sound were skipped", self.info.path, self.damaged_packets)

@@ -67,7 +67,7 @@ def analyse_segment(
     """
     network, cues = make_cues(info, options)
     observed = observe(info, options, cues, progress, segment)
-    with VideoReader(info.path, info) as reader:
+    with VideoReader(info) as reader:
         covered = reader.coverage(*GRID)
     if network is not None and options.attention:
         posterior, elsewhere = network.attention_posterior(options.attention, covered)

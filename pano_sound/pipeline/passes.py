@@ -90,7 +90,7 @@ def _feed_once(stretch: Stretch, sound: Sound, receivers: Sequence[Cue | Level],
     for receiver in receivers:
         receiver.start_sound(float(start + skipped))
     fed = 0.0
-    for block in SoundReader(info.path, rate, read, sound.channels).blocks(SOUND_BLOCK):
+    for block in SoundReader(read, rate, sound.channels).blocks(SOUND_BLOCK):
         progress("listen", min(fed, read.duration), read.duration)
         for receiver in receivers:
             receiver.add_sound(block)
@@ -158,7 +158,7 @@ def feed_pictures(stretch: Stretch, cues: Sequence[Cue], every: float, progress:
         feeds = [
             _Feed(cue, consumer, cue.pictures, start, every, inside, fps) for cue, consumer in consumers if cue.pictures
         ]
-        reader = open_now.enter_context(VideoReader(info.path, read))
+        reader = open_now.enter_context(VideoReader(read))
         pictures: Iterator[StoredPicture] = open_now.enter_context(Ahead(reader.stored()))
         for picture in pictures if segment == WHOLE else _if_any(pictures):
             t = picture.t + later

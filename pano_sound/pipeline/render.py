@@ -149,7 +149,7 @@ def _write(
 
     `writer`: opens the output.
     """
-    with VideoReader(info.path, info) as reader, Ahead(reader.pictures()) as pictures:
+    with VideoReader(info) as reader, Ahead(reader.pictures()) as pictures:
         first = next(pictures)
         made = VideoFormat(
             *drawing.size,
@@ -170,5 +170,5 @@ def _write(
 
 
 def _first_colour(info: PannableFilm) -> Colour:
-    with VideoReader(info.path, info) as reader:
+    with VideoReader(info) as reader:
         return next(reader.pictures()).colour

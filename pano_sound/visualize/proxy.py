@@ -43,7 +43,7 @@ def small_copy(info: MediaInfo, progress: Callable[[str, float, float], None] | 
     file = io.BytesIO()
     with (
         av.open(file, "w", format="mp4") as container,
-        VideoReader(info.path, info, for_analysis=True, only=_pictures(fps)) as reader,
+        VideoReader(info, for_analysis=True, only=_pictures(fps)) as reader,
     ):
         stream = container.add_stream("libx264", rate=max(1, round(fps)))
         stream.width, stream.height = _SIZE
@@ -85,7 +85,7 @@ def spectrogram(info: MediaInfo, columns: int, bands: int) -> NDArray[np.float32
     of_band = np.eye(bands, dtype=np.float32)[band]
     width = max(info.duration, 0.1) / columns
     begin = 0.0
-    for block in SoundReader(info.path, _RATE, info).blocks(20.0):
+    for block in SoundReader(info, _RATE).blocks(20.0):
         wave = np.pad(block, (0, max(0, _WINDOW - len(block))))
         pieces = np.lib.stride_tricks.sliding_window_view(wave, _WINDOW)[:: _WINDOW // 2]
         power = np.abs(np.fft.rfft(pieces * window)) ** 2 / _WINDOW**2

@@ -111,7 +111,7 @@ def test_a_part_of_two_files_through_a_whole_command(run, tmp_path, command):
     made = probe(tmp_path / "c.mp4")
     assert made.start == pytest.approx(0, abs=2e-3)
     assert made.duration == pytest.approx(2, abs=0.05)
-    bright = [p.t for p in VideoReader(tmp_path / "c.mp4").pictures() if p.planes[0].mean() > 120]
+    bright = [p.t for p in VideoReader(probe(tmp_path / "c.mp4")).pictures() if p.planes[0].mean() > 120]
     assert bright == pytest.approx([0.5, 1.5], abs=2e-3)
     # The second file is an input as well.
     refused = run(command, "a.mp4", "--concat", "b.mp4", "-o", "b.mp4", "-y", *fast, model=True)
@@ -137,8 +137,8 @@ def test_times_in_sound_maps_and_paths_are_the_whole_films(run, tmp_path):
     (tmp_path / "a.path.json").write_text(json.dumps(path))
     assert run("render", "a.mp4", "a.path.json", "-o", "whole.mp4").returncode == 0
     assert run("render", "a.mp4", "a.path.json", "-o", "part.mp4", "--start", "0.1").returncode == 0
-    whole = [p.planes[0].astype(int) for p in VideoReader(tmp_path / "whole.mp4").pictures()]
-    part = [p.planes[0].astype(int) for p in VideoReader(tmp_path / "part.mp4").pictures()]
+    whole = [p.planes[0].astype(int) for p in VideoReader(probe(tmp_path / "whole.mp4")).pictures()]
+    part = [p.planes[0].astype(int) for p in VideoReader(probe(tmp_path / "part.mp4")).pictures()]
     assert len(part) == 2
     for n in (0, 1):
         assert np.abs(part[n] - whole[n + 1]).mean() < 1
@@ -194,7 +194,7 @@ def test_hdr_comes_out_as_hdr(run, tmp_path):
     made = probe(tmp_path / "b.mp4")
     assert made.video.colour == probe(tmp_path / "a.mkv").video.colour
     assert made.video.bit_depth == 10
-    picture = next(VideoReader(tmp_path / "b.mp4").pictures())
+    picture = next(VideoReader(probe(tmp_path / "b.mp4")).pictures())
     assert picture.planes[0].mean() == pytest.approx(593, abs=3)
 
 

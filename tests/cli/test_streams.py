@@ -38,9 +38,10 @@ def test_closed_streams_do_no_harm(tmp_path, redirected):
 
 
 def probing_pictures(path):
+    from pano_sound.media.probe import probe
     from pano_sound.media.reader import VideoReader
 
-    return VideoReader(path).pictures()
+    return VideoReader(probe(path)).pictures()
 
 
 @POSIX

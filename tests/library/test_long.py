@@ -69,7 +69,7 @@ def making(tmp_path, tiny, monkeypatch):
 
 
 def pictures(film):
-    with VideoReader(film) as reader:
+    with VideoReader(probe(film)) as reader:
         return [(p.pts * p.time_base, float(p.planes[0].mean())) for p in reader.pictures()]
 
 

@@ -34,14 +34,14 @@ def film_with(path, order="WYZX", layout="4.0", sound_codec="pcm_s16le", **more)
 def loudness(path, ambisonics=None):
     """RMS (dB) of each pitch in the mono mix."""
     info = probe(path, InputOptions(ambisonics=ambisonics))
-    heard = np.concatenate(list(SoundReader(path, 16000, info).blocks(1)))[:16000]
+    heard = np.concatenate(list(SoundReader(info, 16000).blocks(1)))[:16000]
     spectrum = np.abs(np.fft.rfft(heard)) / len(heard) * 2
     return {name: 20 * np.log10(spectrum[hz] + 1e-9) for name, hz in PITCHES.items()}
 
 
 def read_field(path, ambisonics=None):
     """RMS (dB) of each pitch (W, Y, Z, X) in each channel of the field, (4, 4)."""
-    reader = SoundReader(path, 16000, probe(path, InputOptions(ambisonics=ambisonics)), "field")
+    reader = SoundReader(probe(path, InputOptions(ambisonics=ambisonics)), 16000, "field")
     heard = np.concatenate(list(reader.blocks(0.7)), axis=1)[:, :16000]
     spectrum = np.abs(np.fft.rfft(heard)) / heard.shape[1] * 2
     return 20 * np.log10(spectrum[:, [PITCHES[name] for name in "WYZX"]] + 1e-9)
@@ -221,9 +221,9 @@ def test_only_the_first_order_of_higher_orders_is_used(tmp_path, channels, order
     path = wav(tmp_path / "a.wav", films.tone(1, channels=channels) * np.eye(channels)[:, :1].astype(np.float32))
     info = probe(path, InputOptions(ambisonics="ambix"))
     assert info.audio.ambisonic.order == order
-    heard = np.concatenate(list(SoundReader(path, 16000, info).blocks(1)))
+    heard = np.concatenate(list(SoundReader(info, 16000).blocks(1)))
     assert np.abs(heard).max() == pytest.approx(0.5, abs=0.01)
-    heard = np.concatenate(list(SoundReader(path, 16000, info, "field").blocks(1)), axis=1)
+    heard = np.concatenate(list(SoundReader(info, 16000, "field").blocks(1)), axis=1)
     assert np.abs(heard).max(axis=1) == pytest.approx([0.5, 0, 0, 0], abs=0.01)
 
 
@@ -305,7 +305,7 @@ def test_tracks_are_chosen_by_number(tmp_path):
     for number, layout, hz in ((None, "stereo", 300), (1, "stereo", 300), (2, "mono", 700)):
         info = probe(path, InputOptions(audio_track=number))
         assert (info.audio.track, info.audio.tracks, info.audio.layout) == (number or 1, 2, layout)
-        heard = np.concatenate(list(SoundReader(path, 16000, info).blocks(1)))[:16000]
+        heard = np.concatenate(list(SoundReader(info, 16000).blocks(1)))[:16000]
         assert np.argmax(np.abs(np.fft.rfft(heard))) == pytest.approx(hz, abs=1)
     with pytest.raises(InputError, match="sound track 3 is not there"):
         probe(path, InputOptions(audio_track=3))

@@ -68,10 +68,10 @@ def check(path, pieces, caplog, sound=True, out=None):
     """All pictures are there, evenly, with a flash and a click each second; and one line says that the clock jumps."""
     with caplog.at_level(logging.WARNING, "pano_sound"):
         info = probe(path)
-        with VideoReader(info.path, info) as reader:
+        with VideoReader(info) as reader:
             pictures = list(reader.pictures())
             assert reader.corrupt_frames == 0
-        heard = SoundReader(path, 16000, info)
+        heard = SoundReader(info, 16000)
         clicks = np.array(onsets(np.concatenate([np.zeros(0), *heard.blocks(1)]), 16000)) + info.start
         assert heard.damaged_packets == 0
     assert len(caplog.messages) == 1
@@ -91,12 +91,12 @@ def check(path, pieces, caplog, sound=True, out=None):
 
 
 def check_written(out, made, pieces, sound):
-    pictures = list(VideoReader(out, made).pictures())
+    pictures = list(VideoReader(made).pictures())
     assert len(pictures) == pieces * SECONDS * FPS
     flashes = [p.t for p in pictures if p.planes[0].mean() > 120]
     assert np.diff(flashes) == pytest.approx(1, abs=5e-3)
     if sound:
-        clicks = onsets(np.concatenate(list(SoundReader(out, 16000, made).blocks(1))), 16000)
+        clicks = onsets(np.concatenate(list(SoundReader(made, 16000).blocks(1))), 16000)
         assert np.array(clicks) + made.start == pytest.approx(flashes, abs=5e-3)
     assert made.duration == pytest.approx(pieces * SECONDS, abs=0.05)
 
@@ -127,41 +127,41 @@ def test_only_one_piece_has_sound(tmp_path, caplog):
     pieces = [piece(tmp_path / "0.ts", 0), piece(tmp_path / "1.ts", 0, sound=False), piece(tmp_path / "2.ts", 0)]
     path.write_bytes(b"".join(p.read_bytes() for p in pieces))
     info = probe(path)
-    clicks = onsets(np.concatenate(list(SoundReader(path, 16000, info).blocks(1))), 16000)
+    clicks = onsets(np.concatenate(list(SoundReader(info, 16000).blocks(1))), 16000)
     assert clicks == pytest.approx([0.5, 1.5, 4.5, 5.5], abs=5e-3)
-    assert len(list(VideoReader(path, info).pictures())) == 3 * SECONDS * FPS
+    assert len(list(VideoReader(info).pictures())) == 3 * SECONDS * FPS
 
 
 @pytest.mark.parametrize("start", ["1.25", "2.5", "4.75"])
 def test_parts_of_it(tmp_path, start):
     info = probe(spliced(tmp_path, (0, 0, 0)), InputOptions(start=start))
-    with VideoReader(info.path, info) as reader:
+    with VideoReader(info) as reader:
         flashes = [p.t for p in reader.pictures() if p.planes[0].mean() > 120]
     shift = 0.0213  # its sound's priming, with which a transport stream's clock begins
     expected = [n + FLASH + shift - float(start) for n in range(6) if n + FLASH + shift >= float(start)]
     assert flashes == pytest.approx(expected, abs=5e-3)
-    clicks = onsets(np.concatenate(list(SoundReader(info.path, 16000, info).blocks(1))), 16000)
+    clicks = onsets(np.concatenate(list(SoundReader(info, 16000).blocks(1))), 16000)
     assert np.array(clicks) + info.start == pytest.approx(flashes, abs=5e-3)
 
 
 def test_segments_of_it(tmp_path):
     info = probe(spliced(tmp_path, (5, 0, 900)))
-    whole = [p.t for p in VideoReader(info.path, info).pictures()]
+    whole = [p.t for p in VideoReader(info).pictures()]
     found = []
     for segment in segments(info, 1.5):
         begin, end = (None if t is None else t * info.video.time_base for t in (segment.begin, segment.end))
         own = part(info, begin, end)
-        found += [p.t + own.origin for p in VideoReader(own.path, own).pictures()]
+        found += [p.t + own.origin for p in VideoReader(own).pictures()]
     assert found == pytest.approx(whole, abs=1e-4)
 
 
 def test_a_chapter_of_a_longer_film(tmp_path):
     plain = piece(tmp_path / "a.mp4", 0)
     info = probe([plain, spliced(tmp_path, (9, 0)), plain])
-    pictures = list(VideoReader(info.path, info).pictures())
+    pictures = list(VideoReader(info).pictures())
     flashes = [p.t for p in pictures if p.planes[0].mean() > 120]
     assert flashes == pytest.approx(np.arange(8) + FLASH, abs=5e-3)
-    clicks = onsets(np.concatenate(list(SoundReader(info.path, 16000, info).blocks(1))), 16000)
+    clicks = onsets(np.concatenate(list(SoundReader(info, 16000).blocks(1))), 16000)
     assert clicks == pytest.approx(flashes, abs=5e-3)
 
 
@@ -186,7 +186,7 @@ def test_differences_that_are_not_jumps(tmp_path, name, container, caplog):
         info = probe(path)
     assert caplog.messages == []
     assert info.footage.clocks == ()
-    times = np.array([p.t for p in VideoReader(path, info).pictures()])
+    times = np.array([p.t for p in VideoReader(info).pictures()])
     if "false" not in name:
         assert np.diff(times) == pytest.approx(np.diff(np.array(NO_JUMPS[name]["times"], float)), abs=2e-3)
 

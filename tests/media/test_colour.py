@@ -55,7 +55,7 @@ def patches(path, values, bits=8, colour=UNSTATED, codec="libx264"):
 
 
 def seen(path):
-    with VideoReader(path) as reader:
+    with VideoReader(probe(path)) as reader:
         rgb = next(reader.stored()).rgb(384, 192)
     return rgb[96, 32::64].astype(int)
 
@@ -74,7 +74,7 @@ def test_every_matrix_range_and_depth_shows_the_same_colours(tmp_path, space, fu
 def test_rendering_gets_the_numbers_as_they_are(tmp_path, bits, full):
     colour = Colour(2 if full else 1, 9, 9, 16)
     values = [yuv(p, 9, full, bits) for p in PATCHES]
-    picture = next(VideoReader(patches(tmp_path / "a.mkv", values, bits, colour)).pictures())
+    picture = next(VideoReader(probe(patches(tmp_path / "a.mkv", values, bits, colour))).pictures())
     assert picture.colour == colour
     assert picture.bit_depth == bits
     assert np.abs(picture.planes[0][96, 32::64] - [v[0] for v in values]).max() <= 2 * bits / 8

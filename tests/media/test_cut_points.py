@@ -35,7 +35,7 @@ def rare(folder, container="mp4"):
 def read(path, **part):
     """[(time, number of the picture in LEVELS or grey_levels)] of a part of a film."""
     info = probe(path, InputOptions(**part))
-    with VideoReader(info.path, info) as reader:
+    with VideoReader(info) as reader:
         return info, [(p.t, float(p.planes[0].mean())) for p in reader.pictures()]
 
 
@@ -86,7 +86,7 @@ def test_a_cut_is_never_a_picture_late(tmp_path, fps, container):
     count = 30
     levels = [30 + 7 * n for n in range(count)]
     path = films.make_film(tmp_path / f"a.{container}", films.steady(count, fps), levels=levels)
-    times = [p.t for p in VideoReader(path).pictures()]
+    times = [p.t for p in VideoReader(probe(path)).pictures()]
     for number in range(1, count - 1, 4):
         for text in (f"{times[number]:.3f}", f"{times[number]:.6f}", f"{times[number] + 0.5 / float(fps):.6f}"):
             _, pictures = read(path, start=text)

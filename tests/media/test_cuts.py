@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pano_sound.media.cuts import CutFinder
+from pano_sound.media.probe import probe
 from pano_sound.media.reader import VideoReader
 
 
@@ -51,7 +52,7 @@ def test_the_cut_finder_gets_every_picture(tmp_path):
     levels = [60] * 20 + [180] * 20
     path = films.make_film(tmp_path / "two.mp4", films.steady(40, 10), levels=levels, size=(256, 128))
     cuts = CutFinder()
-    with VideoReader(path) as reader:
+    with VideoReader(probe(path)) as reader:
         for picture in reader.stored():
             cuts.add(float(picture.t), picture.frame)
     cuts.finish()

@@ -58,7 +58,7 @@ def combing(luma):
 def test_no_picture_is_combed(tmp_path, kind):
     name, *how = KINDS[kind]
     path = moving(tmp_path / name, *how)
-    with VideoReader(path) as reader:
+    with VideoReader(probe(path)) as reader:
         pictures = list(reader.pictures())
         scale = 2 ** (pictures[0].bit_depth - 8)
         assert reader.corrupt_frames == 0
@@ -71,7 +71,7 @@ def test_no_picture_is_combed(tmp_path, kind):
         bar = np.flatnonzero(luma[64] > 125)
         assert bar.mean() == pytest.approx(20 + 32 * number + 19.5, abs=3)
         assert len(bar) == pytest.approx(40, abs=6)
-    with VideoReader(path) as reader:
+    with VideoReader(probe(path)) as reader:
         small = [picture.rgb(256, 128) for picture in reader.stored()]
     assert len(small) == COUNT
     assert max(combing(rgb[..., 0]) for rgb in small) < 1.5
@@ -91,7 +91,7 @@ def test_what_is_written_is_whole(tmp_path):
 def test_the_last_pictures_are_there(tmp_path, count):
     name, *how = KINDS["H.264, upper field first"]
     path = moving(tmp_path / name, *how, count=count)
-    assert len(list(VideoReader(path).pictures())) == count
+    assert len(list(VideoReader(probe(path)).pictures())) == count
 
 
 def test_a_film_may_turn_interlaced_and_back(tmp_path):
@@ -99,7 +99,7 @@ def test_a_film_may_turn_interlaced_and_back(tmp_path):
         moving(tmp_path / f"{n}.mp4", "libx264", "yuv420p", order) for n, order in enumerate(["prog", "tff", "prog"])
     ]
     info = probe(paths)
-    pictures = list(VideoReader(info.path, info).pictures())
+    pictures = list(VideoReader(info).pictures())
     assert np.diff([p.t for p in pictures]) == pytest.approx(1 / 25)
     assert len(pictures) == 3 * COUNT
     assert max(combing(p.planes[0]) for p in pictures) < 2

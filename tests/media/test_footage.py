@@ -44,8 +44,8 @@ def flashing(path, start=0, seconds=4.0, codec="libx264", sound_codec="aac", **m
 def flashes(path, **options):
     """(times of bright pictures, onsets of clicks), both in presentation time."""
     info = probe(path, InputOptions(**options))
-    seen = [p.t for p in VideoReader(info.path, info).pictures() if p.planes[0].mean() > 120]
-    heard = np.concatenate([np.zeros(0), *SoundReader(info.path, 16000, info).blocks(1)])
+    seen = [p.t for p in VideoReader(info).pictures() if p.planes[0].mean() > 120]
+    heard = np.concatenate([np.zeros(0), *SoundReader(info, 16000).blocks(1)])
     return seen, [t + info.start for t in onsets(heard, 16000)]
 
 
@@ -75,7 +75,7 @@ def test_a_part_begins_at_its_start_and_ends_at_its_end(tmp_path, container, sta
     seen, heard = flashes(path, **options)
     assert seen == pytest.approx(inside, abs=slack)
     assert heard == pytest.approx(seen, abs=5e-3)
-    times = [p.t for p in VideoReader(info.path, info).pictures()]
+    times = [p.t for p in VideoReader(info).pictures()]
     assert len(times) == pytest.approx(length * FPS, abs=3)
     assert times[0] >= 0
     assert times[-1] < length
@@ -97,7 +97,7 @@ def test_what_is_written_of_a_part_begins_at_zero_and_is_in_sync(tmp_path, codec
 def test_pictures_keep_their_distances_in_a_part(tmp_path):
     times = [Fraction(n * n, 400) for n in range(1, 40)]
     path = films.make_film(tmp_path / "a.mkv", times)
-    read = [p.t for p in VideoReader(path, probe(path, InputOptions(start="0.9"))).pictures()]
+    read = [p.t for p in VideoReader(probe(path, InputOptions(start="0.9"))).pictures()]
     # The one that is on the screen at 0.9 s, since 0.9025 - 1/10 or so, comes first.
     assert np.allclose(read, [0.0, *(float(t) - 0.9 for t in times if t >= 0.9)], atol=1e-3)
 
@@ -106,7 +106,7 @@ def test_a_late_part_of_a_long_film_is_found_by_seeking(tmp_path):
     path = films.make_film(tmp_path / "a.mp4", films.steady(600, 30), levels=[100] * 600)
     info = probe(path, InputOptions(start=18))
     films.damage(path, range(1, 450))  # Unless it seeks, it meets these.
-    with VideoReader(info.path, info) as reader:
+    with VideoReader(info) as reader:
         assert len(list(reader.pictures())) == 60
         assert reader.corrupt_frames == 0
 
@@ -152,7 +152,7 @@ def test_files_follow_one_another(tmp_path, containers):
     seen, heard = flashes(paths)
     assert np.array(seen) - info.start == pytest.approx([n + 0.5 for n in range(2 * len(paths))], abs=3e-3)
     assert heard == pytest.approx(seen, abs=5e-3)
-    times = np.array([p.t for p in VideoReader(info.path, info).pictures()])
+    times = np.array([p.t for p in VideoReader(info).pictures()])
     assert len(times) == 60 * len(paths)
     assert np.diff(times) == pytest.approx(1 / FPS, abs=3e-3)
 
@@ -262,7 +262,7 @@ def test_a_broken_connection_is_an_error(tmp_path, remote, monkeypatch):
     monkeypatch.setattr(footage._Remote, "read", failing)
     monkeypatch.setattr("pano_sound.media.opening._REMOTE_BUFFER", 1024)
     with pytest.raises(InputError, match="the connection failed"):
-        list(VideoReader(url, info).pictures())
+        list(VideoReader(info).pictures())
 
 
 def test_a_folder_name_may_look_like_a_url(tmp_path, monkeypatch):

@@ -24,10 +24,10 @@ def test_a_sound_track_without_readable_packets(tmp_path, codec, sound_codec):
         sound_codec=sound_codec,
         holes=[(-1, 100)],
     )
-    assert sum(1 for _ in VideoReader(path).pictures()) == 20
-    assert not any(block.any() for block in SoundReader(path, 16000).blocks(1))
+    assert sum(1 for _ in VideoReader(probe(path)).pictures()) == 20
+    assert not any(block.any() for block in SoundReader(probe(path), 16000).blocks(1))
     rewrite(path, tmp_path / "b.mp4")
-    assert sum(1 for _ in VideoReader(tmp_path / "b.mp4").pictures()) == 20
+    assert sum(1 for _ in VideoReader(probe(tmp_path / "b.mp4")).pictures()) == 20
 
 
 @pytest.mark.parametrize("sound_codec", ["flac", "aac", "libopus"])
@@ -38,9 +38,9 @@ def test_a_track_that_says_it_has_no_channels(tmp_path, sound_codec, output):
     at = content.index(b"\x9f\x81\x02")  # Channels, one byte: 2
     path.write_bytes(content[:at] + b"\x9f\x81\x00" + content[at + 3 :])
     assert probe(path).video is not None
-    list(SoundReader(path, 16000).blocks(1))
+    list(SoundReader(probe(path), 16000).blocks(1))
     rewrite(path, tmp_path / output)
-    assert sum(1 for _ in VideoReader(tmp_path / output).pictures()) == 20
+    assert sum(1 for _ in VideoReader(probe(tmp_path / output)).pictures()) == 20
 
 
 @pytest.mark.parametrize("sound_codec", ["aac", "flac", "libopus", "ac3"])
@@ -49,7 +49,7 @@ def test_copied_sound_that_does_not_decode_is_left_out(tmp_path, sound_codec, ca
     path = films.make_film(tmp_path / "a.mp4", films.steady(60), sound=films.tone(2), sound_codec=sound_codec)
     films.damage(path, [10, 11, 12], "audio")
     rewrite(path, tmp_path / "b.mp4")
-    made = SoundReader(tmp_path / "b.mp4", 16000)
+    made = SoundReader(probe(tmp_path / "b.mp4"), 16000)
     assert sum(len(block) for block in made.blocks(1)) == pytest.approx(32000, abs=1500)
     assert made.damaged_packets == 0
 

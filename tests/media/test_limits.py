@@ -55,7 +55,7 @@ def test_growing_pictures_inside_a_film_are_damage(tmp_path, caplog):
     both.write_bytes(one.read_bytes() + two.read_bytes())
     info = probe(both, InputOptions(max_megapixels=0.1))
     with caplog.at_level(logging.WARNING, "pano_sound"):
-        shapes = {p.planes[0].shape for p in VideoReader(both, info).pictures()}
+        shapes = {p.planes[0].shape for p in VideoReader(info).pictures()}
     assert shapes == {(64, 128)}
 
 
@@ -80,7 +80,7 @@ def test_a_thousand_million_declared_pictures_take_no_time(tmp_path, size):
     patched(path, b"stts", 8, ">II", 1_000_000_000, 1)
     begin = time.process_time()
     with contextlib.suppress(InputError):
-        assert len(list(VideoReader(path).pictures())) <= 12
+        assert len(list(VideoReader(probe(path)).pictures())) <= 12
     assert time.process_time() - begin < 20
 
 
@@ -105,9 +105,9 @@ def test_more_damage_than_allowed_stops_the_work(tmp_path):
     path = films.make_film(tmp_path / "a.mp4", films.steady(60), codec="mjpeg", pix_fmt="yuvj420p")
     films.damage(path, range(10, 50))
     with pytest.raises(InputError, match="40 damaged frames, more than 50% of the film") as caught:
-        list(VideoReader(path).pictures())
+        list(VideoReader(probe(path)).pictures())
     assert "`max_damage`" in str(caught.value)
-    assert len(list(VideoReader(path, probe(path, InputOptions(max_damage=0.7))).pictures())) == 20
+    assert len(list(VideoReader(probe(path, InputOptions(max_damage=0.7))).pictures())) == 20
 
 
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])
@@ -115,7 +115,7 @@ def test_pictures_that_a_decoder_gives_up_without_a_word_are_counted(tmp_path, c
     """After a damaged picture HEVC's gives out none up to the next one that stands alone."""
     path = films.make_film(tmp_path / "a.mp4", films.steady(60), codec=codec)
     films.damage(path, range(40, 44))
-    reader = VideoReader(path)
+    reader = VideoReader(probe(path))
     with caplog.at_level(logging.WARNING, "pano_sound"):
         count = len(list(reader.pictures()))
     assert count < 60
@@ -128,5 +128,5 @@ def test_in_long_films_damage_stops_the_work_early(tmp_path):
     films.damage(path, range(10, 390))
     read = []
     with pytest.raises(InputError, match="damaged frames"):
-        read.extend(VideoReader(path).pictures())
+        read.extend(VideoReader(probe(path)).pictures())
     assert len(read) <= 11

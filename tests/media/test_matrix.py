@@ -160,7 +160,7 @@ def check(folder, case):
     tick = max(float(info.video.time_base), 1e-6)
     if case.container in ("mp4", "mov", "fragmented mp4"):
         tick = 1e-3  # of edit lists, as they are made here
-    reader = VideoReader(path, info)
+    reader = VideoReader(info)
     pictures = list(reader.pictures())
     assert reader.corrupt_frames == 0
     read = np.array([p.t for p in pictures])
@@ -182,15 +182,15 @@ def check(folder, case):
     has_sound = case.oddity != "no sound"
     assert (info.audio is not None) == has_sound
     if has_sound:
-        heard = np.concatenate(list(SoundReader(path, 16000, info).blocks(1)))
+        heard = np.concatenate(list(SoundReader(info, 16000).blocks(1)))
         assert onsets(heard, 16000) == pytest.approx([read[brightest] - info.start], abs=2 * tick + 6e-3)
 
     out = folder / ("b.mkv" if case.container in ("mkv", "webm") else "b.mp4")
     again = rewrite(path, out, bit_depth=pictures[0].bit_depth)
-    written = [p.t for p in VideoReader(out, again).pictures()]
+    written = [p.t for p in VideoReader(again).pictures()]
     assert written == pytest.approx(read, abs=1.1e-3 if out.suffix == ".mkv" else 2e-4)
     if has_sound:
-        heard = np.concatenate(list(SoundReader(out, 16000, again).blocks(1)))
+        heard = np.concatenate(list(SoundReader(again, 16000).blocks(1)))
         assert onsets(heard, 16000) == pytest.approx([written[brightest] - again.start], abs=2 * tick + 6e-3)
 
 

@@ -217,7 +217,7 @@ def test_hd_films_that_state_no_matrix_get_the_one_that_players_take(tmp_path):
 @pytest.mark.parametrize("light", [LIMITED, FULL])
 def test_the_part_of_a_sphere_that_is_not_there_is_black(tmp_path, light):
     path = film(tmp_path / "a.mkv", light)
-    with VideoReader(path, probe(path, InputOptions(projection="half-equirectangular"))) as reader:
+    with VideoReader(probe(path, InputOptions(projection="half-equirectangular"))) as reader:
         picture = next(reader.pictures())
     assert picture.planes[0][32, 4] == (0 if light == FULL else 16)
     assert picture.planes[1][16, 2] == 128

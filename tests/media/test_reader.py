@@ -14,7 +14,7 @@ from pano_sound.options.input import InputOptions
 
 
 def decoded_levels(path):
-    with VideoReader(path) as reader:
+    with VideoReader(probe(path)) as reader:
         return [int(p.planes[0].mean()) for p in reader.pictures()]
 
 
@@ -30,7 +30,7 @@ def decoded_levels(path):
 )
 def test_time_stamps_are_those_of_the_file(tmp_path, container, times):
     path = films.make_film(tmp_path / f"a.{container}", times)
-    read = [p.t for p in VideoReader(path).pictures()]
+    read = [p.t for p in VideoReader(probe(path)).pictures()]
     # A transport stream's clock starts anywhere: its times are read from its own beginning on.
     first = times[0] if container == "ts" else 0
     assert np.allclose(read, [float(t - first) for t in times], atol=6e-4)
@@ -38,7 +38,7 @@ def test_time_stamps_are_those_of_the_file(tmp_path, container, times):
 
 def test_pictures_stay_valid_and_in_order(tmp_path):
     path = films.make_film(tmp_path / "a.mp4", films.steady(60))
-    kept = list(VideoReader(path).pictures())
+    kept = list(VideoReader(probe(path)).pictures())
     gc.collect()
     expected = np.array(films.grey_levels(60)) * 219 / 255 + 16
     assert np.abs([p.planes[0].mean() for p in kept] - expected).max() < 3
@@ -62,7 +62,7 @@ def test_every_format_becomes_420_without_changing_brightness(tmp_path, pix_fmt,
     path = films.make_film(
         tmp_path / "a.mov", levels=[128] * 12, pix_fmt=pix_fmt, codec=codec, time_base=Fraction(1, 30)
     )
-    picture = next(VideoReader(path).pictures())
+    picture = next(VideoReader(probe(path)).pictures())
     assert picture.bit_depth == depth
     assert all(p.dtype == kind for p in picture.planes)
     assert picture.planes[1].shape == (32, 64)
@@ -73,7 +73,7 @@ def test_every_format_becomes_420_without_changing_brightness(tmp_path, pix_fmt,
 
 def test_small_pictures_are_rgb_at_their_own_times(tmp_path):
     path = films.make_film(tmp_path / "a.mp4", films.steady(60, films.NTSC, start=Fraction(1, 2)), halves=True)
-    taken = [(p.t, p.rgb(960, 480)) for n, p in enumerate(VideoReader(path).stored()) if n % 15 == 0]
+    taken = [(p.t, p.rgb(960, 480)) for n, p in enumerate(VideoReader(probe(path)).stored()) if n % 15 == 0]
     assert np.allclose([float(t) for t, _ in taken], [0.5 + n * 1001 / 30000 for n in (0, 15, 30, 45)], atol=1e-6)
     picture = taken[1][1]
     assert picture.shape == (480, 960, 3)
@@ -91,15 +91,15 @@ def test_one_eye_is_read(tmp_path, stereo, value):
     assert info.spherical.stereo == stereo
     assert info.problem is None
     assert info.eye == (128, 64)
-    picture = next(VideoReader(path).pictures())
+    picture = next(VideoReader(probe(path)).pictures())
     assert [p.shape for p in picture.planes] == [(64, 128), (32, 64), (32, 64)]
-    assert next(VideoReader(path).stored()).rgb(960, 480).shape == (480, 960, 3)
+    assert next(VideoReader(probe(path)).stored()).rgb(960, 480).shape == (480, 960, 3)
 
 
 def test_damage_inside_is_skipped_and_reported_once(tmp_path, caplog):
     path = films.make_film(tmp_path / "a.mp4", films.steady(90), codec="mjpeg", pix_fmt="yuvj420p")
     films.damage(path, range(30, 33))
-    reader = VideoReader(path)
+    reader = VideoReader(probe(path))
     with caplog.at_level(logging.WARNING, "pano_sound"):
         count = len(list(reader.pictures()))
     assert count == 87
@@ -115,14 +115,14 @@ def test_cut_short_reads_to_its_end(tmp_path, container):
     path = films.make_film(tmp_path / f"a.{container}", films.steady(90), levels=levels, options=options)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * 0.7)])
-    count = len(list(VideoReader(path).pictures()))
+    count = len(list(VideoReader(probe(path)).pictures()))
     assert 20 <= count < 90
 
 
 def test_frames_without_time_stamps_are_evenly_spaced(tmp_path):
     """A bare H.264 stream has no time stamps of its own."""
     path = films.make_film(tmp_path / "a.h264", films.steady(20))
-    times = [p.t for p in VideoReader(path).pictures()]
+    times = [p.t for p in VideoReader(probe(path)).pictures()]
     assert len(times) == 20
     assert (np.diff(times) > 0).all()
 
@@ -131,7 +131,7 @@ def test_pictures_of_avi_come_in_display_order(tmp_path):
     """With B frames pictures are stored in another order than they are shown in."""
     path = films.make_film(tmp_path / "a.avi", films.steady(60), levels=[*range(40, 220, 3)], time_base=Fraction(1, 30))
     for start, first in ((None, 0), (1, 30)):
-        reader = VideoReader(path, probe(path, InputOptions(start=start)))
+        reader = VideoReader(probe(path, InputOptions(start=start)))
         pictures = list(reader.pictures())
         assert reader.corrupt_frames == 0
         assert [p.t for p in pictures] == pytest.approx([n / 30 for n in range(60 - first)], abs=1e-6)
@@ -144,7 +144,7 @@ def test_pictures_that_change_size_are_scaled_to_the_first(tmp_path):
     two = films.make_film(tmp_path / "2.ts", films.steady(10, start=1), size=(192, 96))
     both = tmp_path / "both.ts"
     both.write_bytes(one.read_bytes() + two.read_bytes())
-    shapes = {p.planes[0].shape for p in VideoReader(both).pictures()}
+    shapes = {p.planes[0].shape for p in VideoReader(probe(both)).pictures()}
     assert shapes == {(64, 128)}
 
 
@@ -155,18 +155,18 @@ def test_tracks_that_begin_inside_a_transport_stream_are_skipped(tmp_path):
     begins = [at for at in range(0, len(content), 188) if content[at + 1 : at + 3] == b"\x41\x00"]
     content[begins[60] + 2] = 8
     path.write_bytes(content)
-    assert len(list(VideoReader(path).pictures())) == 89
+    assert len(list(VideoReader(probe(path)).pictures())) == 89
 
 
 def test_sound_only_has_no_pictures(tmp_path):
     path = films.make_sound(tmp_path / "a.wav", films.tone(0.2))
     with pytest.raises(InputError, match="no picture"):
-        VideoReader(path)
+        VideoReader(probe(path))
 
 
 def test_leaving_early_closes_the_file(tmp_path):
     path = films.make_film(tmp_path / "a.mp4", films.steady(60))
-    with VideoReader(path) as reader:
+    with VideoReader(probe(path)) as reader:
         pictures = reader.pictures()
         first = next(pictures)
     assert list(pictures) == []
@@ -193,7 +193,7 @@ def test_analysis_decodes_only_the_pictures_it_asks_for_at_their_times(tmp_path,
     params = "keyint=13:min-keyint=13:scenecut=0:bframes=1:b-adapt=0:open-gop=0"
     encoder = {codec.removeprefix("lib") + "-params": params}
     path = films.make_film(tmp_path / "a.mp4", films.steady(26), codec=codec, encoder=encoder)
-    with VideoReader(path, for_analysis=True, only=only) as reader:
+    with VideoReader(probe(path), for_analysis=True, only=only) as reader:
         pictures = list(reader.pictures())
     times = [round(p.t * 30) for p in pictures]
     assert times == list(expected)

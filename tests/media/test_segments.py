@@ -64,12 +64,12 @@ def both(film, folder, ending=".mp4", seconds=2.0, **options):
 
 
 def pictures(film):
-    with VideoReader(film) as reader:
+    with VideoReader(probe(film)) as reader:
         return [(p.pts * p.time_base, float(p.planes[0].mean())) for p in reader.pictures()]
 
 
 def heard(film):
-    return np.concatenate(list(SoundReader(film, 16000).blocks(1)))
+    return np.concatenate(list(SoundReader(probe(film), 16000).blocks(1)))
 
 
 def same(one, other):

@@ -5,11 +5,12 @@ import films
 import numpy as np
 import pytest
 
+from pano_sound.media.probe import probe
 from pano_sound.media.sound import SoundReader
 
 
 def whole(path, rate=16000, seconds=0.5):
-    return np.concatenate([np.zeros(0, np.float32), *SoundReader(path, rate).blocks(seconds)])
+    return np.concatenate([np.zeros(0, np.float32), *SoundReader(probe(path), rate).blocks(seconds)])
 
 
 def onsets(sound, rate):
@@ -20,7 +21,7 @@ def onsets(sound, rate):
 
 def test_blocks_have_the_requested_size(tmp_path):
     path = films.make_film(tmp_path / "a.mp4", films.steady(60), sound=films.tone(2))
-    blocks = list(SoundReader(path, 22050).blocks(0.3))
+    blocks = list(SoundReader(probe(path), 22050).blocks(0.3))
     assert [len(b) for b in blocks[:-1]] == [6615] * (len(blocks) - 1)
     assert 0 < len(blocks[-1]) <= 6615
     assert sum(len(b) for b in blocks) == pytest.approx(2 * 22050, abs=22050 * 0.03)
@@ -81,7 +82,7 @@ def test_any_rate(tmp_path, rate):
 
 
 def test_no_sound(tmp_path):
-    reader = SoundReader(films.make_film(tmp_path / "a.mp4"), 16000)
+    reader = SoundReader(probe(films.make_film(tmp_path / "a.mp4")), 16000)
     assert not reader.present
     assert list(reader.blocks(1)) == []
 
@@ -89,7 +90,7 @@ def test_no_sound(tmp_path):
 def test_damage_is_skipped_keeps_time_and_is_reported_once(tmp_path, caplog):
     path = films.make_film(tmp_path / "a.mp4", films.steady(60), sound=films.clicks(2, [0.3, 1.6]))
     films.damage(path, range(40, 48), "audio")
-    reader = SoundReader(path, 16000)
+    reader = SoundReader(probe(path), 16000)
     with caplog.at_level(logging.WARNING, "pano_sound"):
         heard = np.concatenate(list(reader.blocks(1)))
     assert onsets(heard, 16000) == pytest.approx([0.3, 1.6], abs=2e-3)

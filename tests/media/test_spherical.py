@@ -56,7 +56,7 @@ def test_tagged_files_are_read_as_spheres_and_hold_the_same_film(film):
     assert (info.spherical.projection, info.spherical.stereo) == ("equirectangular", "mono")
     assert info.problem is None
     assert packets(film) == before
-    assert sum(1 for _ in VideoReader(film).pictures()) == 40
+    assert sum(1 for _ in VideoReader(probe(film)).pictures()) == 40
     assert [b for b in boxes(film) if b in order] == order
     assert names(film.parent) == ["a.mp4"]
 

@@ -29,7 +29,7 @@ def film(path, *sizes):
 
 
 def brightness(path, **options):
-    picture = next(VideoReader(path, probe(path, InputOptions(**options))).pictures())
+    picture = next(VideoReader(probe(path, InputOptions(**options))).pictures())
     return round((float(picture.planes[0].mean()) - 16) * 255 / 219)
 
 

@@ -28,7 +28,7 @@ def off(path, covered=None, **options):
     info = probe(path, InputOptions(**options))
     assert info.problem is None
     width, height = info.eye
-    with VideoReader(path, info) as reader:
+    with VideoReader(info) as reader:
         rgb = next(reader.stored()).rgb(width, height)
     levels = np.abs(rgb.astype(float) - spheres.colours(spheres.sphere(width, height))).max(axis=2)
     if covered is not None:
@@ -67,12 +67,12 @@ def test_a_half_sphere_is_the_front_of_a_whole_one(tmp_path):
     within(off(path, np.s_[2:126, 64:192], projection="half-equirectangular"))
     info = probe(path, InputOptions(projection="half-equirectangular"))
     assert info.eye == (256, 128)
-    covered = VideoReader(path, info).coverage(4, 8)
+    covered = VideoReader(info).coverage(4, 8)
     assert covered.tolist() == [[False, False, True, True, True, True, False, False]] * 4
 
 
 def test_coverage_is_none_for_whole_spheres(tmp_path):
-    assert VideoReader(spheres.film(tmp_path / "a.mp4", WHOLE)).coverage(4, 8) is None
+    assert VideoReader(probe(spheres.film(tmp_path / "a.mp4", WHOLE))).coverage(4, 8) is None
 
 
 @pytest.mark.parametrize("tag", ["v1", "v2"])
@@ -155,7 +155,7 @@ def test_vr180_in_stereo(tmp_path):
 def test_depth_survives(tmp_path, projection, pix_fmt):
     vectors = spheres.cubemap(64) if projection == "cubemap" else WHOLE[:, 64:192]
     path = spheres.film(tmp_path / "a.mp4", vectors, pix_fmt)
-    picture = next(VideoReader(path, probe(path, InputOptions(projection=projection))).pictures())
+    picture = next(VideoReader(probe(path, InputOptions(projection=projection))).pictures())
     deep = "10" in pix_fmt
     assert picture.bit_depth == (10 if deep else 8)
     assert [p.shape for p in picture.planes] == [(128, 256), (64, 128), (64, 128)]
@@ -170,7 +170,7 @@ def test_the_rendered_view_shows_the_right_direction(tmp_path, projection):
     """From the file to the flat picture: its middle shows where it looks, to three degrees."""
     vectors = spheres.cubemap(128) if projection == "cubemap" else spheres.eac(128)
     path = spheres.film(tmp_path / "a.mkv", vectors)
-    picture = next(VideoReader(path, probe(path, InputOptions(projection=projection))).pictures())
+    picture = next(VideoReader(probe(path, InputOptions(projection=projection))).pictures())
     for yaw, pitch in [(0, 0), (90, 10), (180, -30), (-135, 40), (30, 85)]:
         planes = render_planes(picture.planes, View(64, 36, 30), yaw, pitch)
         frame = av.VideoFrame(64, 36, "yuv420p")
@@ -202,10 +202,10 @@ def test_parts_of_odd_sizes(tmp_path, size):
     width, height = size
     path = spheres.film(tmp_path / "a.mkv", WHOLE[:height, :width])
     info = replace(probe(path), spherical=Spherical("equirectangular-tile", missing=(0, 0, 0.375, 0.4)))
-    picture = next(VideoReader(path, info).pictures())
+    picture = next(VideoReader(info).pictures())
     assert picture.planes[0].shape == info.eye[::-1]
     assert all(side % 2 == 0 for side in info.eye)
-    assert next(VideoReader(path, info).stored()).rgb(*info.eye).shape == (info.eye[1], info.eye[0], 3)
+    assert next(VideoReader(info).stored()).rgb(*info.eye).shape == (info.eye[1], info.eye[0], 3)
 
 
 def test_pictures_that_change_size_are_unwrapped_like_the_first(tmp_path):
@@ -214,5 +214,5 @@ def test_pictures_that_change_size_are_unwrapped_like_the_first(tmp_path):
     both = tmp_path / "both.ts"
     both.write_bytes(one.read_bytes() + two.read_bytes())
     info = probe(both, InputOptions(projection="cubemap"))
-    assert {p.planes[0].shape for p in VideoReader(both, info).pictures()} == {(128, 256)}
-    assert len([p.rgb(64, 32) for p in VideoReader(both, info).stored()]) == 20
+    assert {p.planes[0].shape for p in VideoReader(info).pictures()} == {(128, 256)}
+    assert len([p.rgb(64, 32) for p in VideoReader(info).stored()]) == 20

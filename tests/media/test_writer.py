@@ -45,7 +45,7 @@ def rewrite(source, path, ambisonics=None, encoding=FAST, with_sound=True, **pic
     info = source if isinstance(source, MediaInfo) else probe(source, InputOptions(ambisonics=ambisonics))
     pictures = replace(VideoFormat(*info.eye, info.video.time_base, info.video.fps), **picture)
     sound = SoundPlan.of(info) if with_sound else None
-    with VideoReader(info.path, info) as reader, VideoWriter(path, pictures, encoding, sound=sound, source=info) as out:
+    with VideoReader(info) as reader, VideoWriter(path, pictures, encoding, sound=sound, source=info) as out:
         for picture in reader.pictures():
             out.write(picture)
     return probe(path)
@@ -72,7 +72,7 @@ def test_time_stamps_survive_a_round_trip(tmp_path, container, times):
     with writer(path, encoding=VideoOptions()) as out:
         for n, t in enumerate(times):
             out.write(grey(round(t / TICK), 40 + 23 * n % 160))
-    read = list(VideoReader(path).pictures())
+    read = list(VideoReader(probe(path)).pictures())
     given = [float(round(t / TICK) * TICK) for t in times]
     assert np.allclose([p.t for p in read], given, atol=6e-4 if container == "mkv" else 1e-9)
     shown = [p.planes[0].mean() for p in read]
@@ -115,7 +115,7 @@ def test_flash_and_click_stay_together(tmp_path, output, container, sound_codec,
         sound_start=sound_start,
     )
     made = rewrite(source, tmp_path / output)
-    pictures = list(VideoReader(tmp_path / output).pictures())
+    pictures = list(VideoReader(probe(tmp_path / output)).pictures())
     seen = [p.t - made.start for p in pictures if p.planes[0].mean() > 120]
     assert seen == pytest.approx(flashes, abs=2e-3)
     assert onsets(whole(tmp_path / output, 48000), 48000) == pytest.approx(seen, abs=4e-3)
@@ -201,7 +201,7 @@ def test_depth_and_colour_are_carried_through(tmp_path, depth, colour):
     with writer(tmp_path / "a.mp4", bit_depth=depth, colour=colour) as out:
         for n in range(3):
             out.write(grey(n * 1000, depth=depth))
-    picture = next(VideoReader(tmp_path / "a.mp4").pictures())
+    picture = next(VideoReader(probe(tmp_path / "a.mp4")).pictures())
     assert picture.colour == colour
     assert picture.bit_depth == depth
     assert picture.planes[0].mean() == pytest.approx(128 << (depth - 8), abs=2 << (depth - 8))
@@ -271,7 +271,7 @@ def test_encoders_by_name_keep_times_depth_and_light(tmp_path, codec, container,
     with writer(path, (128, 64), VideoOptions(codec=codec), bit_depth=depth, colour=colour) as out:
         for pts in times:
             out.write(grey(pts, 200, depth=depth, size=(128, 64), colour=colour))
-    read = list(VideoReader(path).pictures())
+    read = list(VideoReader(probe(path)).pictures())
     info = probe(path)
     assert (info.video.codec, info.video.pix_fmt) == expected
     assert [p.t for p in read] == pytest.approx([t / 30000 for t in times], abs=6e-4 if container == "mkv" else 1e-9)
@@ -288,7 +288,7 @@ def test_films_of_a_few_pictures(tmp_path, codec, count):
     with writer(tmp_path / "a.mp4", (128, 64), VideoOptions(codec=codec)) as out:
         for n in range(count):
             out.write(grey(n * 1000, size=(128, 64)))
-    assert [p.pts * p.time_base for p in VideoReader(tmp_path / "a.mp4").pictures()] == [
+    assert [p.pts * p.time_base for p in VideoReader(probe(tmp_path / "a.mp4")).pictures()] == [
         Fraction(n, 30) for n in range(count)
     ]
 
@@ -339,7 +339,7 @@ def test_a_hardware_encoder_gets_its_own_options(tmp_path, caplog, monkeypatch):
     caplog.clear()
     with writer(tmp_path / "a.mp4", size=(128, 64), colour=Colour(1, 1, 1, 1)) as out:
         out.write(grey(0, 200, size=(128, 64)))
-    picture = next(VideoReader(tmp_path / "a.mp4").pictures())
+    picture = next(VideoReader(probe(tmp_path / "a.mp4")).pictures())
     assert picture.planes[0].mean() == pytest.approx(200, abs=1.5)
     assert not caplog.records
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError
+from ...media.probe import probe
 from ...media.sound import SoundReader
 
 Box = tuple[float, float, float, float]
@@ -49,7 +50,7 @@ class Example:
 
 def read_sound(path: Path, rate: int) -> NDArray[np.float32]:
     """A whole sound file as mono float32 at that rate."""
-    blocks = list(SoundReader(path, rate).blocks(10.0))
+    blocks = list(SoundReader(probe(path), rate).blocks(10.0))
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 
 

@@ -20,6 +20,7 @@ from ...camera.glimpses import refine
 from ...errors import DataFileError
 from ...localize.nets.network import Localizer
 from ...localize.windows import SoundFeatures
+from ...media.probe import probe
 from ...media.reader import VideoReader
 from ...media.sound import SoundReader
 from ...pipeline.passes import Schedule
@@ -82,10 +83,11 @@ def read_scenes(model: Localizer, data: Path, every: float = 1.0) -> list[Scene]
     scenes = []
     for name, known in rows.items():
         sound = SoundFeatures(model)
-        for block in SoundReader(data / "pano" / name, model.sound_rate).blocks(10.0):
+        film = probe(data / "pano" / name)
+        for block in SoundReader(film, model.sound_rate).blocks(10.0):
             sound.add(block)
         sound.finish()
-        with VideoReader(data / "pano" / name) as video:
+        with VideoReader(film) as video:
             start = Fraction(video.info.start).limit_denominator(10**9)
             schedule = Schedule(every, start)
             taken = [(p.t - start, p.rgb(width, height)) for p in video.stored() if schedule.due(p.t)]

@@ -42,7 +42,7 @@ def moments(film: MediaInfo, soundmap: SoundMap, path: CameraPath, count: int) -
     highest = {name: max(float(np.max(maps, initial=0)), 1e-6) for name, maps in soundmap.cues.items()}
     overlay = Overlay(soundmap, *_SPHERE)
     found: list[Moment] = []
-    with VideoReader(film.path, film) as reader:
+    with VideoReader(film) as reader:
         for picture in reader.stored():
             t = float(picture.t) + film.origin
             if len(found) == count or t < due[len(found)]:
