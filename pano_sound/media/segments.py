@@ -51,10 +51,12 @@ def segments(info: PannableFilm, seconds: float = SECONDS) -> list[Segment]:
     return [Segment(a, b) for a, b in zip([None, *edges], [*edges, None], strict=True)]
 
 
-def part(info: M, begin: Fraction | None, end: Fraction | None) -> M:
+def part(info: M, begin: Fraction | None, end: Fraction | None, opening: bool = False) -> M:
     """What to read for the part of a film between two of its presentation times (s); None: its own beginning or end.
 
     With `begin`, times of the part count from there; else they are those of the film.
+
+    `opening`: whether the frame on the screen at `begin`, which belongs to the part before, is read, too.
     """
     footage = info.footage
     stop = info.start + info.duration if end is None else min(float(end), info.start + info.duration)
@@ -65,6 +67,6 @@ def part(info: M, begin: Fraction | None, end: Fraction | None) -> M:
         footage,
         start=footage.origin + begin,
         end=footage.end if end is None else footage.origin + end,
-        opening=False,  # The frame on the screen at that time belongs to the part before.
+        opening=opening,
     )
     return replace(info, start=0.0, duration=max(0.0, stop - float(begin)), footage=new)

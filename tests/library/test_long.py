@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from waiting import wait_until
 
-from pano_sound.library import long, work
+from pano_sound.library import film_maker, long, previews, work
 from pano_sound.library.discover import File
 from pano_sound.library.intake import full_settings
 from pano_sound.library.job import Job
@@ -22,6 +22,7 @@ from pano_sound.media import segments
 from pano_sound.media.probe import probe
 from pano_sound.media.reader import VideoReader
 from pano_sound.options.steps import PanOptions
+from pano_sound.pipeline import film as pipeline_film
 from pano_sound.soundmap import SoundMap
 
 
@@ -63,7 +64,7 @@ class Making:
 
 @pytest.fixture
 def making(tmp_path, tiny, monkeypatch):
-    monkeypatch.setattr(work, "segments", functools.partial(segments.segments, seconds=2.0))
+    monkeypatch.setattr(film_maker, "segments", functools.partial(segments.segments, seconds=2.0))
     work.prepare_process()
     return Making(tmp_path, tiny)
 
@@ -74,9 +75,12 @@ def pictures(film):
 
 
 def test_the_result_is_that_of_a_film_made_at_once(making, tmp_path, tiny, monkeypatch):
-    seen = []
+    seen, probed = [], []
+    for module in (pipeline_film, previews):
+        monkeypatch.setattr(module, "probe", lambda path, *options: probed.append(path) or probe(path, *options))
     found = making.attempt(lambda stage, done, total: seen.append((stage, done, total)))
     assert found.state == "done", found.error
+    assert len(probed) == 2  # the film and the result
     assert not Path(making.out.root, SEGMENTS).exists() or not making.left()
     assert not making.scratch.exists()
     for stage in ("listen", "look", "render"):
@@ -85,7 +89,7 @@ def test_the_result_is_that_of_a_film_made_at_once(making, tmp_path, tiny, monke
         assert done == pytest.approx(sorted(done))
     assert {total for _, _, total in seen} == {8.0}
 
-    monkeypatch.setattr(work, "segments", lambda info: [segments.WHOLE])
+    monkeypatch.setattr(film_maker, "segments", lambda info: [segments.WHOLE])
     (tmp_path / "at once").mkdir()
     once = Making(tmp_path / "at once", tiny)
     assert once.attempt().state == "done"
@@ -125,7 +129,7 @@ def test_segments_made_before_a_stop_are_not_made_again(making, monkeypatch):
         long, "render_segment", lambda info, part, *more: done.append(part) or render(info, part, *more)
     )
     assert making.attempt().state == "done"
-    assert done == work.segments(probe(making.film))[2:]
+    assert done == segments.segments(probe(making.film), 2.0)[2:]
     assert Path(making.out.name("film.mp4")).read_bytes() == content
 
 
@@ -163,7 +167,7 @@ def test_a_damaged_segment_fails_its_film_with_a_clear_error(making):
 
 
 def test_in_an_object_store(tmp_path, tiny, monkeypatch):
-    monkeypatch.setattr(work, "segments", functools.partial(segments.segments, seconds=2.0))
+    monkeypatch.setattr(film_maker, "segments", functools.partial(segments.segments, seconds=2.0))
     import fsspec
 
     making = Making(tmp_path, tiny, root="memory://long/out")
