@@ -127,7 +127,7 @@ def make_samples(folder: Path) -> int:
     for name, text in formats.WRITERS.items():
         (folder / f"film.{name}").write_text(text(path, 30.0), encoding="utf-8")
     options = BatchOptions(manifest=str(folder / MANIFEST), soundmaps=str(folder / "soundmaps"))
-    with Library(str(folder / "results"), options) as library:
+    with Library.open(str(folder / "results"), options) as library:
         library.take_in([str(folder / FILM)], [], PanOptions(model=str(folder / WEIGHTS), size="128x64"))
         work_through(library, lambda *_: None)
     return 0

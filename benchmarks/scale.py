@@ -24,7 +24,7 @@ import numpy as np
 
 from pano_sound.library import estimate
 from pano_sound.library.discover import File, Film, path_name
-from pano_sound.library.manifest import Manifest
+from pano_sound.library.manifest import Manifest, Wanted
 from pano_sound.library.process_lock import ProcessLock
 from pano_sound.library.records import RenderResult
 from pano_sound.media.segments import SECONDS
@@ -89,7 +89,7 @@ def manifest_rate(films: int = 300) -> float:
     """Films a second that one manifest, on this disk, hands out and takes back."""
     with tempfile.TemporaryDirectory(dir=".") as folder, Manifest(Path(folder) / "manifest.sqlite") as manifest:
         run = ProcessLock(manifest.locks)
-        wanted = [(f"{i}.mp4", Film((File(f"/films/{i}.mp4", (i, "1")),)), None) for i in range(films)]
+        wanted = [Wanted(f"{i}.mp4", Film((File(f"/films/{i}.mp4", (i, "1")),))) for i in range(films)]
         manifest.sync(run.name, wanted, {}, "key", {})
         made = RenderResult(1, "0" * 64, "1" * 64, 1.0, (640, 360), {}, (), bytes(8000), [[0.0, 0.0, 90.0]] * 200)
         began = time.perf_counter()

@@ -126,7 +126,7 @@ def run(
         found = estimate(sources, listed, out, batch, options, overwrite, lists)
         click.echo(json.dumps(found.to_json()) if as_json else with_flags(str(found)))
         return 0
-    with Library(out, batch) as library:
+    with Library.open(out, batch) as library:
         synced = library.take_in(sources, listed, options, overwrite, lists)
         if not quiet and sys.stderr.isatty():
             print(_found(synced), file=sys.stderr)
@@ -142,7 +142,7 @@ def status(out: str, batch: BatchOptions, as_json: bool, quiet: bool) -> None:
     """Show the progress of a batch, and what failed."""
     from ..library.intake import Library
 
-    with Library(out, batch, create=False) as library:
+    with Library.open(out, batch, create=False) as library:
         counts = library.manifest.count()
         failed = [row for row in library.manifest.rows() if row.state == "failed"]
     if as_json:
@@ -176,7 +176,7 @@ def retry(out: str, overwrite: bool, fail_fast: bool, batch: BatchOptions, as_js
     """Try failed films again, with the same options."""
     from ..library.intake import Library
 
-    with Library(out, batch, create=False) as library:
+    with Library.open(out, batch, create=False) as library:
         library.retake(overwrite=overwrite)
         return _work(library, fail_fast, as_json, quiet)
 

@@ -103,7 +103,7 @@ def estimate(
         if at.is_file():
             with Manifest(at, create=False) as before:
                 before.copy_to(copy)
-        with Library(out, replace(batch, manifest=str(copy)), rehearsal=True) as library:
+        with Library.open(out, replace(batch, manifest=str(copy)), rehearsal=True) as library:
             library.take_in(sources, listed, options, overwrite, inputs)
             return _estimate(library, options)
 

@@ -25,7 +25,7 @@ from ..options.batch import BatchOptions
 from ..options.steps import PanOptions
 from .discover import Film, discover, outputs, path_name, report_name, result_names
 from .lease import ManifestLease
-from .manifest import Manifest, Synced
+from .manifest import Manifest, Synced, Wanted
 from .ownership import PENDING, check_results, take_pending, write_result
 from .process_lock import ProcessLock, is_alive
 from .records import FilmRecord
@@ -40,7 +40,7 @@ MANIFEST = "manifest.sqlite"
 class Library:
     """A place for results, its manifest, and one run over it.
 
-    Close it with `close()`, or use it as a context manager. It may hold locks.
+    `Library.open` opens it; close it with `close()`, or use it as a context manager. It may hold locks.
 
     Attributes:
         out: the store of results. soundmaps: the store of sound maps.
@@ -51,13 +51,35 @@ class Library:
 
     def __init__(
         self,
-        out: str,
-        options: BatchOptions | None = None,
+        out: Store,
+        options: BatchOptions,
+        manifest: Manifest,
+        lock: ProcessLock,
         *,
-        create: bool = True,
+        lease: ManifestLease | None = None,
+        new_folders: Sequence[Path] | None = None,
         rehearsal: bool = False,
     ) -> None:
         """
+        Args:
+            manifest: an open one; `lock`: held beside it.
+            lease: that of a manifest that is kept in a bucket.
+            new_folders: folders that were made for a new manifest, the innermost first; None: the manifest is not new.
+            rehearsal: only estimate; make nothing, and lock nobody out.
+        """
+        self.out, self.options, self.manifest = out, options, manifest
+        self.soundmaps: Store = store(options.soundmaps or _soundmaps_folder(out, options.ray is not None))
+        self.home = manifest.path.parent
+        self.run = lock.name
+        self._lock, self._lease, self._new_folders, self._rehearsal = lock, lease, new_folders, rehearsal
+        self._at_work = False
+
+    @classmethod
+    def open(
+        cls, out: str, options: BatchOptions | None = None, *, create: bool = True, rehearsal: bool = False
+    ) -> Library:
+        """Open the library with results in a folder or URL: fetch its manifest if that is in a bucket, and lock it.
+
         Args:
             create: as of Manifest.
             rehearsal: only estimate; make nothing, and lock nobody out.
@@ -65,25 +87,18 @@ class Library:
         Raises:
             OutputError, DataFileError.
         """
-        self.options = options or BatchOptions()
-        self.out: Store = store(out)
-        at = manifest_path(self.out, self.options.manifest)
-        self.home = at.parent
-        self._lease = ManifestLease(self.out, at) if isinstance(self.out, Bucket) and not rehearsal else None
-        if self._lease:
-            self._lease.fetch()
-        # A cluster's results may be on a network drive, and the manifest with them.
-        on_cluster = self.options.ray is not None
-        self._is_new = not at.exists()
-        self._new_folders = [folder for folder in at.parents if not folder.exists()]
+        options, results = options or BatchOptions(), store(out)
+        at = manifest_path(results, options.manifest)
+        lease = ManifestLease(results, at) if isinstance(results, Bucket) and not rehearsal else None
+        if lease:
+            lease.fetch()
+        new_folders = None if at.exists() else [folder for folder in at.parents if not folder.exists()]
         if create and not rehearsal:
-            self.out.create()
-        alone = on_cluster and self._lease is None
-        self.manifest, self._lock = _come_in(at, create, alone)
-        self.soundmaps: Store = store(self.options.soundmaps or _soundmaps_folder(self.out, on_cluster))
-        self._rehearsal = rehearsal
-        self.run = self._lock.name
-        self._at_work = False
+            results.create()
+        # A cluster's results may be on a network drive, and the manifest with them.
+        alone = options.ray is not None and lease is None
+        manifest, lock = _open_and_lock(at, create, alone)
+        return cls(results, options, manifest, lock, lease=lease, new_folders=new_folders, rehearsal=rehearsal)
 
     def __enter__(self) -> Library:
         return self
@@ -101,12 +116,12 @@ class Library:
                 self.out.clear(PENDING)
             if self._lease and self._at_work:
                 self._lease.end(self.manifest)
-            if self._is_new:
+            if self._new_folders is not None:
                 self.manifest.remove_unused(self.run)
         self.manifest.close()
         self._lock.end()
         if not self.manifest.path.exists():
-            for folder in (self.home / "work", self.manifest.locks, *self._new_folders):
+            for folder in (self.home / "work", self.manifest.locks, *(self._new_folders or ())):
                 with contextlib.suppress(OSError):
                     folder.rmdir()
 
@@ -134,11 +149,11 @@ class Library:
         films = self._without_results(discover(sources, listed, self.out.root))
         names = outputs(films, self.options.name, self._known_names(films))
         copies = self._copies(films, dict(zip((film.paths for film in films), names, strict=True)))
-        wanted = [(name, film, copies.get(film.paths)) for name, film in zip(names, films, strict=True)]
+        wanted = [Wanted(name, film, copies.get(film.paths)) for name, film in zip(names, films, strict=True)]
         key = settings_key(settings)
         self._same_content(wanted)
         checked = self._checked(names, overwrite)
-        to_make = [name for name, film, copy in wanted if not copy and self._is_to_make(name, film, key, checked)]
+        to_make = [one.output for one in wanted if not one.same_as and self._is_to_make(one, key, checked)]
         read = [*(path for film in films for path in film.paths), str(find(settings["model"])), *inputs]
         self._check_results(to_make, read, overwrite)
         found = self.manifest.sync(self.run, wanted, settings, key, checked)
@@ -206,11 +221,11 @@ class Library:
         results = {self.out.name(name) for name in self.manifest.own_names()}
         return [film for film in films if results.isdisjoint(film.paths)]
 
-    def _is_to_make(self, name: str, film: Film, key: str, checked: Mapping[int, tuple[Stamp, Stamp | None]]) -> bool:
-        row = self.manifest.known(name)
+    def _is_to_make(self, wanted: Wanted, key: str, checked: Mapping[int, tuple[Stamp, Stamp | None]]) -> bool:
+        row = self.manifest.known(wanted.output)
         if row is None or row.state in ("waiting", "running", "duplicate"):
             return True
-        changed = row.files != film.files or row.settings != key
+        changed = row.files != wanted.film.files or row.settings != key
         return changed or (row.state == "done" and checked[row.id][1] is None)
 
     def _check_results(self, outputs: list[str], inputs: list[str], overwrite: bool) -> None:
@@ -258,11 +273,11 @@ class Library:
         known |= {file.path: sha256 for file, sha256 in fresh.items()}
         return tuple(known[path] for path in film.paths)
 
-    def _same_content(self, wanted: list[tuple[str, Film, str | None]]) -> None:
+    def _same_content(self, wanted: list[Wanted]) -> None:
         """Recognise films whose files have a new date or place but the same content, so that they are not made
         again."""
-        for output, film, _ in wanted:
-            row = self.manifest.known(output)
+        for one in wanted:
+            row, film = self.manifest.known(one.output), one.film
             if row is None or row.files == film.files or row.size != film.size:
                 continue
             before = self.manifest.contents(row.files)
@@ -294,7 +309,7 @@ class Library:
         return row.stamp  # Unchanged, so that the next run warns, too.
 
 
-def _come_in(at: Path, create: bool, alone: bool) -> tuple[Manifest, ProcessLock]:
+def _open_and_lock(at: Path, create: bool, alone: bool) -> tuple[Manifest, ProcessLock]:
     """Open a manifest and hold a lock beside it, again if a run that found nothing to do has just removed it."""
     while True:
         manifest = Manifest(at, create=create, alone=alone)

@@ -17,6 +17,7 @@ import json
 import os
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,10 +33,26 @@ from .storage import Stamp
 T = TypeVar("T")
 MAX_TRIES = 3
 """Attempts before a film that kills its worker, or fails on the network, counts as failed."""
-_CLEAN = "same_as=NULL, claim=NULL, error=NULL, exit_code=NULL, warnings=NULL, made=NULL, stamp=NULL, finished=NULL"
+_CLEAN = "claim=NULL, error=NULL, exit_code=NULL, warnings=NULL, made=NULL, stamp=NULL, finished=NULL"
 
 
-@dataclass
+@dataclass(frozen=True)
+class Wanted:
+    """A film that a run wants made, and the name of its result.
+
+    same_as: the result of the film that it is a copy of; None: it is none.
+    """
+
+    output: str
+    film: Film
+    same_as: str | None = None
+
+    @property
+    def state(self) -> str:
+        return "duplicate" if self.same_as else "waiting"
+
+
+@dataclass(frozen=True)
 class Synced:
     """What a run found: numbers of films that are new, changed (input or settings), lost (the result), or unchanged."""
 
@@ -124,7 +141,7 @@ class Manifest:
     def sync(
         self,
         run: str,
-        films: Sequence[tuple[str, Film, str | None]],
+        films: Sequence[Wanted],
         settings: dict[str, Any],
         key: str,
         checked: Mapping[int, tuple[Stamp, Stamp | None]],
@@ -132,7 +149,6 @@ class Manifest:
         """Record which films a run wants, and queue those that have to be made.
 
         Args:
-            films: (output, film, output of the film that it is a copy of, or None).
             settings: those to make them with; `key`: stable hash of the settings.
             checked: for finished rows, by id, the recorded stamp, and the present one or None if the result has to be
                 made again.
@@ -140,56 +156,26 @@ class Manifest:
         Raises:
             PanoSoundError: another live run wants one of them with other settings.
         """
-        found = Synced()
+        found: Counter[str] = Counter()
         others = [r["run"] for r in self._db.all("SELECT DISTINCT run FROM wanted") if r["run"] != run]
         dead = [other for other in others if not is_alive(self.locks, other)]
         with self._db.change() as db:
             db.executemany("DELETE FROM wanted WHERE run=?", [(other,) for other in dead])
             db.execute("INSERT OR IGNORE INTO settings VALUES (?, ?)", (key, json.dumps(settings)))
-            for output, film, same_as in films:
-                row = self._row("SELECT * FROM films WHERE output=?", output)
+            for one in films:
+                row = self._row("SELECT * FROM films WHERE output=?", one.output)
                 if row is None:
-                    found.new += 1
-                    state = "duplicate" if same_as else "waiting"
+                    found["new"] += 1
                     columns = "output, files, bytes, settings, state, same_as, queued"
                     sql = f"INSERT INTO films ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)"
-                    values = (output, _files(film), film.size, key, state, same_as, time.time())
+                    values = (one.output, _files(one.film), one.film.size, key, one.state, one.same_as, time.time())
                     film_id = db.execute(sql, values).lastrowid
                 else:
                     film_id = row.id
-                    self._resync(db, row, run, film, key, same_as, checked, found)
+                    check = checked.get(row.id, (row.stamp, row.stamp))
+                    found[_resync(db, run, row, one, key, check)] += 1
                 db.execute("INSERT OR IGNORE INTO wanted VALUES (?, ?)", (run, film_id))
-        return found
-
-    def _resync(
-        self,
-        db: sqlite3.Connection,
-        row: FilmRecord,
-        run: str,
-        film: Film,
-        key: str,
-        same_as: str | None,
-        checked: Mapping[int, tuple[Stamp, Stamp | None]],
-        found: Synced,
-    ) -> None:
-        changed = row.files != film.files or row.settings != key or row.same_as != same_as
-        before, now = checked.get(row.id, (row.stamp, row.stamp))
-        is_there = row.state != "done" or before != row.stamp or now is not None
-        if not changed and is_there:
-            found.same += 1
-            if row.state == "done" and before == row.stamp:
-                db.execute("UPDATE films SET stamp=? WHERE id=?", (json.dumps(now), row.id))
-            return
-        if changed and db.execute("SELECT 1 FROM wanted WHERE film=? AND run<>?", (row.id, run)).fetchone():
-            hint = "wait for it, or stop it"
-            raise PanoSoundError("another run is making this film with other options", row.output, hint)
-        found.changed += changed
-        found.lost += not changed
-        state = "duplicate" if same_as else "waiting"
-        sql = f"UPDATE films SET {_CLEAN}, files=?, bytes=?, settings=?, state=?, tries=0, queued=? WHERE id=?"
-        db.execute(sql, (_files(film), film.size, key, state, time.time(), row.id))
-        db.execute("UPDATE films SET same_as=? WHERE id=?", (same_as, row.id))
-        db.execute("DELETE FROM thumbnails WHERE film=?", (row.id,))
+        return Synced(**found)
 
     def limit(self, run: str, count: int) -> None:
         """Limit a run to the first `count` of the films that it would make."""
@@ -205,7 +191,7 @@ class Manifest:
         with self._db.change() as db:
             sql = "INSERT OR IGNORE INTO wanted SELECT ?, id FROM films WHERE state=?"
             count = db.execute(sql, (run, state)).rowcount
-            sql = f"UPDATE films SET {_CLEAN}, state='waiting', tries=0, queued=? WHERE state=?"
+            sql = f"UPDATE films SET {_CLEAN}, same_as=NULL, state='waiting', tries=0, queued=? WHERE state=?"
             db.execute(sql, (time.time(), state))
         return count
 
@@ -349,6 +335,32 @@ class Manifest:
 
 class LostClaimError(Exception):
     """Another process has taken a worker's film."""
+
+
+def _resync(
+    db: sqlite3.Connection,
+    run: str,
+    row: FilmRecord,
+    wanted: Wanted,
+    key: str,
+    check: tuple[Stamp | None, Stamp | None],
+) -> str:
+    """Queue a known film again if it has to be made again. Returns which count of Synced it belongs to."""
+    film = wanted.film
+    changed = row.files != film.files or row.settings != key or row.same_as != wanted.same_as
+    before, now = check
+    is_there = row.state != "done" or before != row.stamp or now is not None
+    if not changed and is_there:
+        if row.state == "done" and before == row.stamp:
+            db.execute("UPDATE films SET stamp=? WHERE id=?", (json.dumps(now), row.id))
+        return "same"
+    if changed and db.execute("SELECT 1 FROM wanted WHERE film=? AND run<>?", (row.id, run)).fetchone():
+        hint = "wait for it, or stop it"
+        raise PanoSoundError("another run is making this film with other options", row.output, hint)
+    sql = f"UPDATE films SET {_CLEAN}, files=?, bytes=?, settings=?, state=?, same_as=?, tries=0, queued=? WHERE id=?"
+    db.execute(sql, (_files(film), film.size, key, wanted.state, wanted.same_as, time.time(), row.id))
+    db.execute("DELETE FROM thumbnails WHERE film=?", (row.id,))
+    return "changed" if changed else "lost"
 
 
 def _must_change(cursor: sqlite3.Cursor) -> None:

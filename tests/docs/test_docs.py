@@ -15,7 +15,6 @@ import pytest
 
 from pano_sound.camera_path import CameraPath
 from pano_sound.commands import cli, main
-from pano_sound.errors import EXIT_CODES
 from pano_sound.options.base import described
 from pano_sound.options.camera import PlanOptions, preset_value
 from pano_sound.options.presets import PRESETS
@@ -146,13 +145,6 @@ def test_ci_runs_what_the_readme_says():
     assert len(starts) == 2
     for start in starts:
         assert start in script
-
-
-def test_the_docs_state_the_exit_codes_of_the_program():
-    text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
-    text = text.split("| exit code | meaning |", 1)[1].split("\n\n", 1)[0]
-    table = dict(re.findall(r"^\| (\d+) \| (.*) \|$", text, re.MULTILINE))
-    assert table == {str(code): meaning for code, meaning in EXIT_CODES.items()}
 
 
 @pytest.mark.parametrize(("name", "text"), [("cli.md", "page"), ("python.md", "python_page")])

@@ -59,7 +59,7 @@ def films_in(folder):
 
 
 def take_in(sources, out, options, overwrite=False, inputs=(), **settings):
-    with Library(str(out), BatchOptions(**settings)) as library:
+    with Library.open(str(out), BatchOptions(**settings)) as library:
         library.take_in([str(s) for s in sources], [], options, overwrite, inputs)
         return library.manifest.count(library.run)
 
@@ -136,18 +136,18 @@ def test_a_refused_batch_leaves_nothing_behind(card, options, why):
 
 def test_a_refused_batch_removes_nothing_of_another(card, options, tmp_path):
     """Two runs start at once; the one that created the manifest has nothing to do."""
-    with Library(str(tmp_path / "out")) as idle:
-        other = Library(str(tmp_path / "out"))
+    with Library.open(str(tmp_path / "out")) as idle:
+        other = Library.open(str(tmp_path / "out"))
         idle.close()
         other.take_in([str(card)], [], options)
         assert other.manifest.is_there()
         other.close()
-    with Library(str(tmp_path / "out"), create=False) as library:
+    with Library.open(str(tmp_path / "out"), create=False) as library:
         assert library.manifest.count()["waiting"] == 2
 
 
 def test_a_run_that_starts_as_the_manifest_is_removed_creates_another(card, options, tmp_path, monkeypatch):
-    idle = [Library(str(tmp_path / "out"))]
+    idle = [Library.open(str(tmp_path / "out"))]
     opened = Manifest.__init__
 
     def open_and_let_the_idle_one_leave(self, *args, **more):
@@ -156,7 +156,7 @@ def test_a_run_that_starts_as_the_manifest_is_removed_creates_another(card, opti
             idle.pop().close()
 
     monkeypatch.setattr(Manifest, "__init__", open_and_let_the_idle_one_leave)
-    with Library(str(tmp_path / "out")) as library:
+    with Library.open(str(tmp_path / "out")) as library:
         assert library.manifest.is_there()
         library.take_in([str(card)], [], options)
         assert library.manifest.count()["waiting"] == 2
@@ -196,7 +196,7 @@ def test_foreign_files_are_only_replaced_when_asked(card, options, tmp_path, nam
 
 def test_results_beside_the_films_are_not_taken_for_films(card, options):
     before = films_in(card)
-    with Library(str(card), BatchOptions(name="{stem}-flat.mp4")) as library:
+    with Library.open(str(card), BatchOptions(name="{stem}-flat.mp4")) as library:
         library.take_in([str(card)], [], options)
         assert {make(library, card.parent)[2] for _ in range(2)} == {"done"}
         library.report()
@@ -208,7 +208,7 @@ def test_results_beside_the_films_are_not_taken_for_films(card, options):
 
 
 def test_files_that_appear_or_change_during_the_run_are_kept(card, options, tmp_path):
-    with Library(str(tmp_path / "out")) as library:
+    with Library.open(str(tmp_path / "out")) as library:
         library.take_in([str(card)], [], options)
         (tmp_path / "out" / "a.mp4").write_text("theirs")
         (tmp_path / "out" / "b.path.json").symlink_to(card / "b.mp4")
@@ -224,7 +224,7 @@ def test_files_that_appear_or_change_during_the_run_are_kept(card, options, tmp_
 
 def test_changed_results_are_kept_and_own_ones_replaced(card, options, tmp_path, caplog):
     out = tmp_path / "out"
-    with Library(str(out)) as library:
+    with Library.open(str(out)) as library:
         library.take_in([str(card)], [], options)
         assert [make(library, tmp_path)[2] for _ in range(2)] == ["done", "done"]
     edited = (out / "a.path.json").read_bytes() + b"\n"
@@ -235,19 +235,19 @@ def test_changed_results_are_kept_and_own_ones_replaced(card, options, tmp_path,
     assert (out / "a.path.json").read_bytes() == edited
     (out / "a.path.json").unlink()
     os.utime(out / "b.mp4")
-    with Library(str(out)) as library:
+    with Library.open(str(out)) as library:
         library.take_in([str(card)], [], replace(options, fov=60))
         assert [make(library, tmp_path)[2] for _ in range(2)] == ["done", "done"]
         library.report()
         library.report()
     (out / "report.html").write_text("theirs")
-    with Library(str(out)) as library, pytest.raises(OutputError, match="has appeared or changed"):
+    with Library.open(str(out)) as library, pytest.raises(OutputError, match="has appeared or changed"):
         library.report()
 
 
 def test_a_result_put_in_place_before_a_crash_is_ours(card, options, tmp_path):
     out = tmp_path / "out"
-    with Library(str(out)) as library:
+    with Library.open(str(out)) as library:
         library.take_in([str(card)], [], options)
         manifest = library.manifest
         row = manifest.claim(library.run, library.run)
@@ -288,7 +288,7 @@ def test_a_manifest_in_a_foreign_file_is_refused(card, options, tmp_path, what):
 @pytest.fixture
 def finished(card, options, tmp_path):
     out = tmp_path / "out"
-    with Library(str(out)) as library:
+    with Library.open(str(out)) as library:
         library.take_in([str(card)], [], options)
         assert make(library, tmp_path)[2] == "done"
     return out
@@ -333,7 +333,7 @@ def test_every_value_of_the_manifest_is_checked(finished, card, options, damage)
         lambda library: library.retake(),
         lambda library: list(library.manifest.rows()),
     ):
-        with Library(str(finished)) as library, pytest.raises(DataFileError, match=DAMAGE[damage]) as error:
+        with Library.open(str(finished)) as library, pytest.raises(DataFileError, match=DAMAGE[damage]) as error:
             use(library)
         assert error.value.exit_code == 7
         assert str(error.value).count("\n") == 0
@@ -361,7 +361,7 @@ def test_a_manifest_of_the_first_version_is_brought_up_to_date(finished, card, o
             "PRAGMA user_version=1; PRAGMA application_id=0;"
         )
     (finished / "report.html").write_text("of the first version")
-    with Library(str(finished)) as library:
+    with Library.open(str(finished)) as library:
         counts = library.manifest.count()
         assert (counts["done"], counts["waiting"]) == (1, 1)
         (done,) = [row for row in library.manifest.rows() if row.state == "done"]
@@ -377,7 +377,7 @@ def test_a_manifest_of_the_first_version_is_brought_up_to_date(finished, card, o
 
 def test_a_folder_that_vanishes_or_is_exchanged_stops_the_run(card, options, tmp_path):
     out = tmp_path / "out"
-    with Library(str(out)) as library:
+    with Library.open(str(out)) as library:
         library.take_in([str(card)], [], options)
         out.rename(tmp_path / "moved")
         for exchange in (lambda: None, out.mkdir):
@@ -392,7 +392,7 @@ def test_a_folder_that_vanishes_or_is_exchanged_stops_the_run(card, options, tmp
 
 
 def test_results_that_vanish_are_noticed_at_the_end(card, options, tmp_path):
-    with Library(str(tmp_path / "out")) as library:
+    with Library.open(str(tmp_path / "out")) as library:
         library.take_in([str(card)], [], options)
         for _ in range(2):
             make(library, tmp_path)
@@ -404,7 +404,7 @@ def test_results_that_vanish_are_noticed_at_the_end(card, options, tmp_path):
 
 @pytest.mark.parametrize("gone", ["out", "cache", "card"])
 def test_a_lost_disk_is_not_blamed_on_a_film(card, options, tmp_path, gone):
-    with Library(str(tmp_path / "out")) as library:
+    with Library.open(str(tmp_path / "out")) as library:
         library.take_in([str(card)], [], options)
         shutil.move(tmp_path / gone, tmp_path / "elsewhere")
         found = make(library, tmp_path)[1]
@@ -434,7 +434,7 @@ def test_the_first_named_of_equal_films_is_the_original(card, options, tmp_path)
     for folder in (first, second):
         folder.mkdir()
         shutil.copyfile(card / "a.mp4", folder / "clip.mp4")
-    with Library(str(tmp_path / "out")) as library:
+    with Library.open(str(tmp_path / "out")) as library:
         library.take_in([str(first), str(second)], [], options)
         found = {row.paths[0]: (row.state, row.same_as) for row in library.manifest.rows()}
     assert found == {str(first / "clip.mp4"): ("waiting", None), str(second / "clip.mp4"): ("duplicate", "clip.mp4")}
@@ -452,7 +452,7 @@ def test_a_dry_run_names_what_will_be_refused(card, options, tmp_path):
 
 def test_warnings_on_finished_films_are_printed(card, options, tmp_path, caplog):
     films.make_film(card / "mute.mp4", size=(128, 64))
-    with Library(str(tmp_path / "out")) as library:
+    with Library.open(str(tmp_path / "out")) as library:
         library.take_in([str(card / "mute.mp4")], [], options)
         assert make(library, tmp_path)[2] == "done"
         caplog.clear()
