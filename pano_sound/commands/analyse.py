@@ -11,7 +11,7 @@ from ..options.steps import AnalyseOptions
 from .files import check_outputs
 from .help import Command
 from .parameters import json_option, options_of, output_option, overwrite_option, source_argument
-from .progress import Progress, summarise, wrote
+from .progress import ProgressBar, summarise, wrote
 from .verbosity import verbosity
 
 
@@ -39,7 +39,7 @@ def command(
     from ..pipeline import analyse
     from ..visualize.summary import heard
 
-    with Progress(quiet) as progress:
+    with ProgressBar(quiet) as progress:
         soundmap = analyse(source, options, progress=progress)
     soundmap.save(output, overwrite)
     summarise(str(heard(soundmap)), quiet)

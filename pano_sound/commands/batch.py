@@ -188,7 +188,7 @@ def _work(library: Library, fail_fast: bool, as_json: bool, quiet: bool) -> int:
         from ..library.cluster import work
 
     counts = library.manifest.count(library.run)
-    with _Progress(quiet, counts["waiting"] + counts["running"]) as progress:
+    with _ProgressBars(quiet, counts["waiting"] + counts["running"]) as progress:
         try:
             counts = work(library, progress, fail_fast)
         finally:
@@ -211,7 +211,7 @@ def _found(synced: Synced) -> str:
     return "films: " + "; ".join(f"{count} {what}" for count, what in words if count)
 
 
-class _Progress:
+class _ProgressBars:
     """On a terminal, one bar for the batch and one per film in progress; elsewhere, only failures are printed."""
 
     def __init__(self, quiet: bool, films: int) -> None:
@@ -221,7 +221,7 @@ class _Progress:
         self._whole: Any = None
         self._bars: dict[str, Any] = {}
 
-    def __enter__(self) -> _Progress:
+    def __enter__(self) -> _ProgressBars:
         if self._shown:
             from tqdm import tqdm
 

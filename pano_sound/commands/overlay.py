@@ -10,7 +10,7 @@ from ..options.steps import OverlayOptions
 from .files import ReadFile, check_outputs
 from .help import Command, Option
 from .parameters import options_of, output_option, overwrite_option, source_argument
-from .progress import Progress, wrote
+from .progress import ProgressBar, wrote
 from .verbosity import verbosity
 
 
@@ -59,7 +59,7 @@ def command(
     check_outputs([output], overwrite)
     check_output(output, source, overwrite, spherical=True)
     path = None if path_file is None else CameraPath.load(path_file)
-    with Progress(quiet) as progress:
+    with ProgressBar(quiet) as progress:
         if soundmap_file is None:
             soundmap = analyse(source, options, progress=progress)
         else:

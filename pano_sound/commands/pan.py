@@ -11,7 +11,7 @@ from ..options.steps import PanOptions
 from .files import WrittenFile, check_outputs
 from .help import Command, Option
 from .parameters import json_option, options_of, output_option, overwrite_option, pins_option, source_argument
-from .progress import Progress, summarise, wrote
+from .progress import ProgressBar, summarise, wrote
 from .verbosity import verbosity
 
 
@@ -58,7 +58,7 @@ def command(
     pins, masks = ((), ()) if pins_file is None else load_constraints(pins_file)
     if pins and options.preset == "paper":
         raise click.UsageError("--pins cannot be used with --preset paper")
-    with Progress(quiet) as progress:
+    with ProgressBar(quiet) as progress:
         soundmap, path = pan_with_map(
             source, output, options, pins=pins, masks=masks, overwrite=overwrite, progress=progress
         )

@@ -14,7 +14,7 @@ from ..options.input import InputOptions
 from ..options.steps import AnalyseOptions
 from .help import Command, Option
 from .parameters import json_option, options_of, source_argument
-from .progress import Progress
+from .progress import ProgressBar
 from .verbosity import verbosity
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def command(source: list[str], options: InputOptions, listen: bool, as_json: boo
     if listen:
         from ..pipeline import names_heard
 
-        with Progress(quiet) as progress:
+        with ProgressBar(quiet) as progress:
             heard = names_heard(source, AnalyseOptions(**vars(options)), progress=progress)
     if as_json:
         click.echo(json.dumps(info.to_json() | ({} if heard is None else {"heard": heard})))

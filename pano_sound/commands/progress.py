@@ -10,7 +10,7 @@ from ..errors import printable
 from .streams import say
 
 
-class Progress:
+class ProgressBar:
     """One progress bar per stage, in seconds of film, with its speed and the time left. Nothing is shown in a pipe or
     with -q."""
 
@@ -19,7 +19,7 @@ class Progress:
         self.stage = ""
         self.bar: Any = None
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> ProgressBar:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -12,7 +12,7 @@ from ..options.values import parse_size
 from .files import ReadFile, check_outputs
 from .help import Command
 from .parameters import options_of, output_option, overwrite_option, source_argument
-from .progress import Progress, wrote
+from .progress import ProgressBar, wrote
 from .verbosity import verbosity
 
 
@@ -53,6 +53,6 @@ def command(
 
     size = parse_size(view.size) if view.size else None
     camera = CameraPath.load(path).with_view(size, view.fov)
-    with Progress(quiet) as progress:
+    with ProgressBar(quiet) as progress:
         render(source, camera, output, options, overwrite=overwrite, progress=progress)
     wrote(output, quiet)

@@ -10,7 +10,7 @@ from ..options.input import InputOptions
 from .files import ReadFile, check_outputs
 from .help import Command, Option
 from .parameters import options_of, output_option, overwrite_option
-from .progress import Progress, wrote
+from .progress import ProgressBar, wrote
 from .verbosity import verbosity
 
 
@@ -51,6 +51,6 @@ def command(
     from ..visualize.report import write_report
 
     heard, planned, film = SoundMap.load(soundmap), CameraPath.load(path), pannable(source, options)
-    with Progress(quiet) as progress:
+    with ProgressBar(quiet) as progress:
         write_report(output, heard, planned, film=film, result=result, overwrite=overwrite, progress=progress)
     wrote(output, quiet)

@@ -10,7 +10,7 @@ import click
 from .files import ReadFile, WrittenFile, check_folder_of, check_outputs
 from .help import Command, Option
 from .parameters import json_option, overwrite_option
-from .progress import Progress, wrote
+from .progress import ProgressBar, wrote
 from .verbosity import verbosity
 
 PAGE = "study.html"
@@ -73,7 +73,7 @@ def make(sources: tuple[Path, ...], output: Path, methods: tuple[str, ...], over
     saliency = pretrained() if {PICTURE, AUTOCAM} & set(methods) else None
     films = []
     output.mkdir(parents=True, exist_ok=True)
-    with Progress(quiet) as progress:
+    with ProgressBar(quiet) as progress:
         for source in sources:
             soundmap = analyse(source, AnalyseOptions(), progress=progress)
             pictures = None

@@ -83,14 +83,14 @@ def command(
             raise click.UsageError("the recipe base takes one folder and no --mode, --layout or --split")
         from ..research.train import base
 
-        base.train(Path(data[0]), output, work, _recipe(base.Recipe, settings), overwrite)
+        base.train(Path(data[0]), output, work, _recipe(base.BaseRecipe, settings), overwrite)
     else:
         from ..research.datasets.layouts import read_set
         from ..research.datasets.shards import Shards, is_shards
         from ..research.train import paper
         from ..research.train.parallel import Processes
 
-        chosen = _recipe(paper.Recipe, (*settings, *([f"mode={mode}"] if mode else [])))
+        chosen = _recipe(paper.PaperRecipe, (*settings, *([f"mode={mode}"] if mode else [])))
         streamed = [is_shards(name) for name in data]
         if all(streamed):
             boxed = chosen.mode == "supervised"

@@ -10,7 +10,7 @@ import torch
 from pano_sound.errors import DataFileError
 from pano_sound.localize.nets.network import TINY, Localizer
 from pano_sound.research.datasets.labelled import Item
-from pano_sound.research.train.base import Head, Recipe, _claim, fit, mosaics, train
+from pano_sound.research.train.base import BaseRecipe, Head, _claim, fit, mosaics, train
 from pano_sound.research.train.distil import STEPS, Features
 from pano_sound.research.train.log import Log
 from pano_sound.research.train.sampling import Sampler, SoundBank, box_cells, with_knowledge
@@ -51,7 +51,7 @@ def test_a_few_steps_lower_the_loss(sampler: Sampler, tmp_path: Path) -> None:
     model.trunk.requires_grad_(False)
     model.sound_encoder.requires_grad_(False)
     head = Head(model)
-    recipe = Recipe(steps=45, scenes_per_step=4, rate=1e-2, mosaic=4)
+    recipe = BaseRecipe(steps=45, scenes_per_step=4, rate=1e-2, mosaic=4)
 
     def loss() -> float:
         head.eval()
@@ -146,9 +146,9 @@ def test_box_cells() -> None:
 
 def test_a_work_folder_belongs_to_one_training(tmp_path: Path) -> None:
     work = tmp_path / "work"
-    _claim(work, {"data": str(tmp_path), **asdict(Recipe())})
+    _claim(work, {"data": str(tmp_path), **asdict(BaseRecipe())})
     with pytest.raises(DataFileError, match="another training"):
-        train(tmp_path, tmp_path / "out.safetensors", work, Recipe(seed=1))
+        train(tmp_path, tmp_path / "out.safetensors", work, BaseRecipe(seed=1))
     assert not (tmp_path / "out.safetensors").exists()
 
 
@@ -157,4 +157,4 @@ def test_a_work_folder_belongs_to_one_training(tmp_path: Path) -> None:
 )
 def test_impossible_recipes_are_refused(wrong: dict) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        Recipe(**wrong)
+        BaseRecipe(**wrong)

@@ -23,7 +23,7 @@ from pano_sound.research.datasets.examples import Example
 from pano_sound.research.train.batches import Cached, Draw, Live, select, targets_of, window
 from pano_sound.research.train.curves import Curves
 from pano_sound.research.train.objective import Objective, box_cross_entropy, box_target, distance_ratio
-from pano_sound.research.train.paper import Recipe, start, train
+from pano_sound.research.train.paper import PaperRecipe, start, train
 from pano_sound.research.train.parallel import Processes
 
 SECONDS = 1.0
@@ -79,13 +79,13 @@ def tiny(tmp_path: Path) -> str:
 def loss(model: Localizer, folder: Path, mode: str, given: list[Example]) -> float:
     """The mean loss of a model over ten batches."""
     batches = Cached(model, given, folder).draw(select(given, mode, -1, -1, 0), 8, 99)
-    objective = Objective(model, Recipe(mode=mode).weight).eval()
+    objective = Objective(model, PaperRecipe(mode=mode).weight).eval()
     with torch.no_grad():
         return float(np.mean([float(objective(batches.batch(k))["total"].mean()) for k in range(10)]))
 
 
-def recipe(tiny: str, **changes: object) -> Recipe:
-    return replace(Recipe(start=tiny, steps=12, batch=4, rate=1e-3, checkpoint_every=5), **changes)  # type: ignore[arg-type]
+def recipe(tiny: str, **changes: object) -> PaperRecipe:
+    return replace(PaperRecipe(start=tiny, steps=12, batch=4, rate=1e-3, checkpoint_every=5), **changes)  # type: ignore[arg-type]
 
 
 def test_distance_ratio_by_hand() -> None:
@@ -195,7 +195,7 @@ def test_base_learns_its_heads_on_its_frozen_nets(tmp_path: Path) -> None:
     torch.manual_seed(0)
     base = telling(Localizer(**TINY))
     weights.save(base, tmp_path / "base.safetensors", {"name": "base"})
-    chosen = Recipe(mode="semi", start=str(tmp_path / "base.safetensors"), steps=20, batch=8, rate=1e-2)
+    chosen = PaperRecipe(mode="semi", start=str(tmp_path / "base.safetensors"), steps=20, batch=8, rate=1e-2)
     before, _ = start(chosen.start, 1, 0, heads=True)
     model = train(examples(), tmp_path / "out.safetensors", tmp_path / "work", chosen)
     for part in ("trunk", "sound_encoder"):

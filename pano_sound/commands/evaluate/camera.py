@@ -48,7 +48,7 @@ def camera(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Do camera paths hold the source in view, and how do they move?
+    """Do cameras hold the source in view, and how do they move?
 
     Measured on made scenes, or on the 360° films of FOLDER/pano/directions.csv, also with Pano2Vid's measures.
     docs/camera.md explains each number.

@@ -49,7 +49,7 @@ from .scenes import Pasted
 
 
 @dataclass
-class Recipe:
+class BaseRecipe:
     """All hyperparameters of the training.
 
     Attributes:
@@ -131,7 +131,7 @@ class Head(nn.Module):
             return self.model.embed_map(features).flatten(2)
 
     def loss(
-        self, batch: dict[str, Tensor], scenes: dict[str, Tensor], recipe: Recipe
+        self, batch: dict[str, Tensor], scenes: dict[str, Tensor], recipe: BaseRecipe
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Weighted sum of all losses for a batch of `Sampler.pairs` and one of `Sampler.scene_batch`, and its parts."""
         temperature = self.model.log_temperature.exp().clamp(0.02, 0.5)
@@ -187,7 +187,7 @@ def mosaics(raw: Tensor, targets: Tensor, match: Tensor, count: int) -> tuple[Te
     return joint, F.pad(targets, (0, (count - 1) * targets.shape[1]))
 
 
-def fit(head: Head, sampler: Sampler, recipe: Recipe, folder: Path, log: Log) -> None:
+def fit(head: Head, sampler: Sampler, recipe: BaseRecipe, folder: Path, log: Log) -> None:
     """Train everything above the cached features. Continues from `folder/head.pt`, written every 200 steps."""
     learning = [p for p in head.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(learning, weight_decay=0.02)
@@ -217,7 +217,7 @@ def fit(head: Head, sampler: Sampler, recipe: Recipe, folder: Path, log: Log) ->
     head.eval()
 
 
-def train(data: Path, out: Path, folder: Path, recipe: Recipe | None = None, overwrite: bool = True) -> Localizer:
+def train(data: Path, out: Path, folder: Path, recipe: BaseRecipe | None = None, overwrite: bool = True) -> Localizer:
     """From the data folder to a weights file.
 
     Args:
@@ -231,7 +231,7 @@ def train(data: Path, out: Path, folder: Path, recipe: Recipe | None = None, ove
     Raises:
         DataFileError: a table cannot be read, or `folder` holds another training.
     """
-    recipe = recipe or Recipe()
+    recipe = recipe or BaseRecipe()
     _claim(folder, {"data": str(data.resolve()), **asdict(recipe)})
     device = Processes().device
     log = Log(folder / "log.jsonl")
@@ -257,7 +257,7 @@ def learn_sounds(
     pairs: dict[str, list[str]],
     data: Path,
     folder: Path,
-    recipe: Recipe,
+    recipe: BaseRecipe,
     log: Log,
 ) -> tuple[SoundBank, dict[str, list[str]]]:
     """Train the sound encoder and the tags in place. Returns the encoder's features of all pieces of sound, and the
@@ -282,7 +282,7 @@ def learn_heads(
     pairs: dict[str, list[str]],
     data: Path,
     folder: Path,
-    recipe: Recipe,
+    recipe: BaseRecipe,
     log: Log,
 ) -> None:
     """Train the heads in place, on cached features of all pictures and scenes."""
@@ -296,7 +296,7 @@ def learn_heads(
 
 
 def look(
-    model: Localizer, pairs: dict[str, list[str]], data: Path, folder: Path, recipe: Recipe
+    model: Localizer, pairs: dict[str, list[str]], data: Path, folder: Path, recipe: BaseRecipe
 ) -> tuple[list[Item], NDArray[np.float16], tuple[NDArray[np.float16], list[list[Pasted]]]]:
     """The pictures to train with, the output of the trunk's `body` for each, and for scenes with what is in them."""
     device = next(model.parameters()).device

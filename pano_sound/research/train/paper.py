@@ -36,7 +36,7 @@ MODES = ("unsupervised", "supervised", "semi")
 
 
 @dataclass
-class Recipe:
+class PaperRecipe:
     """All hyperparameters of the training. The defaults are the paper's (section 5).
 
     Attributes:
@@ -90,7 +90,7 @@ class Recipe:
 
 
 def start(name: str, mechanism: int, seed: int, heads: bool = False) -> tuple[Localizer, str]:
-    """The initial model (`Recipe.start`, `heads`), and a description of where its nets are from.
+    """The initial model (`PaperRecipe.start`, `heads`), and a description of where its nets are from.
 
     Raises:
         ModelError: no such model.
@@ -123,7 +123,7 @@ def _begin(net: nn.Module, name: str) -> str:
 def fit(
     objective: Objective,
     batches: Batches,
-    recipe: Recipe,
+    recipe: PaperRecipe,
     checkpoint: Checkpoint,
     curves: Log | None,
     processes: Processes,
@@ -175,7 +175,7 @@ def train(
     examples: Sequence[Example] | Shards,
     out: Path,
     folder: Path,
-    recipe: Recipe | None = None,
+    recipe: PaperRecipe | None = None,
     overwrite: bool = True,
 ) -> Localizer:
     """From a set to a weights file.
@@ -192,7 +192,7 @@ def train(
         DataFileError, InputError, ModelError: the set or the model cannot be used.
         OutputError: the weights cannot be written.
     """
-    recipe = recipe or Recipe()
+    recipe = recipe or PaperRecipe()
     checkpoint = Checkpoint(folder, asdict(recipe), identity(examples))
     done = checkpoint.steps()
     with Processes() as processes:
@@ -219,7 +219,7 @@ def train(
 def _batches(
     model: Localizer,
     examples: Sequence[Example] | Shards,
-    recipe: Recipe,
+    recipe: PaperRecipe,
     folder: Path,
     done: int,
     processes: Processes,
