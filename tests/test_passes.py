@@ -25,7 +25,7 @@ class Recorder(Cue):
         self.log.append(("sound", block.shape[-1]))
 
     def add_picture(self, t, picture):
-        self.log.append(("picture", t, picture.shape))
+        self.log.append(("picture", t, picture.shape, int(picture.mean())))
 
     def request(self, t):
         self.log.append(("request", t))
@@ -54,6 +54,16 @@ def test_each_cue_gets_the_pictures_it_needs_from_one_pass(tmp_path):
     first = next(entry for entry in colour.log if entry[0] == "picture")
     assert first[2] == (8, 16, 3)
     assert sum(colour.of("sound")) == pytest.approx(16000, abs=400)
+
+
+def test_pictures_come_from_the_twin_at_the_films_times(tmp_path):
+    film = films.make_film(tmp_path / "a.mp4", films.steady(30, 30), size=(128, 64), levels=[40] * 30)
+    twin = films.make_film(tmp_path / "b.mp4", films.steady(30, 30), size=(64, 32), levels=[200] * 30)
+    cue = Recorder(Pictures(16, 8, grey=True, rate=15.0))
+    found = feed_pictures(Stretch(probe(film), twin=probe(twin)), [cue], 0.5, silent)
+    assert found.times == pytest.approx([0, 0.5], abs=0.04)
+    assert len(cue.of("picture")) == 15
+    assert min(entry[3] for entry in cue.log if entry[0] == "picture") > 120
 
 
 def test_one_picture_is_due_in_each_period_and_every_picture_without_one():

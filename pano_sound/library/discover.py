@@ -8,7 +8,7 @@ import os
 import posixpath
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from ..errors import InputError
 from ..media.footage import following_chapters, is_url
+from ..media.twins import of_which
 from .storage import Stamp, first_line, is_inside, stamp_of
 
 ENDINGS = frozenset(
@@ -82,7 +83,8 @@ class Film(HasFiles):
 
 
 def discover(sources: Sequence[str], listed: Iterable[str] = (), leave_out: str | None = None) -> list[Film]:
-    """Find all films, each once, in the order of `sources` and `listed`, by name within a folder.
+    """Find all films, each once, in the order of `sources` and `listed`, by name within a folder. Proxies beside their
+    originals are left out.
 
     Args:
         sources: folders (searched recursively), files, patterns such as 'trip/**/*.mp4', or URLs of these.
@@ -99,7 +101,7 @@ def discover(sources: Sequence[str], listed: Iterable[str] = (), leave_out: str 
     for line in listed:
         file = _remote_file(line) if is_url(line) else _file(os.path.abspath(line))
         found.setdefault(file.path, (file, ""))
-    followers: set[str] = set()
+    followers = _twins(found)
     chapters: dict[str, list[str]] = {}
     for path in found:
         chapters[path] = following_chapters(path, found.__contains__)
@@ -164,6 +166,14 @@ def read_list(path: str) -> list[str]:
     folder = os.path.dirname(os.path.abspath(path))
     wanted = [line for line in lines if line.strip() and not line.startswith("#")]
     return [line if is_url(line) else os.path.join(folder, line) for line in wanted]
+
+
+def _twins(paths: Collection[str]) -> set[str]:
+    """Those files that are low-resolution twins of others."""
+    films = {path: of_which(os.path.basename(path)) for path in paths}
+    stems = {os.path.splitext(path)[0].casefold() for path, of in films.items() if not of}
+    folders = {path: os.path.dirname(path).casefold() for path in films}
+    return {path for path, of in films.items() if any(os.path.join(folders[path], stem) in stems for stem in of)}
 
 
 def _local(source: str, leave_out: str | None) -> Iterator[tuple[File, str]]:

@@ -64,7 +64,7 @@ def probe(source: Path | Sequence[Path], options: InputOptions = _DEFAULTS) -> M
     start, end = parse_time(options.start), parse_time(options.end)
     if options.duration is not None:
         end = (start or Fraction(0)) + (parse_time(options.duration) or 0)
-    return info if not start and end is None else _excerpt(info, start or None, end)
+    return info if not start and end is None else excerpt(info, start or None, end)
 
 
 def _one_file(footage: Footage, options: InputOptions) -> MediaInfo:
@@ -198,7 +198,7 @@ def _clocks(parts: list[MediaInfo]) -> tuple[Clock | None, ...]:
     return tuple(part.footage.clocks[0] if part.footage.clocks else None for part in parts)
 
 
-def _excerpt(info: MediaInfo, start: Fraction | None, end: Fraction | None) -> MediaInfo:
+def excerpt(info: MediaInfo, start: Fraction | None, end: Fraction | None) -> MediaInfo:
     """A part of a film; presentation times count from `start`."""
     whole = info.start + info.duration if info.duration else None
     if whole is not None and start is not None and start >= whole:

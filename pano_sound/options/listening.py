@@ -23,6 +23,16 @@ class ListeningOptions(Options):
             reads=True,
         ),
     ] = "base"
+    proxy: Annotated[
+        str | os.PathLike[str] | None,
+        Option(
+            "A low-resolution copy of the film to look at while sources are located, which is quicker. By default one "
+            "beside the film with its name and .LRV, .LRF or _proxy, if it is at least 1920 pixels wide. 'none': the "
+            "film itself.",
+            metavar="FILE|none",
+            reads=True,
+        ),
+    ] = None
     every: Annotated[
         float,
         Option(

@@ -21,6 +21,7 @@ from ..media.info import MediaInfo, PannableFilm
 from ..media.probe import probe
 from ..media.reader import VideoReader
 from ..media.segments import WHOLE, Segment
+from ..media.twins import probe_twin
 from ..options.listening import ListeningOptions
 from ..options.steps import AnalyseOptions
 from ..soundmap import SILENCE_DB, Named, SoundMap
@@ -154,8 +155,11 @@ def make_cues(info: PannableFilm, options: ListeningOptions) -> tuple[SemanticCu
 def observe(
     info: PannableFilm, options: ListeningOptions, cues: list[Cue], progress: Progress, segment: Segment = WHOLE
 ) -> Observed:
-    """Feed a film, or a segment of it, to the cues. Raises InputError."""
-    stretch = Stretch(info, segment)
+    """Feed a film, or a segment of it, to the cues. Its pictures are those of its low-resolution twin, if it has one.
+
+    Raises InputError; UnsupportedInputError if the options name a twin that does not fit.
+    """
+    stretch = Stretch(info, segment, probe_twin(info, options.proxy))
     level = feed_sound(stretch, cues, progress)
     found = feed_pictures(stretch, cues, options.every, progress)
     levels = level.at(found.times, options.window)

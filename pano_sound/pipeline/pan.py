@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from ..camera.planner import plan as plan_path
 from ..camera_path import CameraPath
 from ..constraints import Mask, Pin
 from ..media.output_format import check_output
+from ..media.twins import twins_beside
 from ..options.camera import PlanOptions
 from ..options.steps import PanOptions
 from ..soundmap import SoundMap
@@ -60,7 +62,8 @@ def pan_with_map(
     progress: Progress | None = None,
 ) -> tuple[SoundMap, CameraPath]:
     """Like `pan`, but returns the sound map too."""
-    check_output(dst, [*files(src), options.model], overwrite, codec=options.codec)
+    read = [*files(src), *twins_beside(map(os.fspath, files(src))), options.model, options.sound, options.proxy]
+    check_output(dst, [one for one in read if one is not None], overwrite, codec=options.codec)
     info = pannable(src, options)
     soundmap = analyse_film(info, options, progress or no_progress)
     path = plan_path(soundmap, options, pins, masks)

@@ -40,10 +40,12 @@ class Stretch:
     Args:
         info: the film.
         segment: in ticks of its pictures' clock.
+        twin: its low-resolution twin, if that is looked at in its place.
     """
 
     info: MediaInfo
     segment: Segment = WHOLE
+    twin: MediaInfo | None = None
 
     @property
     def base(self) -> Fraction:
@@ -144,12 +146,13 @@ def feed_pictures(stretch: Stretch, cues: Sequence[Cue], every: float, progress:
     info, segment = stretch.info, stretch.segment
     around = max([_AROUND, *(cue.context for cue in cues if cue.pictures is not None)])
     begin, end = stretch.bounds(around)
-    read = part(info, begin, end)
+    seen = stretch.twin or info
+    read = part(seen, begin, end)
     # Added to the times of the part read, this gives the film's times.
     later = begin or Fraction(0)
     start = round(info.start / stretch.base) * stretch.base
     inside, needed = stretch.bounds(0.0), stretch.bounds(_AVERAGED)
-    fps = info.video.fps if info.video else None
+    fps = seen.video.fps if seen.video else None
     analysed = Schedule(every, start)
     cuts, passed_on = CutFinder(), 0
     found = PicturePass()
