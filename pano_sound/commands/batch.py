@@ -117,7 +117,9 @@ def run(
     if not sources and not lists:
         raise click.UsageError("name a folder, or a --list")
     if options.proxy not in (None, "none"):
-        raise click.UsageError("--proxy FILE is for one film: in a batch, proxies beside films are found by their names")
+        raise click.UsageError(
+            "--proxy FILE is for one film: in a batch, proxies beside films are found by their names"
+        )
     from ..library.discover import read_list
     from ..library.intake import Library
 

@@ -119,8 +119,8 @@ def _fitting(info: PannableFilm, paths: tuple[str, ...]) -> PannableFilm:
     twin = replace(twin, spherical=replace(of, padding=round(of.padding * twin.video.width / info.video.width)))
     # Both begin with the same picture.
     later = Fraction(whole.start) - Fraction(twin.start)
-    moved = {name: tuple(t + later for t in getattr(twin.footage, name)) for name in ("begins", "joints")}
-    twin = replace(twin, start=whole.start, footage=replace(twin.footage, **moved))
+    begins, joints = (tuple(t + later for t in edges) for edges in (twin.footage.begins, twin.footage.joints))
+    twin = replace(twin, start=whole.start, footage=replace(twin.footage, begins=begins, joints=joints))
     start, end = info.footage.start, info.footage.end
     if start is not None or end is not None:
         twin = excerpt(twin, start, end)
@@ -139,5 +139,9 @@ def _whole(info: PannableFilm) -> MediaInfo:
 
 
 def _options(footage: Footage, video_track: int | None) -> InputOptions:
-    limits = {"max_megapixels": footage.max_pixels / 1e6, "max_damage": footage.max_damage}
-    return InputOptions(video_track=video_track, ambisonics="none", **limits)
+    return InputOptions(
+        video_track=video_track,
+        ambisonics="none",
+        max_megapixels=footage.max_pixels / 1e6,
+        max_damage=footage.max_damage,
+    )

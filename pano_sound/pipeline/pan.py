@@ -62,7 +62,13 @@ def pan_with_map(
     progress: Progress | None = None,
 ) -> tuple[SoundMap, CameraPath]:
     """Like `pan`, but returns the sound map too."""
-    read = [*files(src), *twins_beside(map(os.fspath, files(src))), options.model, options.sound, options.proxy]
+    read = [
+        *files(src),
+        *twins_beside([os.fspath(path) for path in files(src)]),
+        options.model,
+        options.sound,
+        options.proxy,
+    ]
     check_output(dst, [one for one in read if one is not None], overwrite, codec=options.codec)
     info = pannable(src, options)
     soundmap = analyse_film(info, options, progress or no_progress)

@@ -23,13 +23,19 @@ from pano_sound.errors import OutputError
 # Every command that writes: its words, in which each parameter that names a file has a file of its own, and the ending
 # of its output. `{name}` is the file of the parameter of that name.
 WRITERS = {
-    "pan": ("{source} --concat {more} --sound {sound} --pins {pins_file} --model {model} -o {output}", ".mp4"),
-    "analyse": ("{source} --concat {more} --sound {sound} --model {model} -o {output}", ".soundmap.npz"),
+    "pan": (
+        "{source} --concat {more} --sound {sound} --pins {pins_file} --model {model} --proxy {proxy} -o {output}",
+        ".mp4",
+    ),
+    "analyse": (
+        "{source} --concat {more} --sound {sound} --model {model} --proxy {proxy} -o {output}",
+        ".soundmap.npz",
+    ),
     "plan": ("{soundmap} --pins {pins_file} -o {output}", ".path.json"),
     "render": ("{source} {path} --concat {more} --sound {sound} -o {output}", ".mp4"),
     "overlay": (
         "{source} --concat {more} --sound {sound} --soundmap {soundmap_file} --path {path_file} --model {model} "
-        "-o {output}",
+        "--proxy {proxy} -o {output}",
         ".mp4",
     ),
     "report": ("{source} {soundmap} {path} --sound {sound} --result {result} -o {output}", ".html"),

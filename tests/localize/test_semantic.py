@@ -57,27 +57,63 @@ def test_slow_changes_add_up(monkeypatch):
     assert looks(monkeypatch, [base + n for n in range(5)]) == [True, False, False, True, False]
 
 
-def test_responses_are_to_the_picture_before_each_request_though_pictures_are_computed_at_once(monkeypatch):
-    """The first picture takes longest; the response is the mean brightness of the picture."""
+def ask(monkeypatch, model, pictures, requests, cuts=()):
+    """The brightness, 0..256, of the picture to which each request was answered. Cuts are (time, when reported)."""
+    monkeypatch.setattr(model, "respond", lambda v, h: v[:, 0])
+    cue = SemanticCue(model, 3.0, 0.5)
+    cue.add_sound(np.zeros(16_000 * 12, np.float32))
+    cue.end_sound()
+    events = [(t, 1, level) for t, level in pictures] + [(t, 2, None) for t in requests]
+    for t, kind, what in sorted([*events, *((late, 0, cut) for cut, late in cuts)]):
+        if kind == 0:
+            cue.add_cut(what)
+        elif kind == 1:
+            cue.add_picture(t, np.full((ROWS, COLUMNS, 3), what, np.uint8))
+        else:
+            cue.request(t)
+    cue.end_pictures()
+    return [round(float(level) * 256) for level in cue.responses()[:, 0, 0]]
+
+
+def brightness(picture):
+    return torch.full((1, 16, 30, 60), float(picture.float().mean()) / 256)
+
+
+def test_responses_are_to_the_nearest_picture_though_pictures_are_computed_at_once(monkeypatch):
+    """The first picture takes longest."""
     model = Localizer(**TINY).eval()
     threads, others = torch.get_num_threads(), threading.Event()
 
     def visual(picture, wrap):
-        level = float(picture.float().mean()) / 256
-        if level == 0.25:
+        if picture.float().mean() == 64:
             assert others.wait(10)
         others.set()
-        return torch.full((1, 16, 30, 60), level)
+        return brightness(picture)
 
     monkeypatch.setattr(model, "visual", visual)
-    monkeypatch.setattr(model, "respond", lambda v, h: v[:, 0])
-    cue = SemanticCue(model, 3.0, 1.0)
-    cue.add_sound(np.zeros(16_000 * 12, np.float32))
-    cue.end_sound()
-    for n, level in enumerate((64, 128, 192, 64, 224)):
-        cue.add_picture(2.0 * n, np.full((ROWS, COLUMNS, 3), level, np.uint8))
-        cue.request(2.0 * n)
-        cue.request(2.0 * n + 1)
-    cue.end_pictures()
-    assert cue.responses()[:, 0, 0] == pytest.approx(np.repeat([0.25, 0.5, 0.75, 0.25, 0.875], 2))
+    found = ask(monkeypatch, model, zip(range(0, 9, 2), (64, 128, 192, 64, 224), strict=True), np.arange(0, 10, 0.5))
+    assert found == [*[64] * 2, *[128] * 4, *[192] * 4, *[64] * 4, *[224] * 6]
     assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize(
+    ("pictures", "cut"),
+    [
+        ([(0, 64), (3, 64), (4.5, 128), (6, 128)], (4.3, 4.5)),
+        ([(0, 64), (3, 128), (3.3, 128), (6, 128)], (2.9, 3.3)),  # reported after the next picture
+        ([(0, 64), (0.6, 128), (3, 128), (6, 128)], (0.5, 0.6)),
+    ],
+)
+def test_responses_are_to_a_picture_of_their_shot(monkeypatch, pictures, cut):
+    model = Localizer(**TINY).eval()
+    monkeypatch.setattr(model, "visual", lambda picture, wrap: brightness(picture))
+    times = np.arange(0, 8, 0.25)
+    found = ask(monkeypatch, model, pictures, times, [cut])
+    assert found == [128 if t >= cut[0] else 64 for t in times]
+
+
+def test_a_picture_that_is_analysed_itself_is_the_nearest(monkeypatch):
+    model = Localizer(**TINY).eval()
+    monkeypatch.setattr(model, "visual", lambda picture, wrap: brightness(picture))
+    times = np.arange(0, 2, 0.25)
+    assert ask(monkeypatch, model, [(t, 20 + 80 * t) for t in times], times) == [20 + 80 * t for t in times]

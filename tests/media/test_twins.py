@@ -31,10 +31,10 @@ def test_a_twin_is_known_by_its_name(film, names, twin):
     assert twins.twin_name(film, [film, *names]) == twin
 
 
-def film_and_twin(folder, twin="film.LRV", times=tuple(films.steady(15)), size=(64, 32), **how):
-    film = films.make_film(folder / "film.mp4", tuple(films.steady(15)), size=(256, 128))
-    made = films.make_film(folder / "twin.mp4", times, size=size, **how)
-    return film, made.rename(folder / twin)
+def film_and_twin(folder, count=15, start=0, size=(64, 32)):
+    film = films.make_film(folder / "film.mp4", films.steady(15), size=(256, 128))
+    made = films.make_film(folder / "twin.mp4", films.steady(count, start=start), size=size)
+    return film, made.rename(folder / "film.LRV")
 
 
 def test_one_beside_the_film_is_used_if_it_is_wide_enough(tmp_path, monkeypatch):
@@ -48,7 +48,7 @@ def test_one_beside_the_film_is_used_if_it_is_wide_enough(tmp_path, monkeypatch)
 
 @pytest.mark.parametrize("part", [{}, {"start": 0.2, "end": 0.4}])
 def test_it_shows_the_film_at_the_same_times(tmp_path, part):
-    film, twin = film_and_twin(tmp_path, times=tuple(films.steady(15, start=Fraction(1, 20))))
+    film, twin = film_and_twin(tmp_path, start=Fraction(1, 20))
     info = pannable(film, InputOptions(**part))
     found = twins.probe_twin(info, twin)
     assert found.eye == (64, 32)
@@ -65,7 +65,7 @@ def test_it_shows_the_film_at_the_same_times(tmp_path, part):
 @pytest.mark.parametrize(
     ("how", "says"),
     [
-        ({"times": tuple(films.steady(45))}, "its length is 1.5 s, not 0.5 s"),
+        ({"count": 45}, "its length is 1.5 s, not 0.5 s"),
         ({"size": (96, 32)}, "its shape is 96x32, not 256x128"),
     ],
 )
@@ -78,7 +78,7 @@ def test_one_that_does_not_fit_is_refused_if_named_and_left_out_if_found(tmp_pat
         twins.probe_twin(pannable(film, InputOptions(end=0.3)), twin)
     with caplog.at_level(logging.WARNING, "pano_sound"):
         assert twins.probe_twin(info, None) is None
-    assert f"{says}" in caplog.text
+    assert says in caplog.text
     assert "It is not used" in caplog.text
 
 
