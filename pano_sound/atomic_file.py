@@ -184,6 +184,8 @@ def output_error(error: BaseException, path: FilePath | None) -> OutputError:
         )
     if number in _GONE:
         return DiskError("its folder has vanished", path, "was it removed, or the disk unplugged?")
+    if number == errno.EEXIST:
+        return OutputError("a file is where its folder would be", path)
     if number == errno.EROFS:
         return DiskError("the disk is read-only", path)
     if number == errno.EIO:

@@ -30,7 +30,7 @@ from .ownership import PENDING, check_results, take_pending, write_result
 from .process_lock import ProcessLock, is_alive
 from .records import FilmRecord
 from .report import jsonl, page_names, pages
-from .storage import HIDDEN, SEGMENTS, Bucket, Stamp, Store, digest, is_inside, store
+from .storage import HIDDEN, SEGMENTS, Bucket, Folder, Stamp, Store, digest, is_inside, store
 
 log = logging.getLogger("pano_sound")
 
@@ -92,13 +92,20 @@ class Library:
         lease = ManifestLease(results, at) if isinstance(results, Bucket) and not rehearsal else None
         if lease:
             lease.fetch()
-        new_folders = None if at.exists() else [folder for folder in at.parents if not folder.exists()]
-        if create and not rehearsal:
-            results.create()
+        parents = [*at.parents, *(Path(results.name("x")).parents if isinstance(results, Folder) else ())]
+        new_folders = [folder for folder in parents if not folder.exists()]
+        is_new = not at.exists()
         # A cluster's results may be on a network drive, and the manifest with them.
         alone = options.ray is not None and lease is None
-        manifest, lock = _open_and_lock(at, create, alone)
-        return cls(results, options, manifest, lock, lease=lease, new_folders=new_folders, rehearsal=rehearsal)
+        try:
+            if create and not rehearsal:
+                results.create()
+            manifest, lock = _open_and_lock(at, create, alone)
+        except PanoSoundError:
+            _remove_empty(new_folders)
+            raise
+        new = new_folders if is_new else None
+        return cls(results, options, manifest, lock, lease=lease, new_folders=new, rehearsal=rehearsal)
 
     def __enter__(self) -> Library:
         return self
@@ -121,9 +128,7 @@ class Library:
         self.manifest.close()
         self._lock.end()
         if not self.manifest.path.exists():
-            for folder in (self.home / "work", self.manifest.locks, *(self._new_folders or ())):
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
+            _remove_empty([self.home / "work", self.manifest.locks, *(self._new_folders or ())])
 
     def take_in(
         self,
@@ -309,6 +314,12 @@ class Library:
         return row.stamp  # Unchanged, so that the next run warns, too.
 
 
+def _remove_empty(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
 def _open_and_lock(at: Path, create: bool, alone: bool) -> tuple[Manifest, ProcessLock]:
     """Open a manifest and hold a lock beside it, again if a run that found nothing to do has just removed it."""
     while True:
@@ -377,4 +388,5 @@ def _own_folder(place: Callable[[str], Path]) -> Path | None:
     except RuntimeError:  # Some versions of platformdirs raise this; others return '~'.
         return None
     existing = next((f for f in (folder, *folder.parents) if os.path.exists(f)), folder)
-    return folder if folder.is_absolute() and os.access(existing, os.W_OK | os.X_OK) else None
+    usable = existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
+    return folder if folder.is_absolute() and usable else None

@@ -40,11 +40,15 @@ class Folder:
         return os.path.join(self.root, *name.split("/"))
 
     def create(self) -> None:
-        """Create the folder if necessary. Raises OutputError."""
+        """Create the folder if necessary. Raises OutputError, also if it cannot be written to."""
         try:
             os.makedirs(self.root, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise OutputError("is a file, or inside one, and not a folder", self.root) from error
         except OSError as error:
             raise output_error(error, self.root) from error
+        if not os.access(self.root, os.W_OK | os.X_OK):
+            raise OutputError("the folder cannot be written to", self.root)
         self._identity = self._look()
 
     def check_there(self) -> None:

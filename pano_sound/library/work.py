@@ -136,7 +136,9 @@ def _trouble(error: PanoSoundError, job: Job) -> PanoSoundError | None:
                 place.write(_CHECK, b"pano-sound")
                 place.remove(_CHECK)
             except OutputError as trouble:
-                return trouble
+                return type(trouble)(trouble.message, place.root, trouble.hint)
+        if error.path and Path(job.soundmaps) in Path(error.path).parents:
+            return error
     elif isinstance(error, InputError):
         for file in job.row.files:
             folder = os.path.dirname(file.path)

@@ -13,6 +13,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from ..media import threads
 from ..media.probe import MediaInfo
 from ..media.reader import Pictures, VideoReader
 from ..media.sound import SoundReader
@@ -53,6 +54,7 @@ def small_copy(info: MediaInfo, progress: Callable[[str, float, float], None] | 
         stream.bit_rate = rate
         stream.options = {"preset": "veryfast", "maxrate": str(rate), "bufsize": str(4 * rate)}
         stream.codec_context.gop_size = max(1, round(fps * _KEY_EVERY))
+        threads.limit(stream.codec_context)
         latest = -_TICKS * 3600
         for picture in reader.stored():
             t = float(picture.t)

@@ -13,7 +13,8 @@ SCENES = {scene.name: scene for scene in made_scenes()}
 OURS = [name for name in PRESETS if name != "paper"]
 # The default always, the others with -m slow.
 CHOSEN = [pytest.param(name, marks=() if name == "default" else pytest.mark.slow) for name in OURS]
-WINDOWS = (0.0, 3.0)
+# As heard in an instant always, within three seconds with -m slow.
+WINDOWS = (0.0, pytest.param(3.0, marks=pytest.mark.slow))
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def test_a_single_source_is_in_view(planned, name, preset, window):
     assert camera.in_view(path, scene.sources, 0, scene.seconds) >= 0.95
 
 
-@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize("window", [0.0, 3.0])
 def test_after_a_switch_the_new_source_is_in_view(planned, window):
     scene, path = planned("alternating, 6 s", window=window)
     delays = camera.delays(path, scene.sources, 0, scene.seconds)

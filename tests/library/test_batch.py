@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import shutil
 import struct
 
@@ -228,9 +227,6 @@ def test_pages_are_made_resumed_and_kept_true(batch, tmp_path):
         assert {p: p.stat().st_mtime_ns for p in out.glob("?.*")} == dates
     pages[0].unlink()
     assert batch("card", "-o", "out", "--reports").returncode == 0
-    pictures = re.compile(
-        r"base64,[\w+/=]+"
-    )  # the small film in a page is encoded by several threads: not always alike
-    assert pictures.sub("", pages[0].read_text()) == pictures.sub("", text)
+    assert pages[0].read_text() == text
     assert batch("card", "-o", "out", "--aspect", "1:1").returncode == 0
     assert pages[0].read_text() != text  # It has a page, which must show the new video.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ import pytest
 from batches import states
 
 from pano_sound.errors import DiskError, PanoSoundError
+from pano_sound.library import pool
 from pano_sound.library.manifest import MAX_TRIES, Manifest
 from pano_sound.library.pool import WorkerPool
 
@@ -76,14 +78,72 @@ def test_a_change_that_finds_no_room_is_rolled_back(small_disk):
         assert [file.sha256 for file in manifest.owned("a.mp4")] == ["x"]
 
 
+UNUSABLE = {
+    "a file": ("--soundmaps", lambda at: at.write_text("mine"), lambda at: at, "is a file"),
+    "in a file": ("--soundmaps", lambda at: at.write_text("mine"), lambda at: at / "maps", "is a file"),
+    "shut": ("--soundmaps", lambda at: at.mkdir(), lambda at: at, "the folder cannot be written to"),
+    "a manifest in a file": ("--manifest", lambda at: at.write_text("mine"), lambda at: at / "m.sqlite", "where its"),
+    "a manifest's folder": ("--manifest", lambda at: at.mkdir(), lambda at: at, "cannot be"),
+    "results in a file": ("-o", lambda at: at.write_text("mine"), lambda at: at / "out", "is a file"),
+}
+
+
+@pytest.mark.parametrize("what", UNUSABLE)
+def test_a_folder_that_cannot_be_used_stops_the_run_before_it_begins(batch, card, tmp_path, monkeypatch, what):
+    option, spoil, place, says = UNUSABLE[what]
+    spoil(tmp_path / "at")
+    access = os.access
+    if what == "shut":  # Root may write anywhere.
+        monkeypatch.setattr(os, "access", lambda path, mode: str(path) != str(tmp_path / "at") and access(path, mode))
+    before = sorted(tmp_path.rglob("*"))
+    done = batch(card, "-o", "out", option, place(tmp_path / "at"))
+    assert (done.returncode, done.stderr.count("\n")) == (5, 1), done.stderr
+    assert says in done.stderr
+    assert str(tmp_path / "at") in done.stderr
+    assert [p for p in sorted(tmp_path.rglob("*")) if "cache" not in p.parts] == before
+    monkeypatch.undo()
+    assert batch(card, "-o", "out", "--dry-run").returncode == 0
+
+
+def test_sound_maps_that_can_no_longer_be_kept_stop_the_run(batch, card, tmp_path):
+    """A file is where the folder of one would be: no film is blamed for it."""
+    assert batch(card, "-o", "out", "--soundmaps", "maps", "--limit", "1").returncode == 0
+    for number in range(256):
+        folder = tmp_path / "maps" / f"{number:02x}"
+        if not folder.exists():
+            folder.write_text("in the way")
+    done = batch(card, "-o", "out", "--soundmaps", "maps")
+    assert (done.returncode, done.stderr.count("\n")) == (5, 1), done.stderr
+    assert "failed" not in states(batch.folder / "out").values()
+    for file in (tmp_path / "maps").iterdir():
+        if file.is_file():
+            file.unlink()
+    assert batch(card, "-o", "out", "--soundmaps", "maps").returncode == 0
+    assert set(states(batch.folder / "out").values()) == {"done"}
+
+
+def killed(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_workers_that_are_killed_at_once_end_the_run_and_fail_no_film(batch, card, monkeypatch):
+    monkeypatch.setattr(pool, "_worker", killed)
+    done = batch(card, "-o", "out", "--workers", "2")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert "workers end before they begin (signal 9)" in done.stderr
+    assert set(states(batch.folder / "out").values()) == {"waiting"}
+    monkeypatch.undo()
+    assert batch(card, "-o", "out").returncode == 0
+
+
 @pytest.mark.parametrize("named", [False, True])
 def test_workers_that_die_before_they_claim_a_film_end_the_run(tmp_path, named):
     with Manifest(tmp_path / "manifest.sqlite") as manifest:
         library = SimpleNamespace(manifest=manifest, home=tmp_path, options=SimpleNamespace(workers=1))
-        pool = WorkerPool(library, None, fail_fast=False)
+        workers = WorkerPool(library, None, fail_fast=False)
         worker = SimpleNamespace(name="worker" if named else "")
         for _ in range(MAX_TRIES - 1):
-            pool._reap(worker, -9)
-        pool._reap(worker, 0)
+            workers._reap(worker, -9)
+        workers._reap(worker, 0)
         with pytest.raises(PanoSoundError, match=r"workers end before they begin \(signal 9\)"):
-            pool._reap(worker, -9)
+            workers._reap(worker, -9)

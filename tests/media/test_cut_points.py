@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import struct
 from fractions import Fraction
 
@@ -27,9 +28,17 @@ RARE = [Fraction(4 * n) for n in range(5)]
 LEVELS = [40, 80, 120, 160, 200]
 
 
-def rare(folder, container="mp4"):
-    sound = films.clicks(20, [n + 0.5 for n in range(20)])
-    return films.make_film(folder / f"a.{container}", RARE, levels=LEVELS, sound=sound)
+@pytest.fixture(scope="module")
+def rare(tmp_path_factory):
+    """Makes such a film in a container, once."""
+    folder = tmp_path_factory.mktemp("rare")
+
+    @functools.cache
+    def make(container="mp4"):
+        sound = films.clicks(20, [n + 0.5 for n in range(20)])
+        return films.make_film(folder / f"a.{container}", RARE, levels=LEVELS, sound=sound)
+
+    return make
 
 
 def read(path, **part):
@@ -58,8 +67,8 @@ def level(grey):
         (19, None, [(0, 4)]),
     ],
 )
-def test_the_picture_on_the_screen_comes_first(tmp_path, container, start, end, expected):
-    path = rare(tmp_path, container)
+def test_the_picture_on_the_screen_comes_first(rare, container, start, end, expected):
+    path = rare(container)
     whole = probe(path)
     if float(start or 0) > whole.duration:
         pytest.skip("a transport stream does not say how long its last picture is shown")
@@ -121,8 +130,8 @@ def contents(path):
 @pytest.mark.parametrize(
     ("start", "end", "times"), [(5, 7, [0]), (2, 9, [0, 2, 6]), (None, 6, [0, 4]), (19, None, [0])]
 )
-def test_what_is_written_lasts_from_cut_to_cut(tmp_path, output, start, end, times):
-    pano_sound.render(rare(tmp_path), PATH, tmp_path / output, RenderOptions(start=start, end=end))
+def test_what_is_written_lasts_from_cut_to_cut(rare, tmp_path, output, start, end, times):
+    pano_sound.render(rare(), PATH, tmp_path / output, RenderOptions(start=start, end=end))
     pictures, picture_end, sound, sound_end = contents(tmp_path / output)
     length = (end or 20) - (start or 0)
     assert [t for t, _ in pictures] == pytest.approx(times, abs=1e-3)
@@ -162,9 +171,9 @@ def test_sound_is_from_the_instant_of_the_cut(tmp_path, sound_codec, output):
 
 
 @pytest.mark.parametrize("start", [None, "1.5", 5])
-def test_in_segments_each_picture_comes_once(tmp_path, start):
+def test_in_segments_each_picture_comes_once(rare, tmp_path, start):
     """Borders between two pictures, a part's begin between two: as if made at once."""
-    path = rare(tmp_path)
+    path = rare()
     info = probe(path, InputOptions(start=start, end=19))
     parts = []
     for number, segment in enumerate(segments(info, 5.0)):

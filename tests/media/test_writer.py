@@ -84,7 +84,7 @@ def test_duration_is_the_inputs(tmp_path):
     assert rewrite(source, tmp_path / "b.mp4").duration == pytest.approx(probe(source).duration, abs=1 / 60)
 
 
-@pytest.mark.parametrize("output", ["b.mp4", "b.mkv", "b.mov"])
+@pytest.mark.parametrize("output", ["b.mp4", *(pytest.param(o, marks=pytest.mark.slow) for o in ("b.mkv", "b.mov"))])
 @pytest.mark.parametrize(
     ("container", "sound_codec", "layout", "start", "sound_start"),
     [
