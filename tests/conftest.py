@@ -1,5 +1,6 @@
 import logging
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -18,6 +19,11 @@ settings.load_profile("tests")
 # Of PyTorch and NumPy, here and in all that is started from here: tests keep all processors busy themselves, and
 # threads that wait for one another would take most of the time.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Films are written durably, and on a disk most of a test's time is waiting for that: in memory, where there is room.
+_MEMORY = "/dev/shm"
+if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > 4 << 30:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", _MEMORY)
 
 
 @pytest.fixture(autouse=True)

@@ -85,8 +85,7 @@ def test_after_its_sound_a_film_is_silent(tiny, tmp_path):
     assert (soundmap.level_db[soundmap.times < 2] > -20).all()
 
 
-@pytest.mark.parametrize("size", [(130, 66), (258, 130), (1922, 962)])
-@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize(("size", "count"), [((130, 66), 1), ((258, 130), 3), ((1922, 962), 1)])
 def test_odd_sizes_and_a_single_picture(tiny, tmp_path, size, count):
     film = films.make_film(tmp_path / "a.mp4", films.steady(count, 10), size=size, sound=films.tone(0.3))
     pano_sound.pan(film, tmp_path / "out.mp4", PanOptions(model=tiny))

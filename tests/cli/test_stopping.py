@@ -79,7 +79,13 @@ def wait_for_partial(work, folder):
 
 
 @pytest.mark.parametrize(
-    ("number", "times"), [(signal.SIGINT, 1), (signal.SIGINT, 3), (signal.SIGTERM, 1), (signal.SIGHUP, 1)]
+    ("number", "times"),
+    [
+        (signal.SIGINT, 3),
+        (signal.SIGTERM, 1),
+        pytest.param(signal.SIGINT, 1, marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, 1, marks=pytest.mark.slow),
+    ],
 )
 def test_stopped_in_the_middle_nothing_is_left(long_film, number, times):
     work = start(long_film, "render", "long.mp4", "a.path.json", "-o", "out.mp4")
@@ -377,7 +383,7 @@ def test_a_disk_that_is_read_only(film, small_disk, run):
 
 def test_a_disk_that_is_unplugged(long_film, small_disk):
     subprocess.run(["mount", "-o", "remount,size=50m", str(small_disk)], check=True)
-    work = start(long_film, "render", "long.mp4", "a.path.json", "-o", small_disk / "out.mp4", "--end", "5")
+    work = start(long_film, "render", "long.mp4", "a.path.json", "-o", small_disk / "out.mp4", "--end", "2")
     wait_for_partial(work, small_disk)
     work.send_signal(signal.SIGSTOP)  # It must not end before.
     subprocess.run(["umount", "-l", str(small_disk)], check=True)

@@ -125,6 +125,7 @@ def test_its_sound_map_doubts_nothing(film, saliency, tmp_path):
     assert found.times.tolist() == heard.times.tolist()
 
 
+@pytest.mark.slow
 def test_scenes_judge_it_with_both_cameras(evaluate, saliency, monkeypatch, tmp_path):
     monkeypatch.setattr(cube_saliency, "pretrained", lambda: saliency)
     done = evaluate("scenes", "DATA", "--work", tmp_path / "work", "--kind", "real", "--picture-only")

@@ -45,7 +45,9 @@ def test_speed(evaluate) -> None:
     assert found["ms per second of sound"] > 0
 
 
-@pytest.mark.parametrize("name", ["boxes", "ambient", "retrieval", "interactive"])
+@pytest.mark.parametrize(
+    "name", ["boxes", *(pytest.param(name, marks=pytest.mark.slow) for name in ("ambient", "retrieval", "interactive"))]
+)
 def test_figures_are_pictures(evaluate, name, tmp_path) -> None:
     options = ("DATA", *QUICK.get(name, ()), "-o", "figure.png")
     assert evaluate(name, *options).code == 0

@@ -66,7 +66,11 @@ class Batch:
         return subprocess.CompletedProcess(words, ended.value.code, out.getvalue(), err.getvalue())
 
     def _line(self, words: tuple[object, ...]) -> list[str]:
-        model = [] if words[0] in ("status", "retry") else ["--model", str(self.tiny), "--every", "0.2"]
+        model = (
+            []
+            if words[0] in ("status", "retry")
+            else ["--model", str(self.tiny), "--every", "0.2", "--encoder-preset", "ultrafast"]
+        )
         return ["batch", *map(str, words), *model]
 
     def _caches(self) -> dict[str, str]:

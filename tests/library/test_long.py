@@ -41,7 +41,7 @@ class Making:
         self.row = FilmRecord(
             1, name, (file,), "", "running", None, "me", 1, 0, 0.0, 0.0, None, None, None, (), {}, None
         )
-        self.settings = full_settings(PanOptions(model=str(tiny)))
+        self.settings = full_settings(PanOptions(model=str(tiny), size="64x64", encoder_preset="veryfast"))
         self.out, self.soundmaps = store(root or folder / "out"), store(folder / "soundmaps")
         self.out.create()
         self.soundmaps.create()

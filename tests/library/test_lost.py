@@ -31,7 +31,7 @@ def silent(stage, done, total):
 
 @pytest.fixture
 def options(tiny):
-    return PanOptions(model=tiny, every=0.2)
+    return PanOptions(model=tiny, every=0.2, size="64x64", encoder_preset="ultrafast")
 
 
 @pytest.fixture(scope="module")
@@ -287,6 +287,7 @@ def test_a_manifest_in_a_foreign_file_is_refused(card, options, tmp_path, what):
 
 @pytest.fixture
 def finished(card, options, tmp_path):
+    """A folder in which one of two films is finished."""
     out = tmp_path / "out"
     with Library.open(str(out)) as library:
         library.take_in([str(card)], [], options)

@@ -62,7 +62,7 @@ def test_sound_does_not_drift_from_chapter_to_chapter(tmp_path, kind):
     assert np.abs(drift - drift[0]).max() < 0.5e-3
 
 
-@pytest.mark.parametrize("output", ["b.mp4", "b.mkv"])
+@pytest.mark.parametrize("output", ["b.mp4", pytest.param("b.mkv", marks=pytest.mark.slow)])
 def test_sound_does_not_drift_in_what_is_written_either(tmp_path, output):
     path = films.make_film(tmp_path / "a.mp4", films.steady(15), sound=films.clicks(0.5, [0.25]))
     made = rewrite(probe([path] * CHAPTERS), tmp_path / output)

@@ -156,8 +156,18 @@ def test_select_hides_boxes() -> None:
         select(examples(8, 0), "supervised", -1, -1, 0)
 
 
-@pytest.mark.parametrize("mode", ["unsupervised", "supervised", "semi"])
-@pytest.mark.parametrize("mechanism", [1, 2])
+@pytest.mark.parametrize(
+    ("mechanism", "mode"),
+    [
+        (1, "supervised"),
+        (2, "semi"),
+        (1, "unsupervised"),
+        *(
+            pytest.param(*both, marks=pytest.mark.slow)
+            for both in ((2, "supervised"), (1, "semi"), (2, "unsupervised"))
+        ),
+    ],
+)
 def test_training_lowers_the_loss_and_writes_weights(tiny: str, tmp_path: Path, mode: str, mechanism: int) -> None:
     chosen = recipe(tiny, mode=mode, mechanism=mechanism, steps=80, batch=8, rate=1e-2)
     before = loss(start(tiny, mechanism, 0)[0].eval(), tmp_path / "work", mode, examples())
@@ -215,6 +225,7 @@ def test_a_stopped_run_goes_on_with_the_same_batches(tiny: str, tmp_path: Path) 
     assert steps == [0, 6, 11]
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_from_its_checkpoint(tiny: str, tmp_path: Path) -> None:
     """kill -9 while it trains: the checkpoint is whole, and leads to the weights of a run that nobody stopped."""
     endless = f"t.recipe({tiny!r}, mode='semi', steps=10**6)"
@@ -348,6 +359,7 @@ def in_two_processes(folder: Path, code: str) -> None:
     assert beside(folder, code, *launcher).wait(PATIENCE) == 0
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_learns(tiny: str, tmp_path: Path) -> None:
     """Half batches in two processes over gloo lead to the weights of one process's whole batches."""
     chosen = recipe(tiny, mode="semi", steps=4, batch=8, rate=1e-2)

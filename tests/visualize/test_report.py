@@ -172,6 +172,7 @@ def test_links_to_videos_from_where_the_page_will_lie(soundmap, film, tmp_path, 
     assert found == ([link, link] if link else [])
 
 
+@pytest.mark.slow
 def test_a_page_does_not_grow_with_the_film(tmp_path):
     n = 40_000
     posterior = np.full((n, 10, 20), 1 / 250, np.float16)
