@@ -181,19 +181,39 @@ def compare(runs: dict[str, list[Run]]) -> dict[str, dict[str, float]]:
 
 
 def table(report: dict[str, Any], baseline: dict[str, Any] | None) -> Iterator[str]:
+    """The figures in Markdown, as docs/performance.md has them."""
     yield ", ".join(f"{name} {' '.join(v) if isinstance(v, list) else v}" for name, v in report["machine"].items())
-    yield ", ".join(f"{name} {value:.2f}" for name, value in report["start"].items())
-    columns = ("wall / ffmpeg", "cpu / ffmpeg", "wall / older", "cpu / older")
-    yield f"{'':24}{'wall s':>8}{'cpu s':>8}{'peak MB':>9}" + "".join(f"{c:>15}" for c in columns)
+    yield "Start in s: " + ", ".join(f"{name} {value:.2f}" for name, value in report["start"].items())
+    yield ""
+    rows = [row for one in report["sizes"].values() for row in one["programs"].values()]
+    ratios = [
+        c for c in ("wall / ffmpeg", "cpu / ffmpeg", "wall / older", "cpu / older") if any(c in row for row in rows)
+    ]
+    columns = (
+        f"{report['seconds']:g} s of film",
+        "wall s",
+        "cpu s",
+        "peak MB",
+        *ratios,
+        *(["against the baseline"] if baseline else []),
+    )
+    yield f"| {' | '.join(columns)} |"
+    yield "|---" * len(columns) + "|"
     for size, one in report["sizes"].items():
-        yield size
         for name, row in one["programs"].items():
-            line = f"  {name:22}{row['wall']:8.2f}{row['cpu']:8.2f}{row['peak']:9.0f}"
-            line += "".join(f"{row[c]:15.2f}" if c in row else " " * 15 for c in columns)
+            cells = [f"{size} {name}", f"{row['wall']:.1f}", f"{row['cpu']:.1f}", f"{row['peak']:.0f}"]
+            cells += [f"{row[c]:.2f}" if c in row else "" for c in ratios]
             before = (baseline or {}).get("sizes", {}).get(size, {}).get("programs", {}).get(name, {})
             change = row.get("cpu / ffmpeg", 1.0) / before.get("cpu / ffmpeg", row.get("cpu / ffmpeg", 1.0)) - 1
-            yield line + (f"   cpu {change:+.0%} against the baseline" if abs(change) > WORTH_SAYING else "")
-        yield "  " + ", ".join(f"{name} {ms:.1f}" for name, ms in one["stages"].items()) + " (ms of cpu a picture)"
+            if baseline:
+                cells.append(f"cpu {change:+.0%}" if abs(change) > WORTH_SAYING else "")
+            yield f"| {' | '.join(cells)} |"
+    yield ""
+    stages = next(iter(report["sizes"].values()))["stages"]
+    yield f"| ms of cpu a picture | {' | '.join(stages)} |"
+    yield "|---" * (len(stages) + 1) + "|"
+    for size, one in report["sizes"].items():
+        yield f"| {size} | {' | '.join(f'{ms:.1f}' for ms in one['stages'].values())} |"
 
 
 def main() -> None:
