@@ -9,6 +9,8 @@ from pathlib import Path
 import av
 import numpy as np
 
+from pano_sound.media.threads import usual_priority
+
 NTSC = Fraction(30000, 1001)
 
 
@@ -63,6 +65,9 @@ def make_film(
         if sound is not None:
             track = out.add_stream(sound_codec, rate=rate, layout=layout)
             track.codec_context.time_base = Fraction(1, rate)
+        if codec == "libsvtav1":
+            with usual_priority():
+                out.start_encoding()
         for t, level in zip(times, levels, strict=True):
             rgb = np.full((size[1], size[0], 3), level, np.uint8)
             if halves:

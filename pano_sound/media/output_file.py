@@ -14,6 +14,7 @@ import av
 
 from ..atomic_file import new_partial, output_error, put_in_place, remove_partial
 from ..errors import OutputError
+from . import threads
 from .colour import Colour
 from .info import MediaInfo
 from .inputs import log
@@ -136,7 +137,8 @@ class OutputFile(ABC):
         if sound is not None:
             self._soundtrack = Soundtrack(self._container, self._muxer, sound, self._format.spherical, may_copy)
             log.info("%s: sound is %s", self.path, "copied" if self._soundtrack.copied else "encoded to AAC")
-        self._container.start_encoding()
+        with threads.usual_priority():
+            self._container.start_encoding()
 
     @abstractmethod
     def _video_stream(self, container: Any) -> Any:

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from test_sound import onsets, whole
 
+import pano_sound
+from pano_sound.camera_path import CameraPath
 from pano_sound.encoders import ENCODERS
 from pano_sound.errors import OutputError
 from pano_sound.media.hardware import usable
@@ -21,6 +23,7 @@ from pano_sound.media.reader import Colour, Picture, VideoReader
 from pano_sound.media.soundtrack import SoundPlan
 from pano_sound.media.writer import VideoWriter
 from pano_sound.options.input import InputOptions
+from pano_sound.options.steps import RenderOptions
 from pano_sound.options.video import VideoOptions
 
 TICK = Fraction(1, 30000)
@@ -439,3 +442,18 @@ def test_sound_with_a_lost_header_is_encoded_again(tmp_path):
     at = content.index(b"OpusHead")
     source.write_bytes(content[:at] + b"OpusHurt" + content[at + 8 :])
     assert rewrite(source, tmp_path / "b.mp4").video is not None
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="no such thing on this system")
+@pytest.mark.parametrize("codec", ["libx264", "libsvtav1"])
+def test_encoders_take_no_priority_over_other_programs(tmp_path, codec):
+    """As root, SVT-AV1 would have that of real time, and all that this process starts."""
+    seen = set()
+
+    def look(*_):
+        seen.update(os.sched_getscheduler(int(thread)) for thread in os.listdir("/proc/self/task"))
+
+    film = films.make_film(tmp_path / "a.mp4", films.steady(4))
+    path = CameraPath(64, 64, np.array([[0.0, 0, 0, 0, 90]]))
+    pano_sound.render(film, path, tmp_path / "b.mp4", RenderOptions(codec=codec), progress=look)
+    assert seen == {os.SCHED_OTHER}
