@@ -8,7 +8,7 @@ import pytest
 
 from pano_sound.localize.cue import Cue, Pictures, Sound
 from pano_sound.media.probe import probe
-from pano_sound.pipeline.passes import Schedule, Stretch, feed_pictures, feed_sound
+from pano_sound.pipeline.passes import FilmPart, Schedule, feed_pictures, feed_sound
 
 
 def silent(stage, done, total):
@@ -39,12 +39,12 @@ class Recorder(Cue):
 
 def test_each_cue_gets_the_pictures_it_needs_from_one_pass(tmp_path):
     film = films.make_film(tmp_path / "a.mp4", films.steady(60, 30), size=(128, 64), sound=films.tone(2.0))
-    stretch = Stretch(probe(film))
+    film_part = FilmPart(probe(film))
     each, fast, slow, asked = (Recorder(Pictures(16, 8, grey=True, rate=r)) for r in (60.0, 15.0, 1.0, 0.0))
     colour = Recorder(Pictures(16, 8, rate=15.0), Sound(8000))
     cues = [each, fast, slow, asked, colour]
-    feed_sound(stretch, cues, silent)
-    found = feed_pictures(stretch, cues, 0.5, silent)
+    feed_sound(film_part, cues, silent)
+    found = feed_pictures(film_part, cues, 0.5, silent)
     assert found.times == pytest.approx([0, 0.5, 1.0, 1.5], abs=0.04)
     for cue, count in ((each, 60), (fast, 30), (slow, 2), (asked, 4), (colour, 30)):
         assert len(cue.of("picture")) == count
@@ -60,7 +60,7 @@ def test_pictures_come_from_the_twin_at_the_films_times(tmp_path):
     film = films.make_film(tmp_path / "a.mp4", films.steady(30, 30), size=(128, 64), levels=[40] * 30)
     twin = films.make_film(tmp_path / "b.mp4", films.steady(30, 30), size=(64, 32), levels=[200] * 30)
     cue = Recorder(Pictures(16, 8, grey=True, rate=15.0))
-    found = feed_pictures(Stretch(probe(film), twin=probe(twin)), [cue], 0.5, silent)
+    found = feed_pictures(FilmPart(probe(film), twin=probe(twin)), [cue], 0.5, silent)
     assert found.times == pytest.approx([0, 0.5], abs=0.04)
     assert len(cue.of("picture")) == 15
     assert min(entry[3] for entry in cue.log if entry[0] == "picture") > 120
@@ -85,7 +85,7 @@ def test_an_exception_in_a_cue_ends_the_pass_and_its_threads(tmp_path, monkeypat
     monkeypatch.setattr("pano_sound.media.cuts.CutFinder.add", lambda self, t, frame: self.cuts.append(t))
     before = set(threading.enumerate())
     with pytest.raises(MemoryError, match=call):
-        feed_pictures(Stretch(probe(film)), cues, 0.5, silent)
+        feed_pictures(FilmPart(probe(film)), cues, 0.5, silent)
     assert not set(threading.enumerate()) - before
 
 
@@ -93,5 +93,5 @@ def test_sound_without_pictures_is_analysed(tmp_path):
     with wave.open(str(tmp_path / "a.wav"), "wb") as file:
         file.setparams((1, 2, 16_000, 0, "NONE", ""))
         file.writeframes(np.full(32_000, 8000, np.int16).tobytes())
-    level = feed_sound(Stretch(probe(tmp_path / "a.wav")), [], lambda *_: None)
+    level = feed_sound(FilmPart(probe(tmp_path / "a.wav")), [], lambda *_: None)
     assert level.at([1.0], 0.5)[0] == pytest.approx(20 * np.log10(8000 / 32768), abs=0.1)

@@ -37,12 +37,12 @@ def command(
     check_outputs([output], overwrite)
     from ..camera.glimpses import mean_direction
     from ..pipeline import analyse
-    from ..visualize.summary import heard
+    from ..visualize.summary import sound_summary
 
     with ProgressBar(quiet) as progress:
         soundmap = analyse(source, options, progress=progress)
     soundmap.save(output, overwrite)
-    summarise(str(heard(soundmap)), quiet)
+    summarise(str(sound_summary(soundmap)), quiet)
     wrote(output, quiet)
     if as_json:
         rows = []

@@ -14,7 +14,7 @@ from ..options.batch import BatchOptions
 from ..options.flags import with_flags
 from ..options.steps import PanOptions
 from .files import ReadFile
-from .help import Command, Option
+from .help import Command, HeadedOption
 from .parameters import json_option, options_of, overwrite_option
 from .verbosity import verbosity
 
@@ -40,7 +40,7 @@ _fail_fast_option = click.option(
     "--fail-fast/--keep-going",
     default=False,
     show_default=True,
-    cls=Option,
+    cls=HeadedOption,
     heading="Batch",
     help="Stop at the first film that fails, or continue with the others.",
 )
@@ -67,7 +67,7 @@ def command() -> None:
     "out",
     required=True,
     metavar="OUT",
-    cls=Option,
+    cls=HeadedOption,
     help="Folder for the results, or an s3:// or gs:// URL.",
 )
 @click.option(
@@ -76,14 +76,14 @@ def command() -> None:
     type=ReadFile(str),
     multiple=True,
     metavar="FILE",
-    cls=Option,
+    cls=HeadedOption,
     help="A text file of films, one per line. Repeatable.",
 )
 @click.option(
     "-n",
     "--dry-run",
     is_flag=True,
-    cls=Option,
+    cls=HeadedOption,
     help="Only estimate what would be made, how long it takes and how much space.",
 )
 @overwrite_option
@@ -223,7 +223,8 @@ class _ProgressBars:
         self._shown = not quiet and sys.stderr.isatty()
         self._films = films
         self._whole: Any = None
-        self._bars: dict[str, Any] = {}
+        self._bars: dict[str, tuple[Any, int]] = {}
+        """Each film's bar and the line it is on, counted from the batch's own at 0."""
 
     def __enter__(self) -> _ProgressBars:
         if self._shown:
@@ -234,8 +235,10 @@ class _ProgressBars:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for bar in (*self._bars.values(), *([self._whole] if self._whole else [])):
+        for bar, _line in self._bars.values():
             bar.close()
+        if self._whole is not None:
+            self._whole.close()
 
     def __call__(self, film: str, stage: str, done: float, total: float, error: str | None = None) -> None:
         if stage == "failed":
@@ -245,17 +248,17 @@ class _ProgressBars:
         from tqdm import tqdm
 
         if total == 0.0:
-            bar = self._bars.pop(film, None)
-            if bar is not None:
-                bar.close()
+            if film in self._bars:
+                self._bars.pop(film)[0].close()
             self._whole.update(stage not in ("begin", "again", "lost", "broken"))
             return
         if film not in self._bars:
-            taken = {bar.pos for bar in self._bars.values()}
-            place = next(i for i in itertools.count(1) if -i not in taken)
+            taken = {line for _, line in self._bars.values()}
+            line = next(i for i in itertools.count(1) if i not in taken)
             shape = "{desc} {percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} s"
-            self._bars[film] = tqdm(total=total, position=place, bar_format=shape, file=sys.stderr, leave=False)
-        bar = self._bars[film]
+            new = tqdm(total=total, position=line, bar_format=shape, file=sys.stderr, leave=False)
+            self._bars[film] = new, line
+        bar, _ = self._bars[film]
         bar.total, bar.n = total, min(done, total)
         bar.set_description_str(f"{film[-30:]:30} {stage:7}", refresh=False)
         bar.refresh()

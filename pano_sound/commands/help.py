@@ -13,7 +13,7 @@ HEADINGS = ("Options", "Batch", "Input", "Listening", "View", "Camera", "Video",
 _ALL = "pano_sound.all_options"
 
 
-class Option(click.Option):
+class HeadedOption(click.Option):
     """An option that knows the heading under which `--help` lists it, and the default that a preset gives it."""
 
     def __init__(self, *args: Any, heading: str = "Options", advanced: bool = False, preset: Any = None, **more: Any):
@@ -51,7 +51,7 @@ class Command(click.Command):
             if getattr(param, "advanced", False) and _ALL not in ctx.meta:
                 hidden += 1
             else:
-                sections[param.heading if isinstance(param, Option) else "General"].append(record)
+                sections[param.heading if isinstance(param, HeadedOption) else "General"].append(record)
         for heading, records in sections.items():
             if records:
                 with formatter.section(heading):
@@ -73,7 +73,7 @@ def _print_all_help(ctx: click.Context, param: click.Parameter, value: bool) -> 
         ctx.exit()
 
 
-_help_all = Option(
+_help_all = HeadedOption(
     ["--help-all"],
     is_flag=True,
     is_eager=True,

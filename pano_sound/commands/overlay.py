@@ -8,7 +8,7 @@ import click
 
 from ..options.steps import OverlayOptions
 from .files import ReadFile, check_outputs
-from .help import Command, Option
+from .help import Command, HeadedOption
 from .parameters import options_of, output_option, overwrite_option, source_argument
 from .progress import ProgressBar, wrote
 from .verbosity import verbosity
@@ -22,11 +22,16 @@ from .verbosity import verbosity
     "soundmap_file",
     type=ReadFile(),
     metavar="FILE",
-    cls=Option,
+    cls=HeadedOption,
     help="The sound map that 'analyse' wrote for INPUT. By default INPUT is analysed now.",
 )
 @click.option(
-    "--path", "path_file", type=ReadFile(), metavar="FILE", cls=Option, help="Outline the view of this camera path."
+    "--path",
+    "path_file",
+    type=ReadFile(),
+    metavar="FILE",
+    cls=HeadedOption,
+    help="Outline the view of this camera path.",
 )
 @overwrite_option
 @options_of(OverlayOptions)

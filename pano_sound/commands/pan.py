@@ -9,7 +9,7 @@ import click
 
 from ..options.steps import PanOptions
 from .files import WrittenFile, check_outputs
-from .help import Command, Option
+from .help import Command, HeadedOption
 from .parameters import json_option, options_of, output_option, overwrite_option, pins_option, source_argument
 from .progress import ProgressBar, summarise, wrote
 from .verbosity import verbosity
@@ -22,7 +22,7 @@ from .verbosity import verbosity
     "--report",
     type=WrittenFile(),
     metavar="FILE",
-    cls=Option,
+    cls=HeadedOption,
     help="Also write a page (.html) that plays the videos beside the analysis.",
 )
 @pins_option
@@ -53,7 +53,7 @@ def command(
     check_outputs([output, *([report] if report else [])], overwrite)
     from ..constraints import load_constraints
     from ..pipeline import pan_with_map, pannable
-    from ..visualize.summary import heard, shown
+    from ..visualize.summary import path_summary, sound_summary
 
     pins, masks = ((), ()) if pins_file is None else load_constraints(pins_file)
     if pins and options.preset == "paper":
@@ -67,7 +67,7 @@ def command(
 
             film = pannable(source, options)
             write_report(report, soundmap, path, film=film, result=output, overwrite=overwrite, progress=progress)
-    words = f"{heard(soundmap)}; {shown(soundmap, path)}"
+    words = f"{sound_summary(soundmap)}; {path_summary(soundmap, path)}"
     summarise(f"{words}; report: {report}" if report else words, quiet)
     wrote(output, quiet)
     if as_json:

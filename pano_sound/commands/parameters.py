@@ -13,7 +13,7 @@ from ..options.base import Described, Options, described
 from ..options.camera import preset_value
 from ..options.flags import with_flags
 from .files import ReadFile, ReadModel, WrittenFile
-from .help import Option
+from .help import HeadedOption
 
 F = Callable[..., Any]
 
@@ -61,12 +61,18 @@ def _click_option(about: Described, help: str | None) -> Callable[[F], F]:
         metavar = "NUMBER"
     if about.kind is bool:
         return click.option(
-            about.name, about.flag, is_flag=True, cls=Option, heading=about.heading, advanced=about.advanced, help=text
+            about.name,
+            about.flag,
+            is_flag=True,
+            cls=HeadedOption,
+            heading=about.heading,
+            advanced=about.advanced,
+            help=text,
         )
     names = [about.name, about.flag, *([about.also] if about.also else [])]
     return click.option(
         *names,
-        cls=Option,
+        cls=HeadedOption,
         heading=about.heading,
         advanced=about.advanced and help is None,
         preset=preset_value(about.name) if default is None and help is None else None,
@@ -89,7 +95,7 @@ def source_argument(function: F) -> F:
         type=ReadFile(str),
         multiple=True,
         metavar="FILE",
-        cls=Option,
+        cls=HeadedOption,
         heading="Input",
         help="Continue INPUT with this file, such as the next chapter of a recording. Repeatable.",
     )
@@ -101,20 +107,24 @@ def source_argument(function: F) -> F:
     return decorated
 
 
-overwrite_option = click.option("-y", "--overwrite", is_flag=True, cls=Option, help="Replace the output if it exists.")
+overwrite_option = click.option(
+    "-y", "--overwrite", is_flag=True, cls=HeadedOption, help="Replace the output if it exists."
+)
 pins_option = click.option(
     "--pins",
     "pins_file",
     type=ReadFile(),
     metavar="FILE",
-    cls=Option,
+    cls=HeadedOption,
     help="Plan around the pins and masks of this file (.json): a report saves them; a camera path has them, too.",
 )
 json_option = click.option(
-    "--json", "as_json", is_flag=True, cls=Option, heading="General", help="Print one JSON object, for programs."
+    "--json", "as_json", is_flag=True, cls=HeadedOption, heading="General", help="Print one JSON object, for programs."
 )
 
 
 def output_option(help: str, required: bool = True) -> Callable[[F], F]:
     """-o, --output."""
-    return click.option("-o", "--output", type=WrittenFile(), required=required, metavar="FILE", cls=Option, help=help)
+    return click.option(
+        "-o", "--output", type=WrittenFile(), required=required, metavar="FILE", cls=HeadedOption, help=help
+    )

@@ -10,7 +10,7 @@ import click
 from ..options.camera import PlanOptions
 from ..options.flags import with_flags
 from .files import ReadFile, check_outputs
-from .help import Command, Option
+from .help import Command, HeadedOption
 from .parameters import json_option, options_of, output_option, overwrite_option, pins_option
 from .progress import wrote
 from .verbosity import verbosity
@@ -25,7 +25,7 @@ ENDING, PATH_ENDING = ".soundmap.npz", ".path.json"
 @click.option(
     "--keep",
     type=click.Choice(["pins"]),
-    cls=Option,
+    cls=HeadedOption,
     help="Keep the pins and masks of the existing camera path and plan the rest again. Needs -y.",
 )
 @pins_option
@@ -34,7 +34,7 @@ ENDING, PATH_ENDING = ".soundmap.npz", ".path.json"
     type=click.IntRange(1, 20),
     default=1,
     show_default=True,
-    cls=Option,
+    cls=HeadedOption,
     help="Write this many different paths, the best first: NAME.path.json, NAME-2.path.json …",
 )
 @options_of(PlanOptions)

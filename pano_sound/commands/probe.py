@@ -12,7 +12,7 @@ from ..errors import printable
 from ..options.flags import with_flags
 from ..options.input import InputOptions
 from ..options.steps import AnalyseOptions
-from .help import Command, Option
+from .help import Command, HeadedOption
 from .parameters import json_option, options_of, source_argument
 from .progress import ProgressBar
 from .verbosity import verbosity
@@ -36,7 +36,7 @@ EYES = {"top-bottom": "upper", "left-right": "left"}
 @click.command("probe", cls=Command)
 @source_argument
 @options_of(InputOptions)
-@click.option("--listen", is_flag=True, cls=Option, help="Also name what is heard, such as 'music, guitar'.")
+@click.option("--listen", is_flag=True, cls=HeadedOption, help="Also name what is heard, such as 'music, guitar'.")
 @json_option
 @verbosity
 def command(source: list[str], options: InputOptions, listen: bool, as_json: bool, quiet: bool) -> None:

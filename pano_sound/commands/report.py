@@ -8,7 +8,7 @@ import click
 
 from ..options.input import InputOptions
 from .files import ReadFile, check_outputs
-from .help import Command, Option
+from .help import Command, HeadedOption
 from .parameters import options_of, output_option, overwrite_option
 from .progress import ProgressBar, wrote
 from .verbosity import verbosity
@@ -18,7 +18,9 @@ from .verbosity import verbosity
 @click.argument("source", metavar="INPUT", type=ReadFile(str))
 @click.argument("soundmap", metavar="SOUNDMAP", type=ReadFile())
 @click.argument("path", metavar="PATH", type=ReadFile())
-@click.option("--result", type=ReadFile(), metavar="FILE", cls=Option, help="The rendered video, to play beside INPUT.")
+@click.option(
+    "--result", type=ReadFile(), metavar="FILE", cls=HeadedOption, help="The rendered video, to play beside INPUT."
+)
 @output_option("The page to write (.html).")
 @overwrite_option
 @options_of(InputOptions)

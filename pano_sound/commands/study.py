@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from .files import ReadFile, WrittenFile, check_folder_of, check_outputs
-from .help import Command, Option
+from .help import Command, HeadedOption
 from .parameters import json_option, overwrite_option
 from .progress import ProgressBar, wrote
 from .verbosity import verbosity
@@ -33,7 +33,7 @@ def command() -> None:
     type=WrittenFile(file_okay=False),
     required=True,
     metavar="FOLDER",
-    cls=Option,
+    cls=HeadedOption,
     help="Where the pans and the page go.",
 )
 @click.option(
@@ -41,7 +41,7 @@ def command() -> None:
     "methods",
     multiple=True,
     metavar="NAME",
-    cls=Option,
+    cls=HeadedOption,
     help="Only this method. Repeatable.  [default: ours, front, and each cue]",
 )
 @overwrite_option

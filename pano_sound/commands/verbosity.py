@@ -12,7 +12,7 @@ import click
 
 from ..errors import printable
 from ..options.flags import with_flags
-from .help import Option
+from .help import HeadedOption
 from .streams import say
 
 F = Callable[..., Any]
@@ -20,13 +20,18 @@ F = Callable[..., Any]
 _QUIET, _VERBOSE = "pano_sound.quiet", "pano_sound.verbose"
 
 _quiet_option = click.option(
-    "-q", "--quiet", is_flag=True, cls=Option, heading="General", help="Print errors only: no progress, no warnings."
+    "-q",
+    "--quiet",
+    is_flag=True,
+    cls=HeadedOption,
+    heading="General",
+    help="Print errors only: no progress, no warnings.",
 )
 _verbose_option = click.option(
     "-v",
     "--verbose",
     count=True,
-    cls=Option,
+    cls=HeadedOption,
     heading="General",
     help="Print more. -vv shows where an unexpected error happened.",
 )

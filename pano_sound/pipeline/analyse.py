@@ -25,8 +25,8 @@ from ..media.twins import probe_twin
 from ..options.listening import ListeningOptions
 from ..options.steps import AnalyseOptions
 from ..soundmap import SILENCE_DB, Named, SoundMap
-from .film import Film, Progress, no_progress, pannable
-from .passes import Stretch, feed_pictures, feed_sound
+from .film import FilmPaths, Progress, no_progress, pannable
+from .passes import FilmPart, feed_pictures, feed_sound
 
 if TYPE_CHECKING:
     from ..localize.semantic import SemanticCue
@@ -40,7 +40,7 @@ _NAMED_EVERY = 0.5
 """Seconds between the times at which what is heard is named, where nothing else is asked."""
 
 
-def analyse(src: Film, options: AnalyseOptions = _DEFAULTS, *, progress: Progress | None = None) -> SoundMap:
+def analyse(src: FilmPaths, options: AnalyseOptions = _DEFAULTS, *, progress: Progress | None = None) -> SoundMap:
     """Find where the sound of `src` comes from, over time.
 
     Raises InputError, UnsupportedInputError, ModelError.
@@ -101,7 +101,7 @@ def analyse_segment(
     )
 
 
-def names_heard(src: Film, options: AnalyseOptions = _DEFAULTS, *, progress: Progress | None = None) -> list[str]:
+def names_heard(src: FilmPaths, options: AnalyseOptions = _DEFAULTS, *, progress: Progress | None = None) -> list[str]:
     """Names of the sounds that are surely heard in `src`, the longest heard first. Pictures are not read.
 
     Raises InputError, ModelError.
@@ -110,7 +110,7 @@ def names_heard(src: Film, options: AnalyseOptions = _DEFAULTS, *, progress: Pro
     if info.audio is None:
         return []
     network = _network(info, options)
-    level = feed_sound(Stretch(info), [network], progress or no_progress)
+    level = feed_sound(FilmPart(info), [network], progress or no_progress)
     times = np.arange(0.0, max(info.duration, _NAMED_EVERY), _NAMED_EVERY) + info.start
     names = network.named(times)
     names.scores[level.at(times, options.window) <= SILENCE_DB] = 0.0
@@ -159,9 +159,9 @@ def observe(
 
     Raises InputError; UnsupportedInputError if the options name a twin that does not fit.
     """
-    stretch = Stretch(info, segment, probe_twin(info, options.proxy))
-    level = feed_sound(stretch, cues, progress)
-    found = feed_pictures(stretch, cues, options.every, progress)
+    film_part = FilmPart(info, segment, probe_twin(info, options.proxy))
+    level = feed_sound(film_part, cues, progress)
+    found = feed_pictures(film_part, cues, options.every, progress)
     levels = level.at(found.times, options.window)
     return Observed(found.times, found.cuts, levels, found.evidence(cues))
 

@@ -13,8 +13,8 @@ from ..options.input import InputOptions
 
 log = logging.getLogger("pano_sound")
 
-Path = str | os.PathLike[str]
-Film = Path | Sequence[Path]
+StrPath = str | os.PathLike[str]
+FilmPaths = StrPath | Sequence[StrPath]
 """A file or URL, or several in a row that make one film."""
 Progress = Callable[[str, float, float], None]
 """Called as progress(stage, done, total) with seconds of film; it may raise to stop the work."""
@@ -23,7 +23,7 @@ OTHER_FILM = 1.0
 """Seconds by which a film's end may differ from the one that a sound map or path was made for."""
 
 
-def pannable(src: Film, options: InputOptions) -> PannableFilm:
+def pannable(src: FilmPaths, options: InputOptions) -> PannableFilm:
     """Probe a film. Raises InputError; UnsupportedInputError if it cannot be panned."""
     return require_pannable(probe(src, options))
 
@@ -37,7 +37,7 @@ def check_belongs(source: dict[str, Any], info: MediaInfo, what: str) -> None:
         log.warning("%s: the %s was made for a film that ends at %.1f s, not this one", info.path, what, end)
 
 
-def files(src: Film) -> Sequence[Path]:
+def files(src: FilmPaths) -> Sequence[StrPath]:
     """The files that a film consists of."""
     return [src] if isinstance(src, (str, os.PathLike)) else src
 

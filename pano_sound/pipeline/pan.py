@@ -14,7 +14,7 @@ from ..options.camera import PlanOptions
 from ..options.steps import PanOptions
 from ..soundmap import SoundMap
 from .analyse import analyse_film
-from .film import Film, Path, Progress, files, no_progress, pannable
+from .film import FilmPaths, Progress, StrPath, files, no_progress, pannable
 from .render import render_path
 
 _AS_PRESET, _DEFAULTS = PlanOptions(), PanOptions()
@@ -35,8 +35,8 @@ def plan(
 
 
 def pan(
-    src: Film,
-    dst: Path,
+    src: FilmPaths,
+    dst: StrPath,
     options: PanOptions = _DEFAULTS,
     *,
     pins: Sequence[Pin] = (),
@@ -52,8 +52,8 @@ def pan(
 
 
 def pan_with_map(
-    src: Film,
-    dst: Path,
+    src: FilmPaths,
+    dst: StrPath,
     options: PanOptions = _DEFAULTS,
     *,
     pins: Sequence[Pin] = (),

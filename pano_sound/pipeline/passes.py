@@ -34,7 +34,7 @@ _AROUND = 1.0
 
 
 @dataclass(frozen=True)
-class Stretch:
+class FilmPart:
     """What is analysed: a whole film, or a segment.
 
     Args:
@@ -64,7 +64,7 @@ class Stretch:
         )
 
 
-def feed_sound(stretch: Stretch, cues: Sequence[Cue], progress: Progress) -> Level:
+def feed_sound(film_part: FilmPart, cues: Sequence[Cue], progress: Progress) -> Level:
     """Feed the cues their sound. Returns the level of the film over presentation time."""
     level = Level()
     readings: dict[Sound, list[Cue | Level]] = {Sound(LEVEL_RATE): [level]}
@@ -76,14 +76,14 @@ def feed_sound(stretch: Stretch, cues: Sequence[Cue], progress: Progress) -> Lev
         def share(stage: str, t: float, of: float, done: int = done) -> None:
             progress(stage, (done * of + t) / len(readings), of)
 
-        _feed_once(stretch, sound, receivers, share)
+        _feed_once(film_part, sound, receivers, share)
     return level
 
 
-def _feed_once(stretch: Stretch, sound: Sound, receivers: Sequence[Cue | Level], progress: Progress) -> None:
-    info, rate = stretch.info, sound.rate
+def _feed_once(film_part: FilmPart, sound: Sound, receivers: Sequence[Cue | Level], progress: Progress) -> None:
+    info, rate = film_part.info, sound.rate
     context = max(receiver.context for receiver in receivers) + _AROUND
-    begin, end = stretch.bounds(context)
+    begin, end = film_part.bounds(context)
     start = Fraction(info.start).limit_denominator(10**9)
     # Whole steps from the film's start, so that a segment gets the same steps as the film.
     hop = Fraction(sound.hop, rate)
@@ -136,22 +136,22 @@ class PicturePass:
         }
 
 
-def feed_pictures(stretch: Stretch, cues: Sequence[Cue], every: float, progress: Progress) -> PicturePass:
+def feed_pictures(film_part: FilmPart, cues: Sequence[Cue], every: float, progress: Progress) -> PicturePass:
     """Feed the cues their pictures, from one decode, and request their evidence every `every` seconds.
 
     The decoder and each cue work in a thread of their own, bounded queues between them.
 
     Raises InputError: no picture can be decoded, or too many are damaged.
     """
-    info, segment = stretch.info, stretch.segment
+    info, segment = film_part.info, film_part.segment
     around = max([_AROUND, *(cue.context for cue in cues if cue.pictures is not None)])
-    begin, end = stretch.bounds(around)
-    seen = stretch.twin or info
+    begin, end = film_part.bounds(around)
+    seen = film_part.twin or info
     read = part(seen, begin, end)
     # Added to the times of the part read, this gives the film's times.
     later = begin or Fraction(0)
-    start = round(info.start / stretch.base) * stretch.base
-    inside, needed = stretch.bounds(0.0), stretch.bounds(_AVERAGED)
+    start = round(info.start / film_part.base) * film_part.base
+    inside, needed = film_part.bounds(0.0), film_part.bounds(_AVERAGED)
     fps = seen.video.fps if seen.video else None
     analysed = Schedule(every, start)
     cuts, passed_on = CutFinder(), 0
@@ -175,7 +175,7 @@ def feed_pictures(stretch: Stretch, cues: Sequence[Cue], every: float, progress:
                 feed.add_picture(t, picture, shared)
             if analysed.due(t) and (needed[0] is None or t >= needed[0]) and (needed[1] is None or t < needed[1]):
                 found.requested.append(float(t))
-                found.inside.append(segment.holds(round(t / stretch.base)))
+                found.inside.append(segment.holds(round(t / film_part.base)))
                 for cue, consumer in consumers:
                     consumer.submit(cue.request, float(t))
             progress("look", float(picture.t) - read.start, read.duration)
@@ -187,7 +187,7 @@ def feed_pictures(stretch: Stretch, cues: Sequence[Cue], every: float, progress:
         for _, consumer in consumers:
             consumer.finish()
     progress("look", read.duration, read.duration)
-    found.cuts = [t for t in cuts.cuts if segment.holds(math.floor(t / stretch.base))]
+    found.cuts = [t for t in cuts.cuts if segment.holds(math.floor(t / film_part.base))]
     return found
 
 

@@ -23,7 +23,7 @@ from ..sphere.convention import rotation
 from ..sphere.view import Planes, View, render_planes
 from ..visualize.overlay import Overlay
 from .ahead import Ahead
-from .film import Film, Path, Progress, check_belongs, files, no_progress, pannable
+from .film import FilmPaths, Progress, StrPath, check_belongs, files, no_progress, pannable
 
 log = logging.getLogger("pano_sound")
 
@@ -31,9 +31,9 @@ _DEFAULTS = RenderOptions()
 
 
 def render(
-    src: Film,
+    src: FilmPaths,
     path: CameraPath,
-    dst: Path,
+    dst: StrPath,
     options: RenderOptions = _DEFAULTS,
     *,
     overwrite: bool = False,
@@ -50,9 +50,9 @@ def render(
 
 
 def overlay(
-    src: Film,
+    src: FilmPaths,
     soundmap: SoundMap,
-    dst: Path,
+    dst: StrPath,
     options: RenderOptions = _DEFAULTS,
     *,
     path: CameraPath | None = None,
@@ -81,7 +81,7 @@ def overlay(
 
 
 def render_segment(
-    info: PannableFilm, segment: Segment, path: CameraPath, dst: Path, options: VideoOptions, progress: Progress
+    info: PannableFilm, segment: Segment, path: CameraPath, dst: StrPath, options: VideoOptions, progress: Progress
 ) -> None:
     """Write `dst`: the view along `path` for a segment of a film, without sound, for `media.joining.join`.
 
@@ -98,7 +98,7 @@ def render_segment(
 
 
 def render_path(
-    info: PannableFilm, path: CameraPath, dst: Path, options: VideoOptions, overwrite: bool, progress: Progress
+    info: PannableFilm, path: CameraPath, dst: StrPath, options: VideoOptions, overwrite: bool, progress: Progress
 ) -> None:
     """Write `dst`: the view of a probed film along `path`. Raises what `render` raises."""
     fastest = float(path.speed().max(initial=0.0))

@@ -23,7 +23,7 @@ from .colours import heat_colours
 from .curve import camera_curve, curve_shapes
 from .overlay import Overlay
 from .proxy import small_copy, spectrogram
-from .summary import heard, shown
+from .summary import path_summary, sound_summary
 
 _WIDTH, _HEIGHT, _LEVEL_HEIGHT = 1000, 240, 60
 _COLUMNS = 2000
@@ -114,8 +114,8 @@ def _contents(soundmap: SoundMap, path: CameraPath, film: MediaInfo | None) -> d
             {"name": name, "left": (a - start) / (end - start) * 100, "width": (b - a) / (end - start) * 100}
             for name, a, b in _names_over_time(soundmap, end)
         ],
-        "heard": heard(soundmap),
-        "shown": shown(soundmap, path),
+        "heard": sound_summary(soundmap),
+        "shown": path_summary(soundmap, path),
         "settings": {title: rows for title, rows in settings.items() if rows},
         "data": {
             "name": str(soundmap.source.get("path", "film")),

@@ -22,7 +22,7 @@ _TURN = 5.0
 
 
 @dataclass(frozen=True)
-class Heard:
+class SoundSummary:
     """Of a sound map: its length in seconds; for how many something sounds, and for how many of them it is sure where;
     and names of what is heard."""
 
@@ -40,7 +40,7 @@ class Heard:
 
 
 @dataclass(frozen=True)
-class Shown:
+class PathSummary:
     """Of a camera path: turns, cuts, and the expected seconds with the source in view, against those of the best view
     that never turns."""
 
@@ -54,16 +54,18 @@ class Shown:
         return f"{_count(self.turns, 'turn')}{cuts}"
 
 
-def heard(soundmap: SoundMap) -> Heard:
+def sound_summary(soundmap: SoundMap) -> SoundSummary:
     """Summarise a sound map: how much of the film sounds, and how sure the map is."""
     seconds = _durations(soundmap)
     sounding = soundmap.level_db > SILENCE_DB
     sure = soundmap.sureness() >= SURE
     names = () if soundmap.named is None else tuple(soundmap.named.heard())
-    return Heard(float(seconds.sum()), float(seconds[sounding].sum()), float(seconds[sounding & sure].sum()), names)
+    return SoundSummary(
+        float(seconds.sum()), float(seconds[sounding].sum()), float(seconds[sounding & sure].sum()), names
+    )
 
 
-def shown(soundmap: SoundMap, path: CameraPath) -> Shown:
+def path_summary(soundmap: SoundMap, path: CameraPath) -> PathSummary:
     """Summarise how well a camera path shows the sound map."""
     moves = [part for part in stretches(path) if part.what == "move"]
     turned = [angle_between(directions(*m.first[:2]), directions(*m.last[:2])) >= _TURN for m in moves]
@@ -80,7 +82,7 @@ def shown(soundmap: SoundMap, path: CameraPath) -> Shown:
     still = max(
         float(heard_in_all[view.contains(cells, yaw, pitch)].sum()) for yaw, pitch in even_directions(_FINE, _STEEPEST)
     )
-    return Shown(int(sum(turned)), len(path.cuts), expected, still)
+    return PathSummary(int(sum(turned)), len(path.cuts), expected, still)
 
 
 def _durations(soundmap: SoundMap) -> NDArray[np.float64]:

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from pano_sound.camera_path import CameraPath
-from pano_sound.research.evaluate.camera_scenes import Scene
+from pano_sound.research.evaluate.camera_scenes import MadeScene
 
 
 @pytest.fixture
 def soundmap(tmp_path):
-    scene = Scene("made", 20.0, lambda t: [(100.0, 0.0), (-40.0, 0.0)], lambda t: (0, 1))
+    scene = MadeScene("made", 20.0, lambda t: [(100.0, 0.0), (-40.0, 0.0)], lambda t: (0, 1))
     scene.soundmap().save(tmp_path / "made.soundmap.npz")
     return "made.soundmap.npz"
 

@@ -9,7 +9,7 @@ from colours import Deaf, Knowing, example
 
 from pano_sound.errors import DataFileError
 from pano_sound.research.evaluate import boxed
-from pano_sound.research.evaluate.boxed import Row
+from pano_sound.research.evaluate.boxed import Variant
 
 # On the grid's lines (twentieths), so that cells are of one colour.
 CENTRE, CORNER, WIDE = (0.25, 0.25, 0.75, 0.75), (0.0, 0.0, 0.3, 0.3), (0.1, 0.1, 0.9, 0.9)
@@ -30,13 +30,13 @@ def test_a_model_that_knows_is_right_only_by_listening(examples) -> None:
     result = boxed.evaluate(Knowing(), examples, repeats=3)
     assert result.keys == ["0", "1", "2", "4"]
     for mechanism in (1, 2):
-        assert result.success(Row("own", mechanism)).value == 1
+        assert result.success(Variant("own", mechanism)).value == 1
         # Only the corners are rounded by the enlargement.
-        assert result.overlaps[Row("own", mechanism)].min() > 0.98
-        assert result.auc(Row("own", mechanism)) > 0.96
-        assert result.overlaps[Row("another", mechanism)].max() == 0
+        assert result.overlaps[Variant("own", mechanism)].min() > 0.98
+        assert result.auc(Variant("own", mechanism)) > 0.96
+        assert result.overlaps[Variant("another", mechanism)].max() == 0
         # The mean over all sounds has the same shape: these pictures are answered without listening.
-        assert result.success(Row("none", mechanism)).value == 1
+        assert result.success(Variant("none", mechanism)).value == 1
     assert result.truth_area == pytest.approx((0.25 + 0.09 + 0.64 + 0.25) / 4, abs=1e-3)
 
 
@@ -44,7 +44,7 @@ def test_the_upper_half_is_cut_as_public_code_cuts_it(examples) -> None:
     result = boxed.evaluate(Knowing(), examples, repeats=0)
     # A box of a quarter: more than half of the pixels are flat 0, the median; what lies above it is the box and the
     # slope around it, half a cell wide. A box of 0.64 fills the median with 1: nothing lies above.
-    overlaps = result.overlaps[Row("own", 1, "half")]
+    overlaps = result.overlaps[Variant("own", 1, "half")]
     assert overlaps[0] == pytest.approx(0.5**2 / (0.5 + 0.05) ** 2, abs=0.02)
     assert overlaps[2] == 0
 
@@ -75,7 +75,7 @@ def test_several_annotators() -> None:
     some = example(0, "red", left, boxes=((left,), (left,), (right,)))
     other = example(1, "green", left, boxes=((left,), (), (right,)))
     result = boxed.evaluate(Knowing(), [some, other], repeats=0)
-    assert result.overlaps[Row()][0] == pytest.approx(0.5 / 0.75, abs=0.01)
+    assert result.overlaps[Variant()][0] == pytest.approx(0.5 / 0.75, abs=0.01)
     assert result.subjects[0, 1] == pytest.approx([1, 1], abs=0.01)
     assert result.subjects[1, 1][0] == pytest.approx(1, abs=0.01)
     assert np.isnan(result.subjects[1, 1][1])
@@ -86,7 +86,7 @@ def test_several_annotators() -> None:
 def test_a_deaf_model_scores_the_same_whatever_sounds(examples) -> None:
     result = boxed.evaluate(Deaf(), examples, repeats=0)
     for mechanism in (1, 2):
-        own, another = (result.overlaps[Row(hearing, mechanism)] for hearing in ("own", "another"))
+        own, another = (result.overlaps[Variant(hearing, mechanism)] for hearing in ("own", "another"))
         assert np.array_equal(own, another)
     assert result.success().value == 0.25
 
@@ -107,6 +107,6 @@ def test_what_cannot_be_measured(examples) -> None:
     with pytest.raises(DataFileError, match="no example has a box"):
         boxed.evaluate(Knowing(), [replace(examples[0], ambient=True)])
     alone = boxed.evaluate(Knowing(), examples[:1], repeats=0)
-    assert Row("another") not in alone.overlaps
+    assert Variant("another") not in alone.overlaps
     together = boxed.evaluate(Knowing(), examples, ["one kind"] * 5, repeats=0)
-    assert Row("another") not in together.overlaps
+    assert Variant("another") not in together.overlaps

@@ -9,7 +9,7 @@ import pytest
 from pano_sound.camera_path import CameraPath
 from pano_sound.commands import main
 from pano_sound.research.evaluate import camera, camera_report
-from pano_sound.research.evaluate.camera_scenes import Scene, made_scenes, taking_turns
+from pano_sound.research.evaluate.camera_scenes import MadeScene, made_scenes, taking_turns
 from pano_sound.sphere.convention import directions
 
 
@@ -89,7 +89,7 @@ def test_the_made_scenes_are_those_the_docs_promise():
 
 
 def test_a_wide_window_hears_both_of_two_that_take_turns():
-    scene = Scene("turns", 12.0, lambda t: [(-60.0, 0.0), (60.0, 0.0)], taking_turns(6.0, [0], [1]))
+    scene = MadeScene("turns", 12.0, lambda t: [(-60.0, 0.0), (60.0, 0.0)], taking_turns(6.0, [0], [1]))
     sharp, wide = (scene.soundmap(window=w).posterior[12].astype(float) for w in (0.0, 3.0))  # at 6 s
     left, right = np.s_[14:16, 19:21], np.s_[14:16, 39:41]
     assert sharp[left].sum() < 0.01 < 0.2 < sharp[right].sum()
@@ -97,7 +97,7 @@ def test_a_wide_window_hears_both_of_two_that_take_turns():
 
 
 def test_the_report_has_a_row_for_each_scene_and_preset():
-    scene = Scene("one", 10.0, lambda t: [(30.0, 0.0)])
+    scene = MadeScene("one", 10.0, lambda t: [(30.0, 0.0)])
     report = camera_report.made(["default", "paper"], 0.0, [scene])
     assert [(row.preset, row.in_view) for row in report.rows] == [("ahead", 1), ("default", 1), ("paper", 1)]
     assert [row.cosine[0] > 0.99 for row in report.rows[:2]] == [False, True]
@@ -109,7 +109,7 @@ def scenes(tmp_path):
     """A folder of two real scenes' truths, with the sound maps that analysing them would give."""
     rows = ["file,tier,t_s,yaw_deg,pitch_deg,directness,level_db"]
     for name, tier, yaw in (("a.mp4", "A", 90), ("c.mp4", "C", 0)):
-        Scene(name, 10.0, lambda t, yaw=yaw: [(yaw, 0.0)]).soundmap().save(tmp_path / f"{name[0]}.soundmap.npz")
+        MadeScene(name, 10.0, lambda t, yaw=yaw: [(yaw, 0.0)]).soundmap().save(tmp_path / f"{name[0]}.soundmap.npz")
         rows += [f"{name},{tier},{t},{yaw},0,0.9,-20" for t in np.arange(0.25, 10, 0.5)]
     (tmp_path / "pano").mkdir()
     (tmp_path / "pano" / "directions.csv").write_text("\n".join(rows))

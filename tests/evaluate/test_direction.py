@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from pano_sound.research.evaluate.direction import READ_OUTS, Reading, Scene, read_out, table
+from pano_sound.research.evaluate.direction import READ_OUTS, Reading, SampledScene, read_out, table
 from pano_sound.sphere.convention import angles, directions
 from pano_sound.sphere.geometry import angle_between, cell_directions
 
 ROWS, COLUMNS = 30, 60
 
 
-def scene(seconds: int) -> Scene:
+def scene(seconds: int) -> SampledScene:
     times = np.arange(float(seconds))
     ahead = np.tile(directions(0.0, 0.0), (seconds, 1))
-    return Scene("a.mp4", "A", times, torch.zeros(seconds, 3, 1, 1, dtype=torch.uint8), ahead, None)
+    return SampledScene("a.mp4", "A", times, torch.zeros(seconds, 3, 1, 1, dtype=torch.uint8), ahead, None)
 
 
 def lobe(yaw: float, pitch: float) -> np.ndarray:

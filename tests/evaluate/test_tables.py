@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pano_sound.research.evaluate.boxed import Boxed, Row
+from pano_sound.research.evaluate.boxed import Boxed, Variant
 from pano_sound.research.evaluate.published import TABLES
 from pano_sound.research.evaluate.retrieval import Retrieval
 from pano_sound.research.evaluate.tables import Measured, build, short_names, thousands
@@ -19,7 +19,7 @@ def boxed(count: int, annotators: int = 0) -> Boxed:
     """cIoUs 0, 1/n … for both mechanisms, the second's halved."""
     overlaps = np.arange(count) / count
     result = Boxed([str(i) for i in range(count)], 0.3)
-    result.overlaps = {Row("own", 1, "level"): overlaps, Row("own", 2, "level"): overlaps / 2}
+    result.overlaps = {Variant("own", 1, "level"): overlaps, Variant("own", 2, "level"): overlaps / 2}
     result.subjects = {(s, m): overlaps / m for s in range(annotators) for m in (1, 2)}
     result.centres = {"centre, half the sides": overlaps}
     result.random = np.array([[0.0, 0.3], [0.02, 0.34]])

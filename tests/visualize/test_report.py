@@ -22,7 +22,7 @@ from pano_sound.pipeline import pannable
 from pano_sound.soundmap import Named, SoundMap
 from pano_sound.visualize import proxy
 from pano_sound.visualize.report import write_report
-from pano_sound.visualize.summary import Heard, heard, shown
+from pano_sound.visualize.summary import SoundSummary, path_summary, sound_summary
 
 NASTY = "<script>alert(1)</script>\"'&.mp4"
 
@@ -53,10 +53,11 @@ class Tags(HTMLParser):
 
 
 def test_the_summary_counts_what_was_heard_and_shown(soundmap):
-    assert heard(soundmap) == Heard(4.0, 3.0, 2.0)
-    assert str(heard(soundmap)) == "listened to 4 s: sure where it comes from 67% of the time"
-    assert str(Heard(4.0, 3.0, 2.0, ("dog",))) == "listened to 4 s: dog; sure where it comes from 67% of the time"
-    found = shown(soundmap, PATH)
+    assert sound_summary(soundmap) == SoundSummary(4.0, 3.0, 2.0)
+    assert str(sound_summary(soundmap)) == "listened to 4 s: sure where it comes from 67% of the time"
+    named = SoundSummary(4.0, 3.0, 2.0, ("dog",))
+    assert str(named) == "listened to 4 s: dog; sure where it comes from 67% of the time"
+    found = path_summary(soundmap, PATH)
     assert (found.turns, found.cuts, str(found)) == (1, 0, "1 turn")
     assert found.expected == pytest.approx(1.6, abs=0.05)
     assert found.still == pytest.approx(0.8, abs=0.05)
@@ -64,7 +65,7 @@ def test_the_summary_counts_what_was_heard_and_shown(soundmap):
 
 def test_silence_is_reported(soundmap):
     soundmap.level_db[:] = -120
-    assert str(heard(soundmap)) == "listened to 4 s: silent"
+    assert str(sound_summary(soundmap)) == "listened to 4 s: silent"
 
 
 @pytest.fixture(scope="module")

@@ -50,7 +50,7 @@ def boxes(
     if output is not None:
         from ...research.evaluate import plots
 
-        rows = [boxed.Row(hearing, network.mechanism) for hearing in boxed.HEARINGS]
+        rows = [boxed.Variant(hearing, network.mechanism) for hearing in boxed.HEARINGS]
         curves = {str(row): result.overlaps[row] for row in rows if row in result.overlaps} | result.centres
         plots.success_curves(curves, output, overwrite)
         wrote(output, quiet)

@@ -15,7 +15,7 @@ from ..parameters import overwrite_option
 from .common import common, data_argument, model_option, seed_option, show
 
 if TYPE_CHECKING:
-    from ...research.evaluate.scenes import Scene
+    from ...research.evaluate.scenes import LabelledScene
 
 log = logging.getLogger("pano_sound")
 
@@ -91,7 +91,7 @@ def scenes(
     composed = judging.composed_scenes(data, work / "made", "val", made, seed, camera) if kind != "real" else []
     judged = real + composed
 
-    def heard(scene: judging.Scene, sound_of: judging.Scene | None = None) -> judging.Heard:
+    def heard(scene: judging.LabelledScene, sound_of: judging.LabelledScene | None = None) -> judging.Heard:
         log.info("%s", scene.film.name)
         return judging.collect_evidence(scene, sound_of, options, work / "evidence")
 
@@ -111,7 +111,7 @@ def scenes(
     show(found, as_json)
 
 
-def _another(scenes: list[Scene], i: int) -> Scene:
+def _another(scenes: list[LabelledScene], i: int) -> LabelledScene:
     """The next scene of another place."""
     rest = scenes[i + 1 :] + scenes[:i]
     return next((scene for scene in rest if scene.place != scenes[i].place), scenes[i])

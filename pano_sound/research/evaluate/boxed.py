@@ -41,7 +41,7 @@ CENTRES = {
 """Both readings of the paper's "center, half of the image size"; the first fits its figures, the second is harder."""
 
 
-class Row(NamedTuple):
+class Variant(NamedTuple):
     """A kind of answer: what the model heard (see HEARINGS), the attention mechanism, the cut (see `metrics.CUTS`)."""
 
     hearing: str = "own"
@@ -69,16 +69,16 @@ class Boxed:
 
     keys: list[str]
     truth_area: float
-    overlaps: dict[Row, NDArray[np.float64]] = field(default_factory=dict)
+    overlaps: dict[Variant, NDArray[np.float64]] = field(default_factory=dict)
     centres: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     random: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 2)))
     subjects: dict[tuple[int, int], NDArray[np.float64]] = field(default_factory=dict)
 
-    def success(self, row: Row = Row()) -> Proportion:  # noqa: B008
+    def success(self, row: Variant = Variant()) -> Proportion:  # noqa: B008
         """The share of examples with a cIoU of at least 0.5."""
         return success(self.overlaps[row])
 
-    def auc(self, row: Row = Row()) -> float:  # noqa: B008
+    def auc(self, row: Variant = Variant()) -> float:  # noqa: B008
         """The area under success against threshold, 0..1."""
         return area_under_curve(self.overlaps[row])
 
@@ -187,7 +187,7 @@ def evaluate(
                 maps = heat_map(by_mechanism(raw[hearing], mechanism), PICTURE_SIZE, PICTURE_SIZE)
                 for cut in CUTS:
                     active = answer(maps, cut)
-                    _extend(result.overlaps, Row(hearing, mechanism, cut), consensus_iou(active, truth))
+                    _extend(result.overlaps, Variant(hearing, mechanism, cut), consensus_iou(active, truth))
                     if hearing == "own" and cut == "level":
                         for subject in range(annotators):
                             alone = _overlap_with(subject, few, active)

@@ -19,7 +19,7 @@ from ...soundmap import SoundMap
 from ...sphere.convention import directions
 from ..datasets.labelled import read_table
 from . import camera
-from .camera_scenes import Place, Scene, made_scenes
+from .camera_scenes import MadeScene, Place, made_scenes
 
 HumanEdits = Mapping[tuple[str, str, str], NDArray[np.float64]]
 
@@ -33,7 +33,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Row:
+class PathMeasures:
     """The measures of one preset's path in one film; `preset` AHEAD is a camera that looks straight ahead.
 
     Args:
@@ -65,10 +65,10 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Report:
+class CameraReport:
     """Rows, film by film."""
 
-    rows: Sequence[Row]
+    rows: Sequence[PathMeasures]
 
     def __str__(self) -> str:
         return "\n".join([COLUMNS, *map(str, self.rows)])
@@ -77,7 +77,7 @@ class Report:
         return {"percentiles": camera.PERCENTILES, "rows": [asdict(row) for row in self.rows]}
 
 
-def made(presets: Iterable[Preset], window: float, scenes: Sequence[Scene] | None = None) -> Report:
+def made(presets: Iterable[Preset], window: float, scenes: Sequence[MadeScene] | None = None) -> CameraReport:
     """Measure on made scenes. Ideal viewers each look at one source, or at whichever sounds.
 
     Args:
@@ -90,7 +90,7 @@ def made(presets: Iterable[Preset], window: float, scenes: Sequence[Scene] | Non
         people = _who_look_at(scene.sources, times)
         for name, path in _paths(soundmap, presets):
             rows.append(_row(scene.name, name, path, scene.sources, people, 0.0, scene.seconds))
-    return Report(rows)
+    return CameraReport(rows)
 
 
 def real(
@@ -99,7 +99,7 @@ def real(
     analyse: Callable[[Path], SoundMap],
     progress: Callable[[str], None],
     edits: HumanEdits | None = None,
-) -> Report:
+) -> CameraReport:
     """Measure on the scenes of `folder`/pano/directions.csv. An ideal viewer looks in the direction that the ambisonics
     tell; diffuse films have none.
 
@@ -124,7 +124,7 @@ def real(
             people = _who_look_at(truth, times)
         for preset, path in _paths(soundmap, presets):
             rows.append(_row(f"{at[0]['tier']} {name}", preset, path, truth, people, start, end))
-    return Report(rows)
+    return CameraReport(rows)
 
 
 def _paths(soundmap: SoundMap, presets: Iterable[Preset]) -> Iterator[tuple[str, CameraPath]]:
@@ -136,7 +136,7 @@ def _paths(soundmap: SoundMap, presets: Iterable[Preset]) -> Iterator[tuple[str,
 
 def _row(
     film: str, preset: str, path: CameraPath, truth: camera.Truth, people: NDArray[np.float64], start: float, end: float
-) -> Row:
+) -> PathMeasures:
     times = np.arange(start, end, camera.EVERY)
     looks = camera.sampled(path, times)
     like = {
@@ -145,7 +145,7 @@ def _row(
         else (float("nan"), float("nan"))
         for measure in ("cosine", "overlap")
     }
-    return Row(
+    return PathMeasures(
         film,
         preset,
         camera.in_view(path, truth, start, end),

@@ -21,7 +21,7 @@ Place = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Scene:
+class MadeScene:
     """A film of `seconds`.
 
     Args:
@@ -75,22 +75,22 @@ TWO = ((-60.0, 0.0), (60.0, 0.0))
 MINUTE = 60.0
 
 
-def made_scenes() -> list[Scene]:
+def made_scenes() -> list[MadeScene]:
     """Single, moving, alternating, several at once, near the poles, silent, off-screen."""
     return [
-        Scene("single", MINUTE, lambda t: [(100.0, 5.0)]),
-        Scene("single at the seam", MINUTE, lambda t: [(180.0, 0.0)]),
-        Scene("moving, 5°/s", MINUTE, lambda t: [(5.0 * t, 0.0)]),
-        Scene("moving, 20°/s", MINUTE, lambda t: [(20.0 * t, 10.0)]),
-        Scene("to and fro, 15°/s", MINUTE, lambda t: [(abs(15.0 * t % 240.0 - 120.0) - 60.0, 0.0)]),
-        Scene("alternating, 6 s", MINUTE, lambda t: TWO, taking_turns(6.0, [0], [1])),
-        Scene("alternating, 3 s", MINUTE, lambda t: TWO, taking_turns(3.0, [0], [1])),
-        Scene("alternating, 1 s", MINUTE, lambda t: TWO, taking_turns(1.0, [0], [1])),
-        Scene("with pauses of 5 s", MINUTE, lambda t: TWO, taking_turns(5.0, [0], [], [1], [])),
-        Scene("two at once", MINUTE, lambda t: TWO, lambda t: (0, 1)),
-        Scene("two in one view", MINUTE, lambda t: [(-25.0, 0.0), (25.0, 0.0)], lambda t: (0, 1)),
-        Scene("high up", MINUTE, lambda t: [(30.0, 75.0)]),
-        Scene("deep down", MINUTE, lambda t: [(-100.0, -75.0)]),
-        Scene("silence", MINUTE, lambda t: [], lambda t: ()),
-        Scene("off-screen", MINUTE, lambda t: [], lambda t: (), offscreen=True),
+        MadeScene("single", MINUTE, lambda t: [(100.0, 5.0)]),
+        MadeScene("single at the seam", MINUTE, lambda t: [(180.0, 0.0)]),
+        MadeScene("moving, 5°/s", MINUTE, lambda t: [(5.0 * t, 0.0)]),
+        MadeScene("moving, 20°/s", MINUTE, lambda t: [(20.0 * t, 10.0)]),
+        MadeScene("to and fro, 15°/s", MINUTE, lambda t: [(abs(15.0 * t % 240.0 - 120.0) - 60.0, 0.0)]),
+        MadeScene("alternating, 6 s", MINUTE, lambda t: TWO, taking_turns(6.0, [0], [1])),
+        MadeScene("alternating, 3 s", MINUTE, lambda t: TWO, taking_turns(3.0, [0], [1])),
+        MadeScene("alternating, 1 s", MINUTE, lambda t: TWO, taking_turns(1.0, [0], [1])),
+        MadeScene("with pauses of 5 s", MINUTE, lambda t: TWO, taking_turns(5.0, [0], [], [1], [])),
+        MadeScene("two at once", MINUTE, lambda t: TWO, lambda t: (0, 1)),
+        MadeScene("two in one view", MINUTE, lambda t: [(-25.0, 0.0), (25.0, 0.0)], lambda t: (0, 1)),
+        MadeScene("high up", MINUTE, lambda t: [(30.0, 75.0)]),
+        MadeScene("deep down", MINUTE, lambda t: [(-100.0, -75.0)]),
+        MadeScene("silence", MINUTE, lambda t: [], lambda t: ()),
+        MadeScene("off-screen", MINUTE, lambda t: [], lambda t: (), offscreen=True),
     ]

@@ -25,7 +25,7 @@ from ...localize.cue import GRID, Cue, Evidence, Maps, Pictures, normalized
 from ...localize.nets.trunks import Conv, EfficientNetLite0, MBConv
 from ...media.info import PannableFilm
 from ...pipeline.film import Progress
-from ...pipeline.passes import Stretch, feed_pictures
+from ...pipeline.passes import FilmPart, feed_pictures
 from ...soundmap import SoundMap
 from ...sphere.convention import angles, angles_to_pixel
 from ...sphere.geometry import cell_areas, cell_directions
@@ -180,7 +180,7 @@ def picture_only(film: PannableFilm, soundmap: SoundMap, saliency: CubeSaliency,
     Raises InputError.
     """
     every = float(soundmap.settings.get("every") or 0.5)
-    seen = feed_pictures(Stretch(film), [saliency], every, progress)
+    seen = feed_pictures(FilmPart(film), [saliency], every, progress)
     at = np.abs(np.array(seen.times)[:, None] + film.origin - soundmap.times).argmin(axis=0)
     return from_saliency(soundmap, seen.evidence([saliency])[PICTURE].maps[at])
 

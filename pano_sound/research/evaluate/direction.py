@@ -51,7 +51,7 @@ class Reading:
 
 
 @dataclass
-class Scene:
+class SampledScene:
     """One scene: pictures and true directions.
 
     `times` (n,) s, `pictures` uint8 (n, 3, *model.panorama), `truth` unit vectors (n, 3)."""
@@ -64,7 +64,7 @@ class Scene:
     sound: SoundFeatures
 
 
-def read_scenes(model: Localizer, data: Path, every: float = 1.0) -> list[Scene]:
+def read_scenes(model: Localizer, data: Path, every: float = 1.0) -> list[SampledScene]:
     """The scenes of DATA/pano/directions.csv, a picture each `every` seconds.
 
     Raises:
@@ -97,7 +97,7 @@ def read_scenes(model: Localizer, data: Path, every: float = 1.0) -> list[Scene]
         angles = np.array([[float(row["yaw_deg"]), float(row["pitch_deg"])] for row in known])
         truth = directions(angles[nearest, 0], angles[nearest, 1])
         pictures = torch.from_numpy(np.stack([p for _, p in taken])).permute(0, 3, 1, 2)
-        scenes.append(Scene(name, known[0]["tier"], times, pictures, truth, sound))
+        scenes.append(SampledScene(name, known[0]["tier"], times, pictures, truth, sound))
     return scenes
 
 
@@ -107,7 +107,7 @@ def maps(model: Localizer, pictures: torch.Tensor, batch: int = 4) -> torch.Tens
         return torch.cat([model.visual(part, wrap=True) for part in pictures.split(batch)])
 
 
-def read_out(raw: NDArray[np.float32], scene: Scene, reading: Reading, temperature: float) -> dict[str, NDArray]:
+def read_out(raw: NDArray[np.float32], scene: SampledScene, reading: Reading, temperature: float) -> dict[str, NDArray]:
     """Raw responses (n, rows, columns) -> unit vectors (n, 3).
 
     The attention's spherical mean, its peak, and, as the camera does, the middle of what the best round view (GLIMPSE
@@ -131,7 +131,7 @@ def read_out(raw: NDArray[np.float32], scene: Scene, reading: Reading, temperatu
 
 
 def evaluate(
-    model: Localizer, scenes: list[Scene], bank: torch.Tensor, reading: Reading, turns: int = 3, seed: int = 0
+    model: Localizer, scenes: list[SampledScene], bank: torch.Tensor, reading: Reading, turns: int = 3, seed: int = 0
 ) -> list[dict[str, float | str]]:
     """Angles between read-out and truth.
 

@@ -23,7 +23,7 @@ from .sets import kinds as kinds_of
 
 
 @dataclass
-class Shown:
+class ShownCase:
     """One case, for a figure: RGB uint8 (H, 2 H, 3), and for the left's and the right's sound the map (H, 2 H) in
     [0, 1] and the name of what sounds."""
 
@@ -39,7 +39,7 @@ class Interactive:
 
     each: Proportion = field(default_factory=Proportion)
     both: Proportion = field(default_factory=Proportion)
-    shown: list[Shown] = field(default_factory=list)
+    shown: list[ShownCase] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """Plain numbers."""
@@ -102,5 +102,5 @@ def evaluate(
         if len(result.shown) < show:
             maps = list(heat_map(raw, PICTURE_SIZE, 2 * PICTURE_SIZE))
             names = [examples[i].label or examples[i].key for i in (left, right)]
-            result.shown.append(Shown(picture, maps, names))
+            result.shown.append(ShownCase(picture, maps, names))
     return result

@@ -30,7 +30,7 @@ MANY = 30
 
 
 @dataclass
-class Result:
+class LocalizationScores:
     """What `four_pictures` measures; chance is 25 % for the first four.
 
     `well_known` counts the labels with >= MANY training sounds."""
@@ -89,7 +89,7 @@ def responses(
 
 
 @dataclass(frozen=True)
-class Draw:
+class Question:
     """One question: a label, one of its sounds, four pictures of which the first is right, a sound of another label.
 
     All but the label are positions in the lists that were drawn from."""
@@ -120,7 +120,7 @@ def matching(data: Path, split: str) -> tuple[list[Item], list[Item]]:
 
 def draw_four(
     sounds: list[Item], pictures: list[Item], pairs: dict[str, list[str]], draws: int, seed: int
-) -> Iterator[Draw]:
+) -> Iterator[Question]:
     """Draw a label, every one with equal chance, one of its sounds, one right and three wrong pictures.
 
     The wrong pictures are of three other labels, none of which belongs to the sound."""
@@ -134,17 +134,19 @@ def draw_four(
         right = int(rng.choice(of_picture[str(rng.choice(own))]))
         shown = [right, *(int(rng.choice(of_picture[str(name)])) for name in rng.choice(others, 3, replace=False))]
         another = int(rng.choice(of_sound[str(rng.choice([n for n in sorted(of_sound) if n != label]))]))
-        yield Draw(label, sound, shown, another)
+        yield Question(label, sound, shown, another)
 
 
-def four_pictures(model: Localizer, data: Path, draws: int = 1000, seed: int = 0, split: str = "val") -> Result:
+def four_pictures(
+    model: Localizer, data: Path, draws: int = 1000, seed: int = 0, split: str = "val"
+) -> LocalizationScores:
     """`draw_four`, over all labels that have both sounds and pictures: the highest raw response is the answer."""
     pairs = read_pairs(data)
     sounds, pictures = matching(data, split)
     h = embed(model, [partial(read_sound, item.path) for item in sounds])
     peaks, places, unheard = responses(model, pictures, h)
     trained = Counter(item.label for item in read_items(data, "sounds") if item.split == "train")
-    result, areas = Result(), []
+    result, areas = LocalizationScores(), []
     for draw in draw_four(sounds, pictures, pairs, draws, seed):
         found = int(peaks[draw.sound, draw.shown].argmax()) == 0
         result.right.add(found)

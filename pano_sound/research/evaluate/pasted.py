@@ -32,7 +32,7 @@ Place = tuple[int, int, int, int]
 
 
 @dataclass
-class Result:
+class PastedScores:
     """What `pasted_pictures` measures."""
 
     right: Proportion = field(default_factory=Proportion)
@@ -58,7 +58,7 @@ class Result:
         )
 
 
-def pasted_pictures(model: Localizer, data: Path, draws: int = 500, seed: int = 0, split: str = "val") -> Result:
+def pasted_pictures(model: Localizer, data: Path, draws: int = 500, seed: int = 0, split: str = "val") -> PastedScores:
     """Paste the four pictures of each of `draw_four`'s questions into a panorama that training has not seen.
 
     The peak of the raw response over the whole panorama must lie in the right picture (`right`); beside that, which
@@ -76,7 +76,7 @@ def pasted_pictures(model: Localizer, data: Path, draws: int = 500, seed: int = 
     h = embed(model, [partial(read_sound, item.path) for item in sounds])
     unheard = h.mean(dim=0)
     rng = np.random.default_rng((seed, 1))
-    result, areas = Result(), []
+    result, areas = PastedScores(), []
     for draw in progress(list(draw_four(sounds, pictures, read_pairs(data), draws, seed)), "panoramas"):
         panorama = panoramas[int(rng.integers(len(panoramas)))]
         turned = np.roll(panorama, int(rng.integers(columns)), axis=1)

@@ -19,7 +19,7 @@ from ...errors import PanoSoundError
 from ..datasets.examples import Example, square
 from .ambient import Heat
 from .film_sheet import Moment
-from .interactive import Shown
+from .interactive import ShownCase
 from .metrics import THRESHOLDS, success_curve
 from .responses import Response
 from .retrieval import Association, Codes
@@ -97,7 +97,7 @@ def neighbour_sheet(
     _save(figure, path, overwrite)
 
 
-def interactive_sheet(shown: Sequence[Shown], path: Path, overwrite: bool = True) -> None:
+def interactive_sheet(shown: Sequence[ShownCase], path: Path, overwrite: bool = True) -> None:
     """Fig. 6: each picture, and its map for one sound and for another."""
     figure, grid = _grid(len(shown), 3, wide=2.0)
     for row, case in zip(grid, shown, strict=True):

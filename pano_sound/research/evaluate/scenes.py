@@ -26,7 +26,7 @@ from ...options.input import InputOptions
 from ...options.listening import ListeningOptions
 from ...pipeline.analyse import Observed, make_cues, observe
 from ...pipeline.film import no_progress, pannable
-from ...pipeline.passes import Stretch, feed_pictures, feed_sound
+from ...pipeline.passes import FilmPart, feed_pictures, feed_sound
 from ...soundmap import SILENCE_DB, SoundMap
 from ...sphere.convention import angles, directions, rotation, wrap_degrees
 from ...sphere.geometry import angle_between
@@ -38,7 +38,7 @@ NEAR, IN_VIEW = 25.0, 45.0
 
 
 @dataclass(frozen=True)
-class Scene:
+class LabelledScene:
     """A film with its true sources.
 
     kind: 'A', 'B' or 'C' (how clear a real scene's direction is), or 'made'.
@@ -55,7 +55,7 @@ class Scene:
 class Heard:
     """A scene with the evidence for its film, with its own or another one's sound."""
 
-    scene: Scene
+    scene: LabelledScene
     times: NDArray[np.float64]
     level_db: NDArray[np.float32]
     cuts: NDArray[np.float64]
@@ -78,7 +78,7 @@ class Heard:
         return SoundMap(self.times, posterior.astype(np.float16), elsewhere, self.level_db, source, cuts=self.cuts)
 
 
-def real_scenes(data: Path, folder: Path, motion: str = "still") -> list[Scene]:
+def real_scenes(data: Path, folder: Path, motion: str = "still") -> list[LabelledScene]:
     """The real scenes of DATA/pano as mono films, each turned by a fixed random yaw.
 
     Raises DataFileError when there is no table of directions.
@@ -101,17 +101,21 @@ def real_scenes(data: Path, folder: Path, motion: str = "still") -> list[Scene]:
             t, yaw, pitch = (float(row[key]) for key in ("t_s", "yaw_deg", "pitch_deg"))
             seen = angles(directions(yaw - turn, pitch) @ rotation(*MOTIONS[motion](t)))
             places.append((t, float(seen[0]), float(seen[1])))
-        found.append(Scene(film, truth[0]["tier"], name[:4], places))
+        found.append(LabelledScene(film, truth[0]["tier"], name[:4], places))
     return found
 
 
-def composed_scenes(data: Path, folder: Path, split: str, count: int, seed: int, motion: str = "still") -> list[Scene]:
+def composed_scenes(
+    data: Path, folder: Path, split: str, count: int, seed: int, motion: str = "still"
+) -> list[LabelledScene]:
     """Made scenes of DATA's clips and stills, see `made_scenes`."""
     films = make_scenes(data, folder, split, count, seed, motion)
-    return [Scene(film, "made", film.stem.removesuffix(f"-{motion}"), truth) for film, truth in films.items()]
+    return [LabelledScene(film, "made", film.stem.removesuffix(f"-{motion}"), truth) for film, truth in films.items()]
 
 
-def collect_evidence(scene: Scene, sound_of: Scene | None, options: ListeningOptions, cache: Path) -> Heard:
+def collect_evidence(
+    scene: LabelledScene, sound_of: LabelledScene | None, options: ListeningOptions, cache: Path
+) -> Heard:
     """The evidence of a scene, with its own sound or another one's; kept in a folder."""
     other = sound_of or scene
     kept = cache / f"{scene.film.stem}{'' if other is scene else '~' + other.film.stem}.npz"
@@ -141,9 +145,9 @@ def collect_evidence(scene: Scene, sound_of: Scene | None, options: ListeningOpt
         return Heard(scene, archive["times"], archive["level_db"], archive["cuts"], evidence)
 
 
-def _observe_two(scene: Scene, other: Scene, options: ListeningOptions, cues: list[Cue]) -> Observed:
+def _observe_two(scene: LabelledScene, other: LabelledScene, options: ListeningOptions, cues: list[Cue]) -> Observed:
     """The pictures of one film with the sound of another."""
-    pictures, sound = (Stretch(pannable(str(one.film), InputOptions())) for one in (scene, other))
+    pictures, sound = (FilmPart(pannable(str(one.film), InputOptions())) for one in (scene, other))
     level = feed_sound(sound, cues, no_progress)
     found = feed_pictures(pictures, cues, options.every, no_progress)
     levels = level.at(found.times, options.window)
@@ -238,7 +242,7 @@ def reliability(judged: Sequence[tuple[Heard, Fusion]], bins: int = 10) -> tuple
 
 
 def over_places(
-    rows: Sequence[tuple[Scene, Figures]], seed: int = 0
+    rows: Sequence[tuple[LabelledScene, Figures]], seed: int = 0
 ) -> dict[str, dict[str, tuple[float, float, float]]]:
     """Means over places of each figure, by kind, with 90 % bootstrap intervals over places: (mean, low, high)."""
     by_kind: dict[str, dict[str, list[list[float]]]] = collections.defaultdict(lambda: collections.defaultdict(list))

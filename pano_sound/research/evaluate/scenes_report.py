@@ -20,7 +20,7 @@ from ...options.presets import Preset
 from ...soundmap import SoundMap
 from ..train.fusing import leave_one_out
 from .plots import _figure
-from .scenes import Figures, Heard, Scene, judge, judge_map, over_places, reliability
+from .scenes import Figures, Heard, LabelledScene, judge, judge_map, over_places, reliability
 
 HEADINGS = {
     "near": "within 25°",
@@ -36,7 +36,7 @@ RIVALS: dict[str, Preset] = {"picture only": "default", "picture only, AUTOCAM":
 
 
 @dataclass(frozen=True)
-class Report:
+class ScenesReport:
     """Mean and 90 % interval of each figure, for each variant and kind of scene; and the reliability of
     probabilities."""
 
@@ -97,7 +97,7 @@ def report(
     left_out: bool,
     progress: Callable[[str], None],
     pictures: Sequence[SoundMap] = (),
-) -> Report:
+) -> ScenesReport:
     """Judge all variants.
 
     Args:
@@ -113,7 +113,7 @@ def report(
     variants.append((SWAPPED, [(one, of_place[one.scene.place]) for one in swapped], ()))
     variants += [(f"without {name}", judged, (name,)) for name in names]
     variants += [(f"{name} alone", judged, tuple(n for n in names if n != name)) for name in names]
-    judgements: list[tuple[str, Callable[[], list[tuple[Scene, Figures]]]]] = [
+    judgements: list[tuple[str, Callable[[], list[tuple[LabelledScene, Figures]]]]] = [
         (variant, partial(_judged, pairs, without)) for variant, pairs, without in variants
     ]
     if pictures:
@@ -131,14 +131,16 @@ def report(
     for one in own:
         kinds[one.scene.kind].add(one.scene.place)
     bins, error = reliability([(one, each) for one, each in judged if one.scene.kind != "C"])
-    return Report(rows, {kind: len(places) for kind, places in sorted(kinds.items())}, bins, error, single)
+    return ScenesReport(rows, {kind: len(places) for kind, places in sorted(kinds.items())}, bins, error, single)
 
 
-def _judged(pairs: Sequence[tuple[Heard, Fusion]], without: tuple[str, ...]) -> list[tuple[Scene, Figures]]:
+def _judged(pairs: Sequence[tuple[Heard, Fusion]], without: tuple[str, ...]) -> list[tuple[LabelledScene, Figures]]:
     return [(one.scene, judge(one, each, without)) for one, each in pairs]
 
 
-def _judged_maps(own: Sequence[Heard], maps: Sequence[SoundMap], options: PlanOptions) -> list[tuple[Scene, Figures]]:
+def _judged_maps(
+    own: Sequence[Heard], maps: Sequence[SoundMap], options: PlanOptions
+) -> list[tuple[LabelledScene, Figures]]:
     return [(one.scene, judge_map(one, soundmap, options)) for one, soundmap in zip(own, maps, strict=True)]
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ...errors import DataFileError
 from ...localize.nets import weights
 from . import boxed, retrieval
-from .boxed import Boxed, Row
+from .boxed import Boxed, Variant
 from .metrics import area_under_curve, success
 from .published import TABLES
 from .retrieval import Retrieval
@@ -190,7 +190,7 @@ def _in_column(mechanism: int, figures: tuple[str, str]) -> tuple[str, ...]:
 
 def _answers(one: Measured, result: Boxed) -> NDArray[np.float64]:
     """cIoU of the answers of the model's own mechanism."""
-    return result.overlaps[Row(mechanism=one.mechanism)]
+    return result.overlaps[Variant(mechanism=one.mechanism)]
 
 
 def _schemes(on_boxes: Sequence[tuple[Measured, Boxed]]) -> dict[str, tuple[str, ...]]:
