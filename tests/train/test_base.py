@@ -13,7 +13,7 @@ from pano_sound.research.datasets.labelled import Item
 from pano_sound.research.train.base import BaseRecipe, Head, _claim, fit, mosaics, train
 from pano_sound.research.train.distil import STEPS, Features
 from pano_sound.research.train.log import Log
-from pano_sound.research.train.sampling import Sampler, SoundBank, box_cells, with_knowledge
+from pano_sound.research.train.sampling import VERSIONS, Sampler, SoundBank, altered, box_cells, with_knowledge
 from pano_sound.research.train.scenes import Pasted
 
 LABELS = ("bell", "dog", "horn", "drum", "cat", "saw", "flute", "bird")
@@ -35,7 +35,7 @@ def sampler(tmp_path: Path) -> Sampler:
     seen = {label: rng.uniform(0, 3, 16) for label in (*LABELS, "cup")}
     rows = [[heard[item.label] + rng.normal(0, 0.3, 16) for _ in range(5)] for item in sounds]
     bank = SoundBank([item.label for item in sounds], features_of(torch.tensor(np.array(rows)[None]).float()))
-    maps = np.stack([np.tile(seen[item.label], (10, 10, 1)) for item in pictures]).astype(np.float16)
+    maps = np.repeat([np.tile(seen[item.label], (10, 10, 1)) for item in pictures], VERSIONS, axis=0).astype(np.float16)
     scenes = rng.uniform(0, 0.3, (10, 30, 60, 16)).astype(np.float16)
     objects = []
     for k in range(10):
@@ -94,18 +94,22 @@ def test_batches_say_what_belongs_together(sampler: Sampler) -> None:
     assert not batch["match"][8:].any()
     assert not batch["match"][:, 8:].any()
     scene = sampler.scene_batch(np.random.default_rng(0), 6, each=2)
-    assert scene["maps"].shape == (6, 16, 15, 30)  # every second row and column
-    assert scene["targets"].shape == (12, 450)
+    assert scene["maps"].shape == (6, 16, 30, 60)
+    assert scene["targets"].shape == (12, 1800)
     assert scene["scene"].tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
     assert scene["match"][torch.arange(12), scene["scene"]].all()
-    assert ((scene["targets"] > 0.5).sum(1) == 12).all()
+    assert ((scene["targets"] > 0.5).sum(1) == 48).all()
 
 
-def test_an_object_between_the_kept_cells_is_still_trained_on(sampler: Sampler) -> None:
-    sampler.objects[:] = [[Pasted("dog", 32.0 * k, 32.0 * k, 32.0 * (k + 1), 32.0 * (k + 1))] for k in range(10)]
-    for seed in range(4):
-        targets = sampler.scene_batch(np.random.default_rng(seed), 10, each=1)["targets"]
-        assert (targets.amax(dim=1) > 0).all()
+def test_versions_of_a_picture_show_the_same_thing() -> None:
+    picture = np.zeros((320, 320, 3), np.uint8)
+    picture[100:200, 40:120] = 200
+    same, mirrored, coarse = (altered(picture, version, 0) for version in range(VERSIONS))
+    assert (same == picture).all()
+    assert np.abs(mirrored.astype(int) - picture[:, ::-1]).mean() < 8
+    assert coarse.shape == picture.shape
+    assert coarse[110:190, 50:110].min() > 100
+    assert coarse[:, 200:].max() < 20
 
 
 def test_films_come_with_their_own_sound_and_what_is_heard_in_them() -> None:
@@ -127,7 +131,7 @@ def test_films_come_with_their_own_sound_and_what_is_heard_in_them() -> None:
     bank = SoundBank(["dog_barking", "clip:park", "clip:park", "clip:sea"], features, groups)
     pictures = [Item(Path("x"), label, "train") for label in ("dog", "clip:park", "clip:sea", "cup")]
     scenes = np.zeros((1, 30, 60, 16), np.float16), [[Pasted("person", 0.0, 320.0, 96.0, 512.0)]]
-    sampler = Sampler(bank, pictures, np.zeros((4, 10, 10, 16), np.float16), scenes, pairs, names_per_step=6)
+    sampler = Sampler(bank, pictures, np.zeros((4 * VERSIONS, 10, 10, 16), np.float16), scenes, pairs, names_per_step=6)
     assert set(sampler.names) == {"dog_barking", "~dog", "~person", "clip:park", "clip:sea"}
     batch = sampler.pairs(np.random.default_rng(0), silent=1)
     assert batch["match"].shape == (5, 6)

@@ -30,6 +30,9 @@ LITE0_STAGES = (
     (3, 1, 320, 6, 1),
 )
 
+LITE0_LOWER = 11
+"""Blocks before the last strided one; `lower` ends there, in 112 channels at stride 16."""
+
 _STRIP = 4 << 20
 """Bytes of a block's expanded tensor to compute at once: as much as fits the cache."""
 _LEAST_ROWS = 5
@@ -186,6 +189,18 @@ class Trunk(nn.Module, ABC):
         """The last 1x1 convolution, if there is one."""
         return features
 
+    def lower(self, pictures: Tensor) -> Tensor:
+        """The layers that training on made scenes keeps; it caches their output."""
+        return self.body(pictures)
+
+    def upper(self, features: Tensor) -> Tensor:
+        """The layers above `lower`: its output -> the map."""
+        return self.last(features)
+
+    def learn_upper(self) -> None:
+        """Let only the layers of `upper` learn."""
+        self.requires_grad_(False)
+
     def forward(self, pictures: Tensor) -> Tensor:
         return self.last(self.body(pictures))
 
@@ -216,7 +231,10 @@ class EfficientNetLite0(Trunk):
         self.channels = 1280
 
     def body(self, pictures: Tensor) -> Tensor:
-        first, *others = self.blocks
+        return self._upper_blocks(self.lower(pictures))
+
+    def lower(self, pictures: Tensor) -> Tensor:
+        first, *others = self.blocks[:LITE0_LOWER]
         assert isinstance(first, MBConv)
         if self.stem.wrap and not torch.is_grad_enabled():
             size = len(pictures), self.stem.out_channels, -(-pictures.shape[2] // 2), -(-pictures.shape[3] // 2)
@@ -233,6 +251,19 @@ class EfficientNetLite0(Trunk):
         else:
             x = first(self.stem(_scaled(pictures), relu6=True))
         for block in others:
+            x = block(x)
+        return x
+
+    def upper(self, features: Tensor) -> Tensor:
+        return self.last(self._upper_blocks(features))
+
+    def learn_upper(self) -> None:
+        self.requires_grad_(False)
+        self.blocks[LITE0_LOWER:].requires_grad_(True)
+        self.head.requires_grad_(True)
+
+    def _upper_blocks(self, x: Tensor) -> Tensor:
+        for block in self.blocks[LITE0_LOWER:]:
             x = block(x)
         return x
 

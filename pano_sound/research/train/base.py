@@ -37,8 +37,10 @@ from .parallel import Processes
 from .pretrained import lite0, soundnet_start
 from .sampling import (
     CLIP,
+    VERSIONS,
     Sampler,
     SoundBank,
+    altered,
     clip_frames,
     make_scenes,
     pieces_of,
@@ -63,6 +65,7 @@ class BaseRecipe:
         scenes, real_scenes: numbers of made panoramas, and of real ones with a detector's boxes.
         names_per_step, scenes_per_step: labels and scenes in a batch for the heads.
         versions: distant versions of each sound, in addition to the original.
+        rate, trunk_rate: learning rates of the heads and of the trunk's upper layers.
     """
 
     seed: int = 0
@@ -76,7 +79,8 @@ class BaseRecipe:
     scenes: int = 3000
     real_scenes: int = 120
     steps: int = 5000
-    rate: float = 1.5e-3
+    rate: float = 1e-3
+    trunk_rate: float = 1.5e-4
     names_per_step: int = 96
     scenes_per_step: int = 24
     mosaic: int = 6
@@ -105,13 +109,14 @@ class BaseRecipe:
                 raise ValueError(f"{name} is 0 or more, not {getattr(self, name)}")
         if not 1 <= self.scenes_per_step <= self.scenes:
             raise ValueError(f"scenes_per_step is between 1 and scenes, not {self.scenes_per_step}")
-        for name in ("rate", "sound_rate"):
+        for name in ("rate", "trunk_rate", "sound_rate"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is more than 0, not {getattr(self, name)}")
 
 
 class Head(nn.Module):
-    """What is trained above the cached features. The presence temperatures are used in training only.
+    """What is trained above the cached features: the trunk's upper layers and the heads. The presence temperatures and
+    dropout are used in training only.
 
     Args:
         model: the model to train; parts of it that stay as they are require no gradients.
@@ -122,22 +127,30 @@ class Head(nn.Module):
         self.model = model
         self.steepness = nn.Parameter(torch.tensor(12.0))
         self.middle = nn.Parameter(torch.tensor(0.25))
+        self.drop_seen, self.drop_heard = nn.Dropout(0.3), nn.Dropout(0.2)
 
-    def maps(self, features: Tensor) -> Tensor:
-        """Output of the trunk's `body` (n, channels, rows, columns) -> embeddings (n, D, cells)."""
+    def maps(self, features: Tensor, wrap: bool) -> Tensor:
+        """Output of the trunk's `lower` (n, channels, rows, columns) -> embeddings (n, D, cells)."""
+        self.model.trunk.set_wrap(wrap)
         with torch.autocast(features.device.type, torch.bfloat16, enabled=weights.has_bfloat16(features.device)):
-            with torch.no_grad():
-                features = self.model.trunk.last(features)
-            return self.model.embed_map(features).flatten(2)
+            return self.model.embed_map(self.drop_seen(self.model.trunk.upper(features))).flatten(2)
+
+    def embeddings(self, sounds: Tensor) -> Tensor:
+        """Pooled sound features (n, F) -> h (n, D). Dropped features take their mean."""
+        norm = self.model.audio_head[0]
+        assert isinstance(norm, nn.BatchNorm1d)
+        assert norm.running_mean is not None
+        mean = norm.running_mean.clone()
+        return self.model.sound_embedding(self.drop_heard(sounds - mean) + mean)
 
     def loss(
         self, batch: dict[str, Tensor], scenes: dict[str, Tensor], recipe: BaseRecipe
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Weighted sum of all losses for a batch of `Sampler.pairs` and one of `Sampler.scene_batch`, and its parts."""
         temperature = self.model.log_temperature.exp().clamp(0.02, 0.5)
-        both = self.model.sound_embedding(torch.cat([batch["sounds"], scenes["sounds"]]))
+        both = self.embeddings(torch.cat([batch["sounds"], scenes["sounds"]]))
         h, h_scene = both[: len(batch["sounds"])], both[len(batch["sounds"]) :]
-        v, v_scene = self.maps(batch["maps"]), self.maps(scenes["maps"])
+        v, v_scene = self.maps(batch["maps"], wrap=False), self.maps(scenes["maps"], wrap=True)
         raw = torch.einsum("sd,pdc->spc", h, v)
         scores = losses.soft_maximum(raw, temperature)
         match, targets, boxed = batch["match"], batch["targets"], batch["boxed"]
@@ -190,7 +203,11 @@ def mosaics(raw: Tensor, targets: Tensor, match: Tensor, count: int) -> tuple[Te
 def fit(head: Head, sampler: Sampler, recipe: BaseRecipe, folder: Path, log: Log) -> None:
     """Train everything above the cached features. Continues from `folder/head.pt`, written every 200 steps."""
     learning = [p for p in head.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(learning, weight_decay=0.02)
+    trunk = [p for p in head.model.trunk.parameters() if p.requires_grad]
+    numbers = {id(p) for p in trunk}
+    heads = [p for p in learning if id(p) not in numbers]
+    groups = [{"params": heads, "rate": recipe.rate}, {"params": trunk, "rate": recipe.trunk_rate}]
+    optimiser = torch.optim.AdamW([group for group in groups if group["params"]], weight_decay=0.02)
     state = StageState(folder / "head.pt", "head", head, optimiser)
     start = state.restore()
     log.rewind(start, stage="head")
@@ -199,8 +216,8 @@ def fit(head: Head, sampler: Sampler, recipe: BaseRecipe, folder: Path, log: Log
         torch.manual_seed(recipe.seed * 1_000_003 + step)
         schedule = min(1.0, (step + 1) / 60) * 0.5 * (1 + math.cos(math.pi * step / recipe.steps))
         for group in optimiser.param_groups:
-            group["lr"] = recipe.rate * schedule
-        head.model.audio_head.train()
+            group["lr"] = group["rate"] * schedule
+        head.train()
         total, parts = head.loss(sampler.pairs(rng), sampler.scene_batch(rng, recipe.scenes_per_step), recipe)
         optimiser.zero_grad(set_to_none=True)
         total.backward()
@@ -287,9 +304,10 @@ def learn_heads(
 ) -> None:
     """Train the heads in place, on cached features of all pictures and scenes."""
     pictures, maps, scenes = look(model, pairs, data, folder, recipe)
-    for part in (model.trunk, model.sound_encoder, model.tag_head):
+    for part in (model.sound_encoder, model.tag_head):
         if part is not None:
             part.requires_grad_(False)
+    model.trunk.learn_upper()
     head = Head(model).to(bank.features.device)
     fit(head, Sampler(bank, pictures, maps, scenes, pairs, recipe.names_per_step), recipe, folder, log)
     model.set_presence(head.steepness.item(), head.middle.item())
@@ -298,21 +316,22 @@ def learn_heads(
 def look(
     model: Localizer, pairs: dict[str, list[str]], data: Path, folder: Path, recipe: BaseRecipe
 ) -> tuple[list[Item], NDArray[np.float16], tuple[NDArray[np.float16], list[list[Pasted]]]]:
-    """The pictures to train with, the output of the trunk's `body` for each, and for scenes with what is in them."""
+    """The pictures to train with, the output of the trunk's `lower` for each, and for scenes with what is in them."""
     device = next(model.parameters()).device
     frames = clip_frames(data, folder, recipe.frames)
     pictures = useful_pictures(read_items(data, "pictures"), pairs, recipe.pictures)
     pictures = [item for item in pictures if item.split == "train"] + frames
     channels_last(model.trunk)
-    size = (PICTURE_SIZE, PICTURE_SIZE)
+    lower = model.trunk.lower
+
+    def picture(i: int) -> NDArray[np.uint8]:
+        return altered(read_picture(pictures[i // VERSIONS].path, (PICTURE_SIZE, PICTURE_SIZE)), i % VERSIONS, i)
+
     model.trunk.set_wrap(False)
-    body = model.trunk.body
-    maps = cached_maps(
-        folder, "pictures", len(pictures), lambda i: read_picture(pictures[i].path, size), body, device=device
-    )
+    maps = cached_maps(folder, "pictures", VERSIONS * len(pictures), picture, lower, device=device)
     model.trunk.set_wrap(True)
     sounding = [label for seen in pairs.values() for label in seen if not label.startswith(CLIP)]
-    scenes = make_scenes(data, folder, frames, sounding, recipe.scenes, recipe.real_scenes, body, device)
+    scenes = make_scenes(data, folder, frames, sounding, recipe.scenes, recipe.real_scenes, lower, device)
     return pictures, maps, scenes
 
 

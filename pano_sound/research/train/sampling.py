@@ -20,7 +20,18 @@ from ..datasets.labelled import Item, read_clips, read_items, read_people, read_
 from .caches import WaveCache
 from .distil import SAMPLES, Features, Piece, random_windows
 from .knowledge import PREFIX
-from .scenes import Crowds, Pasted, Scene, SceneMaker, as_scene, cells, scene_maps
+from .scenes import (
+    HEIGHT,
+    WIDTH,
+    Crowds,
+    Pasted,
+    Scene,
+    SceneMaker,
+    as_scene,
+    cells,
+    compressed,
+    scene_maps,
+)
 
 AMBIENT = ("air_conditioner", "fire", "rain", "sea_waves")
 """Sounds without a visible source: always negatives."""
@@ -29,6 +40,12 @@ CLIP = "clip:"
 """Prefix of the label of a film with its own sound: `clip:NAME`."""
 
 STRIDE = EfficientNetLite0.stride
+
+VERSIONS = 3
+"""Of each picture, as `altered` makes them."""
+
+MIRRORED = 1
+"""The version that is mirrored."""
 
 T = TypeVar("T")
 
@@ -168,7 +185,8 @@ class Sampler:
 
     Args:
         sounds: what is heard; the batches are on its device.
-        pictures, maps: what is seen, and the trunk's maps of it, float16 (n, rows, columns, channels).
+        pictures, maps: what is seen, and outputs of the trunk's `lower` for the `VERSIONS` of each in turn, float16
+            (VERSIONS * n, rows, columns, channels).
         scenes: maps and objects of scenes, as of `make_scenes`.
         pairs: sound label -> labels of pictures.
         names_per_step: at most this many labels of sounds in a batch.
@@ -205,9 +223,9 @@ class Sampler:
         self.ambient = [label for label in AMBIENT if label in sounds.by_label]
         self.names_per_step = names_per_step
         self.belong = {label: set(names) for label, names in self.sounds_of.items()}
-        rows, columns = maps.shape[1:3]
-        self.targets = torch.from_numpy(np.stack([box_cells(item.box, rows, columns) for item in pictures]))
-        self.targets = self.targets.to(self.device)
+        cells = PICTURE_SIZE // STRIDE
+        targets = torch.from_numpy(np.stack([box_cells(item.box, cells, cells) for item in pictures])).to(self.device)
+        self.targets = torch.stack([targets.flip(2) if k == MIRRORED else targets for k in range(VERSIONS)], dim=1)
         self.usable = np.array([k for k, o in enumerate(self.objects) if any(x.label in self.belong for x in o)])
 
     def pairs(self, rng: np.random.Generator, silent: int = 8) -> dict[str, Tensor]:
@@ -227,13 +245,12 @@ class Sampler:
         shown = [self._picture_of(name, rng) for name in names]
         shown += [_one(self.silent, rng) for _ in range(silent if self.silent else 0)]
         chosen = torch.tensor([_one(self.of_label[label], rng) for label in shown], device=self.device)
+        version = torch.from_numpy(rng.integers(VERSIONS, size=len(shown))).to(self.device)
         match = np.zeros((len(names) + len(self.ambient), len(shown)), bool)
         for row, name in enumerate(names):
             match[row] = [name in self.belong.get(label, ()) for label in shown]
-        maps, targets = self.maps[chosen].float().permute(0, 3, 1, 2), self.targets[chosen[: len(names)]]
-        flip = torch.from_numpy(rng.random(len(chosen)) < 0.5).to(self.device)[:, None, None]
-        maps = torch.where(flip[:, None], maps.flip(3), maps)
-        targets = torch.where(flip[: len(names)], targets.flip(2), targets)
+        maps = self.maps[VERSIONS * chosen + version].float().permute(0, 3, 1, 2)
+        targets = self.targets[chosen, version][: len(names)]
         return {
             "sounds": self.sounds.draw(names + self.ambient, rng),
             "maps": maps.contiguous(memory_format=torch.channels_last),
@@ -254,27 +271,23 @@ class Sampler:
     def scene_batch(self, rng: np.random.Generator, count: int, each: int = 3) -> dict[str, Tensor]:
         """Scenes and, for each of them, the sounds of `each` things in it (one thing may be asked for twice).
 
-        Every second row and column of them, beginning with either: four times as many scenes for the same work.
-
         Returns:
             maps (count, channels, rows, columns); sounds (count * each, F) and scene (count * each,), in which of the
             maps each is; targets (count * each, cells); match bool (count * each, count).
         """
         chosen = np.sort(rng.choice(self.usable, count, replace=False))
         names, targets = [], []
-        rows, columns = self.scenes.shape[1:3]
-        top, left = (int(first) for first in rng.integers(2, size=2))
+        rows, columns = HEIGHT // STRIDE, WIDTH // STRIDE
         for k in np.repeat(chosen, each):
             things = [o for o in self.objects[k] if o.label in self.belong]
             label = _one(things, rng).label
             name = label if label.startswith(CLIP) and rng.random() < 0.6 else _one(self.sounds_of[label], rng)
             names.append(name)
             right = [cells(o, rows, columns, STRIDE) for o in things if name in self.belong[o.label]]
-            # Averages of 2x2 blocks, because a small thing may miss the one cell of a block that is kept.
-            targets.append(np.max(right, axis=0).reshape(rows // 2, 2, columns // 2, 2).mean(axis=(1, 3)).ravel())
+            targets.append(np.max(right, axis=0).ravel())
         inside = [{o.label for o in self.objects[k]} for k in chosen]
         match = [[any(name in self.belong.get(x, ()) for x in labels) for labels in inside] for name in names]
-        maps = self.scenes[torch.from_numpy(chosen).to(self.device), top::2, left::2].float().permute(0, 3, 1, 2)
+        maps = self.scenes[torch.from_numpy(chosen).to(self.device)].float().permute(0, 3, 1, 2)
         return {
             "maps": maps.contiguous(memory_format=torch.channels_last),
             "sounds": self.sounds.draw(names, rng),
@@ -282,6 +295,21 @@ class Sampler:
             "targets": torch.from_numpy(np.stack(targets)).to(self.device),
             "match": torch.tensor(match, device=self.device),
         }
+
+
+def altered(picture: NDArray[np.uint8], version: int, seed: int) -> NDArray[np.uint8]:
+    """A version of a picture (H, W, 3): as it is, mirrored and compressed, or coarse and in other colours."""
+    rng = np.random.default_rng((seed, 9))
+    if version == 0:
+        return picture
+    if version == MIRRORED:
+        return compressed(picture[:, ::-1], rng)
+    size = picture.shape[1], picture.shape[0]
+    share = rng.uniform(0.2, 0.5)
+    small = cv2.resize(picture, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
+    large = cv2.resize(small, size, interpolation=cv2.INTER_CUBIC)
+    coarse: NDArray[np.uint8] = np.clip(large * rng.uniform(0.7, 1.25, 3), 0, 255).astype(np.uint8)
+    return coarse
 
 
 def _one(values: Sequence[T], rng: np.random.Generator) -> T:

@@ -116,7 +116,8 @@ class SceneMaker:
             canvas = cv2.GaussianBlur(canvas, (0, 0), rng.uniform(0.8, 2.0))
         turn = int(rng.integers(WIDTH))  # last, so that the seam may cut an object
         objects = [Pasted(o.label, *_turned(o, turn)) for o in objects]
-        return Scene(np.roll(np.clip(canvas, 0, 255), turn, axis=1).astype(np.uint8), tuple(objects))
+        picture = np.roll(np.clip(canvas, 0, 255), turn, axis=1).astype(np.uint8)
+        return Scene(compressed(picture, rng) if rng.random() < 0.5 else picture, tuple(objects))
 
     def _labels(self, rng: np.random.Generator) -> list[str]:
         """2 to 5 different labels, the first one with a sound."""
@@ -247,6 +248,15 @@ def scene_maps(
         if record["scene"] < count:
             objects[record["scene"]] = [Pasted(**o) for o in record["objects"]]
     return maps, objects
+
+
+def compressed(picture: Pixels, rng: np.random.Generator) -> Pixels:
+    """A picture with the marks of strong compression, as frames of films have them: RGB (H, W, 3)."""
+    quality = int(rng.integers(15, 70))
+    _, data = cv2.imencode(".jpg", np.ascontiguousarray(picture[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    found = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert found is not None
+    return np.asarray(found, np.uint8)[..., ::-1]
 
 
 def cut_out(picture: Pixels, box: Box | None, rng: np.random.Generator) -> Pixels:
