@@ -11,7 +11,7 @@ from types import FrameType
 def main() -> None:
     """Entry point."""
     if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
-        signal.signal(signal.SIGINT, _leave)
+        signal.signal(signal.SIGINT, leave_at_once)
     if not sys.warnoptions:
         import warnings
 
@@ -28,7 +28,7 @@ def main() -> None:
         leave(end.code if isinstance(end.code, int) else 1)
 
 
-def _leave(number: int, frame: FrameType | None) -> None:
+def leave_at_once(number: int, frame: FrameType | None) -> None:
     """Exit on Ctrl-C during the imports, where an exception would surface inside some library's import."""
     try:
         os.write(2, b"pano-sound: interrupted\n")

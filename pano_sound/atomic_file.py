@@ -263,7 +263,7 @@ def _rename_to_new(source: str, target: str) -> None:
     """Rename a file to an unused name in one step. Raises FileExistsError if the name is taken."""
     if os.name == "nt":
         os.rename(source, target)  # On Windows rename does not replace.
-    elif not _renamed_by_kernel(source, target):
+    elif not renamed_by_kernel(source, target):
         try:
             os.link(source, target, follow_symlinks=False)
             os.remove(source)
@@ -275,7 +275,7 @@ def _rename_to_new(source: str, target: str) -> None:
             os.replace(source, target)
 
 
-def _renamed_by_kernel(source: str, target: str) -> bool:
+def renamed_by_kernel(source: str, target: str) -> bool:
     """Rename without replacing; False if the system or file system does not support it."""
     rename = _renameat2()
     if rename is None:

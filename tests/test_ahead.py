@@ -67,7 +67,7 @@ def test_leaving_early_ends_threads_that_feed_one_another(taken, error):
 
 
 def test_a_thread_that_hangs_is_abandoned(monkeypatch):
-    monkeypatch.setattr(ahead_module, "_PATIENCE", 0.1)
+    monkeypatch.setattr(ahead_module, "PATIENCE", 0.1)
     answer = threading.Event()
 
     def hanging():
@@ -76,9 +76,11 @@ def test_a_thread_that_hangs_is_abandoned(monkeypatch):
 
     with Ahead(hanging()) as items:
         assert next(items) == 1
-    assert items._thread.is_alive()
+    assert ahead_module.is_any_left()
     answer.set()
-    items._thread.join()
+    for thread in ahead_module.given_up:
+        thread.join()
+    assert not ahead_module.is_any_left()
 
 
 @pytest.mark.parametrize("error", [InputError("damaged"), OutputError("full"), MemoryError(), Stopped()], ids=repr)
@@ -99,7 +101,7 @@ def test_an_error_in_any_thread_ends_them_all_and_leaves_nothing(tmp_path, monke
         return call
 
     if where == "decode":
-        monkeypatch.setattr(VideoReader, "_picture", failing(VideoReader._picture))
+        monkeypatch.setattr(VideoReader, "to_picture", failing(VideoReader.to_picture))
     elif where == "draw":
         monkeypatch.setitem(render.__globals__, "render_planes", failing(render_planes))
     elif where == "encode":

@@ -21,7 +21,7 @@ from pano_sound.camera_path import CameraPath
 from pano_sound.errors import DataFileError
 from pano_sound.media.probe import probe
 from pano_sound.media.reader import VideoReader
-from pano_sound.media.tags import Spherical, _of_xml
+from pano_sound.media.tags import Spherical, parse_v1
 
 MEGABYTE = 1_000_000
 CSV_HEAD = "t,yaw,pitch,roll,hfov\n"
@@ -40,13 +40,13 @@ XML = ["{}", "GSpherical:{}", "GSpherical:a{}", "GSpherical:a>{}", "GSpherical:a
 @pytest.mark.parametrize("unit", [" ", "a", ">", "GSpherical:", "GSpherical:a>", "GSpherical:a=' ", "GSpherical:a = "])
 def test_tags_are_read_in_linear_time(before, unit):
     """What takes more than linear time takes hours for a megabyte."""
-    assert _of_xml(before.format(megabyte(unit)))[0] == Spherical()
+    assert parse_v1(before.format(megabyte(unit)))[0] == Spherical()
 
 
 def test_tags_with_a_megabyte_of_spaces_are_still_read():
     space = megabyte(" ")
     xml = f"<GSpherical:Spherical>{space}true{space}</GSpherical:Spherical><GSpherical:StereoMode{space}='top-bottom'/>"
-    assert _of_xml(xml) == (Spherical("equirectangular"), "top-bottom")
+    assert parse_v1(xml) == (Spherical("equirectangular"), "top-bottom")
 
 
 TEXTS = [

@@ -11,9 +11,11 @@ from types import FrameType
 from typing import Any
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-_AGAIN = 0.05  # seconds
+REPEAT_EVERY = 0.05
+"""Seconds after which a stop that was swallowed comes again."""
 
-_asked: list[int] = []
+requested: list[int] = []
+"""Numbers of the signals that asked for a stop."""
 
 
 def heed_signals() -> None:
@@ -24,7 +26,7 @@ def heed_signals() -> None:
     sys.unraisablehook = partial(_report_unraisable, sys.unraisablehook)
     for number in SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, _stop)
+            signal.signal(number, stop)
 
 
 def ignore_signals() -> None:
@@ -41,8 +43,8 @@ def ignore_signals() -> None:
 
 def raise_if_asked() -> None:
     """Raise the stop that was asked for, if any: a library may have turned it into another error."""
-    if _asked:
-        raise _ending(_asked[0])
+    if requested:
+        raise stop_error(requested[0])
 
 
 def _ignore_signals() -> None:
@@ -53,22 +55,23 @@ def _ignore_signals() -> None:
 def _report_unraisable(report: Callable[[Any], Any], unraisable: Any) -> None:
     """A sys.unraisablehook. A stop that arrives where nothing can be raised (a __del__, a callback) is not reported: it
     comes again."""
-    if not (_asked and issubclass(unraisable.exc_type, (KeyboardInterrupt, SystemExit))):
+    if not (requested and issubclass(unraisable.exc_type, (KeyboardInterrupt, SystemExit))):
         report(unraisable)
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
+def stop(number: int, frame: FrameType | None) -> None:
     """End the program when it is safe, and repeat until it has ended, because libraries swallow exceptions."""
-    _asked.append(number)
-    again = threading.Timer(_AGAIN, _signal_main_thread, [number])
+    requested.append(number)
+    again = threading.Timer(REPEAT_EVERY, _signal_main_thread, [number])
     again.daemon = True
     again.start()
     tidying_up = isinstance(sys.exc_info()[1], (KeyboardInterrupt, SystemExit))
     if not tidying_up and not _must_go_on(frame):
-        raise _ending(number)
+        raise stop_error(number)
 
 
-def _ending(number: int) -> BaseException:
+def stop_error(number: int) -> BaseException:
+    """What a signal of that number raises."""
     return KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number)
 
 

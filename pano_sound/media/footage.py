@@ -116,7 +116,7 @@ def check_readable(name: str) -> None:
 def open_bytes(name: str) -> BinaryIO:
     """A file or URL for reading. Raises InputError."""
     if is_url(name):
-        return _Remote(name)  # type: ignore[return-value]
+        return RemoteFile(name)  # type: ignore[return-value]
     check_readable(name)
     try:
         return open(name, "rb")
@@ -150,7 +150,7 @@ def following_chapters(name: str, exists: Callable[[str], bool] = os.path.isfile
     return found
 
 
-class _Remote:
+class RemoteFile:
     """A file behind a URL, through fsspec. Errors become InputErrors."""
 
     def __init__(self, url: str) -> None:
@@ -176,7 +176,7 @@ class _Remote:
             hint = "download the file first"
             raise InputError("the server sends the file only as a whole, from its beginning", url, hint) from None
 
-    def __enter__(self) -> _Remote:
+    def __enter__(self) -> RemoteFile:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -26,7 +26,8 @@ _DEMUXERS = (
     "wav,w64,mp3,flac,aac,ac3,eac3,aiff,au,caf,amr"
 )
 _CLOCK_STARTS_ANYWHERE = {"mpegts", "mpeg"}
-_REMOTE_BUFFER = 1 << 18
+BUFFER_SIZE = 1 << 18
+"""Bytes that are read at once from a URL."""
 
 # PyAV 19 always replaces metadata bytes that are not UTF-8; earlier versions have to be told.
 _TOLERANT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
@@ -65,7 +66,7 @@ def open_file(name: str, footage: Footage) -> MediaFile:
             handle or "file:" + name,
             container_options={"format_whitelist": _DEMUXERS, "protocol_whitelist": "file"},
             options=limits,
-            buffer_size=_REMOTE_BUFFER,
+            buffer_size=BUFFER_SIZE,
             **_TOLERANT,
         )
     except (av.FFmpegError, ValueError) as error:

@@ -105,7 +105,7 @@ class VideoReader:
         """
         unwrap = FilterChain(self._how.filters)
         for frame, pts, colour in self._frames():
-            yield self._picture(frame, pts, colour, unwrap)
+            yield self.to_picture(frame, pts, colour, unwrap)
 
     def stored(self) -> Iterator[StoredPicture]:
         """Every frame as decoded, which can then be scaled down on demand.
@@ -182,7 +182,8 @@ class VideoReader:
             what = f"{self.corrupt_frames} damaged frames, more than {limit:.0%} of the film"
             raise InputError(what, self.info.path, "copy it again from the camera, or raise `max_damage`")
 
-    def _picture(self, frame: Any, pts: int, colour: Colour, unwrap: FilterChain) -> Picture:
+    def to_picture(self, frame: Any, pts: int, colour: Colour, unwrap: FilterChain) -> Picture:
+        """A decoded frame as 4:2:0, of the size and the part of the picture that are read."""
         deep = self.video.bit_depth > 8
         ready = ("yuv420p10le",) if deep else ("yuv420p", "yuvj420p")
         size = (self.video.width, self.video.height)

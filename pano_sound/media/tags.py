@@ -127,7 +127,7 @@ def read_tags(frame: Any, container: ContainerTags) -> Spherical:
         found = Spherical(container.projection)
         tags.append("v2")
     elif container.xml:
-        found, said = _of_xml(container.xml)
+        found, said = parse_v1(container.xml)
         stereo = stereo or said
         tags.append("v1")
     if layout is not None:
@@ -162,7 +162,7 @@ def _of_mapping(data: bytes) -> Spherical:
     )
 
 
-def _of_xml(xml: str) -> tuple[Spherical, str | None]:
+def parse_v1(xml: str) -> tuple[Spherical, str | None]:
     """What Spherical Video V1 says, and its stereo layout or None. Both elements and attributes are in use."""
     # Values end at any bracket or quote; otherwise a malicious file could make this take hours.
     pairs = re.findall(r"(?<!/)GSpherical:(\w+)\s*(?:>|=\s*[\"'])([^<>\"']*)[<\"']", xml)

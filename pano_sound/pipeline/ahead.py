@@ -12,13 +12,17 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 
 _ITEMS_READY = 2
-_AGAIN, _PATIENCE = 0.02, 5.0  # seconds
-_given_up: list[threading.Thread] = []
+_RETRY_EVERY = 0.02  # seconds
+PATIENCE = 5.0
+"""Seconds after which a thread that does not end is given up."""
+
+given_up: list[threading.Thread] = []
+"""Threads that were given up."""
 
 
 def is_any_left() -> bool:
     """Whether a thread that was given up is still running: C++ libraries may abort the process if it exits as usual."""
-    return any(thread.is_alive() for thread in _given_up)
+    return any(thread.is_alive() for thread in given_up)
 
 
 class Ahead(Generic[T]):
@@ -44,14 +48,14 @@ class Ahead(Generic[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        given_up = time.monotonic() + _PATIENCE
-        while self._thread.is_alive() and time.monotonic() < given_up:
+        deadline = time.monotonic() + PATIENCE
+        while self._thread.is_alive() and time.monotonic() < deadline:
             # The thread may be waiting for room in the queue.
             while not self._ready.empty():
                 self._ready.get()
-            self._thread.join(_AGAIN)
+            self._thread.join(_RETRY_EVERY)
         if self._thread.is_alive():
-            _given_up.append(self._thread)
+            given_up.append(self._thread)
 
     def __iter__(self) -> Iterator[T]:
         return self

@@ -301,7 +301,7 @@ def file_system(request, monkeypatch):
         raise PermissionError(1, "Operation not permitted")
 
     if request.param != "renamed by the kernel":
-        monkeypatch.setattr(atomic_file, "_renamed_by_kernel", lambda *_: False)
+        monkeypatch.setattr(atomic_file, "renamed_by_kernel", lambda *_: False)
     if request.param == "without links":
         monkeypatch.setattr(os, "link", no_links)
 

@@ -37,7 +37,7 @@ TERMINAL = """
 import signal
 import sys
 from pano_sound import __main__ as program
-signal.signal(signal.SIGINT, program._leave)  # As its first step does.
+signal.signal(signal.SIGINT, program.leave_at_once)  # As its first step does.
 print("begun", flush=True)
 program.main()
 """
@@ -131,7 +131,8 @@ def stopped_by(raised):
         try:
             yield
         except raised:
-            stopping._ignore_signals()
+            for number in stopping.SIGNALS:
+                signal.signal(number, signal.SIG_IGN)
             raise
 
 
@@ -152,7 +153,7 @@ def heeded(monkeypatch):
             timer.join()
     for number, handler in before.items():
         signal.signal(number, handler)
-    stopping._asked.clear()
+    stopping.requested.clear()
 
 
 @pytest.mark.parametrize(("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
@@ -217,7 +218,7 @@ def in_a_callback_of_c():
 @pytest.mark.parametrize("where", [in_a_finalizer, in_a_weak_reference_callback, in_a_callback_of_c])
 @pytest.mark.parametrize("raised", [KeyboardInterrupt, SystemExit])
 def test_a_stop_where_nothing_can_be_raised_is_not_printed(heeded, capsys, monkeypatch, where, raised):
-    monkeypatch.setattr(stopping, "_ending", lambda number: raised())
+    monkeypatch.setattr(stopping, "stop_error", lambda number: raised())
     with stopped_by(raised):
         where()
         time.sleep(30)
@@ -240,7 +241,7 @@ def test_stopped_at_any_step_of_the_end(heeded, capsys, monkeypatch):
 
     def trace(frame, event, arg):
         nonlocal left
-        if frame.f_code is stopping._stop.__code__:
+        if frame.f_code is stopping.stop.__code__:
             return None
         frame.f_trace_opcodes = True
         if event == "opcode" and left is not None:
@@ -254,10 +255,10 @@ def test_stopped_at_any_step_of_the_end(heeded, capsys, monkeypatch):
         left = len(codes) + 1
 
     monkeypatch.setattr(commands, "cli", begin)
-    monkeypatch.setattr(stopping, "_AGAIN", 3600.0)  # Else one turn's stop would come again in the next.
+    monkeypatch.setattr(stopping, "REPEAT_EVERY", 3600.0)  # Else one turn's stop would come again in the next.
     while left is None or left <= 0:
         left = None
-        stopping._asked.clear()
+        stopping.requested.clear()
         before = sys.gettrace()
         sys.settrace(trace)
         try:
@@ -285,13 +286,13 @@ def test_a_thread_that_cannot_be_stopped_does_not_abort_the_process(monkeypatch,
             raise stop
 
     monkeypatch.setattr(commands, "cli", command)
-    monkeypatch.setattr(ahead, "_PATIENCE", 0.0)
+    monkeypatch.setattr(ahead, "PATIENCE", 0.0)
     monkeypatch.setattr(os, "_exit", ended.append)
     with pytest.raises(SystemExit, match=str(code)):
         commands.main()
     assert ended == [code]
     answer.set()
-    for thread in ahead._given_up:
+    for thread in ahead.given_up:
         thread.join()
     monkeypatch.setattr(commands, "cli", lambda **_: 0)
     with pytest.raises(SystemExit, match="0"):

@@ -254,7 +254,7 @@ def test_dead_urls_are_refused(url, word):
 def test_a_broken_connection_is_an_error(tmp_path, remote, monkeypatch):
     url = remote(films.make_film(tmp_path / "a.mp4", films.steady(300), levels=[50, 200] * 150))
     info = probe(url)
-    read = footage._Remote.read
+    read = footage.RemoteFile.read
     calls = []
 
     def failing(self, size=-1):
@@ -263,8 +263,8 @@ def test_a_broken_connection_is_an_error(tmp_path, remote, monkeypatch):
             self._file.read = None
         return read(self, size)
 
-    monkeypatch.setattr(footage._Remote, "read", failing)
-    monkeypatch.setattr("pano_sound.media.opening._REMOTE_BUFFER", 1024)
+    monkeypatch.setattr(footage.RemoteFile, "read", failing)
+    monkeypatch.setattr("pano_sound.media.opening.BUFFER_SIZE", 1024)
     with pytest.raises(InputError, match="the connection failed"):
         list(VideoReader(info).pictures())
 
