@@ -54,6 +54,11 @@ def read_sound(path: Path, rate: int) -> NDArray[np.float32]:
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 
 
+def read_samples(path: Path, rate: int) -> NDArray[np.int16]:
+    """A whole sound file as mono int16 at that rate, clipped."""
+    return np.rint(32767 * np.clip(read_sound(path, rate), -1, 1)).astype(np.int16)
+
+
 def read_picture(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
     """A picture file as RGB uint8 (H, W, 3), squeezed to size (width, height) if given."""
     picture = cv2.imread(str(path), cv2.IMREAD_COLOR)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ from tqdm import tqdm
 from ...atomic_file import written_whole
 from ...localize.nets.sound_encoder import RATE
 from ...localize.nets.weights import has_bfloat16
-from ..datasets.examples import read_sound
+from ..datasets.examples import read_samples
 
 
 class WaveCache:
@@ -27,10 +29,10 @@ class WaveCache:
         at, index = folder / f"{name}.npy", folder / f"{name}.json"
         if not index.exists():
             folder.mkdir(parents=True, exist_ok=True)
-            with ThreadPoolExecutor(os.cpu_count()) as pool:
-                waves = pool.map(lambda path: np.clip(read_sound(path, RATE), -1, 1), paths)
-                shown = tqdm(waves, "sounds", len(paths), disable=None)
-                parts = [np.rint(32767 * wave).astype(np.int16) for wave in shown]
+            # Processes, because most of decoding a short sound holds Python's lock.
+            with ProcessPoolExecutor(mp_context=get_context("forkserver")) as pool:
+                waves = pool.map(partial(read_samples, rate=RATE), paths, chunksize=8)
+                parts = list(tqdm(waves, "sounds", len(paths), disable=None))
             np.save(at, np.concatenate(parts))
             with written_whole(index, "w") as file:
                 json.dump([len(part) for part in parts], file)
