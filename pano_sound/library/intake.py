@@ -68,7 +68,7 @@ class Library:
             rehearsal: only estimate; make nothing, and lock nobody out.
         """
         self.out, self.options, self.manifest = out, options, manifest
-        self.soundmaps: Store = store(options.soundmaps or _soundmaps_folder(out, options.ray is not None))
+        self.soundmaps: Store = store(options.soundmaps or soundmaps_folder(out, options.ray is not None))
         self.home = manifest.path.parent
         self.run = lock.name
         self._lock, self._lease, self._new_folders, self._rehearsal = lock, lease, new_folders, rehearsal
@@ -374,7 +374,8 @@ def manifest_path(out: Store, manifest: str | None) -> Path:
     return Path(out.root) / HIDDEN / MANIFEST
 
 
-def _soundmaps_folder(out: Store, on_cluster: bool) -> str:
+def soundmaps_folder(out: Store, on_cluster: bool) -> str:
+    """Where sound maps are kept by default: in the user's cache, or beside the results if others must reach them."""
     cache = _own_folder(platformdirs.user_cache_path)
     if on_cluster or isinstance(out, Bucket) or cache is None:
         return out.name(f"{HIDDEN}/soundmaps")

@@ -104,7 +104,7 @@ class WorkerPool:
             if not worker.name and worker.pipe.poll():
                 self._take(worker)  # A worker sends its name first.
             with contextlib.suppress(PanoSoundError):
-                self._reap(worker, None)
+                self.reap(worker, None)
 
     def work(self) -> None:
         manifest, run = self._library.manifest, self._library.run
@@ -132,7 +132,7 @@ class WorkerPool:
         places = str(library.manifest.path), library.out.root, library.soundmaps.root
         level = log.getEffectiveLevel()
         words = (theirs, *places, library.options.reports, library.run, level, self._fail_fast)
-        process = context.Process(target=_worker, args=words, name="pano-sound worker")
+        process = context.Process(target=run_worker, args=words, name="pano-sound worker")
         process.start()
         theirs.close()
         return _Process(process, ours)
@@ -148,7 +148,7 @@ class WorkerPool:
             if worker.over:
                 worker.process.join()
                 self._workers.remove(worker)
-                self._reap(worker, worker.process.exitcode)
+                self.reap(worker, worker.process.exitcode)
 
     def _take(self, worker: _Process) -> None:
         try:
@@ -173,7 +173,7 @@ class WorkerPool:
                 say_warnings(self._library.manifest, film)
             self._tell(film, stage, done, total, error)
 
-    def _reap(self, worker: _Process, exit_code: int | None) -> None:
+    def reap(self, worker: _Process, exit_code: int | None) -> None:
         """Release a dead worker's film. If the worker crashed, the film is suspected.
 
         Raises PanoSoundError if workers crash repeatedly without a film.
@@ -191,7 +191,7 @@ class WorkerPool:
         shutil.rmtree(self._library.home / "work" / worker.name, ignore_errors=True)
 
 
-def _worker(
+def run_worker(
     pipe: Connection, manifest: str, out: str, soundmaps: str, reports: bool, run: str, level: int, fail_fast: bool
 ) -> None:
     """The main function of a worker process."""

@@ -113,7 +113,7 @@ def test_only_the_requested_parts_are_given(folder: Path) -> None:
     assert {e.key for e in Shards([at], boxed=True)} == {"c"}
 
 
-def test_names_that_are_not_shards(folder: Path) -> None:
+def test_names_that_are_not_shards_are_refused(folder: Path) -> None:
     with pytest.raises(DataFileError, match="no such shard"):
         Shards([f"{folder}/gone.tar"])
     with pytest.raises(DataFileError, match="no such shard"):

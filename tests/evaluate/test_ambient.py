@@ -66,7 +66,7 @@ def test_boxes_are_no_condition(examples) -> None:
     assert result.presence()["ap"] == 1
 
 
-def test_what_cannot_be_measured(examples) -> None:
+def test_sets_that_cannot_be_measured_are_refused(examples) -> None:
     with pytest.raises(DataFileError, match="sound different"):
         ambient.evaluate(Knowing(), examples[:1])
     with pytest.raises(DataFileError, match="sound different"):

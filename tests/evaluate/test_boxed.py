@@ -59,7 +59,7 @@ def test_fixed_boxes_by_hand(examples) -> None:
     assert result.as_json()["random"] is None
 
 
-def test_chance(examples) -> None:
+def test_noise_scores_as_chance_predicts(examples) -> None:
     result = boxed.evaluate(Knowing(), examples, repeats=20)
     assert result.random.shape == (20, 2)
     # Noise above the middle of its range is half of the picture: a / (1 + a) for a box of a.
@@ -101,7 +101,7 @@ def test_disjoint_sets_and_json(examples) -> None:
     assert found["random"]["repeats"] == 2
 
 
-def test_what_cannot_be_measured(examples) -> None:
+def test_sets_that_cannot_be_measured_are_refused(examples) -> None:
     with pytest.raises(DataFileError, match="no example has a box"):
         boxed.evaluate(Knowing(), examples[3:4])
     with pytest.raises(DataFileError, match="no example has a box"):

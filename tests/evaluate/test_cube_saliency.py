@@ -54,7 +54,7 @@ def test_right_is_right_and_up_is_up(yaw, pitch, row, column):
 def test_beyond_the_edge_lies_the_neighbour(before, after):
     """Pixels that hold their own direction: those beyond the edge look on, where the neighbour's are."""
     size = 32
-    own = np.moveaxis(cube_saliency._surface(size), -1, 1)
+    own = np.moveaxis(cube_saliency.cube_surface(size), -1, 1)
     around = padded(torch.from_numpy(own), before, after).numpy()
     assert around.shape == (6, 3, size + before + after, size + before + after)
     inside = around[:, :, before : before + size, before : before + size]
@@ -88,7 +88,7 @@ def test_what_is_convolved_turns_with_the_picture():
     layer = Conv(3, 4, 5)
     picture = np.random.default_rng(0).integers(0, 256, (2 * SIZE, 4 * SIZE, 3), np.uint8)
     here, turned = (
-        cube_saliency._convolved(layer, torch.from_numpy(to_faces(one, SIZE)).permute(0, 3, 1, 2).float())
+        cube_saliency.convolve_faces(layer, torch.from_numpy(to_faces(one, SIZE)).permute(0, 3, 1, 2).float())
         for one in (picture, np.roll(picture, SIZE, axis=1))
     )
     assert turned[1:4].detach().numpy() == pytest.approx(here[:3].detach().numpy(), abs=0.6)
@@ -107,7 +107,7 @@ def film(tmp_path):
     return pannable(path, InputOptions())
 
 
-def test_its_sound_map_doubts_nothing(film, saliency, tmp_path):
+def test_its_sound_map_has_nothing_elsewhere(film, saliency, tmp_path):
     n = 8
     level = np.full(n, -20, np.float32)
     heard = SoundMap(

@@ -41,7 +41,7 @@ def test_moments_of_a_film(folder):
 
 
 @pytest.mark.parametrize(("ending", "begin"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
-def test_figures(folder, ending, begin):
+def test_the_command_draws_a_film_sheet(folder, ending, begin):
     pytest.importorskip("matplotlib")
     files = [str(folder / name) for name in ("a.mp4", "a.npz", "a.json")]
 

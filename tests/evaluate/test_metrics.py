@@ -73,7 +73,7 @@ def test_heat_map_by_hand() -> None:
     assert not answer(flat, "half").any()
 
 
-def test_cuts() -> None:
+def test_maps_are_cut_at_a_level_or_in_half() -> None:
     maps = np.array([[[0.0, 0.6, 0.7, 1.0]]], np.float32)
     assert answer(maps).tolist() == [[[False, True, True, True]]]
     assert answer(maps, level=0.65).tolist() == [[[False, False, True, True]]]
@@ -94,7 +94,7 @@ def test_success_and_area_by_hand() -> None:
     assert area_under_curve([0.0, 0.525, 0.625, 1.0]) == pytest.approx((0.025 + 0.525 + 0.625 + 1) / 4)
 
 
-def test_share() -> None:
+def test_a_proportion_has_a_value_and_an_interval() -> None:
     share = Proportion()
     for right in (True, True, False, True):
         share.add(right)

@@ -22,7 +22,7 @@ def test_each_model_has_its_map_of_each_picture():
 
 
 @pytest.mark.parametrize(("ending", "begin"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
-def test_the_figure(evaluate, tmp_path, ending, begin):
+def test_the_command_draws_a_figure(evaluate, tmp_path, ending, begin):
     pytest.importorskip("matplotlib")
     assert evaluate("responses", "DATA", "--count", "2", "-o", f"a.{ending}").code == 0
     assert (tmp_path / f"a.{ending}").read_bytes().startswith(begin)

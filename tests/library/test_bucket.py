@@ -59,7 +59,7 @@ def results(fs, url: str) -> dict[str, bytes]:
     return {name[len(url) + 1 :]: fs.cat_file(name) for name in found}
 
 
-def test_from_a_bucket_and_into_it(small, finished, bucket, batch, tmp_path):
+def test_a_batch_reads_from_a_bucket_and_writes_into_it(small, finished, bucket, batch, tmp_path):
     done = batch.alone("s3://rushes/DCIM", "-o", "s3://rushes/flat", "--json")
     counts = json.loads(done.stdout)["films"]
     rows = [json.loads(line) for line in bucket.cat_file("rushes/flat/report.jsonl").splitlines()]

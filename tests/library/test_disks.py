@@ -127,7 +127,7 @@ def killed(*_):
 
 
 def test_workers_that_are_killed_at_once_end_the_run_and_fail_no_film(batch, card, monkeypatch):
-    monkeypatch.setattr(pool, "_worker", killed)
+    monkeypatch.setattr(pool, "run_worker", killed)
     done = batch(card, "-o", "out", "--workers", "2")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
     assert "workers end before they begin (signal 9)" in done.stderr
@@ -143,7 +143,7 @@ def test_workers_that_die_before_they_claim_a_film_end_the_run(tmp_path, named):
         workers = WorkerPool(library, None, fail_fast=False)
         worker = SimpleNamespace(name="worker" if named else "")
         for _ in range(MAX_TRIES - 1):
-            workers._reap(worker, -9)
-        workers._reap(worker, 0)
+            workers.reap(worker, -9)
+        workers.reap(worker, 0)
         with pytest.raises(PanoSoundError, match=r"workers end before they begin \(signal 9\)"):
-            workers._reap(worker, -9)
+            workers.reap(worker, -9)

@@ -52,7 +52,7 @@ def check(batch: Batch, expected: dict[str, str], wanted: dict[str, str]) -> Non
         assert db.execute("SELECT COUNT(*) FROM films WHERE claim IS NOT NULL").fetchone() == (0,)
 
 
-def test_killed_three_times(small, finished, batch):
+def test_a_batch_killed_three_times_is_completed(small, finished, batch):
     killed_and_continued(batch, small[0], random.Random(1), 3, 6.0)
     check(batch, small[1], made.hashes(finished[0] / "out"))
 
@@ -91,7 +91,7 @@ def test_a_large_library_ends_in_its_states(large):
 
 
 @pytest.mark.slow
-def test_killed_six_times(batch, tiny, tmp_path):
+def test_a_large_batch_killed_six_times_is_completed(batch, tiny, tmp_path):
     library = tmp_path / "DCIM"
     expected = made.make_library(library, 40)
     clean = Batch(tmp_path / "clean", tiny)

@@ -166,7 +166,7 @@ def test_a_damaged_segment_fails_its_film_with_a_clear_error(making):
     assert "not a sound map, or damaged" in found.error
 
 
-def test_in_an_object_store(tmp_path, tiny, monkeypatch):
+def test_a_long_film_is_made_in_an_object_store(tmp_path, tiny, monkeypatch):
     monkeypatch.setattr(film_maker, "segments", functools.partial(segments.segments, seconds=2.0))
     import fsspec
 
@@ -177,7 +177,7 @@ def test_in_an_object_store(tmp_path, tiny, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_whole_command(batch, long_library):
+def test_a_long_film_is_made_once_by_the_command(batch, long_library):
     done = batch(long_library, "-o", "out")
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in (batch.folder / "out" / "report.jsonl").read_text().splitlines()]
@@ -190,7 +190,7 @@ def test_the_whole_command(batch, long_library):
 
 
 @pytest.mark.slow
-def test_the_whole_command_killed_again_and_again(batch, long_library, long_finished):
+def test_a_long_film_is_the_same_when_the_command_is_killed_again_and_again(batch, long_library, long_finished):
     kept = batch.folder / "out" / SEGMENTS
     for parts in (1, 3, 4):  # Of six: three sound maps, three videos.
         run = batch.start(long_library, "-o", "out")

@@ -19,7 +19,7 @@ def test_a_process_is_alive_until_it_ends(tmp_path):
     assert list((tmp_path / "alive").iterdir()) == []
 
 
-def test_who_asks_as_a_lock_is_taken_does_no_harm(tmp_path, monkeypatch):
+def test_asking_while_a_lock_is_taken_does_no_harm(tmp_path, monkeypatch):
     """Once it holds the lock at that moment, once it has just taken the file for a dead process's."""
     disturbances = ["asks", "removes"]
 

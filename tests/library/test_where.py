@@ -41,7 +41,7 @@ PATTERNS = [
 
 
 @pytest.mark.parametrize(("folder", "pattern", "films"), PATTERNS)
-def test_patterns(tree, monkeypatch, folder, pattern, films):
+def test_patterns_find_films(tree, monkeypatch, folder, pattern, films):
     monkeypatch.chdir(tree / folder)
     assert found(pattern) == films
 
@@ -70,7 +70,7 @@ def homeless(request, monkeypatch):
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a folder in which nobody can make another")
 def test_without_a_home_folder_everything_is_kept_beside_the_results(tmp_path, monkeypatch, homeless):
     monkeypatch.chdir(tmp_path)
-    assert Path(intake._soundmaps_folder(store(tmp_path), False)) == tmp_path / ".pano-sound" / "soundmaps"
+    assert Path(intake.soundmaps_folder(store(tmp_path), False)) == tmp_path / ".pano-sound" / "soundmaps"
     with pytest.raises(OutputError, match="there is no home folder to keep the manifest in"):
         intake.manifest_path(store("memory://bucket"), None)
     assert pretrained.available() == []

@@ -51,7 +51,7 @@ def test_a_field_that_agrees_is_left_alone():
 
 
 @pytest.mark.parametrize("turn", [-150, -66, 48, 90, 180])
-def test_a_turned_field_is_turned_back_and_named(turn):
+def test_a_rotated_field_is_rotated_back_and_reported(turn):
     yaw, pitch = angles(PLACES)
     heard = heard_from(directions(yaw + turn, pitch))
     alignment = align(heard, SEEN, TIMES)
@@ -61,7 +61,7 @@ def test_a_turned_field_is_turned_back_and_named(turn):
 
 
 @pytest.mark.parametrize("fault", MATRICES)
-def test_channels_that_are_inverted_or_swapped_are_put_right_and_named(fault):
+def test_inverted_or_swapped_channels_are_corrected_and_reported(fault):
     heard = heard_from(PLACES @ MATRICES[fault].T)
     alignment = align(heard, SEEN, TIMES)
     assert fault in alignment.fault
@@ -74,12 +74,12 @@ def test_with_nothing_to_see_or_to_hear_nothing_is_changed():
         assert not align(heard, seen, TIMES[: len(heard)]).doubtful
 
 
-def test_one_place_that_is_seen_wrongly_is_no_fault_of_the_field():
+def test_one_wrong_place_in_the_picture_is_not_blamed_on_the_field():
     one = slice(16)
     assert align(heard_from(PLACES[1:2]), SEEN[one], TIMES[one]).fault is None
 
 
-def test_what_a_cue_said_can_be_exchanged_after_fusing():
+def test_the_evidence_of_a_cue_can_be_replaced_after_fusion():
     rng = np.random.default_rng(0)
     semantic, before, after = (normalized(rng.normal(size=(5, *GRID))) for _ in range(3))
     weights = fusion.Fusion({"semantic": 1.5}, {}, -1.0, 0.3, {"spatial": 1.2})

@@ -54,5 +54,5 @@ def test_network_returns_unit_vectors_and_cosines() -> None:
     assert whole.shape == (2, 4, 8)
 
 
-def test_tiny_is_tiny() -> None:
+def test_the_network_for_tests_has_few_parameters() -> None:
     assert sum(p.numel() for p in Localizer(**TINY).parameters()) < 10_000

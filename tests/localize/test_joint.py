@@ -25,14 +25,14 @@ def sound_encoder() -> JointEncoder:
 
 
 @pytest.mark.parametrize("samples", [1, 400, 5119, 5120, 5121, 16_000, 100_000])
-def test_one_vector_of_all_each_step(sound_encoder: JointEncoder, samples: int) -> None:
+def test_there_is_one_vector_of_all_encoders_per_step(sound_encoder: JointEncoder, samples: int) -> None:
     with torch.inference_mode():
         features = sound_encoder(0.1 * torch.randn(samples))
     assert features.shape == (sound_encoder.count(samples), 48)
     assert torch.isfinite(features).all()
 
 
-def test_all_look_at_the_same_moment(sound_encoder: JointEncoder) -> None:
+def test_all_encoders_hear_the_same_moment(sound_encoder: JointEncoder) -> None:
     """A click moves the vectors around it in all parts, the same ones."""
     silence = 0.05 * torch.randn(1, 30 * sound_encoder.hop)
     clicked = silence.clone()

@@ -18,13 +18,13 @@ TAGS = ["Speech", "Animal", "Dog", "Bark", "Music", "Guitar", "Inside, small roo
         ({"Music": 0.6, "Speech": 0.7, "Guitar": 0.65, "Bark": 0.55}, ["speech", "guitar", "music"]),
     ],
 )
-def test_only_what_is_sure_is_named_and_plainly(scores, names):
+def test_only_sure_sounds_are_named_in_plain_words(scores, names):
     row = np.array([[scores.get(tag, 0.0) for tag in TAGS]], np.float32)
     assert named(TAGS, row).at(0) == names
 
 
 @pytest.mark.parametrize(("least", "names"), [(0.6, ["guitar"]), (0.3, ["guitar", "music"]), (0.8, [])])
-def test_the_threshold_can_be_another(least, names):
+def test_the_threshold_can_be_changed(least, names):
     row = np.array([[0, 0, 0, 0, 0.4, 0.7, 0]], np.float32)
     assert named(TAGS, row, least).at(0) == names
 
@@ -33,7 +33,7 @@ def test_the_threshold_can_be_another(least, names):
     ("tag", "name"),
     [("Chicken, rooster", "chicken"), ("Keyboard (musical)", "keyboard"), ("Moo", "cattle"), ("Train", "train")],
 )
-def test_tags_in_everyday_words(tag, name):
+def test_tags_become_everyday_words(tag, name):
     assert plain(tag) == name
 
 

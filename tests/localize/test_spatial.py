@@ -62,7 +62,7 @@ def test_no_sound_at_all_is_no_evidence():
     assert not maps(np.zeros((4, 0), np.float32), [0.0, 1.0]).any()
 
 
-def test_what_it_says_does_not_depend_on_blocks_nor_on_where_hearing_began():
+def test_evidence_does_not_depend_on_blocks_or_on_where_listening_began():
     field = plane_wave(noise(6), 40)
     field[:, 3 * RATE :] = plane_wave(noise(3, seed=1), -100, 20)
     whole = maps(field, [2.0, 3.0, 4.0])
@@ -86,7 +86,7 @@ def test_in_a_room_of_half_a_second_yaw_is_found(yaw):
     assert abs(found[1] - 10) < 20
 
 
-def test_without_z_only_yaw_is_told():
+def test_without_z_only_yaw_is_found():
     field = plane_wave(noise(2), 70, 25)
     field[2] = 0
     found = maps(field, [1.0])[0]
@@ -96,7 +96,7 @@ def test_without_z_only_yaw_is_told():
     assert np.ptp(column[np.abs(pitch[:, 0]) < 25]) < 0.5
 
 
-def test_without_w_nothing_is_told(caplog):
+def test_without_w_there_is_no_evidence(caplog):
     field = plane_wave(noise(2), 60, 20)
     field[0] = 0
     assert not maps(field, [1.0]).any()
@@ -118,7 +118,7 @@ def test_without_x_or_y_there_are_two_directions(channel, mirrored, said, yaw, c
     assert np.abs(maps(diffuse(3) * (np.arange(4) != channel)[:, None], [1.5])).max() < 1.5
 
 
-def test_without_z_and_x_left_and_right_are_told():
+def test_without_z_and_x_left_and_right_are_told_apart():
     field = plane_wave(noise(2), 40)
     field[2:] = 0
     yaws, _ = angles(peaks(maps(field, [1.0])[0], count=2, width=10))
@@ -126,7 +126,7 @@ def test_without_z_and_x_left_and_right_are_told():
 
 
 @pytest.mark.parametrize(("gain", "said"), [(2**-0.5, "3 dB too soft"), (2**0.5, "3 dB too loud"), (3**-0.5, "N3D")])
-def test_a_w_that_is_off_is_named(gain, said, caplog):
+def test_a_wrong_level_of_w_is_reported(gain, said, caplog):
     field = plane_wave(noise(2), 40, 10)
     field[0] *= gain
     maps(field, [1.0])
@@ -145,7 +145,7 @@ def test_made_sound_from_the_very_front_or_side_is_heard_there(yaw):
 
 
 @pytest.mark.parametrize("gains", [(2**0.5, 1, 1, 1), (2**-0.5, 1, 1, 1), (1, 3**0.5, 3**0.5, 3**0.5)])
-def test_levels_that_are_off_change_no_direction(gains):
+def test_wrong_levels_do_not_change_directions(gains):
     field = plane_wave(noise(2), -110, 30) * np.array(gains, np.float32)[:, None]
     found = maps(field, [1.0])[0]
     assert angle_between(peaks(found)[0], directions(-110, 30)) < 2

@@ -23,7 +23,7 @@ def picture() -> torch.Tensor:
 
 
 @pytest.mark.parametrize(("height", "width", "rows", "columns"), [(128, 256, 4, 8), (100, 70, 4, 3), (32, 32, 1, 1)])
-def test_any_size(height: int, width: int, rows: int, columns: int) -> None:
+def test_pictures_of_any_size_give_the_expected_grid(height: int, width: int, rows: int, columns: int) -> None:
     with torch.inference_mode():
         assert lite0()(torch.zeros(2, 3, height, width)).shape == (2, 1280, rows, columns)
         assert TinyTrunk(32)(torch.zeros(2, 3, height, width)).shape == (2, 16, rows, columns)
@@ -116,7 +116,7 @@ def test_width_must_fit_the_grid_when_it_wraps() -> None:
     assert model.visual(torch.zeros(1, 3, 32, 70), wrap=False).shape == (1, 16, 2, 5)
 
 
-def test_unknown_trunk() -> None:
+def test_an_unknown_trunk_raises() -> None:
     with pytest.raises(ValueError, match="no trunk"):
         make_trunk("vgg", stride=16)
     with pytest.raises(ValueError, match="stride"):

@@ -55,7 +55,7 @@ def test_layers_are_those_published(height: int, width: int, rows: int, columns:
 
 
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (47, 65), (100, 70), (64, 128)])
-def test_any_size_is_rounded_down(trunk: VGG16, height: int, width: int) -> None:
+def test_sizes_that_are_no_multiple_of_a_cell_are_rounded_down(trunk: VGG16, height: int, width: int) -> None:
     with torch.inference_mode():
         assert trunk(torch.zeros(1, 3, height, width)).shape == (1, 16, height // 16, width // 16)
 
@@ -101,7 +101,7 @@ def test_torchvisions_weights_fit() -> None:
         from_torchvision(theirs)
 
 
-def test_wrong_options() -> None:
+def test_a_stride_or_number_of_widths_it_cannot_have_raises() -> None:
     with pytest.raises(ValueError, match="stride"):
         VGG16(stride=32)
     with pytest.raises(ValueError, match="5 groups"):

@@ -23,7 +23,7 @@ def saved(tmp_path: Path) -> Path:
     return path
 
 
-def test_there_and_back(saved: Path) -> None:
+def test_saved_weights_load_to_within_half_precision(saved: Path) -> None:
     torch.manual_seed(0)
     original, loaded = Localizer(**TINY).eval(), weights.load(saved)
     assert not loaded.training
@@ -49,7 +49,7 @@ def test_files_with_the_names_of_former_versions_load(saved: Path) -> None:
     torch.testing.assert_close(model.audio_head[1].weight, state["audio_head.1.weight"].float())
 
 
-def test_tag_scores(saved: Path) -> None:
+def test_tag_scores_are_saved_and_loaded(saved: Path) -> None:
     torch.manual_seed(0)
     model = Localizer(**TINY, tags=["Speech", "Train"]).eval()
     with torch.no_grad():
@@ -75,7 +75,7 @@ def test_what_was_there_is_kept_when_the_new_cannot_be_written(saved: Path, monk
     assert saved.read_bytes() == before
 
 
-def test_names_and_listing(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_models_are_found_by_name_and_listed(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (files, weights):
         monkeypatch.setattr(module, "folders", lambda: [saved.parent])
     assert weights.find("small") == saved
@@ -90,7 +90,7 @@ def test_names_and_listing(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None
         weights.load("large")
 
 
-def test_bad_files(tmp_path: Path, saved: Path) -> None:
+def test_files_that_are_not_weights_are_refused(tmp_path: Path, saved: Path) -> None:
     empty, text, other, cut = (tmp_path / f"{n}.safetensors" for n in ("empty", "text", "other", "cut"))
     empty.touch()
     text.write_text("these are not weights")
@@ -106,7 +106,7 @@ def test_bad_files(tmp_path: Path, saved: Path) -> None:
         weights.load(tmp_path / "missing.safetensors")
 
 
-def test_another_architecture(tmp_path: Path) -> None:
+def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
     model = Localizer(**TINY)
     model.config["embedding"] = 99
     path = tmp_path / "odd.safetensors"
@@ -200,7 +200,7 @@ def test_malformed_architectures_are_refused(tmp_path: Path, saved: Path, text: 
 
 
 @pytest.mark.parametrize("length", [0, 1, 7, 8, 9, 100, 2000])
-def test_files_cut_short(tmp_path: Path, saved: Path, length: int) -> None:
+def test_truncated_files_are_refused(tmp_path: Path, saved: Path, length: int) -> None:
     path = tmp_path / "cut.safetensors"
     path.write_bytes(saved.read_bytes()[:length])
     with pytest.raises(ModelError, match="damaged"):

@@ -102,14 +102,14 @@ def test_silence_carries_no_weight_beside_sound(model: Localizer) -> None:
 
 
 @pytest.mark.parametrize("samples", [0, 1, 399, 400, 5119, 5120, 5121, 242_141, 242_142, 310_000])
-def test_short_tracks(model: Localizer, samples: int) -> None:
+def test_a_track_shorter_than_a_window_has_features_and_a_level(model: Localizer, samples: int) -> None:
     features = heard(model, np.full(samples, 0.1, np.float32))
     assert len(features.features) == len(features.levels) == len(features.times) >= 1
     assert np.isfinite(features.pooled([0.0, 9.0], 1.0)).all()
     assert features.level([0.0], 1.0)[0] == pytest.approx(-20.0 if samples else -120.0, abs=0.01)
 
 
-def test_asking_too_early(model: Localizer) -> None:
+def test_pooling_before_the_sound_is_finished_raises(model: Localizer) -> None:
     with pytest.raises(RuntimeError, match="finish"):
         SoundFeatures(model).pooled([0.0], 1.0)
 

@@ -112,7 +112,7 @@ def test_spliced_transport_streams(tmp_path, starts, caplog):
 
 @pytest.mark.parametrize("starts", [(0, 0), (50, 3), (0, 5000)], ids=lambda starts: "-".join(map(str, starts)))
 @pytest.mark.parametrize("codec", ["libx264", slow("libx265"), slow("mpeg2video")])
-def test_without_sound(tmp_path, starts, codec, caplog):
+def test_spliced_streams_without_sound(tmp_path, starts, codec, caplog):
     check(spliced(tmp_path, starts, sound=False, codec=codec), len(starts), caplog, sound=False)
 
 
@@ -122,7 +122,7 @@ def test_a_recording_that_was_paused(tmp_path, container, seconds, caplog):
     check(stalled(tmp_path, container, seconds), 2, caplog, out=tmp_path / "b.mp4")
 
 
-def test_only_one_piece_has_sound(tmp_path, caplog):
+def test_a_piece_without_sound_is_silent(tmp_path, caplog):
     path = tmp_path / "film.ts"
     pieces = [piece(tmp_path / "0.ts", 0), piece(tmp_path / "1.ts", 0, sound=False), piece(tmp_path / "2.ts", 0)]
     path.write_bytes(b"".join(p.read_bytes() for p in pieces))
@@ -133,7 +133,7 @@ def test_only_one_piece_has_sound(tmp_path, caplog):
 
 
 @pytest.mark.parametrize("start", ["1.25", "2.5", "4.75"])
-def test_parts_of_it(tmp_path, start):
+def test_parts_of_a_spliced_stream_are_in_time(tmp_path, start):
     info = probe(spliced(tmp_path, (0, 0, 0)), InputOptions(start=start))
     with VideoReader(info) as reader:
         flashes = [p.t for p in reader.pictures() if p.planes[0].mean() > 120]
@@ -144,7 +144,7 @@ def test_parts_of_it(tmp_path, start):
     assert np.array(clicks) + info.start == pytest.approx(flashes, abs=5e-3)
 
 
-def test_segments_of_it(tmp_path):
+def test_segments_of_a_spliced_stream_hold_each_picture_once(tmp_path):
     info = probe(spliced(tmp_path, (5, 0, 900)))
     whole = [p.t for p in VideoReader(info).pictures()]
     found = []

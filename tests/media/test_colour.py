@@ -174,7 +174,7 @@ def test_what_hdr10_was_mastered_for_is_kept(tmp_path, codec, name, words):
     assert made.codec == {None: "hevc", "libx265": "hevc", "libx264": "h264", "libsvtav1": "libdav1d"}[codec]
 
 
-def test_mastering_data_that_an_encoder_does_not_take_is_missed_aloud(tmp_path, caplog):
+def test_a_warning_says_if_an_encoder_does_not_keep_mastering_data(tmp_path, caplog):
     source = mastered(tmp_path / "a.mkv", [f"master-display={DISPLAY}"])
     encoding = VideoOptions(codec="prores_ks")
     rewrite(source, tmp_path / "b.mov", encoding=encoding, bit_depth=10, colour=probe(source).video.colour)

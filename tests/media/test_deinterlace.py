@@ -77,7 +77,7 @@ def test_no_picture_is_combed(tmp_path, kind):
     assert max(combing(rgb[..., 0]) for rgb in small) < 1.5
 
 
-def test_what_is_written_is_whole(tmp_path):
+def test_written_pictures_are_progressive(tmp_path):
     name, *how = KINDS["H.264, upper field first"]
     source = moving(tmp_path / name, *how)
     rewrite(source, tmp_path / "b.mp4", with_sound=False)

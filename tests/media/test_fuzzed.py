@@ -13,7 +13,7 @@ from pano_sound.media.sound import SoundReader
 
 
 @pytest.mark.parametrize(("codec", "sound_codec"), [("mpeg2video", "ac3"), ("libx264", "aac")])
-def test_a_sound_track_without_readable_packets(tmp_path, codec, sound_codec):
+def test_a_sound_track_without_readable_packets_is_silent(tmp_path, codec, sound_codec):
     """A transport stream announces the track; no packet says how many channels it has."""
     path = films.make_film(
         tmp_path / "a.ts",
@@ -32,7 +32,7 @@ def test_a_sound_track_without_readable_packets(tmp_path, codec, sound_codec):
 
 @pytest.mark.parametrize("sound_codec", ["flac", "aac", "libopus"])
 @pytest.mark.parametrize("output", ["b.mp4", "b.mkv"])
-def test_a_track_that_says_it_has_no_channels(tmp_path, sound_codec, output):
+def test_a_track_that_states_no_channels_is_read_and_written(tmp_path, sound_codec, output):
     path = films.make_film(tmp_path / "a.mkv", films.steady(20), sound=films.tone(0.7), sound_codec=sound_codec)
     content = path.read_bytes()
     at = content.index(b"\x9f\x81\x02")  # Channels, one byte: 2
@@ -55,7 +55,7 @@ def test_copied_sound_that_does_not_decode_is_left_out(tmp_path, sound_codec, ca
 
 
 @pytest.mark.parametrize("at", range(9))
-def test_one_picture_of_another_size(at):
+def test_one_picture_of_another_size_is_no_cut(at):
     """A damaged header of a Motion JPEG picture: run 1592 of seed 1."""
     finder = CutFinder()
     for n in range(9):

@@ -210,11 +210,11 @@ REST = covering(CASES, [astuple(case) for case in CASES], ALWAYS)
 
 
 @pytest.mark.parametrize("case", ALWAYS, ids=str)
-def test_one_of_each_kind(tmp_path, case):
+def test_every_kind_of_input_is_panned(tmp_path, case):
     check(tmp_path, case)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", REST, ids=str)
-def test_any_two_together(tmp_path, case):
+def test_every_pair_of_kinds_is_panned(tmp_path, case):
     check(tmp_path, case)

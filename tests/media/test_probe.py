@@ -80,7 +80,7 @@ def test_sound_only_is_a_problem_not_an_error(tmp_path):
     assert "only sound" in info.problem
 
 
-def test_full_sphere_through_pixel_shape(tmp_path):
+def test_pixel_aspect_can_make_a_picture_a_full_sphere(tmp_path):
     path = tmp_path / "a.mp4"
     with av.open(str(path), "w") as out:
         stream = out.add_stream("libx264", rate=30)
@@ -95,12 +95,12 @@ def test_full_sphere_through_pixel_shape(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["take 1:30.mp4", "concat:a.mp4", "Ünïcode 🎥 'q\".mp4", "%03d.mp4"])
-def test_any_file_name(tmp_path, name):
+def test_file_names_may_hold_any_character(tmp_path, name):
     assert probe(films.make_film(tmp_path / "a.mp4").rename(tmp_path / name)).video.width == 128
 
 
 @pytest.mark.parametrize("relative", ["-a.mp4", "file:a.mp4", "http:a.mp4"])
-def test_names_that_look_like_something_else(tmp_path, monkeypatch, relative):
+def test_names_that_look_like_options_or_urls_are_files(tmp_path, monkeypatch, relative):
     films.make_film(tmp_path / "a.mp4").rename(tmp_path / relative)
     monkeypatch.chdir(tmp_path)
     assert probe(relative).video.width == 128
@@ -145,7 +145,7 @@ def test_missing_folder_and_pipe(tmp_path):
 
 
 @pytest.mark.parametrize("keep", [0.02, 0.5, 0.9])
-def test_cut_short(tmp_path, keep):
+def test_a_truncated_mp4_is_refused(tmp_path, keep):
     """An mp4 whose index, at its end, is lost."""
     path = films.make_film(tmp_path / "a.mp4")
     whole = path.read_bytes()

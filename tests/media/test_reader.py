@@ -108,7 +108,7 @@ def test_damage_inside_is_skipped_and_reported_once(tmp_path, caplog):
 
 
 @pytest.mark.parametrize("container", ["mkv", "ts", "mp4"])
-def test_cut_short_reads_to_its_end(tmp_path, container):
+def test_a_truncated_film_is_read_to_its_end(tmp_path, container):
     rng = np.random.default_rng(0)
     levels = rng.integers(0, 255, 90).tolist()
     options = {"movflags": "+faststart"} if container == "mp4" else {}

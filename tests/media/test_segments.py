@@ -98,7 +98,7 @@ def same(one, other):
         *(pytest.param("mkv", codec, marks=pytest.mark.slow) for codec in TAKEN["mkv"][1:]),
     ],
 )
-def test_sources_of_all_kinds(tmp_path, container, codec):
+def test_segments_of_every_kind_of_source_equal_the_whole(tmp_path, container, codec):
     film = made(tmp_path, container, codec)
     same(*both(film, tmp_path))
 
@@ -113,7 +113,7 @@ def test_sources_of_all_kinds(tmp_path, container, codec):
         pytest.param(VARIABLE, ".mp4", id="variable-mp4", marks=pytest.mark.slow),
     ],
 )
-def test_rates_and_containers(tmp_path, times, ending):
+def test_segments_of_every_rate_and_container_equal_the_whole(tmp_path, times, ending):
     same(*both(made(tmp_path, times=times), tmp_path, ending))
 
 
@@ -126,7 +126,7 @@ def test_rates_and_containers(tmp_path, times, ending):
         pytest.param("prores_ks", ".mov", marks=pytest.mark.slow),
     ],
 )
-def test_encoders(tmp_path, codec, ending):
+def test_segments_of_every_encoder_equal_the_whole(tmp_path, codec, ending):
     same(*both(made(tmp_path, times=NTSC), tmp_path, ending, codec=codec))
 
 
@@ -175,7 +175,7 @@ def test_several_files_are_one_film(tmp_path):
     same(tmp_path / "once.mp4", tmp_path / "parts.mp4")
 
 
-def test_where_there_is_no_picture(tmp_path):
+def test_a_segment_without_pictures_raises_and_leaves_no_file(tmp_path):
     times = [t if t < 3 else t + 5 for t in EVEN]
     info = probe(made(tmp_path, times=times))
     ticks = [round(t / info.video.time_base) for t in (4, 6)]
@@ -198,7 +198,7 @@ def test_segments_of_different_encoders_are_not_joined(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["0.mp4", "1.mp4", "film.mp4"]
 
 
-def test_where_segments_end(tmp_path):
+def test_segments_follow_one_another_without_gaps(tmp_path):
     info = probe(made(tmp_path))
     assert segments(info, 4.1) == [WHOLE]
     found = segments(info, 1.9)

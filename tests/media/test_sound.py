@@ -74,14 +74,14 @@ def test_loud_channels_stay_within_full_scale(tmp_path, channels, layout):
 
 
 @pytest.mark.parametrize("rate", [8000, 44100, 48000])
-def test_any_rate(tmp_path, rate):
+def test_sound_is_resampled_to_any_rate(tmp_path, rate):
     path = films.make_sound(tmp_path / "a.wav", films.tone(1, rate=44100, hz=1000), rate=44100)
     heard = whole(path, rate)
     assert len(heard) == pytest.approx(rate, abs=2)
     assert np.argmax(np.abs(np.fft.rfft(heard[:rate]))) == pytest.approx(1000, abs=1)
 
 
-def test_no_sound(tmp_path):
+def test_a_film_without_sound_has_no_blocks(tmp_path):
     reader = SoundReader(probe(films.make_film(tmp_path / "a.mp4")), 16000)
     assert not reader.present
     assert list(reader.blocks(1)) == []

@@ -92,7 +92,7 @@ def test_a_film_is_heard_through_its_recorder(tmp_path, caplog):
 
 
 @pytest.mark.parametrize("length", [1.0, 1.0004, 0.9997])
-def test_stretched_sound_is_the_same_sound_somewhere_else(length):
+def test_stretched_sound_is_the_same_sound_at_other_times(length):
     t = np.arange(40000) / RATE
     sound = np.sin(2 * np.pi * 500 * t)[None].astype(np.float32)
     found = np.concatenate(list(stretched([sound[:, :777], sound[:, 777:30000], sound[:, 30000:]], length)), axis=1)

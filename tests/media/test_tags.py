@@ -63,7 +63,7 @@ def overridden(path):
     ("value", "expected"),
     [(0, "mono"), (1, "top-bottom"), (2, "left-right"), (3, UNKNOWN), (4, "left-right"), (5, UNKNOWN), (255, UNKNOWN)],
 )
-def test_st3d(tmp_path, value, expected):
+def test_stereo_of_mp4s_st3d_box(tmp_path, value, expected):
     path = sphere(tmp_path / "a.mp4")
     spheres.tag_v2(path, b"equi", bytes(16), stereo=value)
     told(path, expected)
@@ -77,7 +77,7 @@ STEREO_MODES |= dict.fromkeys((15, 16, 255), UNKNOWN)
 
 @pytest.mark.parametrize(("value", "expected"), sorted(STEREO_MODES.items()))
 @pytest.mark.parametrize("container", ["mkv", "webm"])
-def test_matroskas_stereo_mode(tmp_path, value, expected, container):
+def test_stereo_of_matroskas_stereo_mode(tmp_path, value, expected, container):
     path = matroska(tmp_path / "a.mkv", value, projection=1).rename(tmp_path / f"a.{container}")
     told(path, expected)
     overridden(path)
@@ -89,7 +89,7 @@ V1_MODES |= {"right-left": "left-right", "Top-Bottom": "top-bottom", "spiral": U
 
 @pytest.mark.parametrize(("value", "expected"), V1_MODES.items())
 @pytest.mark.parametrize("where", ["mp4", "mov", "mkv track", "mkv file"])
-def test_v1s_stereo_mode(tmp_path, value, expected, where):
+def test_stereo_of_v1s_xml(tmp_path, value, expected, where):
     given = {} if value is None else {"StereoMode": value}
     if where.startswith("mkv"):
         path = matroska(tmp_path / "a.mkv", stereo_mode=0, xml=spheres.v1_xml(**given), where=where.split()[1])
@@ -115,7 +115,7 @@ FRAME_PACKING = {3: "left-right", 4: "top-bottom", 6: "mono"} | dict.fromkeys((0
 
 
 @pytest.mark.parametrize(("value", "expected"), sorted(FRAME_PACKING.items()))
-def test_the_streams_own_frame_packing(tmp_path, value, expected):
+def test_stereo_of_the_streams_own_frame_packing(tmp_path, value, expected):
     path = sphere(tmp_path / "a.mkv", encoder={"x264-params": f"frame-packing={value}"})
     told(path, expected, projection="equirectangular")
     overridden(path)
@@ -131,7 +131,7 @@ def test_the_streams_own_frame_packing(tmp_path, value, expected):
         (b"abcd", bytes(16), "unknown"),
     ],
 )
-def test_v2s_projections(tmp_path, kind, content, expected):
+def test_projections_of_v2(tmp_path, kind, content, expected):
     path = sphere(tmp_path / "a.mp4")
     spheres.tag_v2(path, kind, content)
     info = probe(path)
@@ -151,7 +151,7 @@ def test_v2s_projections(tmp_path, kind, content, expected):
         (200, "unknown", "a projection that is unknown"),
     ],
 )
-def test_matroskas_projections(tmp_path, value, expected, word):
+def test_projections_of_matroska(tmp_path, value, expected, word):
     path = matroska(tmp_path / "a.mkv", projection=value)
     info = probe(path)
     assert info.spherical.projection == expected
@@ -160,7 +160,7 @@ def test_matroskas_projections(tmp_path, value, expected, word):
 
 
 @pytest.mark.parametrize(("value", "word"), [("equirectangular", None), ("mercator", "a projection that is unknown")])
-def test_v1s_projections(tmp_path, value, word):
+def test_projections_of_v1s_xml(tmp_path, value, word):
     path = sphere(tmp_path / "a.mp4")
     spheres.tag_v1(path, ProjectionType=value)
     assert probe(path).problem is None if word is None else word in probe(path).problem

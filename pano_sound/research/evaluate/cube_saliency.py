@@ -59,7 +59,7 @@ def positions(vectors: NDArray[np.floating], size: int) -> tuple[NDArray[np.intp
     return face, (place / depth[..., None] + 1) / 2 * size - 0.5
 
 
-def _surface(size: int, before: int = 0, after: int = 0) -> NDArray[np.float64]:
+def cube_surface(size: int, before: int = 0, after: int = 0) -> NDArray[np.float64]:
     """The points of all pixels of the cube, (6, rows, columns, 3), with so many beyond the edges of each face: these
     are folded round the edge onto the neighbour."""
     line = (np.arange(-before, size + after) + 0.5) / size * 2 - 1
@@ -80,7 +80,7 @@ def _surface(size: int, before: int = 0, after: int = 0) -> NDArray[np.float64]:
 @cache
 def _sources(size: int, before: int, after: int) -> Tensor:
     """Which of the 6 * size * size pixels each pixel of the padded faces takes, (6, rows, columns)."""
-    face, place = positions(_surface(size, before, after), size)
+    face, place = positions(cube_surface(size, before, after), size)
     row, column = np.moveaxis(place.round().astype(int).clip(0, size - 1), -1, 0)
     return torch.from_numpy((face * size + row) * size + column)
 
@@ -96,7 +96,7 @@ def padded(faces: Tensor, before: int, after: int) -> Tensor:
 def to_faces(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     """An equirectangular picture (height, width, 3) -> the six faces, (6, size, size, 3)."""
     height, width = picture.shape[:2]
-    u, v = (at.astype(np.float32) for at in angles_to_pixel(*angles(_surface(size)), width, height))
+    u, v = (at.astype(np.float32) for at in angles_to_pixel(*angles(cube_surface(size)), width, height))
     wrapped = cv2.BORDER_WRAP
     faces = [cv2.remap(picture, u[i], v[i], cv2.INTER_LINEAR, borderMode=wrapped) for i in range(len(_FACES))]
     return np.stack(faces).astype(np.uint8)
@@ -148,11 +148,11 @@ class CubeSaliency(Cue):
     def _features(self, faces: Tensor) -> Tensor:
         """The trunk's map of each face, (6, channels, size / stride, size / stride)."""
         trunk = self._trunk
-        x = _convolved(trunk.stem, (faces - 127.0) / 128.0)
+        x = convolve_faces(trunk.stem, (faces - 127.0) / 128.0)
         for block in trunk.blocks:
             assert isinstance(block, MBConv)
             inner = x if block.expand is None else block.expand.only(x, relu6=True)
-            found = block.project.only(_convolved(block.depthwise, inner))
+            found = block.project.only(convolve_faces(block.depthwise, inner))
             x = x + found if block.residual else found
         return trunk.head.only(x, relu6=True)
 
@@ -165,7 +165,7 @@ def pretrained() -> CubeSaliency:
     return CubeSaliency(lite0(), lite0_classes())
 
 
-def _convolved(layer: Conv, faces: Tensor) -> Tensor:
+def convolve_faces(layer: Conv, faces: Tensor) -> Tensor:
     """A convolution on a cube, then ReLU6; as many pixels before a face as TensorFlow's 'SAME' has."""
     beyond = layer.kernel_size[0] - layer.stride[0]
     return layer.only(padded(faces, beyond // 2, beyond - beyond // 2), relu6=True)
