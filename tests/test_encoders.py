@@ -33,11 +33,11 @@ def test_quality_and_bits_exclude_each_other():
 
 
 @pytest.mark.parametrize(("text", "bits"), [("20M", 20_000_000), ("1.5m", 1_500_000), ("800k", 800_000)])
-def test_bit_rates(text, bits):
+def test_bit_rates_are_read(text, bits):
     assert bits_per_second(text) == bits
 
 
 @pytest.mark.parametrize("text", ["", "20", "M", "-5M", "0.1k", "2000M", "1.2.3M", "²M", "infM", None])
-def test_what_is_no_bit_rate(text):
+def test_malformed_bit_rates_are_refused(text):
     with pytest.raises(ValueError, match="`bitrate` must look like"):
         bits_per_second(text)

@@ -104,7 +104,7 @@ def test_the_command_line_shows_options_as_flags(text, shown):
 
 
 @pytest.mark.parametrize(("text", "size"), [("1280x720", (1280, 720)), ("64X64", (64, 64))])
-def test_sizes(text, size):
+def test_sizes_are_read(text, size):
     assert parse_size(text) == size
 
 

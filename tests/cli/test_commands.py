@@ -89,7 +89,7 @@ def test_a_path_or_map_of_another_film_gives_a_warning(run, bad, film, tmp_path)
     assert (done.returncode, "not this one" in done.stderr) == (0, True)
 
 
-def test_verbose_says_more(run, film):
+def test_verbose_says_what_is_done(run, film):
     assert "listening at" in run("pan", film, "-o", "out.mp4", "-v", model=True).stderr
 
 

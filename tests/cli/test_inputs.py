@@ -266,7 +266,7 @@ def test_unusable_names_are_refused_before_any_work(run, film, words, code, line
 
 
 @pytest.mark.parametrize("encoding", ["ascii:strict", "cp1252:strict", "utf-8:strict"])
-def test_terminals_that_lack_characters(film, tmp_path, encoding):
+def test_names_are_printed_on_terminals_that_lack_characters(film, tmp_path, encoding):
     name = "🎥\udcff.mp4"
     (tmp_path / name).write_bytes(film.read_bytes())
     words = [sys.executable, str(ROOT / "cli.py"), "probe", name]

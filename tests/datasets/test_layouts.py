@@ -35,7 +35,7 @@ def flickr(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_flickr_soundnet(flickr: Path) -> None:
+def test_flickr_soundnet_is_read(flickr: Path) -> None:
     assert recognise(flickr) == "flickr-soundnet"
     examples = {e.key: e for e in read_set(flickr)}
     assert len(examples) == 12
@@ -60,7 +60,7 @@ def test_a_bad_annotation_is_left_out_and_named(flickr: Path, caplog: pytest.Log
         read_set(flickr)
 
 
-def test_vggss(tmp_path: Path) -> None:
+def test_vggss_is_read(tmp_path: Path) -> None:
     sets.picture(tmp_path / "frames" / "abcdefghijk_000030.jpg", 100)
     sets.sound(tmp_path / "audio" / "abcdefghijk_000030.wav", 0.5)
     (tmp_path / "videos").mkdir()
@@ -124,7 +124,7 @@ def test_silent_and_damaged_videos_are_left_out(tmp_path: Path, caplog: pytest.L
         read_set(tmp_path)
 
 
-def test_table(tmp_path: Path) -> None:
+def test_a_table_of_examples_is_read(tmp_path: Path) -> None:
     sets.picture(tmp_path / "a.png", 50)
     sets.sound(tmp_path / "a.wav", 0.25)
     films.make_film(

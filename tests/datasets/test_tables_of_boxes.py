@@ -8,7 +8,7 @@ from pano_sound.errors import DataFileError
 from pano_sound.research.datasets.labelled import Photograph, read_clips, read_photographs, read_stills
 
 
-def test_photographs(tmp_path: Path) -> None:
+def test_boxes_of_photographs_are_read_by_split(tmp_path: Path) -> None:
     table = tmp_path / "boxes.csv"
     table.write_text(
         "file,label,x0,y0,x1,y1,split,score\n"

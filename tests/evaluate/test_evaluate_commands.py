@@ -21,7 +21,7 @@ QUICK = {
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_text_and_json(evaluate, name) -> None:
+def test_every_command_prints_text_and_json(evaluate, name) -> None:
     text = evaluate(name, "DATA", *QUICK.get(name, ()))
     assert (text.code, text.err) == (0, "")
     assert len(text.out.splitlines()) >= 2
@@ -60,7 +60,7 @@ def test_figures_are_pictures(evaluate, name, tmp_path) -> None:
     assert evaluate(name, *options, "-y").code == 0
 
 
-def test_tables(evaluate, tmp_path, tiny_weights) -> None:
+def test_tables_are_printed_and_written(evaluate, tmp_path, tiny_weights) -> None:
     done = evaluate("tables", "DATA", "--repeats", 2, "-o", "tables")
     assert done.code == 0, done.err
     folder = tmp_path / "tables"
@@ -79,7 +79,7 @@ def test_tables(evaluate, tmp_path, tiny_weights) -> None:
     assert json.loads(evaluate("tables", "DATA", "--repeats", 0, "--json").out)[0]["table"] == "I"
 
 
-def test_a_set_without_boxes_is_one_line(evaluate, made_set, tmp_path) -> None:
+def test_a_set_without_boxes_is_refused_in_one_line(evaluate, made_set, tmp_path) -> None:
     (tmp_path / "bare.csv").write_text(f"picture,sound\n{made_set / 'dog-val-0.png'},{made_set / 'dog-val.wav'}\n")
     done = evaluate("boxes", tmp_path / "bare.csv")
     assert done.code == 7
@@ -87,7 +87,7 @@ def test_a_set_without_boxes_is_one_line(evaluate, made_set, tmp_path) -> None:
     assert len(done.err.splitlines()) == 1
 
 
-def test_one_scene_is_one_line(evaluate, made_set, tmp_path) -> None:
+def test_a_set_of_one_scene_is_refused_in_one_line(evaluate, made_set, tmp_path) -> None:
     data = shutil.copytree(made_set, tmp_path / "set")
     table = data / "pano" / "directions.csv"
     table.write_text("\n".join(line for line in table.read_text().splitlines() if not line.startswith("C.mp4")))
@@ -96,7 +96,7 @@ def test_one_scene_is_one_line(evaluate, made_set, tmp_path) -> None:
     assert "there are no two scenes" in done.err
 
 
-def test_mistakes_are_one_line(evaluate, monkeypatch) -> None:
+def test_mistakes_are_refused_in_one_line(evaluate, monkeypatch) -> None:
     assert evaluate("boxes", "nowhere").code == 7
     assert evaluate("boxes", "DATA", "--split", "test").code == 7
     assert evaluate("boxes", "DATA", "-o", "figure.doc").code == 2

@@ -31,7 +31,7 @@ def test_peaks_are_those_of_the_models_response(made_set: Path, kind: str) -> No
     assert np.abs(peaks).max() <= 1
 
 
-def test_too_few_labels(made_set: Path, tmp_path: Path) -> None:
+def test_a_split_with_too_few_labels_is_refused(made_set: Path, tmp_path: Path) -> None:
     model = Localizer(**TINY).eval()
     assert four_pictures(model, made_set, draws=5).right.of == 5
     with pytest.raises(DataFileError, match="split 'test' has too few labels"):

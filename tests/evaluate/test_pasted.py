@@ -64,7 +64,7 @@ def test_peaks_are_counted_where_they_are(made_set, tmp_path, monkeypatch) -> No
     assert "peak of the panorama" in str(result)
 
 
-def test_without_panoramas(made_set) -> None:
+def test_a_set_without_panoramas_is_refused(made_set) -> None:
     from pano_sound.localize.nets.network import TINY, Localizer
 
     with pytest.raises(DataFileError, match="panoramas"):

@@ -65,7 +65,7 @@ def test_association_keeps_one_half() -> None:
     assert set(found.by_picture.tolist()) == {2, 4}
 
 
-def test_pseudo_labels(tmp_path) -> None:
+def test_pseudo_labels_are_read_from_a_table(tmp_path) -> None:
     examples = colours("red", "red", "green")
     table = tmp_path / "labels.csv"
     table.write_text("key,label\n0,fire\n0,sky\n1,sky\n2,grass\n7,other\n")

@@ -17,13 +17,13 @@ def test_response_is_the_cosine() -> None:
     torch.testing.assert_close(response(V, H), torch.tensor([[[1.0, 0.0], [-1.0, 0.5]]]))
 
 
-def test_mechanism_1() -> None:
+def test_mechanism_1_is_a_softmax() -> None:
     e = [math.e, 1.0, 1 / math.e, math.sqrt(math.e)]
     expected = torch.tensor(e) / sum(e)
     torch.testing.assert_close(mechanism1(response(V, H)).flatten(), expected)
 
 
-def test_mechanism_2_clips_what_disagrees() -> None:
+def test_mechanism_2_clips_negative_cosines() -> None:
     e = [math.e, 1.0, 1.0, math.sqrt(math.e)]
     attention = mechanism2(response(V, H)).flatten()
     torch.testing.assert_close(attention, torch.tensor(e) / sum(e))

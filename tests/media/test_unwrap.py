@@ -95,7 +95,7 @@ def test_cropped_spheres_are_placed_by_their_tags(tmp_path, tag):
 
 
 @pytest.mark.parametrize("padding", [0, 4])
-def test_tagged_cubemaps(tmp_path, padding):
+def test_tagged_cubemaps_are_unwrapped(tmp_path, padding):
     path = spheres.film(tmp_path / "a.mp4", spheres.cubemap(64, padding))
     spheres.tag_v2(path, b"cbmp", struct.pack(">2I", 0, padding))
     assert probe(path).eye == (256, 128)
@@ -142,7 +142,7 @@ def test_the_upper_or_left_eye_is_read(tmp_path, stereo, how):
     within(off(path, **({"stereo": stereo} if how == "option" else {})))
 
 
-def test_vr180_in_stereo(tmp_path):
+def test_one_eye_of_stereo_vr180_is_unwrapped(tmp_path):
     """Two half spheres side by side, as VR180 cameras' software exports them."""
     eye = WHOLE[:, 64:192]
     path = spheres.film(tmp_path / "a.mp4", np.hstack([eye, -eye]))
@@ -197,7 +197,7 @@ def test_tags_that_contradict_the_picture_are_refused(tmp_path, kind, content):
 
 
 @pytest.mark.parametrize("size", [(161, 77), (160, 76), (162, 79)])
-def test_parts_of_odd_sizes(tmp_path, size):
+def test_crops_of_odd_size_are_placed_to_a_pixel(tmp_path, size):
     """As editors crop: the sphere has even sides, and the picture is in it to a pixel."""
     width, height = size
     path = spheres.film(tmp_path / "a.mkv", WHOLE[:height, :width])

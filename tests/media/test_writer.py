@@ -219,7 +219,7 @@ def test_date_and_title_are_kept_and_the_index_comes_first(tmp_path):
     assert content.index(b"moov") < content.index(b"mdat")
 
 
-def test_refuses_before_any_work(tmp_path, monkeypatch):
+def test_impossible_outputs_are_refused_before_any_work(tmp_path, monkeypatch):
     source = films.make_film(tmp_path / "a.mp4", sound=films.tone(0.4))
     sound = SoundPlan.of(probe(source))
     (tmp_path / "there.mp4").write_bytes(b"precious")
@@ -249,7 +249,7 @@ def test_refuses_before_any_work(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("width", "height"), [(63, 32), (64, 31), (0, 32)])
-def test_refuses_sizes_that_cannot_be_encoded(tmp_path, width, height):
+def test_sizes_that_cannot_be_encoded_are_refused(tmp_path, width, height):
     with pytest.raises(OutputError, match="even numbers"):
         writer(tmp_path / "a.mp4", (width, height))
     assert names(tmp_path) == []
@@ -286,7 +286,7 @@ def test_encoders_by_name_keep_times_depth_and_light(tmp_path, codec, container,
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("codec", ["libx264", "libx265", "libsvtav1"])
-def test_films_of_a_few_pictures(tmp_path, codec, count):
+def test_films_of_a_few_pictures_are_written(tmp_path, codec, count):
     """x265 gives decoding times that are no numbers to films shorter than its delay."""
     with writer(tmp_path / "a.mp4", (128, 64), VideoOptions(codec=codec)) as out:
         for n in range(count):
@@ -348,13 +348,13 @@ def test_a_hardware_encoder_gets_its_own_options(tmp_path, caplog, monkeypatch):
 
 
 @pytest.mark.parametrize(("codec", "name"), [("prores_ks", "a.mp4"), ("libsvtav1", "a.mov"), ("av1_nvenc", "a.mov")])
-def test_refuses_encoders_that_the_container_cannot_hold(tmp_path, codec, name):
+def test_encoders_that_the_container_cannot_hold_are_refused(tmp_path, codec, name):
     with pytest.raises(OutputError, match=r"cannot be written into \.(mp4|mov) files \(use \.m"):
         writer(tmp_path / name, encoding=VideoOptions(codec=codec))
     assert names(tmp_path) == []
 
 
-def test_refuses_encoders_that_do_not_open(tmp_path, monkeypatch):
+def test_encoders_that_do_not_open_are_refused(tmp_path, monkeypatch):
     monkeypatch.setitem(ENCODERS, "libx264", replace(ENCODERS["libx264"], preset="nonsense"))
     with pytest.raises(OutputError), writer(tmp_path / "a.mp4", encoding=VideoOptions()) as out:
         out.write(grey(0))
