@@ -1,4 +1,4 @@
-"""Pairwise testing: a few cases that cover every combination of two or three values, which is what most faults take."""
+"""Pairwise testing: a few cases that cover every combination of two or three values, which find most faults."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def tiny(tmp_path_factory) -> str:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport():
-    """What was logged may hold names of files that are no text; pytest-xdist cannot send those."""
+    """Logged file names may not be valid text; pytest-xdist cannot send those."""
     report = yield
     report.sections = [(title, text.encode("utf-8", "backslashreplace").decode()) for title, text in report.sections]
     return report

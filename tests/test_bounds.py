@@ -159,7 +159,7 @@ def compressed(film: bytes, empty: int = 100_000_000) -> bytes:
     index = film[at : at + size]
     index = box(b"moov", index[8:] + box(b"free", bytes(empty)))
     packed = box(b"dcom", b"zlib") + box(b"cmvd", struct.pack(">I", len(index)) + zlib.compress(index, 1))
-    # Behind the pictures, which must not move.
+    # The index goes behind the pictures, which must not move.
     return film[:at] + box(b"free", bytes(size - 8)) + film[at + size :] + box(b"moov", box(b"cmov", packed))
 
 

@@ -81,7 +81,7 @@ LEVELS = np.array([-20, -80, -30], np.float32)
 
 
 def first_format(path, **change):
-    """A file as the version before this wrote it."""
+    """A file in the first format."""
     about = {"source": {"path": "a.mp4", "width": 960}, "settings": {"model": "base"}}
     about |= {"temperature": 0.07, "presence": [12.0, 0.2]}
     parts = {"format": np.array("pano-sound.soundmap/1"), "times": np.arange(3.0), "response": RESPONSES}

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 PATIENCE = 900.0
-"""Seconds after which a program hangs, however busy the machine is."""
+"""Seconds after which a program counts as hung, however busy the machine is."""
 
 
 def wait_until(condition: Callable[[], object], work: subprocess.Popen[Any] | None = None) -> None:
-    """Until something is so, while a program is at work; fails when that ends before."""
+    """Wait until a condition holds while a program runs; fails if the program ends first."""
     given_up = time.monotonic() + PATIENCE
     while not condition():
         ended = work is not None and work.poll() is not None

@@ -161,7 +161,7 @@ def test_no_source_is_found_beside_a_half_sphere(run, tmp_path):
 
 
 def test_every_refusal_of_the_docs_is_one_of_the_program():
-    """Word for word, but for what differs from film to film."""
+    """Word for word, except for names and numbers."""
     code = " ".join(with_flags(p.read_text(encoding="utf-8")) for p in (ROOT / "pano_sound" / "media").glob("*.py"))
     table = DOCS.split("## What is refused", 1)[1].split("\n## ", 1)[0]
     lines = re.findall(r"^\| [^|]+ \| ([^|]+) \|$", table, re.MULTILINE)[1:]
@@ -175,7 +175,7 @@ def test_every_refusal_of_the_docs_is_one_of_the_program():
 
 
 def test_hdr_comes_out_as_hdr(run, tmp_path):
-    """HDR10 of 10 bits in, the same numbers with the same meaning out."""
+    """10-bit HDR10 comes out with the same numbers and the same meaning."""
     with av.open(str(tmp_path / "a.mkv"), "w") as out:
         stream = out.add_stream("libx265", rate=10, options={"x265-params": "log-level=error"})
         stream.width, stream.height, stream.pix_fmt = 256, 128, "yuv420p10le"

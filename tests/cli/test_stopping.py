@@ -101,7 +101,7 @@ def test_stopped_in_the_middle_nothing_is_left(long_film, number, times):
 
 @pytest.mark.slow
 def test_stopped_at_any_moment(film, tiny, tmp_path):
-    """From the first moment on in which the program itself runs; before that it is Python that is interrupted."""
+    """At random moments from the program's first step on; before that, Python itself is interrupted."""
     words = ["pan", film, "-o", "out.mp4", "--model", tiny, "-q"]
     rng = random.Random(0)
     stopped, longest = 0, PATIENCE
@@ -158,7 +158,7 @@ def heeded(monkeypatch):
 
 @pytest.mark.parametrize(("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
 def test_an_import_is_not_interrupted(tmp_path, monkeypatch, heeded, number, raised):
-    """PyTorch's own aborts when it is."""
+    """PyTorch aborts the process if its import is interrupted."""
     (tmp_path / "stopped_import.py").write_text(f"import os\nos.kill(os.getpid(), {int(number)})\nwhole = True\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "stopped_import", raising=False)
@@ -169,7 +169,7 @@ def test_an_import_is_not_interrupted(tmp_path, monkeypatch, heeded, number, rai
 
 
 def test_a_stop_swallowed_by_a_library_is_repeated(heeded):
-    """As PyAV's filter graphs do, now and then."""
+    """PyAV's filter graphs sometimes swallow one."""
     with contextlib.suppress(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(30)
@@ -197,7 +197,7 @@ class StoppedInDel:
 
 
 def in_a_finalizer():
-    """Whatever collects garbage, at any moment."""
+    """Garbage collection runs finalizers at any moment."""
     StoppedInDel()
 
 
@@ -211,7 +211,7 @@ def in_a_weak_reference_callback():
 
 
 def in_a_callback_of_c():
-    """As those that FFmpeg calls."""
+    """FFmpeg calls such callbacks."""
     ctypes.CFUNCTYPE(None)(lambda: StoppedInDel.__del__(None))()
 
 
@@ -235,7 +235,7 @@ def test_other_errors_that_cannot_be_raised_are_printed(heeded, capsys):
 
 
 def test_stopped_at_any_step_of_the_end(heeded, capsys, monkeypatch):
-    """Between the command's last step and the process's last one, there is none at which a stop prints a traceback."""
+    """From the command's last step to the process's last one, no stop prints a traceback."""
     codes = []
     left = None
 
@@ -275,7 +275,7 @@ def test_stopped_at_any_step_of_the_end(heeded, capsys, monkeypatch):
 
 @pytest.mark.parametrize(("stop", "code"), [(KeyboardInterrupt(), 130), (SystemExit(143), 143)])
 def test_a_thread_that_cannot_be_stopped_does_not_abort_the_process(monkeypatch, heeded, stop, code):
-    """As C++ libraries do when Python ends their thread."""
+    """C++ libraries abort if Python ends their thread."""
     answer, ended = threading.Event(), []
 
     def hanging():
@@ -338,7 +338,7 @@ def test_a_folder_that_vanishes_meanwhile_is_an_error(film, tmp_path, container)
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """Mounts an empty disk of 200 kB; where one may."""
+    """Mounts an empty disk of 200 kB, where that is allowed."""
     at = tmp_path / "disk"
     at.mkdir()
     mount = shutil.which("mount")

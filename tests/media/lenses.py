@@ -8,7 +8,7 @@ import spheres
 from pano_sound.sphere.convention import angles, angles_to_pixel
 
 LAYOUTS = {
-    # (width, height), diameter of a lens picture, height of its middle; of a picture 512 wide.
+    # (width, height), diameter of a lens picture, height of its middle, in a picture 512 pixels wide.
     "2:1, as Gear 360": ((512, 256), 250, 128),
     "2:1, smaller circles": ((512, 256), 228, 128),
     "2:1, cut at the sides": ((512, 256), 272, 128),

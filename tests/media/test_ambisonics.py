@@ -196,7 +196,7 @@ def test_contradictory_boxes_are_ignored_with_a_warning(tmp_path, box, caplog):
     ],
 )
 def test_a_map_of_four_in_a_wider_track_names_the_sound_field(tmp_path, order, layout, channels, caplog):
-    """Not 5.1: the sound field is heard, and the channels beside it are left out."""
+    """The tag, not the layout, decides: the sound field is heard, and the other channels are left out."""
     path = film_with(tmp_path / "a.mp4", order, layout, "flac")
     tag_mp4(path, sa3d(channels=channels))
     info = probe(path)

@@ -26,7 +26,7 @@ def slow(*values):
 
 FPS, SECONDS = 30, 2
 FLASH = 0.5
-"""Seconds after each begin of a second at which a bright picture and a click come."""
+"""Seconds after the start of each second at which a bright picture and a click come."""
 
 
 def piece(path, start, sound=True, codec="libx264"):
@@ -44,7 +44,7 @@ def piece(path, start, sound=True, codec="libx264"):
 
 
 def spliced(folder, starts, **how):
-    """Transport streams, each of SECONDS, whose clocks begin at these seconds, one behind the other in one file."""
+    """Transport streams, each of SECONDS, whose clocks begin at these seconds, one after another in one file."""
     path = folder / "film.ts"
     path.write_bytes(b"".join(piece(folder / f"{n}.ts", s, **how).read_bytes() for n, s in enumerate(starts)))
     return path
@@ -244,7 +244,7 @@ def test_damaged_time_stamps_are_not_jumps(false, where, count):
 
 
 def test_sound_may_jump_later_in_the_file_than_the_picture():
-    """Containers store it up to a second apart."""
+    """Containers store sound and picture of one moment up to a second apart."""
     packets = interleaved((0, 5), (0, 5))
     pictures, sound = [p for p in packets if p[0] == 0], [p for p in packets if p[0] == 1]
     late = [x for n in range(100) for x in ((pictures[n],) if n < 8 else (pictures[n], sound[n - 8]))]

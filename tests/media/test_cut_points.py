@@ -24,7 +24,7 @@ from pano_sound.pipeline import render_segment
 
 PATH = CameraPath(64, 48, np.array([[0.0, 0, 0, 0, 90]]))
 RARE = [Fraction(4 * n) for n in range(5)]
-"""A picture each 4 s; the last one is shown until 20 s."""
+"""A film with a picture every 4 s; the last one is shown until 20 s."""
 LEVELS = [40, 80, 120, 160, 200]
 
 
@@ -145,7 +145,7 @@ CHIRP_RATE = 600
 
 
 def chirp(seconds):
-    """Of another pitch at each instant, so that it tells where it was cut out."""
+    """A sweep: its pitch tells where it was cut."""
     t = np.arange(round(seconds * 48000)) / 48000
     return np.tile(0.4 * np.sin(2 * np.pi * (200 * t + CHIRP_RATE / 2 * t * t)), (2, 1)).astype(np.float32)
 

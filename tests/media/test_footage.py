@@ -145,7 +145,7 @@ def test_malformed_times_are_refused(options, word):
 
 @pytest.mark.parametrize("containers", ["mp4 mp4 mp4", "ts ts", "mp4 mkv", "mkv ts mp4"])
 def test_files_follow_one_another(tmp_path, containers):
-    """Of different time bases and beginnings; sound that is longer than its picture gives way to the next file's."""
+    """Time bases and starts differ; sound that is longer than its picture gives way to the next file's."""
     paths = [
         flashing(tmp_path / f"{n}.{container}", seconds=2.0, start=Fraction(n, 10))
         for n, container in enumerate(containers.split())

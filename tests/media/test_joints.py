@@ -74,7 +74,7 @@ def test_sound_does_not_drift_in_what_is_written_either(tmp_path, output):
 
 @pytest.mark.parametrize("container", ["mp4", "mov"])
 def test_a_tone_goes_on_without_a_hole(tmp_path, container):
-    """Of whole periods, so that it should not change where chapters meet."""
+    """Chapters hold whole periods, so the tone should not change where they meet."""
     path = films.make_film(tmp_path / f"a.{container}", films.steady(15), sound=films.tone(0.5, hz=400))
     sound, _ = heard(path, probe([path] * 4))
     t = np.arange(len(sound)) / RATE

@@ -76,7 +76,7 @@ class Case:
 
 
 ODDITIES: dict[str, tuple[dict, tuple[str, ...] | None]] = {
-    # What is made otherwise, and in which containers that can be said.
+    # Deviations from the usual film, and the containers that can express each.
     "none": ({}, None),
     "picture begins late": ({"start": Fraction(7, 10)}, None),
     "sound begins late": ({"sound_start": Fraction(4, 10)}, None),
@@ -90,7 +90,7 @@ ODDITIES: dict[str, tuple[dict, tuple[str, ...] | None]] = {
     "index in front": ({"options": {"movflags": "+faststart"}}, ("mp4", "mov")),
 }
 MADE_TICK = 1 / 30000
-"""To which make_film rounds times, s."""
+"""make_film rounds times to this, in seconds."""
 FLASH = 0.75
 """Seconds after the first picture at which a bright one and a click come."""
 CUT = 8

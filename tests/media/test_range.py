@@ -167,7 +167,7 @@ def test_colours_are_kept_in_every_combination(tmp_path, case):
 @pytest.mark.parametrize("light", RANGES.values(), ids=RANGES)
 @pytest.mark.parametrize("pix_fmt", ["nv12", "yuv422p", "yuv444p"])
 def test_colours_are_kept_in_every_format_that_encoders_take(tmp_path, monkeypatch, light, pix_fmt):
-    """Encoders of graphics cards take nv12; here libx264 is given it."""
+    """GPU encoders take nv12; libx264 stands in for them."""
     monkeypatch.setitem(ENCODERS, "libx264", dataclasses.replace(ENCODERS["libx264"], pix_fmts=(pix_fmt, None)))
     check(tmp_path, light, 1, "yuv420p", "libx264", ".mp4", "pan")
 

@@ -151,7 +151,7 @@ def test_pictures_that_change_size_are_scaled_to_the_first(tmp_path):
 def test_tracks_that_begin_inside_a_transport_stream_are_skipped(tmp_path):
     path = films.make_film(tmp_path / "a.ts", films.steady(90), sound=films.tone(3))
     content = bytearray(path.read_bytes())
-    # Where a picture begins, in the packets of track 0x100, put a track that nobody has announced.
+    # Where a picture begins, in the packets of track 0x100, put a track that no table announces.
     begins = [at for at in range(0, len(content), 188) if content[at + 1 : at + 3] == b"\x41\x00"]
     content[begins[60] + 2] = 8
     path.write_bytes(content)
@@ -189,7 +189,7 @@ def test_av_is_not_imported_by_the_package():
     ids=["all", "reference", "key"],
 )
 def test_analysis_decodes_only_the_pictures_it_asks_for_at_their_times(tmp_path, codec, only, expected):
-    # Two groups of 13, in which every second picture is predicted from its neighbours and referred to by none.
+    # Two groups of 13, in which every second picture is predicted from its neighbours and is no reference for others.
     params = "keyint=13:min-keyint=13:scenecut=0:bframes=1:b-adapt=0:open-gop=0"
     encoder = {codec.removeprefix("lib") + "-params": params}
     path = films.make_film(tmp_path / "a.mp4", films.steady(26), codec=codec, encoder=encoder)

@@ -209,7 +209,7 @@ def test_segments_follow_one_another_without_gaps(tmp_path):
     assert edges == pytest.approx([2, 4, 6], abs=1e-3)
     assert all(s.begin % 2 == 0 for s in found[1:])
     assert segments(dataclasses.replace(info, duration=0.0)) == [WHOLE]
-    # It says that it is longer than it is.
+    # Its header says that it is longer than it is.
     assert segments(dataclasses.replace(info, duration=900.0), 100.0) == [WHOLE]
 
 

@@ -54,7 +54,7 @@ class Case:
         return [t + self.start for t in times]
 
     def holes_of(self, seconds):
-        """A lost second early on, and one long silence."""
+        """A second is lost early on, and there is one long silence."""
         return ((0.1 * seconds, 0.1 * seconds + 1), (0.5 * seconds, 0.75 * seconds)) if self.holes else ()
 
 

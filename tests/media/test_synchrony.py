@@ -40,7 +40,7 @@ def noisy(sound, seed, level=0.005):
 
 
 def recorded(sound, offset, drift, seconds):
-    """What a recorder hears that is switched on `offset` seconds after the film and whose second lasts longer."""
+    """What a recorder hears that starts `offset` seconds after the film and whose clock drifts."""
     at = (offset + np.arange(round(seconds * RATE)) / RATE * (1 + drift)) * RATE
     return noisy(sampled(sound, at), 2)
 

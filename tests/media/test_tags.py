@@ -53,7 +53,7 @@ def told(path, expected, **options):
 
 
 def overridden(path):
-    """Check that the user's word takes precedence over all tags."""
+    """Check that the user's options take precedence over all tags."""
     for stereo, eye in EYES.items():
         info = probe(path, InputOptions(projection="equirectangular", stereo=stereo))
         assert (info.problem, info.eye) == (None, eye)

@@ -85,7 +85,7 @@ def test_cropped_spheres_are_placed_by_their_tags(tmp_path, tag):
         area |= {"CroppedAreaTopPixels": 96, "CroppedAreaImageHeightPixels": 304, "FullPanoHeightPixels": 512}
         spheres.tag_v1(path, **area)
     else:
-        # top, bottom, left, right: what lacks, as shares of 2**32.
+        # top, bottom, left, right: what is missing, as shares of 2**32.
         shares = [24 / 128, 28 / 128, 40 / 256, 56 / 256]
         spheres.tag_v2(path, b"equi", struct.pack(">4I", *(round(s * 2**32) for s in shares)))
     info = probe(path)

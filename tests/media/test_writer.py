@@ -101,7 +101,7 @@ def test_duration_is_the_inputs(tmp_path):
     ],
 )
 def test_flash_and_click_stay_together(tmp_path, output, container, sound_codec, layout, start, sound_start):
-    """Copied or encoded, late or early: the click comes as long after the flash as in the source."""
+    """Whether sound is copied or encoded, late or early, the click follows the flash as in the source."""
     levels = [200 if n % 30 == 15 else 30 for n in range(75)]
     flashes = [0.5, 1.5]
     clicks = films.clicks(
@@ -287,7 +287,7 @@ def test_encoders_by_name_keep_times_depth_and_light(tmp_path, codec, container,
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("codec", ["libx264", "libx265", "libsvtav1"])
 def test_films_of_a_few_pictures_are_written(tmp_path, codec, count):
-    """x265 gives decoding times that are no numbers to films shorter than its delay."""
+    """x265 gives invalid decoding times to films shorter than its delay."""
     with writer(tmp_path / "a.mp4", (128, 64), VideoOptions(codec=codec)) as out:
         for n in range(count):
             out.write(grey(n * 1000, size=(128, 64)))
@@ -314,7 +314,7 @@ def test_fewer_bits_make_smaller_files(tmp_path):
 @pytest.mark.parametrize("depth", [8, 10])
 @pytest.mark.parametrize("name", [name for name, encoder in ENCODERS.items() if encoder.instead])
 def test_an_encoder_that_does_not_open_is_replaced_with_a_warning(tmp_path, caplog, monkeypatch, name, depth):
-    """As on a machine without it: the encoder is unknown to FFmpeg, or known and does not open."""
+    """The machine lacks it: FFmpeg does not know the encoder, or cannot open it."""
     if name in av.codecs_available:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     if usable(name, 128, 64, depth) == name:
@@ -334,7 +334,7 @@ def test_an_encoder_that_does_not_open_is_replaced_with_a_warning(tmp_path, capl
 
 
 def test_a_hardware_encoder_gets_its_own_options(tmp_path, caplog, monkeypatch):
-    """x264 in the place of a graphics card's encoder."""
+    """x264 stands in for a GPU's encoder."""
     card = replace(ENCODERS["libx264"], instead="libx265", pix_fmts=("nv12", None), default=30)
     monkeypatch.setitem(ENCODERS, "libx264", card)
     assert usable("libx264", 128, 64, 8) == "libx264"
@@ -447,7 +447,7 @@ def test_sound_with_a_lost_header_is_encoded_again(tmp_path):
 @pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="no such thing on this system")
 @pytest.mark.parametrize("codec", ["libx264", "libsvtav1"])
 def test_encoders_take_no_priority_over_other_programs(tmp_path, codec):
-    """As root, SVT-AV1 would have that of real time, and all that this process starts."""
+    """As root, SVT-AV1 would take real-time priority, for itself and all that this process starts."""
     seen = set()
 
     def look(*_):

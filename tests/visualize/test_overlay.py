@@ -17,7 +17,7 @@ STRIP = 240 // 16 // 4 * 4
 
 
 def made_map(row, column, present=0.9, level_db=-20.0):
-    """Of a film whose sound comes from that cell, or from nowhere in the picture."""
+    """The map of a film whose sound comes from that cell, or from nowhere in the picture."""
     posterior = np.zeros((2, 30, 60), np.float16)
     posterior[:, row, column] = present
     elsewhere = np.full(2, 1 - present, np.float32)
