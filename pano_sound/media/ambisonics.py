@@ -63,7 +63,12 @@ class Ambisonics:
             layout: 'mono': W; 'stereo': what two cardioid microphones hear that look left and right, (W + Y) / 2 and
                 (W - Y) / 2 in SN3D, with head-locked sound added; '4.0': W, Y, Z, X in SN3D; '4.0+2': these, and left
                 and right of head-locked sound.
+
+        Raises:
+            ValueError: there are too few channels, as in a damaged packet.
         """
+        if max(self.channels + self.head_locked) >= count:
+            raise ValueError(f"the sound field is not in {count} channels")
         first = np.zeros((4, count), np.float32)
         first[range(4), self.channels] = _GAINS[self.norm]
         if layout == "mono":

@@ -180,6 +180,7 @@ def _joined(parts: list[MediaInfo], footage: Footage) -> MediaInfo:
             if one != other:
                 message = f"is of another {what} ({other}) than the first file ({one})"
                 raise UnsupportedInputError(message, part.path, "files of one film must be alike")
+        _check_channels(first, part)
         if (first.audio is None) != (part.audio is None):
             log.warning("%s: has %s, unlike the first file", part.path, "sound" if part.audio else "no sound")
         begins.append(end - Fraction(part.start))
@@ -192,6 +193,16 @@ def _joined(parts: list[MediaInfo], footage: Footage) -> MediaInfo:
         raw=next((part.raw for part in parts if part.raw), None),
         footage=replace(footage, begins=tuple(begins), joints=tuple(joints), clocks=_clocks(parts)),
     )
+
+
+def _check_channels(first: MediaInfo, part: MediaInfo) -> None:
+    """Raises UnsupportedInputError if two files' sound cannot follow one another: sound fields are not mixed with other
+    sound, while plain channels of any number are."""
+    if first.audio is None or part.audio is None or first.audio.channels == part.audio.channels:
+        return
+    if first.audio.ambisonic or part.audio.ambisonic:
+        message = f"has {part.audio.channels} channels of sound, the first file {first.audio.channels}"
+        raise UnsupportedInputError(message, part.path, "files of one film must be alike where sound is ambisonic")
 
 
 def _clocks(parts: list[MediaInfo]) -> tuple[Clock | None, ...]:

@@ -1,5 +1,6 @@
 import struct
 import wave
+from dataclasses import replace
 
 import av
 import films
@@ -53,6 +54,42 @@ def stereo(path):
         heard = np.concatenate([f.to_ndarray() for f in film.decode(audio=0)], axis=1)[:, 2000:26000]
     spectrum = np.abs(np.fft.rfft(heard)) / heard.shape[1] * 2
     return {name: tuple(spectrum[:, hz // 2]) for name, hz in PITCHES.items()}
+
+
+@pytest.mark.parametrize("first", ["field", "stereo"])
+def test_a_sound_field_is_not_joined_with_other_channels(tmp_path, first):
+    paths = {
+        "field": film_with(tmp_path / "field.mp4", times=films.steady(4), sound_codec="aac"),
+        "stereo": films.make_film(tmp_path / "stereo.mp4", films.steady(4), sound=films.tone(0.2)),
+    }
+    tag_mp4(paths["field"], sa3d())
+    tag_mp4(paths["stereo"])
+    second = next(name for name in paths if name != first)
+    with pytest.raises(UnsupportedInputError, match=rf"{second}.mp4: has . channels of sound, the first file"):
+        probe([paths[first], paths[second]])
+    alike = probe([paths["field"]] * 2)
+    assert alike.audio.ambisonic == Ambisonics(1, (0, 1, 2, 3))
+
+
+@pytest.mark.parametrize("layout", ["mono", "stereo", "4.0", "4.0+2"])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_packets_with_too_few_channels_for_their_sound_field_are_damaged(layout, count):
+    with pytest.raises(ValueError, match=f"not in {count} channels"):
+        Ambisonics(1, (0, 1, 2, 3)).matrix(layout, count)
+
+
+@pytest.mark.parametrize("channels", ["mono", "field"])
+def test_sound_that_changes_to_fewer_channels_than_its_field_is_silent_there(tmp_path, channels):
+    field_film = film_with(tmp_path / "field.mp4", times=films.steady(30), sound_codec="aac")
+    tag_mp4(field_film, sa3d())
+    stereo_film = films.make_film(tmp_path / "stereo.mp4", films.steady(30), sound=films.tone(1))
+    alike = probe([field_film] * 2)
+    changing = replace(alike, footage=replace(alike.footage, paths=(str(field_film), str(stereo_film))))
+    reader = SoundReader(changing, 16000, channels)
+    heard = np.concatenate(list(reader.blocks(0.5)), axis=-1)
+    assert np.abs(heard[..., 4000:14000]).max() > 0.1
+    assert not heard[..., 17000:].any()
+    assert reader.damaged_packets > 10
 
 
 def sa3d(order=1, kind=0, ordering=0, norm=0, channels=(0, 1, 2, 3), count=None):
