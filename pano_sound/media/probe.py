@@ -26,6 +26,8 @@ from .synchrony import synchronize
 from .tags import Spherical, read_tags
 
 _STEADY = 0.001
+_LEAST_PICTURES = 0.5
+"""A frame rate at which a whole film has fewer pictures is false."""
 _FIELDS = (4, 9, 16)
 """Numbers of channels that ambisonics of the first three orders have."""
 
@@ -94,6 +96,8 @@ def _one_file(footage: Footage, options: InputOptions) -> MediaInfo:
                 raw = raw_tracks([(s.codec_context.width, s.codec_context.height) for s in source.video_tracks])
             if raw is None and spherical.projection is None and looks_like_two_fisheyes(frame):
                 raw = f"the picture shows two round lens images, not stitched yet: {EXPORT}"
+        if video is not None and video.fps and duration and video.fps * duration < _LEAST_PICTURES:
+            video = replace(video, fps=None)  # It would make the output's last frame last for days.
         audio = None if source.audio is None else _audio_info(source, index.moov, options.ambisonics)
         if audio and audio.channels in _FIELDS and not audio.ambisonic and not audio.assumed and not options.ambisonics:
             audio = _recognized(audio, footage)

@@ -43,6 +43,19 @@ def test_a_track_that_states_no_channels_is_read_and_written(tmp_path, sound_cod
     assert sum(1 for _ in VideoReader(probe(tmp_path / output)).pictures()) == 20
 
 
+@pytest.mark.parametrize("container", ["mp4", "mov"])
+def test_pictures_that_claim_to_last_for_days(tmp_path, container):
+    """The film's length is right, but not its frame rate: run 126 of seed 14."""
+    path = films.make_film(tmp_path / f"a.{container}", films.steady(12), sound=films.tone(0.4))
+    content = bytearray(path.read_bytes())
+    at = content.index(b"stts") + 16  # the length of each picture, after version, number of entries and of pictures
+    content[at : at + 4] = (2298479592).to_bytes(4, "big")
+    path.write_bytes(content)
+    assert probe(path).duration == pytest.approx(0.4, abs=0.01)
+    rewrite(path, tmp_path / "b.mp4")
+    assert probe(tmp_path / "b.mp4").duration < 10
+
+
 @pytest.mark.parametrize("sound_codec", ["aac", "flac", "libopus", "ac3"])
 def test_copied_sound_that_does_not_decode_is_left_out(tmp_path, sound_codec, caplog):
     """A file with such packets stops some players."""
