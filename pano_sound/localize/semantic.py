@@ -74,9 +74,8 @@ class SemanticCue(Cue):
         each = max(1, self._threads // _WORKERS)
         self._workers = ThreadPoolExecutor(_WORKERS, initializer=torch.set_num_threads, initargs=(each,))
         self._running: deque[Future[torch.Tensor]] = deque(maxlen=_WORKERS)
-        self._looks: deque[tuple[float, Future[torch.Tensor]]] = (
-            deque()
-        )  # The first one comes before the first request.
+        # Pictures that went through the network, or will. The first one comes before the first request.
+        self._looks: deque[tuple[float, Future[torch.Tensor]]] = deque()
         self._undecided: deque[tuple[float, torch.Tensor]] = deque()
         self._requests: deque[tuple[Future[torch.Tensor], torch.Tensor]] = deque()
         self._latest: tuple[float, NDArray[np.int16]] | None = None
