@@ -48,20 +48,20 @@ def glide(t: Array, seconds: float, ease: float) -> Array:
     return np.clip((way(t) - way(t - cruise)) / cruise, 0.0, 1.0)
 
 
-def middle(track: Array, reach: int) -> Array:
+def middle(track: Array, reach: int, room: Array) -> Array:
     """The midpoint between the highest and lowest of the values (n, k) within `reach` of each, fewer near the ends.
 
-    Movement to and fro that is faster than that is removed; steady movement is kept.
+    Movement to and fro that is faster than that is removed; steady movement is kept. So is what goes farther than
+    `room`, (k,) or (n, k), on either side of the midpoint.
     """
     from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
     size = 2 * reach + 1
-    both = [extreme(track, size, axis=0, mode="nearest") for extreme in (maximum_filter1d, minimum_filter1d)]
-    found: Array = (both[0] + both[1]) / 2
+    high, low = (extreme(track, size, axis=0, mode="nearest") for extreme in (maximum_filter1d, minimum_filter1d))
     for i in range(min(reach, (len(track) + 1) // 2)):
         for at, around in ((i, track[: 2 * i + 1]), (-1 - i, track[len(track) - 2 * i - 1 :])):
-            found[at] = (around.max(axis=0) + around.min(axis=0)) / 2
-    return found
+            high[at], low[at] = around.max(axis=0), around.min(axis=0)
+    return np.where((high - low) / 2 > room, track, (high + low) / 2)
 
 
 def steady(track: Array, reach: Array) -> Array:

@@ -34,7 +34,8 @@ SOUNDS = 0.25
 SETTLE = 1.0
 """Seconds over which a source's position is averaged, because it flickers between cells of 6°."""
 TO_AND_FRO = 2.0
-"""Seconds before and after over which the camera stays in the middle of what goes to and fro; no more than a hold."""
+"""Seconds before and after over which the camera stays in the middle of what goes to and fro, if that is in view from
+there; no more than a hold."""
 LEVEL = 1 / 6
 """A source may be this share of the view's height above or below the middle before the camera tilts."""
 FOLLOWING = 0.75
@@ -232,7 +233,8 @@ def _follow(context: PlanContext, timeline: Timeline, looks: NDArray[np.intp], s
     yaw, pitch = angles(where[latest])
     place = np.stack([np.degrees(np.unwrap(np.radians(yaw))), pitch], axis=1)
     reach = round(min(chosen.min_hold, TO_AND_FRO) / step)
-    yaw, pitch = motion.smooth(motion.middle(place, reach), SETTLE, step).T
+    size = np.stack([context.view.hfov / np.maximum(np.cos(np.radians(pitch)), 0.2), 0 * pitch + context.view.vfov], 1)
+    yaw, pitch = motion.smooth(motion.middle(place, reach, size / 2), SETTLE, step).T
     tilt = np.sign(pitch) * np.maximum(np.abs(pitch) - LEVEL * context.view.vfov, 0.0)
     zone = chosen.dead_zone / 2
     line = np.stack(

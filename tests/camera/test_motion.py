@@ -48,10 +48,17 @@ def test_a_moving_source_is_followed_at_constant_speed():
 
 def test_movement_to_and_fro_is_removed_and_steady_movement_kept():
     swing = np.tile([0.0, 40.0], 20)[:, None]
-    assert np.ptp(middle(swing, 4)[1:-1]) == 0
+    assert np.ptp(middle(swing, 4, np.array([45.0]))[1:-1]) == 0
     ramp = 3.0 * np.arange(30)[:, None]
-    assert middle(ramp, 4) == pytest.approx(ramp)
-    assert middle(ramp[:1], 4) == pytest.approx(ramp[:1])
+    assert middle(ramp, 4, np.array([45.0])) == pytest.approx(ramp)
+    assert middle(ramp[:1], 4, np.array([45.0])) == pytest.approx(ramp[:1])
+
+
+def test_what_goes_too_far_to_and_fro_to_be_in_view_from_the_middle_is_kept():
+    swing = np.stack([np.tile([0.0, 100.0], 20), np.tile([0.0, 40.0], 20)], axis=1)
+    found = middle(swing, 4, np.array([45.0, 25.0]))
+    assert found[1:-1, 0] == pytest.approx(swing[1:-1, 0])
+    assert found[1:-1, 1] == pytest.approx(np.full(38, 20.0))
 
 
 def test_a_source_that_is_too_fast_is_chased():
