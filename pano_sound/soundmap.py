@@ -54,8 +54,10 @@ _DAMAGE = (
 )
 _LONGEST = 36e6
 """Longest time in seconds: 10,000 hours."""
-_MOST_BYTES = 1 << 31
-"""Largest unpacked size. Ten hours of film with three cues, twice a second, take 1.1 GB."""
+MOST_BYTES = 1 << 32
+"""Largest size of all maps of a film. A day with three cues, twice a second, takes 2.5 GB."""
+_MOST_READ = 5 << 30
+"""Largest unpacked size of a file: that, and what its sounds' names and an estimated frame rate can add."""
 _MOST_PACKED = 1000
 """Highest compression ratio of deflate. Files that claim more are made to fill the memory."""
 _MOST_CELLS = 1 << 20
@@ -309,7 +311,7 @@ def _check_sizes(path: str | os.PathLike[str]) -> None:
             cells = math.prod(shape[1:]) if len(shape) == 3 else 0
             if kind.hasobject or size > part.file_size or cells > _MOST_CELLS:
                 raise ValueError("larger than it is")
-    if total > _MOST_BYTES or total > _MOST_PACKED * packed + (1 << 26):
+    if total > _MOST_READ or total > _MOST_PACKED * packed + (1 << 26):
         raise DataFileError("unpacks to more than it should", path, "analyse again, with a larger `every`")
 
 

@@ -1,3 +1,5 @@
+import dataclasses
+
 import av
 import films
 import numpy as np
@@ -5,8 +7,10 @@ import pytest
 import torch
 
 import pano_sound
-from pano_sound.errors import ModelError, OutputError
+from pano_sound.errors import ModelError, OutputError, UnsupportedInputError
+from pano_sound.media.probe import probe
 from pano_sound.options.steps import AnalyseOptions, PanOptions
+from pano_sound.pipeline.analyse import analyse_segment
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +56,39 @@ def test_times_are_those_of_the_film(film, tiny):
     path = pano_sound.plan(soundmap)
     assert path.times[0] == pytest.approx(1.0)
     assert path.times[-1] >= 2.9
+
+
+class BegunError(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("hours", "every", "sound_map"),
+    [
+        (24, 0.5, None),
+        (28, 0.3, None),
+        (35, 0.3, "4.5 GB"),
+        (10, 0.0, None),
+        (11, 0.0, None),
+        (12, 0.0, "4.7 GB"),
+        (12, 0.05, "4.7 GB"),
+    ],
+)
+def test_a_sound_map_too_large_to_be_read_is_refused_before_the_work(film, tiny, monkeypatch, hours, every, sound_map):
+    """The film has 10 frames a second. A map takes 3,600 bytes; there are three a step."""
+
+    def observe(*_):
+        raise BegunError
+
+    monkeypatch.setitem(analyse_segment.__globals__, "observe", observe)
+    info = dataclasses.replace(probe(film).pannable, duration=hours * 3600.0)
+    refused = (
+        pytest.raises(UnsupportedInputError, match=f"{hours}.0 hours would take {sound_map}")
+        if sound_map
+        else pytest.raises(BegunError)
+    )
+    with refused:
+        analyse_segment(info, AnalyseOptions(model=tiny, every=every), lambda *_: None)
 
 
 def test_before_late_sound_there_is_silence(tiny, tmp_path):

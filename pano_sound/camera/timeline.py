@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -43,9 +44,7 @@ class Timeline:
 
     def cells(self, finer: int = 1) -> NDArray[np.float64]:
         """Level unit vectors to the cells, `finer` times as many in each direction."""
-        rows, columns = self.maps.shape[1:]
-        vectors: NDArray[np.float64] = cell_directions(finer * rows, finer * columns) @ self.level
-        return vectors
+        return level_cells(self.maps.shape[1:], self.level, finer)
 
     def part(self, begin: int, end: int) -> Timeline:
         """Steps from `begin` up to `end`."""
@@ -56,11 +55,26 @@ class Timeline:
 
     def weights(self, looks: NDArray[np.float64], view: View, centring: float) -> NDArray[np.float32]:
         """As `glimpses.glimpse_weights`, of level looks (n, 2)."""
-        return glimpses.glimpse_weights(looks, view, self.cells(3), centring)
+        return _weights(looks.tobytes(), view, self.maps.shape[1:], self.level.tobytes(), centring)
 
     def held(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
         """The probability that each glimpse of `weights` (n, cells) holds the source, (t, n) float32."""
         return np.asarray(self.maps.reshape(len(self.maps), -1) @ weights.T)
+
+
+def level_cells(grid: tuple[int, ...], level: NDArray[np.float64], finer: int = 1) -> NDArray[np.float64]:
+    """Level unit vectors to the cells of a grid (rows, columns), `finer` times as many in each direction."""
+    rows, columns = grid
+    vectors: NDArray[np.float64] = cell_directions(finer * rows, finer * columns) @ level
+    return vectors
+
+
+@lru_cache(maxsize=4)  # A batch plans many films for the same view.
+def _weights(looks: bytes, view: View, grid: tuple[int, ...], level: bytes, centring: float) -> NDArray[np.float32]:
+    cells = level_cells(grid, np.frombuffer(level).reshape(3, 3), finer=3)
+    found = glimpses.glimpse_weights(np.frombuffer(looks).reshape(-1, 2), view, cells, centring)
+    found.setflags(write=False)
+    return found
 
 
 def resample(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ from ..media.segments import WHOLE, Segment
 from ..media.twins import probe_twin
 from ..options.listening import ListeningOptions
 from ..options.steps import AnalyseOptions
-from ..soundmap import SILENCE_DB, Named, SoundMap
+from ..soundmap import MOST_BYTES, SILENCE_DB, Named, SoundMap
 from .film import FilmPaths, Progress, no_progress, pannable
 from .passes import FilmPart, feed_pictures, feed_sound
 
@@ -64,9 +65,11 @@ def analyse_segment(
 
     Raises:
         InputError: no picture can be decoded, or too many are damaged.
+        UnsupportedInputError: the film's sound map would be too large to be read.
         ModelError: the model is missing or damaged, or there is no such device.
     """
     network, cues = make_cues(info, options)
+    _check_size(info, options.every, len(cues))
     observed = observe(info, options, cues, progress, segment)
     with VideoReader(info) as reader:
         covered = reader.coverage(*GRID)
@@ -115,6 +118,17 @@ def names_heard(src: FilmPaths, options: AnalyseOptions = _DEFAULTS, *, progress
     names = network.named(times)
     names.scores[level.at(times, options.window) <= SILENCE_DB] = 0.0
     return names.heard()
+
+
+def _check_size(info: PannableFilm, every: float, cues: int) -> None:
+    """Raises UnsupportedInputError, before hours of work, if the sound map would be too large to be read."""
+    step = max(every, 1 / float(info.video.fps) if info.video.fps else 0.0)
+    maps = info.duration / step * (1 + cues) if step else 0.0
+    size = maps * math.prod(GRID) * np.dtype(np.float16).itemsize
+    if size > MOST_BYTES:
+        what = f"the sound map of {info.duration / 3600:.1f} hours would take {size / 1e9:.1f} GB"
+        hint = "give a larger `every`, or analyse parts with `start` and `end`"
+        raise UnsupportedInputError(what, info.path, hint)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 from waiting import PATIENCE
@@ -47,10 +48,11 @@ class Batch:
         assert "Traceback" not in err, err
         return subprocess.CompletedProcess(words, work.returncode, out, err)
 
-    def __call__(self, *words: object) -> subprocess.CompletedProcess[str]:
+    def __call__(self, *words: object, stderr: TextIO | None = None) -> subprocess.CompletedProcess[str]:
+        """`stderr`: where it writes, if not into the result."""
         out, err = io.StringIO(), io.StringIO()
         handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(stderr or err):
             patch.chdir(self.folder)
             patch.setattr(sys, "argv", ["pano-sound", *self._line(words)])
             patch.setattr(sys, "unraisablehook", sys.unraisablehook)

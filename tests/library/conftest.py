@@ -11,9 +11,9 @@ from batches import Batch
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory) -> tuple[Path, dict[str, str]]:
-    """A library of 20 files, and the final state of each film."""
+    """A library of 10 files, one of each kind, and the final state of each film."""
     folder = tmp_path_factory.mktemp("library") / "DCIM"
-    return folder, made.make_library(folder, 20)
+    return folder, made.make_library(folder, 10)
 
 
 @pytest.fixture
@@ -23,9 +23,9 @@ def batch(tmp_path, tiny) -> Batch:
 
 @pytest.fixture(scope="session")
 def finished(small, tiny, tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """The small library's results in 'out', made in one clean run in a process of its own; and what it printed."""
+    """The small library's results in 'out', made in one clean run; and what it printed."""
     folder = tmp_path_factory.mktemp("finished")
-    return folder, Batch(folder, tiny).alone(small[0], "-o", "out")
+    return folder, Batch(folder, tiny)(small[0], "-o", "out")
 
 
 @pytest.fixture(scope="session")

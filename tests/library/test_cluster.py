@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import signal
 
@@ -14,7 +15,8 @@ from waiting import PATIENCE, wait_until
 
 from pano_sound.library.storage import SEGMENTS
 
-pytest.importorskip("ray")
+if importlib.util.find_spec("ray") is None:  # Importing it takes a second, on each worker of pytest.
+    pytest.skip("needs Ray", allow_module_level=True)
 
 
 @pytest.fixture(scope="module")

@@ -52,8 +52,12 @@ def check(batch: Batch, expected: dict[str, str], wanted: dict[str, str]) -> Non
         assert db.execute("SELECT COUNT(*) FROM films WHERE claim IS NOT NULL").fetchone() == (0,)
 
 
-def test_a_batch_killed_three_times_is_completed(small, finished, batch):
-    killed_and_continued(batch, small[0], random.Random(1), 3, 6.0)
+def test_a_batch_killed_at_work_is_completed(small, finished, batch, tmp_path):
+    work = batch.start(small[0], "-o", "out", "--workers", "1", start_new_session=True)
+    wait_until(lambda: list(tmp_path.glob("out/.pano-sound/work/*")), work)
+    os.killpg(work.pid, signal.SIGKILL)
+    work.communicate(timeout=PATIENCE)
+    batch(small[0], "-o", "out", "--workers", "2")
     check(batch, small[1], made.hashes(finished[0] / "out"))
 
 

@@ -15,17 +15,16 @@ from pano_sound.media.probe import probe
 from pano_sound.media.reader import VideoReader
 from pano_sound.options.input import InputOptions
 
-pytest.importorskip("s3fs")
-moto = pytest.importorskip("moto.server")
-
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
 
 
 @pytest.fixture
 def bucket(monkeypatch):
     """An empty bucket 'films' on a server of this machine; it can be stopped."""
+    # Here, because these imports take seconds, and most workers of pytest do without.
+    s3fs = pytest.importorskip("s3fs")
+    moto = pytest.importorskip("moto.server")
     import boto3
-    import s3fs
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = moto.ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
