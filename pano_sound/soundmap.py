@@ -8,6 +8,7 @@ The file is a NumPy archive without pickled objects:
     elsewhere   (n,) float32, probability that nothing in the picture makes it; with the posterior 1 at each time
     level_db    (n,) float32, level of the sound in the window, dBFS (-120 = digital silence)
     cuts        (m,) float64, presentation times in seconds at which the picture cuts to another shot; may be missing
+    turned      (n,) float32, degrees that the camera turned to the right since the time before; may be missing
     cues/NAME   (n, rows, columns) float16, one cue's log-likelihood ratios, in nats; any number of them, or none
     names       (n, k) float16, how surely each sound named in `about` is heard, 0..1; 0 where not sure; may be missing
     about       JSON text: source (path, size, duration ...), settings, and names (k texts), if there are any
@@ -113,6 +114,8 @@ class SoundMap:
         cuts: (m,) float64, presentation times at which the picture cuts to another shot, growing.
         cues: each cue's log-likelihood ratios in nats, (n, rows, columns) float16; may be empty.
         named: what is heard; None if unknown.
+        turned: (n,) float32, degrees that the camera turned to the right since the time before; across a cut it means
+            nothing. Zeros if not given.
     """
 
     times: NDArray[np.float64]
@@ -124,6 +127,11 @@ class SoundMap:
     cuts: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     cues: Mapping[str, NDArray[np.float16]] = field(default_factory=dict)
     named: Named | None = None
+    turned: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
+
+    def __post_init__(self) -> None:
+        if not len(self.turned):
+            object.__setattr__(self, "turned", np.zeros(len(self.times), np.float32))
 
     def __len__(self) -> int:
         return len(self.times)
@@ -175,6 +183,7 @@ class SoundMap:
                 elsewhere=self.elsewhere,
                 level_db=self.level_db,
                 cuts=self.cuts,
+                turned=self.turned,
                 about=np.array(json.dumps(about)),
                 **more,
             )
@@ -207,6 +216,7 @@ class SoundMap:
             source=about["source"],
             settings=about["settings"],
             cuts=archive["cuts"] if "cuts" in archive else np.empty(0),
+            turned=archive["turned"] if "turned" in archive else np.empty(0, np.float32),
             cues={name.removeprefix("cues/"): archive[name] for name in archive.files if name.startswith("cues/")},
             named=Named(tuple(about["names"]), archive["names"]) if "names" in archive else None,
         )
@@ -266,7 +276,7 @@ class SoundMap:
 
     def _check(self, path: str | os.PathLike[str]) -> None:
         """Raises DataFileError, naming `path`, if the parts do not fit each other."""
-        arrays: list[NDArray[Any]] = [self.times, self.posterior, self.elsewhere, self.level_db, self.cuts]
+        arrays: list[NDArray[Any]] = [self.times, self.posterior, self.elsewhere, self.level_db, self.cuts, self.turned]
         arrays += self.cues.values()
         named = self.named or Named((), np.zeros((len(self.times), 0), np.float16))
         arrays.append(named.scores)
@@ -278,7 +288,7 @@ class SoundMap:
         same_length = (
             self.posterior.ndim == 3
             and len(self.posterior) == n
-            and self.level_db.shape == self.elsewhere.shape == (n,)
+            and self.level_db.shape == self.elsewhere.shape == self.turned.shape == (n,)
             and all(maps.shape == self.posterior.shape for maps in self.cues.values())
             and named.scores.shape == (n, len(named.names))
             and all(isinstance(name, str) and len(name) <= _LONGEST_NAME for name in named.names)

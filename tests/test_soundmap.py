@@ -32,7 +32,7 @@ def soundmap():
 def test_a_saved_map_loads_unchanged(soundmap, tmp_path):
     soundmap.save(tmp_path / "a.soundmap.npz")
     back = SoundMap.load(tmp_path / "a.soundmap.npz")
-    for name in ("times", "posterior", "elsewhere", "level_db", "cuts"):
+    for name in ("times", "posterior", "elsewhere", "level_db", "cuts", "turned"):
         here, there = getattr(soundmap, name), getattr(back, name)
         assert here.dtype == there.dtype
         assert np.array_equal(here, there), name
@@ -165,6 +165,8 @@ def test_a_film_of_one_frame_ends_after_it(tmp_path, end, fits):
         {"cues/motion": np.zeros((3, 4, 9), np.float16)},
         {"cues/motion": np.full((3, 4, 8), np.inf, np.float16)},
         {"cuts": np.array([0.7, 0.7])},
+        {"turned": np.zeros(5, np.float32)},
+        {"turned": np.array([np.nan] * 3, np.float32)},
         {"about": np.array("{}")},
         {"posterior": np.full((3, 4, 8), np.nan)},
         {"level_db": np.zeros(2)},

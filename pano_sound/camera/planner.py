@@ -15,11 +15,12 @@ from ..options.camera import PlanOptions
 from ..options.presets import CameraSettings, ShotSettings
 from ..options.values import parse_size
 from ..soundmap import SoundMap
-from ..sphere.convention import angles, directions, turned
+from ..sphere.convention import angles, directions, turned, wrap_degrees
 from ..sphere.view import View
 from . import autocam, expected, motion, shots
 from .autocam import Samples
 from .coverage import kept_inside
+from .heading import Heading
 from .timeline import Timeline, resample
 
 log = logging.getLogger("pano_sound")
@@ -52,7 +53,8 @@ def plan_paths(
     Each shot of the footage is planned as a whole and cut to. Every `step` seconds each direction of a grid has a
     worth: the expected time with the source in its view. Dynamic programming finds which source is shown when, where
     moving has a price; where in its view it is, the map tells; the camera then takes the calmest line along it,
-    and moves to the next within limits of speed, acceleration and jerk. Where one still view can be expected to hold
+    and moves to the next within limits of speed, acceleration and jerk. Where the camera of the film turns, all this is
+    as if it did not, and the path turns with it. Where one still view can be expected to hold
     the source for longer than all that, the camera takes that and does not turn.
 
     With the `paper` preset: AUTOCAM (Su et al. 2016, section 3), whose moves are limited to max_speed * step degrees
@@ -138,8 +140,9 @@ def _by_shots(
         steps = max(1, round((b - a) / chosen.step))
         edges.append(a + (b - a) * np.arange(1, steps + 1) / steps)
         first.append(first[-1] + steps)
-    timeline = resample(soundmap, chosen, np.concatenate(edges), masks, home_after=chosen.home_after)
-    level_pins = _levelled(pins, timeline)
+    heading = Heading.of(soundmap, bounds, pins)
+    timeline = resample(soundmap, chosen, np.concatenate(edges), masks, home_after=chosen.home_after, heading=heading)
+    level_pins = _levelled(pins, timeline, heading)
     context = shots.PlanContext.of(timeline, view, chosen, level_pins)
     worth, shown = shots.scores(context, timeline, masks)
     stills = expected.StillViews(timeline, view, chosen)
@@ -160,6 +163,7 @@ def _by_shots(
                     jumps = np.zeros(len(times), bool)
             seen[a:b] = directions(*path[at].T)
             yaw, pitch, roll = turned(path[:, 0], path[:, 1], timeline.level)
+            yaw = wrap_degrees(yaw - heading.at(times))
             samples = np.stack([times, yaw, pitch, roll, hfov], axis=1)
             jumps[0] = a > 0
             needed = motion.thin(samples) | jumps
@@ -173,10 +177,11 @@ def _by_shots(
     return found
 
 
-def _levelled(pins: Sequence[Pin], timeline: Timeline) -> list[Pin]:
-    """Convert pins from the picture's to level coordinates."""
+def _levelled(pins: Sequence[Pin], timeline: Timeline, heading: Heading) -> list[Pin]:
+    """Convert pins from the picture's coordinates to level ones of a camera that does not turn."""
     found = []
     for pin in pins:
-        yaw, pitch = angles(directions(pin.yaw, pin.pitch) @ timeline.level)
+        turn = float(heading.at(np.array([pin.start]))[0])
+        yaw, pitch = angles(directions(pin.yaw + turn, pin.pitch) @ timeline.level)
         found.append(replace(pin, yaw=float(yaw), pitch=float(pitch)))
     return found

@@ -130,11 +130,10 @@ def scores(
     worth = held * np.diff(timeline.edges)[:, None].astype(np.float32)
     shown = held / np.maximum(held.max(axis=1, keepdims=True), 1e-9)
     shown[held < LEAST] = 0.0
-    middles = timeline.middles
     count = len(context.looks) - len(context.pins)
-    in_picture = directions(*context.looks[:count].T) @ timeline.level.T
     for mask in masks:
-        worth[np.ix_(np.flatnonzero(mask.at(middles)), np.flatnonzero(mask.covers(in_picture)))] -= REFUSED
+        covered = timeline.covered(mask, directions(*context.looks[:count].T) @ timeline.level.T)
+        worth[:, :count] -= REFUSED * covered
     worth[timeline.home, 0] += HOME_WORTH * float(np.diff(timeline.edges)[0])
     # The camera may wait at a pin before and after its time, but the pin is worth nothing then.
     worth[:, count:] = 0.0
@@ -167,9 +166,19 @@ def holds(
             pin = context.pins[number]
             hfov = context.view.hfov if pin.hfov is None else pin.hfov
             found.append(Hold(part.edges[0], part.edges[-1], np.array([[pin.yaw, pin.pitch]]), np.array([hfov]), pin))
+        elif at_home[a:b].all():
+            found.append(_front(context, part))
         else:
             found.append(_follow(context, part, there, seen))
     return _with_time_for_pins(context, found)
+
+
+def _front(context: PlanContext, timeline: Timeline) -> Hold:
+    """Looking to the front of the picture."""
+    begin, end = timeline.edges[0], timeline.edges[-1]
+    times = np.arange(begin, max(end, begin + motion.SAMPLE_EVERY / 2), motion.SAMPLE_EVERY)
+    track = np.stack([np.interp(times, timeline.middles, timeline.heading), np.zeros(len(times))], axis=1)
+    return Hold(begin, end, track, np.full(len(times), context.view.hfov))
 
 
 def _priced(context: PlanContext, held: NDArray[np.float32]) -> Moves:

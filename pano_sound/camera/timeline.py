@@ -17,6 +17,7 @@ from ..sphere.convention import rotation
 from ..sphere.geometry import cell_areas, cell_directions
 from ..sphere.view import View
 from . import glimpses
+from .heading import Heading
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Timeline:
         present: (t,) float32, 0..1, the probability that anything in the picture makes the sound.
         level: (3, 3), the matrix that turns level directions into those of the picture.
         home: (t,) bool, where silence has lasted so long that the camera should return to the front.
+        heading: (t,) degrees that the camera of the film has turned to the right. The maps are as if it had not.
     """
 
     edges: NDArray[np.float64]
@@ -36,6 +38,7 @@ class Timeline:
     present: NDArray[np.float32]
     level: NDArray[np.float64]
     home: NDArray[np.bool_]
+    heading: NDArray[np.float64]
 
     @property
     def middles(self) -> NDArray[np.float64]:
@@ -49,9 +52,14 @@ class Timeline:
     def part(self, begin: int, end: int) -> Timeline:
         """Steps from `begin` up to `end`."""
         steps = slice(begin, end)
-        return Timeline(
-            self.edges[begin : end + 1], self.maps[steps], self.present[steps], self.level, self.home[steps]
-        )
+        here = self.maps[steps], self.present[steps], self.level, self.home[steps], self.heading[steps]
+        return Timeline(self.edges[begin : end + 1], *here)
+
+    def covered(self, mask: Mask, vectors: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Whether a mask covers directions (..., 3) of a camera that had not turned, in each step: (t, ...)."""
+        headings, step = np.unique(self.heading, return_inverse=True)
+        covered = np.stack([mask.covers(vectors @ rotation(float(turn))) for turn in headings])
+        return covered[step] & mask.at(self.middles)[(...,) + (None,) * (vectors.ndim - 1)]
 
     def weights(self, looks: NDArray[np.float64], view: View, centring: float) -> NDArray[np.float32]:
         """As `glimpses.glimpse_weights`, of level looks (n, 2)."""
@@ -84,6 +92,7 @@ def resample(
     masks: Sequence[Mask],
     conditional: bool = False,
     home_after: float = 0.0,
+    heading: Heading | None = None,
 ) -> Timeline:
     """Resample a sound map to steps between `edges`, (t + 1,) seconds. A step without a map takes the nearest one.
 
@@ -91,6 +100,7 @@ def resample(
         conditional: normalise each map before averaging, so that maps count alike however probable it is that anything
             sounds.
         home_after: seconds of silence after which the camera returns to the front; 0: it does not.
+        heading: of the film's camera, whose turn is undone.
     """
     middles = (edges[1:] + edges[:-1]) / 2
     first = np.searchsorted(soundmap.times, edges)
@@ -111,16 +121,35 @@ def resample(
         these = slice(begin, min(begin + steps_at_once, len(middles)))
         low, high = begins[these], ends[these]
         part = slice(int(low[0]), int(high[-1]))
-        posterior = _signal(glimpses.pool(soundmap.posterior[part].astype(np.float32)), settings)
+        posterior = soundmap.posterior[part].astype(np.float32)
+        if heading is not None:
+            posterior = _turned_right(posterior, heading.at(soundmap.times[part]))
+        posterior = _signal(glimpses.pool(posterior), settings)
         sounding = soundmap.present()[part]
         if conditional:
             posterior /= np.maximum(posterior.sum(axis=(1, 2), keepdims=True), 1e-30)
         maps[these] = _means(posterior, low - part.start, high - part.start)
         present[these] = _means(sounding, low - part.start, high - part.start)
     level = rotation(settings.yaw, settings.pitch, settings.roll)
-    _hide(maps, masks, middles)
     loud = _means((soundmap.level_db > SILENCE_DB).astype(np.float32), begins, ends) > 0
-    return Timeline(edges, maps, present, level, _long_silence(edges, loud, home_after or np.inf))
+    home = _long_silence(edges, loud, home_after or np.inf)
+    turned = np.zeros(len(middles)) if heading is None else heading.at(middles)
+    timeline = Timeline(edges, maps, present, level, home, turned)
+    for mask in masks:
+        maps *= ~timeline.covered(mask, cell_directions(*shape))
+    return timeline
+
+
+def _turned_right(maps: NDArray[np.float32], degrees: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Maps of probability (n, rows, columns), each turned to the right about the vertical; their sums stay."""
+    if not degrees.any():
+        return maps
+    found, columns = np.empty_like(maps), maps.shape[2]
+    for i, turn in enumerate(degrees / 360 * columns):
+        whole, share = int(np.floor(turn)), np.float32(turn - np.floor(turn))
+        here = np.roll(maps[i], whole, axis=1)
+        found[i] = here + share * (np.roll(here, 1, axis=1) - here)
+    return found
 
 
 def _means(values: NDArray[Any], low: NDArray[np.intp], high: NDArray[np.intp]) -> NDArray[Any]:
@@ -147,14 +176,6 @@ def _signal(posterior: NDArray[np.float32], settings: CameraSettings) -> NDArray
     else:
         looks = glimpses.centroid_direction(density)
     return np.asarray(glimpses.as_points(looks, grid) * present[:, None, None])
-
-
-def _hide(maps: NDArray[np.float32], masks: Sequence[Mask], times: NDArray[np.float64]) -> None:
-    """Set what masks cover to 0."""
-    cells = cell_directions(*maps.shape[1:])
-    for mask in masks:
-        when = np.flatnonzero(mask.at(times))
-        maps[when] *= ~mask.covers(cells)
 
 
 def _long_silence(edges: NDArray[np.float64], loud: NDArray[np.bool_], after: float) -> NDArray[np.bool_]:

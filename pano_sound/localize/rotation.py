@@ -1,11 +1,19 @@
-"""Estimating the camera's rotation between two small grey pictures of the sphere, and undoing it."""
+"""How the camera turns: estimated from small grey pictures of the sphere, and undone.
+
+Nothing here changes with a camera that stands still: its orientation is then the identity, exactly.
+"""
 
 from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from functools import cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..sphere.convention import angles
 from ..sphere.geometry import cell_directions
 
 _ITERATIONS = 3
@@ -15,8 +23,111 @@ _LARGEST = 0.25
 """Largest plausible rotation about each axis between two pictures, in radians."""
 _MARGIN = 16
 """Pixels by which a picture is continued across its seam."""
+_STILL = 0.75
+"""Below this median change, in grey levels, the camera is assumed to be still."""
+_EXPLAINED = 0.97
+"""Share of the median change that a rotation may leave and still be believed. Across a cut, none leaves so little."""
+_REFERENCE_FOR = 0.5
+"""Seconds for which a picture is the one that later ones are compared with. A shorter time lets errors add up: with 0.2
+seconds, one of 13 films that turned by 60° was off by 18°, with 0.5 by 3°, the others by 1°."""
 
 Grey = NDArray[np.float32]
+Matrix = NDArray[np.float64]
+
+
+class Orientation:
+    """How a camera is turned over time.
+
+    A matrix M (3, 3) turns a direction, as a camera that never turned would see it, into the one in the picture:
+    `seen = M @ steady`. It holds from its time on. Errors add up, so compare only times that are seconds apart.
+    """
+
+    def __init__(self) -> None:
+        self._times, self._matrices = array("d"), array("d")
+
+    def add(self, t: float, matrix: Matrix) -> None:
+        """Note the orientation from `t` seconds on; later than all before."""
+        self._times.append(t)
+        self._matrices.extend(matrix.ravel())
+
+    def at(self, t: float) -> Matrix:
+        """The orientation at `t` seconds; the identity before the first one noted."""
+        return self._matrix(bisect_right(self._times, t) - 1)
+
+    def between(self, begin: float, end: float) -> Matrix:
+        """The matrix that turns directions in the picture at `begin` into those at `end`."""
+        i, j = (bisect_right(self._times, t) - 1 for t in (begin, end))
+        return np.eye(3) if i == j else self._matrix(j) @ self._matrix(i).T
+
+    def _matrix(self, i: int) -> Matrix:
+        return np.eye(3) if i < 0 else np.array(self._matrices[9 * i : 9 * i + 9]).reshape(3, 3)
+
+
+def turned_map(values: NDArray[np.floating], matrix: Matrix) -> Grey:
+    """A map of the sphere (rows, columns) whose directions are turned by a matrix: `new = matrix @ old`."""
+    if np.array_equal(matrix, np.eye(3)):
+        return np.asarray(values, np.float32)
+    rows, columns = values.shape
+    # In float32, because this is done for each picture: three times faster.
+    x, y, z = (_rays(rows, columns) @ matrix.astype(np.float32)).T
+    u = (np.arctan2(-y, x) / (2 * np.pi) + 0.5) * columns - 0.5 + _MARGIN
+    v = (0.5 - np.arcsin(np.clip(z, -1, 1)) / np.pi) * rows - 0.5
+    u, v = u.reshape(rows, columns), v.reshape(rows, columns)
+    wide = np.concatenate([values[:, -_MARGIN:], values, values[:, :_MARGIN]], axis=1).astype(np.float32)
+    return np.asarray(cv2.remap(wide, u, v, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE))
+
+
+def yaw_turned(matrix: Matrix) -> float:
+    """By how many degrees a camera turned to the right between two pictures, from the matrix between them."""
+    return -float(angles(matrix[:, 0])[0])
+
+
+@cache
+def _rays(rows: int, columns: int) -> Grey:
+    """The directions of the cells of a grid, (rows * columns, 3)."""
+    return cell_directions(rows, columns).reshape(-1, 3).astype(np.float32)
+
+
+class Stabilizer:
+    """Turns each picture of a film back, so that what stands still in the world stands still in the pictures.
+
+    Args:
+        height, width: of the pictures.
+        orientation: is filled in with what is found.
+    """
+
+    def __init__(self, height: int, width: int, orientation: Orientation) -> None:
+        self._derotation = Derotation(height, width)
+        self._orientation = orientation
+        self.matrix: Matrix = np.eye(3)
+        self._latest: Grey | None = None
+        # The picture that later ones are compared with: its time, as it came, and turned back.
+        self._reference: tuple[float, Grey, Grey] | None = None
+
+    def steady(self, t: float, picture: Grey) -> Grey:
+        """The picture at `t` seconds as a camera that never turned would have seen it."""
+        before, self._latest = self._latest, picture
+        if before is None or self._reference is None:
+            self._reference = t, picture, picture
+            return picture
+        since, as_it_came, reference = self._reference
+        change = _change(picture, as_it_came)
+        steady = turned_map(picture, self.matrix.T)
+        if max(change, _change(picture, before)) > _STILL:
+            rotation, _ = self._derotation.fit(reference, steady)
+            turn = self.matrix @ cv2.Rodrigues(rotation)[0]
+            found = turned_map(picture, turn.T)
+            if _change(found, reference) < _EXPLAINED * change:
+                self.matrix, steady = turn, found
+                self._orientation.add(t, turn)
+        if t - since >= _REFERENCE_FOR - 1e-3:
+            self._reference = t, picture, steady
+        return steady
+
+
+def _change(a: Grey, b: Grey) -> float:
+    """The median change between two pictures, in grey levels."""
+    return float(np.median(np.abs(a - b)[::2, ::2]))
 
 
 class Derotation:

@@ -24,6 +24,7 @@ from .cue import GRID, Cue, Evidence, Maps, Pictures, Sound, normalized
 from .naming import named
 from .nets.attention import mechanism1, mechanism2
 from .nets.network import Localizer
+from .rotation import Orientation, turned_map
 from .windows import SoundFeatures
 
 SMOOTHING = 2.0
@@ -55,12 +56,15 @@ class SemanticCue(Cue):
         model: the network, ready to use.
         window: seconds of sound, centred on a picture, to compare with it.
         every: seconds between analysed times; 0: each picture, and all of them go through the network.
+        orientation: the camera's, if another cue fills it in. A picture's answer is turned with the camera until the
+            next one.
     """
 
     names = ("semantic",)
 
-    def __init__(self, model: Localizer, window: float, every: float) -> None:
+    def __init__(self, model: Localizer, window: float, every: float, orientation: Orientation | None = None) -> None:
         self._model, self._window = model, window
+        self._orientation = orientation or Orientation()
         rows, columns = model.panorama
         rate = 0.0 if every == 0 or every >= _PICTURE_EVERY else 1.0 / _PICTURE_EVERY
         self.pictures = Pictures(columns, rows, rate=rate)
@@ -77,9 +81,10 @@ class SemanticCue(Cue):
         # Pictures that went through the network, or will. The first one comes before the first request.
         self._looks: deque[tuple[float, Future[torch.Tensor]]] = deque()
         self._undecided: deque[tuple[float, torch.Tensor]] = deque()
-        self._requests: deque[tuple[Future[torch.Tensor], torch.Tensor]] = deque()
+        self._requests: deque[tuple[float, Future[torch.Tensor], torch.Tensor]] = deque()
         self._latest: tuple[float, NDArray[np.int16]] | None = None
         self._responses: list[NDArray[np.float16]] = []
+        self._looked: list[float] = []
         self._shots: list[float] = []
 
     def start_sound(self, t: float) -> None:
@@ -117,7 +122,7 @@ class SemanticCue(Cue):
         with torch.inference_mode():
             self._undecided.append((t, self._model.sound_embedding(pooled)))
         self._decide(t)
-        while self._requests and self._requests[0][0].done():
+        while self._requests and self._requests[0][1].done():
             self._respond()
 
     def end_pictures(self) -> None:
@@ -133,30 +138,46 @@ class SemanticCue(Cue):
             t, sound = self._undecided[0]
             while len(self._looks) > 1 and self._looks[1][0] <= t:
                 self._looks.popleft()
-            before, visual = self._looks[0]
+            look = self._looks[0]
+            before = look[0]
             if before != t and now < np.inf and (len(self._looks) == 1 or now < self._looks[1][0] + _LATE):
                 return
             if len(self._looks) > 1:
                 after, later = self._looks[1]
                 cut = next((cut for cut in self._shots if before < cut <= after), (before + after) / 2)
-                visual = later if t >= cut else visual
+                look = (after, later) if t >= cut else look
             self._undecided.popleft()
-            self._requests.append((visual, sound))
+            self._requests.append((*look, sound))
 
     def _respond(self) -> None:
         """Compute the response to the earliest request."""
-        visual, sound = self._requests.popleft()
+        looked, visual, sound = self._requests.popleft()
         with torch.inference_mode():
             response = self._model.respond(visual.result(), sound)[0]
         self._responses.append(response.cpu().numpy().astype(np.float16))
+        self._looked.append(looked)
 
     def evidence(self, times: Sequence[float]) -> dict[str, Evidence]:
         maps = self.responses()
         if not len(maps):
             return {"semantic": Evidence(maps, np.zeros(0, np.float32))}
-        steady = _averaged(maps, np.asarray(times), self._shots)
+        steady = self._averaged(maps, np.asarray(times))
         steady = gaussian_filter1d(gaussian_filter1d(steady, _BLUR, axis=1, mode="nearest"), _BLUR, axis=2, mode="wrap")
         return {"semantic": Evidence(normalized(steady / self._model.temperature), self._absence(maps))}
+
+    def _averaged(self, maps: Maps, times: NDArray[np.float64]) -> Maps:
+        """Means over SMOOTHING seconds around each time, within its shot, each map turned with the camera."""
+        bounds = np.concatenate([[-np.inf], np.asarray(self._shots), [np.inf]])
+        shot = np.searchsorted(bounds, times, side="right")
+        first = np.searchsorted(times, np.maximum(times - SMOOTHING / 2, bounds[shot - 1]), side="left")
+        last = np.searchsorted(times, np.minimum(times + SMOOTHING / 2, bounds[shot]), side="right")
+        last = np.maximum(last, first + 1)
+        between = self._orientation.between
+        found = np.empty_like(maps)
+        for i, (t, a, b) in enumerate(zip(times, first, last, strict=True)):
+            turned = [turned_map(maps[k], between(self._looked[k], t)) for k in range(a, b)]
+            found[i] = np.mean(turned, axis=0)
+        return found
 
     def named(self, times: Sequence[float] | NDArray[np.float64]) -> Named:
         """What is heard at these times, by name."""
@@ -200,12 +221,3 @@ class SemanticCue(Cue):
     def _absence(self, maps: Maps) -> NDArray[np.float32]:
         """Log-odds that nothing in the picture makes the sound, (n,)."""
         return -present_log_odds(maps, self._model.presence)
-
-
-def _averaged(maps: Maps, times: NDArray[np.float64], cuts: Sequence[float]) -> Maps:
-    """Means over SMOOTHING seconds around each time, within its shot."""
-    bounds = np.concatenate([[-np.inf], np.asarray(cuts), [np.inf]])
-    shot = np.searchsorted(bounds, times, side="right")
-    first = np.searchsorted(times, np.maximum(times - SMOOTHING / 2, bounds[shot - 1]), side="left")
-    last = np.searchsorted(times, np.minimum(times + SMOOTHING / 2, bounds[shot]), side="right")
-    return np.stack([maps[a:b].mean(axis=0) for a, b in zip(first, np.maximum(last, first + 1), strict=True)])

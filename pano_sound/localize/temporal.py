@@ -6,7 +6,8 @@ The paper uses single pictures and mentions temporal cues as missing (section 6)
     motion      how much the picture changes, over a few seconds, relative to the whole sphere
     synchrony   how well growth of that change goes with onsets of the sound, over some ten seconds
 
-The rotation of a moving camera is undone first, and both cues count less the faster it turned.
+The rotation of a moving camera is undone first: changes are measured and averaged as a camera that never turned would
+have seen them. What cannot be undone, at edges, is estimated and subtracted.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from collections import deque
 from collections.abc import Sequence
 from functools import cache
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from .cue import GRID, Cue, Evidence, Maps, Pictures, Sound, normalized
 from .onsets import RATE, STEP, Onsets
-from .rotation import Derotation
+from .rotation import Orientation, Stabilizer, turned_map
 
 WIDTH, HEIGHT = 2 * GRID[1], 2 * GRID[0]
 PICTURES_A_SECOND = 15.0
@@ -35,10 +37,13 @@ _MOTION_CAP = 2.3
 is not."""
 _CHANGE_CAP = 30.0
 """Most grey levels that a flash or an edge counts."""
-_STILL = 0.75
-"""Below this median change, in grey levels, the camera is assumed to be still."""
-_SHAKE = 6.0
+_SHAKE = 60.0
 """Camera rotation in degrees per second at which both cues count half."""
+_BLUR = 1.2
+"""Standard deviation in pixels of the blur of changes between pictures that were turned back: interpolation leaves
+differences at edges."""
+_EDGES = 2.0
+"""Change at an edge that is not counted then, relative to the median over the sphere."""
 _SETTLE = 10.0
 """Seconds of film for synchrony to count fully; in shorter windows chance correlation is higher."""
 _REFRESH = 1.0
@@ -50,16 +55,22 @@ _MARGIN = 0.2
 
 
 class TemporalCue(Cue):
-    """Motion, and its synchrony with the sound."""
+    """Motion, and its synchrony with the sound.
+
+    Args:
+        orientation: the camera's; the cue finds it and fills it in.
+    """
 
     names = ("motion", "synchrony")
     pictures = Pictures(WIDTH, HEIGHT, grey=True, rate=PICTURES_A_SECOND)
     sound = Sound(RATE)
     context = SYNCHRONY_WINDOW / 2 + _LATE
 
-    def __init__(self) -> None:
+    def __init__(self, orientation: Orientation) -> None:
         self._onset_meter = Onsets()
         self._start = 0.0
+        self._orientation = orientation
+        self._stabilizer = Stabilizer(HEIGHT, WIDTH, orientation)
         self._quick, self._slow = _Change(), _Change()
         self._growth, self._change = _Recent(), _Recent()
         self._activity: deque[tuple[float, NDArray[np.float32], float]] = deque(maxlen=3)
@@ -82,15 +93,16 @@ class TemporalCue(Cue):
         self._onsets = gaussian_filter1d(strength, 0.027 / STEP) - gaussian_filter1d(strength, 1.0 / STEP)
 
     def add_picture(self, t: float, picture: NDArray[np.uint8]) -> None:
-        grey = picture.astype(np.float32)
+        grey = self._stabilizer.steady(t, picture.astype(np.float32))
+        matrix = self._stabilizer.matrix
         if not self._shots:
             self._shots.append(t)
         self._now = t
-        quick = self._quick.since_last(t, grey)
+        quick = self._quick.since_last(t, grey, matrix)
         if quick is not None:
             self._grow(t, *quick)
         if t - self._slow.latest >= MOTION_STEP - 1e-3:
-            slow = self._slow.since_last(t, grey)
+            slow = self._slow.since_last(t, grey, matrix)
             if slow is not None:
                 self._change.add(t, slow[0] * _LEVEL, slow[1])
         while self._requested and self._ready(self._requested[0]):
@@ -133,11 +145,16 @@ class TemporalCue(Cue):
 
     def _answer(self, t: float) -> None:
         shot = self._shot(t)
-        self._maps["motion"].append(self._motion(t, *shot))
+        self._maps["motion"].append(self._seen(t, self._motion(t, *shot)))
         begin, end = _window(t, SYNCHRONY_WINDOW, shot[0] + _MARGIN, shot[1])
         if self._latest is None or self._latest[0][0] < shot[0] or abs(begin - self._latest[0][0]) >= _REFRESH:
             self._latest = (begin, end), self._synchrony(begin, end)
-        self._maps["synchrony"].append(self._latest[1])
+        self._maps["synchrony"].append(self._seen(t, self._latest[1]))
+
+    def _seen(self, t: float, steady: Maps) -> Maps:
+        """A map as the camera saw it at `t`, from one by a camera that never turned."""
+        turn = self._orientation.at(t)
+        return steady if np.array_equal(turn, np.eye(3)) else normalized(turned_map(steady, turn)[None])[0]
 
     def _motion(self, t: float, begin: float, end: float) -> Maps:
         _, change, speed = self._change.between(*_window(t, MOTION_WINDOW, begin + MOTION_STEP, end))
@@ -170,22 +187,32 @@ class _Change:
     """Measures the change of each cell from picture to picture."""
 
     def __init__(self) -> None:
-        self._derotation = Derotation(HEIGHT, WIDTH)
-        self._before: NDArray[np.float32] | None = None
+        self._before: tuple[NDArray[np.float32], NDArray[np.float64]] | None = None
         self.latest = -np.inf
 
-    def since_last(self, t: float, grey: NDArray[np.float32]) -> tuple[NDArray[np.float32], float] | None:
-        """Mean change of each cell, GRID, in grey levels, and the camera's rotation in degrees per second."""
-        before, self._before = self._before, grey
+    def since_last(
+        self, t: float, picture: NDArray[np.float32], turn: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float32], float] | None:
+        """Mean change of each cell, GRID, in grey levels, and the camera's rotation in degrees per second.
+
+        Args:
+            picture: turned back. turn: the camera's orientation.
+        """
+        last, self._before = self._before, (picture, turn)
         seconds, self.latest = t - self.latest, t
-        if before is None:
+        if last is None:
             return None
-        change, speed = grey - before, 0.0
-        if np.median(np.abs(change)) > _STILL:
-            rotation, upright = self._derotation.fit(before, grey)
-            change = upright - before
-            speed = float(np.degrees(np.linalg.norm(rotation))) / max(seconds, 1e-3)
-        change = np.minimum(np.abs(change - np.median(change[::2, ::2])), _CHANGE_CAP)
+        before, speed = last[0], 0.0
+        change = picture - before
+        if not np.array_equal(turn, last[1]):
+            speed = float(np.degrees(np.linalg.norm(cv2.Rodrigues(turn @ last[1].T)[0]))) / max(seconds, 1e-3)
+            change = _smooth(change)
+        change = np.abs(change - np.median(change[::2, ::2]))
+        if speed > 0:
+            edges = _edges(picture)
+            share = np.median(change[_LOW]) / max(float(np.median(edges[_LOW])), 0.5)
+            change = np.maximum(change - _EDGES * share * edges, 0)
+        change = np.minimum(change, _CHANGE_CAP)
         return change.reshape(GRID[0], HEIGHT // GRID[0], GRID[1], WIDTH // GRID[1]).mean(axis=(1, 3)), speed
 
 
@@ -228,6 +255,21 @@ def _blur_matrix(cells: int, wrap: bool) -> NDArray[np.float32]:
     from scipy.ndimage import gaussian_filter1d
 
     return np.asarray(gaussian_filter1d(identity, 1.0, axis=0, mode="wrap" if wrap else "nearest"))
+
+
+_LOW = slice(HEIGHT // 6, HEIGHT - HEIGHT // 6)
+"""Rows away from the poles."""
+
+
+def _smooth(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    wide = np.concatenate([picture[:, -8:], picture, picture[:, :8]], axis=1)
+    return np.asarray(cv2.GaussianBlur(wide, (0, 0), _BLUR, borderType=cv2.BORDER_REPLICATE)[:, 8:-8])
+
+
+def _edges(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How steep a picture is, in grey levels per pixel."""
+    right = (np.roll(picture, -1, axis=1) - np.roll(picture, 1, axis=1)) / 2
+    return np.asarray(np.hypot(right, np.gradient(picture, axis=0)))
 
 
 _LEVEL = np.cos(np.radians(90.0 - (np.arange(GRID[0]) + 0.5) * 180.0 / GRID[0]))[:, None].astype(np.float32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +15,7 @@ from ..errors import ModelError, UnsupportedInputError
 from ..localize import fusion
 from ..localize.alignment import align
 from ..localize.cue import GRID, Cue, Evidence
+from ..localize.rotation import Orientation
 from ..localize.spatial import SpatialCue
 from ..localize.temporal import TemporalCue
 from ..media.cuts import APART
@@ -68,9 +69,9 @@ def analyse_segment(
         UnsupportedInputError: the film's sound map would be too large to be read.
         ModelError: the model is missing or damaged, or there is no such device.
     """
-    network, cues = make_cues(info, options)
-    _check_size(info, options.every, len(cues))
-    observed = observe(info, options, cues, progress, segment)
+    cues = make_cues(info, options)
+    _check_size(info, options.every, len(cues.all))
+    network, observed = cues.network, observe(info, options, cues, progress, segment)
     with VideoReader(info) as reader:
         covered = reader.coverage(*GRID)
     if network is not None and options.attention:
@@ -99,6 +100,7 @@ def analyse_segment(
         },
         settings=options.part(ListeningOptions).to_json(),
         cuts=np.array(observed.cuts, np.float64) + info.origin,
+        turned=observed.turned,
         cues={name: one.maps.astype(np.float16) for name, one in observed.evidence.items()},
         named=names,
     )
@@ -137,50 +139,67 @@ class Observed:
 
     times: (n,) the analysed presentation times; cuts: where shots end, seconds.
     level_db: (n,) float32, dBFS.
+    turned: (n,) float32, degrees that the camera turned to the right since the time before.
     evidence: each cue's, by name.
     """
 
     times: list[float]
     cuts: list[float]
     level_db: NDArray[np.float32]
+    turned: NDArray[np.float32]
     evidence: dict[str, Evidence]
 
 
-def make_cues(info: PannableFilm, options: ListeningOptions) -> tuple[SemanticCue | None, list[Cue]]:
-    """The network, if the options need it, and all cues for a film.
+@dataclass(frozen=True)
+class Cues:
+    """All cues for a film.
+
+    Args:
+        network: the one among them that is the network; None if it is not needed.
+        orientation: the camera's, filled in by the temporal cue if that is among them.
+    """
+
+    network: SemanticCue | None
+    all: list[Cue]
+    orientation: Orientation = field(default_factory=Orientation)
+
+
+def make_cues(info: PannableFilm, options: ListeningOptions) -> Cues:
+    """The cues that a film and the options need.
 
     Raises ModelError; UnsupportedInputError if the options ask for the sound's direction and it is not ambisonic.
     """
-    field = info.audio is not None and info.audio.ambisonic is not None
+    ambisonic = info.audio is not None and info.audio.ambisonic is not None
     if options.listen == "spatial" and not options.attention:
-        if not field:
+        if not ambisonic:
             hint = "leave `listen` out; or say what its channels are with `ambisonics`"
             raise UnsupportedInputError("the sound carries no direction: it is not ambisonic", info.path, hint)
-        return None, [SpatialCue()]
-    network = _network(info, options)
+        return Cues(None, [SpatialCue()])
+    orientation = Orientation()
+    network = _network(info, options, orientation)
     if options.attention:
-        return network, [network]
-    cues: list[Cue] = [network, TemporalCue()]
-    if field and options.listen == "auto":
+        return Cues(network, [network])
+    cues: list[Cue] = [network, TemporalCue(orientation)]
+    if ambisonic and options.listen == "auto":
         cues.append(SpatialCue())
-    return network, cues
+    return Cues(network, cues, orientation)
 
 
 def observe(
-    info: PannableFilm, options: ListeningOptions, cues: list[Cue], progress: Progress, segment: Segment = WHOLE
+    info: PannableFilm, options: ListeningOptions, cues: Cues, progress: Progress, segment: Segment = WHOLE
 ) -> Observed:
     """Feed a film, or a segment of it, to the cues. Its pictures are those of its low-resolution twin, if it has one.
 
     Raises InputError; UnsupportedInputError if the options name a twin that does not fit.
     """
     film_part = FilmPart(info, segment, probe_twin(info, options.proxy))
-    level = feed_sound(film_part, cues, progress)
-    found = feed_pictures(film_part, cues, options.every, progress)
+    level = feed_sound(film_part, cues.all, progress)
+    found = feed_pictures(film_part, cues.all, options.every, progress)
     levels = level.at(found.times, options.window)
-    return Observed(found.times, found.cuts, levels, found.evidence(cues))
+    return Observed(found.times, found.cuts, levels, found.turned(cues.orientation), found.evidence(cues.all))
 
 
-def _network(info: MediaInfo, options: ListeningOptions) -> SemanticCue:
+def _network(info: MediaInfo, options: ListeningOptions, orientation: Orientation | None = None) -> SemanticCue:
     # Imported late: torch takes seconds, and rendering does without it.
     import torch
 
@@ -192,7 +211,7 @@ def _network(info: MediaInfo, options: ListeningOptions) -> SemanticCue:
         raise ModelError("PyTorch finds no NVIDIA GPU here", hint=hint)
     model = load(options.model, options.device)
     log.info("%s: listening at %d Hz with model %s", info.path, model.sound_rate, options.model)
-    return SemanticCue(model, options.window, options.every)
+    return SemanticCue(model, options.window, options.every, orientation)
 
 
 def aligned(soundmap: SoundMap) -> SoundMap:
@@ -236,6 +255,7 @@ def joined(parts: list[SoundMap]) -> SoundMap:
         elsewhere=np.concatenate([each.elsewhere for each in parts]),
         level_db=np.concatenate([each.level_db for each in parts]),
         cuts=np.array(cuts),
+        turned=np.concatenate([each.turned for each in parts]),
         cues={name: np.concatenate([each.cues[name] for each in parts]) for name in parts[0].cues},
         named=_joined_names([each.named for each in parts]),
     )

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from ..localize.cue import Cue, Evidence, Pictures, Sound
 from ..localize.level import RATE as LEVEL_RATE
 from ..localize.level import Level
+from ..localize.rotation import Orientation, yaw_turned
 from ..media.cuts import CutFinder
 from ..media.info import MediaInfo
 from ..media.reader import NoPictureError, VideoReader
@@ -125,6 +127,12 @@ class PicturePass:
     def times(self) -> list[float]:
         """The analysed times of the segment."""
         return [t for t, inside in zip(self.requested, self.inside, strict=True) if inside]
+
+    def turned(self, orientation: Orientation) -> NDArray[np.float32]:
+        """By how many degrees the camera turned to the right before each analysed time, since the one before it: (n,).
+        Means nothing across a cut."""
+        turns = [yaw_turned(orientation.between(*both)) for both in pairwise(self.requested)]
+        return np.array([0.0, *turns], np.float32)[: len(self.requested)][np.array(self.inside, bool)]
 
     def evidence(self, cues: Sequence[Cue]) -> dict[str, Evidence]:
         """The cues' evidence at the analysed times, by name."""

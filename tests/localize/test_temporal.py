@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from pano_sound.localize.level import Level
-from pano_sound.localize.rotation import Derotation
+from pano_sound.localize.rotation import Orientation, turned_map
 from pano_sound.localize.temporal import HEIGHT, PICTURES_A_SECOND, WIDTH, TemporalCue
+from pano_sound.sphere.convention import rotation
 
 SECONDS = 12.0
 TIMES = np.arange(0.0, SECONDS, 1 / PICTURES_A_SECOND)
@@ -29,7 +30,7 @@ def textured(seed=1):
 
 
 def evidence(picture_at, cuts=()):
-    cue = TemporalCue()
+    cue = TemporalCue(Orientation())
     cue.start_sound(0.0)
     for block in np.array_split(clicks(), 7):
         cue.add_sound(block)
@@ -85,15 +86,22 @@ def test_a_change_of_the_whole_picture_is_not_evidence(what):
     assert motion.max() < 1.0
 
 
-@pytest.mark.parametrize("turn", [(0.0, 0.0, 0.04), (0.02, 0.0, 0.0), (0.01, -0.02, 0.03)])
-def test_a_known_rotation_is_found_and_undone(turn):
-    derotation, picture = Derotation(HEIGHT, WIDTH), textured()
-    turned = derotation.undo(picture, -np.array(turn))
-    found, upright = derotation.fit(picture, turned)
-    assert found == pytest.approx(turn, abs=0.006)
-    inside = slice(15, 45)
-    left, before = (np.abs((p - picture)[inside]).mean() for p in (upright, turned))
-    assert left < 0.5 * before  # Two interpolations blur what is left.
+def test_what_moves_is_found_where_a_turning_camera_sees_it():
+    picture, speed = textured(), 9.0
+
+    def seen(t):
+        patch = np.zeros((HEIGHT, WIDTH), np.float32)
+        patch[28:34, 60:66] = 50.0 * np.sin(9.0 * t)
+        return turned_map(picture + patch, rotation(speed * t).T)
+
+    motion, _ = evidence(seen)
+    times = TIMES[7::15]
+    for t, one in zip(times[3:-3], motion[3:-3], strict=True):
+        most = np.argwhere(one > one.max() - 0.1)
+        expected = 31.0 - speed * t / 6.0  # The patch is at the front at first, and passes to the left.
+        assert np.abs(most[:, 0] - 15).max() <= 3
+        assert abs((most[:, 1] - expected + 30) % 60 - 30).max() <= 4
+        assert abs(((most[:, 1] - expected + 30) % 60 - 30).mean()) <= 1.2
 
 
 def test_loudness_is_that_of_the_window_around_a_time():

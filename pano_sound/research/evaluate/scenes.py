@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 from ...camera.planner import plan
 from ...errors import DataFileError, InputError
-from ...localize.cue import Cue, Evidence
+from ...localize.cue import Evidence
 from ...localize.fusion import Fusion
 from ...options.camera import PlanOptions
 from ...options.input import InputOptions
 from ...options.listening import ListeningOptions
-from ...pipeline.analyse import Observed, make_cues, observe
+from ...pipeline.analyse import Cues, Observed, make_cues, observe
 from ...pipeline.film import no_progress, pannable
 from ...pipeline.passes import FilmPart, feed_pictures, feed_sound
 from ...soundmap import SILENCE_DB, SoundMap
@@ -59,6 +59,7 @@ class Heard:
     times: NDArray[np.float64]
     level_db: NDArray[np.float32]
     cuts: NDArray[np.float64]
+    turned: NDArray[np.float32]
     evidence: dict[str, Evidence]
 
     def truth(self) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
@@ -75,7 +76,15 @@ class Heard:
         posterior[silent], elsewhere[silent] = 0.0, 1.0
         end = float(2 * self.times[-1] - self.times[-2])
         source = {"path": self.scene.film.name, "width": WIDTH, "height": HEIGHT, "end": end}
-        return SoundMap(self.times, posterior.astype(np.float16), elsewhere, self.level_db, source, cuts=self.cuts)
+        return SoundMap(
+            self.times,
+            posterior.astype(np.float16),
+            elsewhere,
+            self.level_db,
+            source,
+            cuts=self.cuts,
+            turned=self.turned,
+        )
 
 
 def real_scenes(data: Path, folder: Path, motion: str = "still") -> list[LabelledScene]:
@@ -121,7 +130,7 @@ def collect_evidence(
     kept = cache / f"{scene.film.stem}{'' if other is scene else '~' + other.film.stem}.npz"
     if not kept.exists():
         info = pannable(str(scene.film), InputOptions())
-        _, cues = make_cues(info, options)
+        cues = make_cues(info, options)
         if other is scene:
             observed = observe(info, options, cues, no_progress)
         else:
@@ -130,6 +139,7 @@ def collect_evidence(
             "times": np.array(observed.times),
             "level_db": observed.level_db,
             "cuts": np.array(observed.cuts, np.float64),
+            "turned": observed.turned,
             **{f"maps/{name}": one.maps.astype(np.float16) for name, one in observed.evidence.items()},
             **{f"nothing/{name}": one.nothing for name, one in observed.evidence.items()},
         }
@@ -142,16 +152,17 @@ def collect_evidence(
         evidence = {
             name: Evidence(archive[f"maps/{name}"].astype(np.float32), archive[f"nothing/{name}"]) for name in names
         }
-        return Heard(scene, archive["times"], archive["level_db"], archive["cuts"], evidence)
+        turned = archive.get("turned", np.zeros(len(archive["times"]), np.float32))
+        return Heard(scene, archive["times"], archive["level_db"], archive["cuts"], turned, evidence)
 
 
-def _observe_two(scene: LabelledScene, other: LabelledScene, options: ListeningOptions, cues: list[Cue]) -> Observed:
+def _observe_two(scene: LabelledScene, other: LabelledScene, options: ListeningOptions, cues: Cues) -> Observed:
     """The pictures of one film with the sound of another."""
     pictures, sound = (FilmPart(pannable(str(one.film), InputOptions())) for one in (scene, other))
-    level = feed_sound(sound, cues, no_progress)
-    found = feed_pictures(pictures, cues, options.every, no_progress)
+    level = feed_sound(sound, cues.all, no_progress)
+    found = feed_pictures(pictures, cues.all, options.every, no_progress)
     levels = level.at(found.times, options.window)
-    return Observed(found.times, found.cuts, levels, found.evidence(cues))
+    return Observed(found.times, found.cuts, levels, found.turned(cues.orientation), found.evidence(cues.all))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,75 @@
+"""How the camera turns is measured to within a few degrees, and undone; a still camera is left alone."""
+
+import cv2
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from pano_sound.localize.rotation import Derotation, Orientation, Stabilizer, turned_map, yaw_turned
+from pano_sound.sphere.convention import rotation
+
+HEIGHT, WIDTH = 60, 120
+TIMES = np.arange(0.0, 6.0, 1 / 15)
+
+
+def textured(seed=1):
+    noise = gaussian_filter(np.random.default_rng(seed).standard_normal((HEIGHT, WIDTH)), 2.5, mode=("nearest", "wrap"))
+    return (120 + 40 * noise / noise.std()).clip(0, 255).astype(np.float32)
+
+
+def stabilized(pictures):
+    orientation = Orientation()
+    stabilizer = Stabilizer(HEIGHT, WIDTH, orientation)
+    return orientation, [stabilizer.steady(t, picture) for t, picture in zip(TIMES, pictures, strict=False)]
+
+
+def degrees_apart(a, b):
+    return float(np.degrees(np.linalg.norm(cv2.Rodrigues(a @ b.T)[0])))
+
+
+@pytest.mark.parametrize("turn", [(0.0, 0.0, 0.04), (0.02, 0.0, 0.0), (0.01, -0.02, 0.03)])
+def test_a_known_rotation_is_found(turn):
+    picture = textured()
+    found, _ = Derotation(HEIGHT, WIDTH).fit(picture, turned_map(picture, cv2.Rodrigues(np.array(turn))[0]))
+    assert found == pytest.approx(turn, abs=0.003)
+
+
+@pytest.mark.parametrize(("yaw", "columns"), [(90.0, -30), (-6.0, 2), (180.0, 60)])
+def test_a_camera_that_turns_to_the_right_sees_things_move_to_the_left(yaw, columns):
+    picture = textured()
+    seen = turned_map(picture, rotation(yaw).T)
+    np.testing.assert_allclose(seen, np.roll(picture, columns, axis=1), atol=0.05)
+    assert yaw_turned(rotation(yaw).T) % 360 == pytest.approx(yaw % 360)
+
+
+@pytest.mark.parametrize(
+    "attitude",
+    [
+        lambda t: (6.0 * t, 0.0, 0.0),
+        lambda t: (-30.0 * t, 0.0, 0.0),
+        lambda t: (0.0, 4.0 * t, 5.0 * t),
+        lambda t: (3 * np.sin(6 * t), 2 * np.sin(9 * t), 2 * np.sin(7 * t)),
+    ],
+    ids=["slowly", "fast", "pitch and roll", "shaking"],
+)
+def test_a_camera_that_turns_is_followed(attitude):
+    picture = textured()
+    orientation, steady = stabilized([turned_map(picture, rotation(*attitude(t)).T) for t in TIMES])
+    for t in TIMES[::10]:
+        assert degrees_apart(orientation.at(t), rotation(*attitude(t)).T) < 1.5
+    middle = slice(10, 50)  # Rows that are sampled well.
+    assert np.abs(steady[-1] - picture)[middle].mean() < 0.1 * np.abs(picture - picture.mean()).mean()
+
+
+def test_the_pictures_of_a_still_camera_are_left_alone():
+    random = np.random.default_rng(0)
+    pictures = [textured() + random.normal(0, 0.5, (HEIGHT, WIDTH)).astype(np.float32) for _ in TIMES]
+    orientation, steady = stabilized(pictures)
+    assert all(one is picture for one, picture in zip(steady, pictures, strict=True))
+    assert (orientation.between(TIMES[3], TIMES[-1]) == np.eye(3)).all()
+
+
+def test_a_cut_is_no_turn():
+    before, after = textured(1), textured(2)
+    orientation, _ = stabilized([before] * 30 + [after] * 60)
+    assert degrees_apart(orientation.at(TIMES[-1]), np.eye(3)) < 0.1
