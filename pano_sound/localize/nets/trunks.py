@@ -39,6 +39,10 @@ _LEAST_ROWS = 5
 """Rows of a strip for each one that the next strip computes again, at least."""
 
 
+Rows = Callable[[int, int], Tensor]
+"""Computes some rows of a layer, from the first to before the last."""
+
+
 class Conv(nn.Conv2d):
     """A convolution with bias, 'SAME' in size: output cells = ceil(input cells / stride).
 
@@ -138,7 +142,7 @@ class MBConv(nn.Module):
         out = self.project(self.depthwise.inside(inner, relu6=True))
         return out + x if self.residual else out
 
-    def in_strips(self, inner: Callable[[int, int], Tensor], size: tuple[int, ...], x: Tensor | None = None) -> Tensor:
+    def in_strips(self, inner: Rows, size: tuple[int, ...], x: Tensor | None = None) -> Tensor:
         """The block, a few rows at a time, so that its widest tensor stays in the processor's cache.
 
         Args:
@@ -153,11 +157,7 @@ class MBConv(nn.Module):
         whole: Tensor | None = None
         for first in range(0, rows, height):
             last = min(first + height, rows)
-            above, begin, end, below = self.depthwise.rows_for(first, last, size[2])
-            strip = inner(begin, end)
-            if above or below:
-                strip = F.pad(strip, (0, 0, above, below))
-            out = self.project(self.depthwise.only(strip, relu6=True))
+            out = self.strip(inner, first, last, size[2])
             if whole is None:
                 shape = size[0], out.shape[1], rows, out.shape[3]
                 whole = torch.empty(shape, dtype=out.dtype, device=out.device, memory_format=torch.channels_last)
@@ -168,6 +168,20 @@ class MBConv(nn.Module):
                 target.copy_(out)
         assert whole is not None
         return whole
+
+    def strip(self, inner: Rows, first: int, last: int, height: int) -> Tensor:
+        """Rows `first` to `last` - 1 of the block, but for what a residual block adds.
+
+        Args:
+            inner: as of `in_strips`.
+            height: rows of the depthwise convolution's whole input.
+        """
+        above, begin, end, below = self.depthwise.rows_for(first, last, height)
+        strip = inner(begin, end)
+        if above or below:
+            strip = F.pad(strip, (0, 0, above, below))
+        out: Tensor = self.project(self.depthwise.only(strip, relu6=True))
+        return out
 
 
 class Trunk(nn.Module, ABC):
@@ -234,25 +248,37 @@ class EfficientNetLite0(Trunk):
         return self._upper_blocks(self.lower(pictures))
 
     def lower(self, pictures: Tensor) -> Tensor:
-        first, *others = self.blocks[:LITE0_LOWER]
-        assert isinstance(first, MBConv)
         if self.stem.wrap and not torch.is_grad_enabled():
-            size = len(pictures), self.stem.out_channels, -(-pictures.shape[2] // 2), -(-pictures.shape[3] // 2)
-
-            def stem(begin: int, end: int) -> Tensor:
-                above, top, bottom, below = self.stem.rows_for(begin, end, pictures.shape[2])
-                strip = self.stem.around(_scaled(pictures[..., top:bottom, :]))
-                found: Tensor = first.depthwise.around(
-                    self.stem.only(F.pad(strip, (0, 0, above, below)) if above or below else strip, relu6=True)
-                )
-                return found
-
-            x = first.in_strips(stem, size)
+            done, x = 2, self._first_two(pictures)
         else:
-            x = first(self.stem(_scaled(pictures), relu6=True))
-        for block in others:
+            done, x = 0, self.stem(_scaled(pictures), relu6=True)
+        for block in self.blocks[done:LITE0_LOWER]:
             x = block(x)
         return x
+
+    def _first_two(self, pictures: Tensor) -> Tensor:
+        """The stem and the first two blocks, on spheres: for each strip of the second block only those rows of the
+        layers below that it needs, because these are too large to be kept."""
+        first, second = self.blocks[:2]
+        assert isinstance(first, MBConv)
+        assert isinstance(second, MBConv)
+        assert second.expand is not None
+        expand, height = second.expand, -(-pictures.shape[2] // 2)
+
+        def stem(begin: int, end: int) -> Tensor:
+            above, top, bottom, below = self.stem.rows_for(begin, end, pictures.shape[2])
+            strip = self.stem.around(_scaled(pictures[..., top:bottom, :]))
+            if above or below:
+                strip = F.pad(strip, (0, 0, above, below))
+            return first.depthwise.around(self.stem.only(strip, relu6=True))
+
+        def expanded(begin: int, end: int) -> Tensor:
+            rows = second.depthwise.around(first.strip(stem, begin, end, height))
+            found: Tensor = expand(rows, relu6=True)
+            return found
+
+        size = len(pictures), expand.out_channels, height, -(-pictures.shape[3] // 2)
+        return second.in_strips(expanded, size)
 
     def upper(self, features: Tensor) -> Tensor:
         return self.last(self._upper_blocks(features))
@@ -274,7 +300,7 @@ class EfficientNetLite0(Trunk):
 
 def _scaled(pictures: Tensor) -> Tensor:
     """0..255 -> about [-1, 1], float."""
-    return (pictures.float() - 127.0) / 128.0
+    return torch.sub(pictures, 127.0).div_(128.0)
 
 
 class TinyTrunk(Trunk):
