@@ -1,23 +1,37 @@
-"""How the C library handles freed memory."""
+"""How glibc's malloc handles freed memory. Elsewhere these functions do nothing."""
 
 from __future__ import annotations
 
 import ctypes
+from typing import Any
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8  # of glibc's malloc.h
 
 
 def keep_freed_memory() -> None:
-    """Make glibc's malloc keep freed memory, in the whole process; do nothing elsewhere.
+    """Make malloc keep freed memory, in the whole process.
 
     Each layer of the visual net needs tens of megabytes. By default glibc returns blocks of that size to the system at
     once, and the system clears and maps them again, page by page: half of the processor time at 960x1920.
     All threads share it.
     """
+    mallopt = _function("mallopt")
+    if mallopt is not None:
+        mallopt(_M_MMAP_MAX, 0)
+        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+        mallopt(_M_ARENA_MAX, 1)
+
+
+def return_freed_memory() -> None:
+    """Give back to the system what has been kept so far."""
+    trim = _function("malloc_trim")
+    if trim is not None:
+        trim(ctypes.c_size_t(0))
+
+
+def _function(name: str) -> Any | None:
+    """A function of glibc; None if there is none of that name."""
     try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):  # not glibc, or a system without this call
-        return
-    mallopt(_M_MMAP_MAX, 0)
-    mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
-    mallopt(_M_ARENA_MAX, 1)
+        return getattr(ctypes.CDLL(None), name)
+    except (AttributeError, OSError, TypeError):  # not glibc, or a system without it
+        return None

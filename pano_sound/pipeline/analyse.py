@@ -15,6 +15,7 @@ from ..errors import ModelError, UnsupportedInputError
 from ..localize import fusion
 from ..localize.alignment import align
 from ..localize.cue import GRID, Cue, Evidence
+from ..localize.memory import return_freed_memory
 from ..localize.rotation import Orientation
 from ..localize.spatial import SpatialCue
 from ..localize.temporal import TemporalCue
@@ -53,6 +54,7 @@ def analyse(src: FilmPaths, options: AnalyseOptions = _DEFAULTS, *, progress: Pr
 def analyse_film(info: PannableFilm, options: ListeningOptions, progress: Progress) -> SoundMap:
     """The same for a probed film. Warns if hardly anything was found."""
     soundmap = aligned(analyse_segment(info, options, progress))
+    return_freed_memory()  # Rendering may follow.
     warn_if_uncertain(info, soundmap)
     return soundmap
 
