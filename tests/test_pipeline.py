@@ -88,7 +88,7 @@ def test_a_sound_map_too_large_to_be_read_is_refused_before_the_work(film, tiny,
         else pytest.raises(BegunError)
     )
     with refused:
-        analyse_segment(info, AnalyseOptions(model=tiny, every=every), lambda *_: None)
+        analyse_segment(info, AnalyseOptions(model=tiny, every=every, listen="mono"), lambda *_: None)
 
 
 def test_before_late_sound_there_is_silence(tiny, tmp_path):

@@ -15,7 +15,7 @@ from ..errors import DataFileError, InputError, PanoSoundError
 from ..media.segments import segments
 from ..options.steps import AnalyseOptions, PanOptions
 from ..pipeline import pannable, plan
-from ..pipeline.analyse import aligned, analyse_segment, warn_if_uncertain
+from ..pipeline.analyse import analyse_segment, compared, warn_if_uncertain
 from ..pipeline.film import Progress
 from ..pipeline.render import render_path
 from ..soundmap import FORMAT as SOUNDMAP_FORMAT
@@ -128,7 +128,7 @@ class FilmMaker:
             if self.is_long:
                 found = self.long.soundmap(self.options, progress)
             else:
-                found = aligned(analyse_segment(self._info, self.options, progress))
+                found = compared(analyse_segment(self._info, self.options, progress))
             made = self._scratch / "new.soundmap.npz"
             found.save(made)
             self._soundmaps.put(made, self._kept_as(), overwrite=True)

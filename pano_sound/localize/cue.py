@@ -50,8 +50,9 @@ class Sound:
 
     Args:
         rate: samples per second.
-        channels: 'mono', float32 (samples,); or 'field', float32 (4, samples), first-order ambisonics in ACN order
-            and SN3D normalization (W, Y, Z, X). A cue that needs a field is left out of films that have none.
+        channels: 'mono', float32 (samples,); 'stereo', float32 (2, samples); or 'field', float32 (4, samples),
+            first-order ambisonics in ACN order and SN3D normalization (W, Y, Z, X). A cue that needs stereo or a field
+            is left out of films that have none.
         hop: the first sample is a multiple of this many samples after the film's start.
     """
 

@@ -11,7 +11,7 @@ from .samples import Samples, rechunked, timeline
 
 
 class SoundReader:
-    """Reads the sound of a probed film as mono, or as a first-order sound field.
+    """Reads the sound of a probed film as mono, as stereo, or as a first-order sound field.
 
     First-order ambisonics are read as their W channel, everything else is mixed down by swresample.
 
@@ -25,7 +25,7 @@ class SoundReader:
         """
         Args:
             rate: samples per second to read at.
-            channels: 'mono', or 'field': W, Y, Z, X of ambisonics.
+            channels: 'mono'; 'stereo'; or 'field': W, Y, Z, X of ambisonics.
         """
         self.info, self.rate, self.channels = info, rate, channels
         self.present = self.info.audio is not None
@@ -42,7 +42,7 @@ class SoundReader:
                 have fewer.
 
         Yields:
-            float32 (samples,) in [-1, 1]; of a field (4, samples).
+            float32 (samples,) in [-1, 1]; of stereo (2, samples), of a field (4, samples).
 
         Raises InputError if the file cannot be read.
         """
@@ -52,7 +52,7 @@ class SoundReader:
         with open_source(self.info.footage) as source:
             begin = Fraction(self.info.start).limit_denominator(10**9)
             end = begin + Fraction(self.info.duration) if self.info.video and self.info.duration else None
-            layout = "mono" if self.channels == "mono" else "4.0"
+            layout = "4.0" if self.channels == "field" else self.channels
             pieces = timeline(source, self.rate, layout, begin, end, self.info.audio.ambisonic)
             yield from rechunked((piece[0] if layout == "mono" else piece for piece in pieces), size)
             self.damaged_packets = source.damaged

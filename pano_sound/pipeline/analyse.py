@@ -18,6 +18,7 @@ from ..localize.cue import GRID, Cue, Evidence
 from ..localize.memory import return_freed_memory
 from ..localize.rotation import Orientation
 from ..localize.spatial import SpatialCue
+from ..localize.stereo import StereoCue, checked
 from ..localize.temporal import TemporalCue
 from ..media.cuts import APART
 from ..media.info import MediaInfo, PannableFilm
@@ -53,7 +54,7 @@ def analyse(src: FilmPaths, options: AnalyseOptions = _DEFAULTS, *, progress: Pr
 
 def analyse_film(info: PannableFilm, options: ListeningOptions, progress: Progress) -> SoundMap:
     """The same for a probed film. Warns if hardly anything was found."""
-    soundmap = aligned(analyse_segment(info, options, progress))
+    soundmap = compared(analyse_segment(info, options, progress))
     return_freed_memory()  # Rendering may follow.
     warn_if_uncertain(info, soundmap)
     return soundmap
@@ -79,7 +80,9 @@ def analyse_segment(
     if network is not None and options.attention:
         posterior, elsewhere = network.attention_posterior(options.attention, covered)
     else:
-        posterior, elsewhere = fusion.learnt().posterior(observed.evidence, covered)
+        # Stereo counts only after the whole film is known, see `compared`.
+        at_once = {name: one for name, one in observed.evidence.items() if name != "stereo"}
+        posterior, elsewhere = fusion.learnt().posterior(at_once, covered)
     silent = observed.level_db <= SILENCE_DB
     posterior[silent], elsewhere[silent] = 0.0, 1.0
     names = None
@@ -184,6 +187,8 @@ def make_cues(info: PannableFilm, options: ListeningOptions) -> Cues:
     cues: list[Cue] = [network, TemporalCue(orientation)]
     if ambisonic and options.listen == "auto":
         cues.append(SpatialCue())
+    elif info.audio is not None and info.audio.channels == 2 and options.listen == "auto":
+        cues.append(StereoCue())
     return Cues(network, cues, orientation)
 
 
@@ -216,36 +221,64 @@ def _network(info: MediaInfo, options: ListeningOptions, orientation: Orientatio
     return SemanticCue(model, options.window, options.every, orientation)
 
 
-def aligned(soundmap: SoundMap) -> SoundMap:
-    """The sound map of a whole film, its sound field aligned with the picture; says so if it was not."""
-    heard, fused = soundmap.cues.get("spatial"), fusion.learnt()
-    looks = fused.looks(soundmap.cues)
-    if heard is None or looks is None:
+def compared(soundmap: SoundMap) -> SoundMap:
+    """The sound map of a whole film, what its sound says of directions compared with the picture: a sound field is
+    aligned with it, and stereo counts as far as it agrees. Says so if a field was not aligned."""
+    looks = fusion.learnt().looks(soundmap.cues)
+    if looks is None:
         return soundmap
-    before = heard.astype(np.float32)
     sounds = soundmap.level_db > SILENCE_DB
+    if "spatial" in soundmap.cues:
+        return _aligned(soundmap, looks, sounds)
+    if "stereo" in soundmap.cues:
+        return _with_stereo(soundmap, looks, sounds)
+    return soundmap
+
+
+def _with_stereo(soundmap: SoundMap, looks: NDArray[np.float32], sounds: NDArray[np.bool_]) -> SoundMap:
+    after = np.zeros(looks.shape, np.float32)
+    heard = soundmap.cues["stereo"][sounds].astype(np.float32)
+    after[sounds], true = checked(heard, looks[sounds], soundmap.times[sounds])
+    log.info(
+        "%s: %.0f%% sure that left and right of the stereo sound are those of the picture", _name(soundmap), 100 * true
+    )
+    return _repointed(soundmap, "stereo", np.zeros_like(after), after)
+
+
+def _aligned(soundmap: SoundMap, looks: NDArray[np.float32], sounds: NDArray[np.bool_]) -> SoundMap:
+    before = soundmap.cues["spatial"].astype(np.float32)
     alignment = align(before[sounds], looks[sounds], soundmap.times[sounds])
     if not alignment.doubtful:
         return soundmap
-    path, fault = soundmap.source.get("path"), alignment.fault
+    path, fault = _name(soundmap), alignment.fault
     if fault is None:
         log.warning("%s: the sound field does not agree with the picture: its directions count less", path)
     else:
         log.warning("%s: the sound field does not agree with the picture: %s. This is put right", path, fault)
-    after = alignment.applied(before)
-    posterior, elsewhere = fused.repointed(
-        soundmap.posterior.astype(np.float32), soundmap.elsewhere, before, after, "spatial"
+    return _repointed(soundmap, "spatial", before, alignment.applied(before))
+
+
+def _repointed(soundmap: SoundMap, name: str, before: NDArray[np.float32], after: NDArray[np.float32]) -> SoundMap:
+    """The sound map if the cue `name` says `after`, where it holds `before`."""
+    if not (after - before).any():
+        return replace(soundmap, cues={**soundmap.cues, name: after.astype(np.float16)})
+    posterior, elsewhere = fusion.learnt().repointed(
+        soundmap.posterior.astype(np.float32), soundmap.elsewhere, before, after, name
     )
     return replace(
         soundmap,
         posterior=posterior.astype(np.float16),
         elsewhere=elsewhere,
-        cues={**soundmap.cues, "spatial": after.astype(np.float16)},
+        cues={**soundmap.cues, name: after.astype(np.float16)},
     )
 
 
+def _name(soundmap: SoundMap) -> str:
+    return str(soundmap.source.get("path"))
+
+
 def joined(parts: list[SoundMap]) -> SoundMap:
-    """Join the sound maps of a film's segments, in order, and align the film's sound field."""
+    """Join the sound maps of a film's segments, in order, and compare the film's directions with its picture."""
     cuts: list[float] = []
     for t in np.concatenate([each.cuts for each in parts]):
         if not cuts or t - cuts[-1] >= APART:
@@ -261,7 +294,7 @@ def joined(parts: list[SoundMap]) -> SoundMap:
         cues={name: np.concatenate([each.cues[name] for each in parts]) for name in parts[0].cues},
         named=_joined_names([each.named for each in parts]),
     )
-    return aligned(whole)
+    return compared(whole)
 
 
 def _joined_names(parts: list[Named | None]) -> Named | None:

@@ -100,7 +100,7 @@ def _feed_once(film_part: FilmPart, sound: Sound, receivers: Sequence[Cue | Leve
             receiver.add_sound(block)
         fed += block.shape[-1] / rate
     # After the end of its sound a film is silent.
-    shape = () if sound.channels == "mono" else (4,)
+    shape = {"mono": (), "stereo": (2,), "field": (4,)}[sound.channels]
     for t in np.arange(fed, read.duration, SOUND_BLOCK):
         silence = np.zeros((*shape, round(min(SOUND_BLOCK, read.duration - t) * rate)), np.float32)
         for receiver in receivers:

@@ -1,0 +1,202 @@
+"""The stereo cue: left or right of the front, from the differences between two channels. It is weak, and counts only
+where the picture agrees.
+
+Of one source, two microphones at one place that look left and right (cardioids) hear amplitudes whose difference
+divided by their sum is the source's left component, -1 (right) to 1 (left). Other microphones and mixers are not so
+regular, so the likelihood is wide. Microphones apart hear it at different times, found by generalized cross-correlation
+(Knapp and Carter, "The generalized correlation method for estimation of time delay", IEEE TASSP 1976). Both are the
+same for a source in front and one behind, above or below.
+
+A stereo track may also be mixed afterwards, swapped, or one channel twice. Hence `checked` compares it with what is
+seen over the whole film:
+
+    P(true) ∝ prior(true) · exp(sum over places of log E[likelihood ratio] · looks)
+
+with the mean E over what the visual cues say, against tracks that are swapped or tell nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..soundmap import SILENCE_DB
+from ..sphere.geometry import cell_areas, cell_directions
+from .cue import GRID, Cue, Evidence, Maps, Sound, normalized
+
+Array = NDArray[np.float64]
+
+_RATE = 16000
+_FRAME, _HOP = 512, 256  # samples
+_BAND = (150.0, 6000.0)  # Hz
+_FRAMES, _BINS = 3, 2
+"""Size of a zone in frames and bins."""
+_ZONES = 10
+"""Zones in time per histogram: about half a second."""
+_STEP = _ZONES * _FRAMES * _HOP
+_LEAST = _ZONES * _FRAMES * 10 ** (SILENCE_DB / 10)
+"""Energy of a silent step."""
+_WINDOW = 0.75
+"""Seconds before and after a time up to which sound counts."""
+_ONE = 1e-3
+"""Power of the channels' difference, relative to that of their sum, below which they are one signal twice."""
+_SIDES = 21
+"""Bins of the left component."""
+_LATEST, _FULL = 0.001, 0.0006
+"""Seconds between the channels: the most that is looked for, and that of a source at the side of a head."""
+_LOUDNESS, _DIRECTNESS = 0.35, 2.0
+"""Exponents of a zone's energy and coherence in its weight."""
+_SPREAD = 0.35
+"""Standard deviation of the left component."""
+_UNIFORM = 0.3
+"""Share of the uniform distribution."""
+_CHUNK = 256
+_LOOK, _LOOKS = 4.0, 2.5
+"""Seconds after which the picture says something new, and how often it does so of one side."""
+_PRIORS = (0.4, 0.5, 0.1)
+"""That a track's sides are those of the picture, that it tells nothing, and that it is swapped."""
+_CLEAR = 0.6
+"""Probability of being true below which a track counts for nothing."""
+
+
+class StereoCue(Cue):
+    """Evidence from a stereo track, by left and right alone. It needs no pictures, but counts only when `checked`.
+
+    Zero in silence, and everywhere if both channels are nearly the same.
+    """
+
+    names: ClassVar[tuple[str, ...]] = ("stereo",)
+    sound = Sound(_RATE, "stereo", hop=_STEP)
+    context = _WINDOW + _STEP / _RATE
+
+    def __init__(self) -> None:
+        self._begin = 0.0
+        self._waiting = np.zeros((2, 0), np.float32)
+        self._histograms: list[Array] = []
+        self._sums: list[tuple[float, ...]] = []
+
+    def start_sound(self, t: float) -> None:
+        self._begin = t
+
+    def add_sound(self, block: NDArray[np.float32]) -> None:
+        waiting = np.concatenate([self._waiting, block], axis=1)
+        whole = max(0, (waiting.shape[1] - (_FRAME - _HOP)) // _STEP)
+        for n in range(whole):
+            self._add(waiting[:, n * _STEP : (n + 1) * _STEP + _FRAME - _HOP])
+        self._waiting = waiting[:, whole * _STEP :].copy()
+
+    def end_sound(self) -> None:
+        missing = _STEP + _FRAME - _HOP - self._waiting.shape[1]
+        self.add_sound(np.zeros((2, missing), np.float32))
+
+    def evidence(self, times: Sequence[float]) -> dict[str, Evidence]:
+        maps = np.zeros((len(times), *GRID), np.float32)
+        for first in range(0, len(times) if self._sums else 0, _CHUNK):
+            part = slice(first, first + _CHUNK)
+            maps[part] = self._maps(np.asarray(times[part], np.float64))
+        return {"stereo": Evidence(maps, np.zeros(len(times), np.float32))}
+
+    def _maps(self, times: Array) -> Maps:
+        """Log-likelihood ratios at a few times; zeros in silence, and where both channels are one signal."""
+        middles = self._begin + (np.arange(len(self._sums)) + 0.5) * _STEP / _RATE
+        first, last = np.searchsorted(middles, [times.min() - _WINDOW, times.max() + _WINDOW])
+        maps = np.zeros((len(times), *GRID), np.float32)
+        if first == last:
+            return maps
+        near = np.maximum(1 - np.abs(times[:, None] - middles[first:last]) / _WINDOW, 0)
+        energy, both, difference = (near @ np.array(self._sums[first:last])).T
+        counts = near @ np.stack(self._histograms[first:last])
+        sounds = (energy > near.sum(axis=1) * _LEAST) & (difference > _ONE * both)
+        counts = counts[sounds] / np.maximum(counts[sounds].sum(axis=1, keepdims=True), 1e-30)
+        maps[sounds] = normalized(np.log(_UNIFORM + (1 - _UNIFORM) * counts @ _blur()).reshape(-1, *GRID))
+        return maps
+
+    def _add(self, wave: NDArray[np.float32]) -> None:
+        """Store the histogram of one step over the left component, and its totals: energy, power of the channels' sum
+        and of their difference."""
+        frames = np.lib.stride_tricks.sliding_window_view(wave, _FRAME, axis=1)[:, ::_HOP]
+        window = np.hanning(_FRAME + 1)[:_FRAME].astype(np.float32)
+        spectrum = np.fft.rfft(frames * (window * np.sqrt(2 / (_FRAME * (window**2).sum()))), axis=2)
+        first, last = (round(hz * _FRAME / _RATE) for hz in _BAND)
+        left, right = spectrum[:, :, first:last]
+        powers = np.stack([_zones(np.abs(left) ** 2), _zones(np.abs(right) ** 2)])
+        energy = powers.sum(axis=0) / 2
+        coherence = np.abs(_zones(left * right.conj())) / np.maximum(np.sqrt(powers.prod(axis=0)), 1e-30)
+        # One channel alone is as sure a side as two that agree.
+        amplitudes = np.sqrt(powers)
+        sides = (amplitudes[0] - amplitudes[1]) / np.maximum(amplitudes.sum(axis=0), 1e-15)
+        sure = np.maximum(np.clip(coherence, 0, 1), np.abs(sides))
+        sides = np.clip(sides + earlier(left, right, first) / _FULL, -1, 1)
+        weights = energy**_LOUDNESS * sure**_DIRECTNESS
+        at = ((sides + 1) / 2 * (_SIDES - 1)).ravel()
+        low = np.minimum(at.astype(int), _SIDES - 2)
+        share = (at - low) * weights.ravel()
+        counts = np.zeros(_SIDES)
+        counts += np.bincount(low, weights.ravel() - share, _SIDES)
+        counts += np.bincount(low + 1, share, _SIDES)
+        self._histograms.append(counts)
+        both, difference = (float(np.square(one).mean()) for one in (wave[0] + wave[1], wave[0] - wave[1]))
+        self._sums.append((float(energy.sum()), both, difference))
+
+
+def earlier(left: NDArray, right: NDArray, first: int) -> float:
+    """Seconds by which the left channel is earlier, at most _LATEST, times how clear that is, 0..1.
+
+    Args:
+        left, right: (frames, bins) spectra of a step; `first`: the number of the first bin.
+    """
+    cross = (left * right.conj()).sum(axis=0)
+    cross = cross / np.maximum(np.abs(cross), 1e-30)
+    delays = np.linspace(-_LATEST, _LATEST, 81)
+    hz = (first + np.arange(len(cross))) * _RATE / _FRAME
+    found = (cross[:, None] * np.exp(-2j * np.pi * hz[:, None] * delays)).real.mean(axis=0)
+    best = int(found.argmax())
+    return float(delays[best] * max(found[best], 0.0))
+
+
+def checked(maps: Maps, looks: Maps, times: NDArray[np.float64]) -> tuple[Maps, float]:
+    """A stereo cue's evidence as far as the picture agrees, and the probability that it tells the truth.
+
+    Args:
+        maps: (n, rows, columns) of the cue; looks: the same by sight, weighted as they should count.
+        times: (n,) seconds.
+    """
+    areas, left = cell_areas(*GRID), cell_directions(*GRID)[..., 1].ravel()
+    scores, sides = np.zeros((2, len(maps))), np.zeros(len(maps), int)
+    told = np.ptp(maps, axis=(1, 2)) > 0
+    for first in range(0, len(maps), _CHUNK):
+        part = slice(first, first + _CHUNK)
+        seen, ratios = np.exp(looks[part].astype(np.float64)) * areas, np.exp(maps[part].astype(np.float64))
+        # Swapped channels mirror the map: its columns run backwards.
+        scores[:, part] = [(one * seen).sum(axis=(1, 2)) for one in (ratios, ratios[:, :, ::-1])]
+        scores[:, part] /= seen.sum(axis=(1, 2))
+        sides[part] = np.rint(2 * left[ratios.reshape(len(ratios), -1).argmax(axis=1)])
+    scores = np.log(np.maximum(scores, 1e-3))
+    apart = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+    total = np.zeros(2)
+    for side in np.unique(sides[told]):
+        there = told & (sides == side)
+        total += scores[:, there].mean(axis=1) * min(_LOOKS, there.sum() * apart / _LOOK)
+    odds = np.array([total[0], 0.0, total[1]]) + np.log(_PRIORS)
+    shares = np.exp(odds - odds.max())
+    true = float(shares[0] / shares.sum())
+    if true < _CLEAR or not told.any():
+        return np.zeros_like(maps), true
+    return np.log(1 - true + true * np.exp(maps)), true
+
+
+def _zones(bins: NDArray) -> NDArray:
+    """Sums over zones of (frames, bins)."""
+    times, bands = bins.shape[0] // _FRAMES, bins.shape[1] // _BINS
+    return bins[: times * _FRAMES, : bands * _BINS].reshape(times, _FRAMES, bands, _BINS).sum(axis=(1, 3))
+
+
+def _blur() -> Array:
+    """For the left component of each bin (row), the likelihood of each cell (column) relative to a uniform sphere."""
+    cells, areas = cell_directions(*GRID)[..., 1].ravel(), cell_areas(*GRID).ravel()
+    likelihood = np.exp(-(((np.linspace(-1, 1, _SIDES)[:, None] - cells) / _SPREAD) ** 2) / 2)
+    blurred: Array = likelihood / ((likelihood @ areas) / areas.sum())[:, None]
+    return blurred
