@@ -88,7 +88,8 @@ class LongFilm:
             self.render_segment(number, path, options, progress)
             if (local := self._local(self._video_name(number))) is not None:
                 parts.append((segment.begin or 0, local))
-        join(parts, dst, self._info, options.codec, left_of(path, self._info))
+        info = self._info.in_order(path.source.get("channel_order"))
+        join(parts, dst, info, options.codec, left_of(path, info))
 
     def remove_segments(self) -> None:
         """Remove all segments."""

@@ -34,6 +34,7 @@ _NEAR = 18
 """Degrees in yaw within which a field counts as aligned."""
 _TURNED = 0.04
 """Prior probability that a field is turned by any other angle."""
+FUMA = "its channels are in FuMa's order"
 _CHANNELS = {
     "its Y channel is inverted": ((1, 0, 0), (0, -1, 0), (0, 0, 1)),
     "its X channel is inverted": ((-1, 0, 0), (0, 1, 0), (0, 0, 1)),
@@ -42,11 +43,13 @@ _CHANNELS = {
     "its X and Y channels are swapped": ((0, 1, 0), (1, 0, 0), (0, 0, 1)),
     "its Y and Z channels are swapped": ((1, 0, 0), (0, 0, 1), (0, 1, 0)),
     "its X and Z channels are swapped": ((0, 0, 1), (0, 1, 0), (1, 0, 0)),
-    "its channels are in FuMa's order": ((0, 1, 0), (0, 0, 1), (1, 0, 0)),
+    FUMA: ((0, 1, 0), (0, 0, 1), (1, 0, 0)),
 }
 """Faults of the channels: the matrix from x, y, z as read to those that are true."""
 _CHANNEL = 0.005
 """Prior probability of each."""
+_OPEN_FUMA = 0.25
+"""Prior probability of FuMa's order where the sound leaves it open. Of 13 real films none had it."""
 _SURE = 0.9
 """Probability from which a fault is reported."""
 _FEWEST = 1.5
@@ -82,6 +85,13 @@ class Alignment:
         return self.agrees < _DOUBTFUL
 
     @property
+    def order(self) -> str | None:
+        """The order of the channels, 'ambix' or 'fuma', where it was open; None: still open."""
+        if self.faults[FUMA] > _SURE:
+            return "fuma"
+        return "ambix" if self.agrees > _SURE else None
+
+    @property
     def fault(self) -> str | None:
         """What is wrong, in words, if that is nearly sure and shows at more than one place."""
         if self.places < _FEWEST:
@@ -111,13 +121,16 @@ class Alignment:
         return normalized(mixed)
 
 
-def align(directions: Maps, looks: Maps, times: Sequence[float] | NDArray[np.float64]) -> Alignment:
+def align(
+    directions: Maps, looks: Maps, times: Sequence[float] | NDArray[np.float64], open_order: bool = False
+) -> Alignment:
     """Compare the directions of a sound field with what the visual cues say.
 
     Args:
         directions: (n, rows, columns) log-likelihood ratios of where the sound comes from, by its field.
         looks: the same by sight, weighted as they should count.
         times: (n,) seconds.
+        open_order: whether the channels may as well be in FuMa's order.
     """
     areas = cell_areas(*GRID)
     agreement = np.zeros((len(directions), GRID[1] + len(_CHANNELS)))
@@ -141,9 +154,10 @@ def align(directions: Maps, looks: Maps, times: Sequence[float] | NDArray[np.flo
         scores += agreement[there].mean(axis=0) * min(_LOOKS, seen_for)
         places += min(1.0, seen_for)
     aligned = _aligned()
-    prior = np.where(aligned, 1 - _TURNED - _CHANNEL * len(_CHANNELS), _TURNED)
+    faults = np.array([_OPEN_FUMA if open_order and name == FUMA else _CHANNEL for name in _CHANNELS])
+    prior = np.where(aligned, 1 - _TURNED - faults.sum(), _TURNED)
     prior /= np.where(aligned, aligned.sum(), (~aligned).sum())
-    scores += np.log(np.concatenate([prior, np.full(len(_CHANNELS), _CHANNEL)]))
+    scores += np.log(np.concatenate([prior, faults]))
     shares = np.exp(scores - scores.max())
     shares /= shares.sum()
     return Alignment(shares[: GRID[1]], dict(zip(_CHANNELS, shares[GRID[1] :].tolist(), strict=True)), places)

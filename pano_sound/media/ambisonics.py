@@ -33,12 +33,14 @@ class Ambisonics:
     channels: the stored channels, from 0, of W, Y, Z, X.
     head_locked: the stored channels of head-locked left and right, or none.
     norm: 'sn3d'; 'n3d', whose Y, Z and X are louder by 4.8 dB; 'fuma', whose W is softer by 3 dB.
+    certain: whether the order of the channels is known. Otherwise it may also be FuMa's.
     """
 
     order: int
     channels: tuple[int, ...]
     head_locked: tuple[int, ...] = ()
     norm: str = "sn3d"
+    certain: bool = True
 
     @property
     def count(self) -> int:
@@ -87,6 +89,8 @@ class Ambisonics:
 
 FIRST_ORDER = Ambisonics(1, (0, 1, 2, 3))
 """W, Y, Z, X and nothing else: what most players take ambisonics for."""
+FUMA = Ambisonics(1, (0, 2, 3, 1), norm="fuma")
+"""W, X, Y, Z."""
 
 
 def ambisonics_of(

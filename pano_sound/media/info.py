@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, Self
 
 from ..errors import UnsupportedInputError
-from .ambisonics import Ambisonics
+from .ambisonics import FIRST_ORDER, FUMA, Ambisonics
 from .colour import Colour
 from .footage import Footage
 from .tags import Spherical
@@ -109,6 +109,14 @@ class MediaInfo:
     metadata: dict[str, str]
     raw: str | None
     footage: Footage
+
+    def in_order(self, order: str | None) -> Self:
+        """The same film, the order of its sound field's channels decided where it was open: 'ambix' or 'fuma'."""
+        field = self.audio.ambisonic if self.audio else None
+        if self.audio is None or field is None or field.certain or order is None:
+            return self
+        decided = replace(FUMA if order == "fuma" else FIRST_ORDER, order=field.order)
+        return replace(self, audio=replace(self.audio, ambisonic=decided))
 
     @property
     def origin(self) -> float:

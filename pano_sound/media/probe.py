@@ -286,6 +286,12 @@ def _recognized(audio: AudioInfo, footage: Footage) -> AudioInfo:
     if found is None:
         told = "taken for plain ones: their sound does not tell; if they are ambisonics, say so with `ambisonics`"
         return replace(audio, assumed=f"{channels} and are {told}")
+    if not found.certain:
+        told = "sound like ambisonics in an order that is not clear: W, Y, Z, X (AmbiX), unless the picture says FuMa"
+        found = replace(found, order=math.isqrt(audio.channels) - 1)
+        return replace(
+            audio, ambisonic=found, assumed=f"{channels} and {told}; if you know it, say so with `ambisonics`"
+        )
     order = "W, X, Y, Z (FuMa)" if found.norm == "fuma" else "W, Y, Z, X (AmbiX)"
     told = f"taken for ambisonics, {order}, by their sound; if they are not, say so with `ambisonics`"
     found = replace(found, order=math.isqrt(audio.channels) - 1)

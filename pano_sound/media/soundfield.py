@@ -9,13 +9,13 @@ sounds come from near the horizon.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .ambisonics import FIRST_ORDER, Ambisonics
+from .ambisonics import FIRST_ORDER, FUMA, Ambisonics
 from .footage import Footage
 from .inputs import open_source
 from .samples import timeline
@@ -67,7 +67,8 @@ class Waves:
 
 
 def recognized(footage: Footage) -> Ambisonics | None:
-    """The ambisonics of a film's first four channels, by their sound; None: plain channels, or undecidable.
+    """The ambisonics of a film's first four channels, by their sound, AmbiX if the order stays open; None: plain
+    channels.
 
     Raises:
         InputError: the file cannot be read.
@@ -76,7 +77,8 @@ def recognized(footage: Footage) -> Ambisonics | None:
 
 
 def order_of(found: Waves) -> Ambisonics | None:
-    """The ambisonics of four channels in which these waves were found; None: plain channels, or undecidable."""
+    """The ambisonics of four channels in which these waves were found, AmbiX if the order stays open; None: plain
+    channels."""
     silent = found.power <= _SILENT * found.power.max()
     if len(found.weights) < _FEWEST or silent[0] or silent.sum() > 1:
         return None
@@ -95,8 +97,8 @@ def order_of(found: Waves) -> Ambisonics | None:
     strength = np.sqrt(found.weights @ (others**2 / np.maximum((others**2).sum(axis=1, keepdims=True), 1e-30)))
     lower, higher = sorted(strength[1:])
     if higher < (_FLATTER if strength[0] < _ALONE else _MUCH_FLATTER) * lower:
-        return None
-    return FIRST_ORDER if strength[2] > strength[1] else Ambisonics(1, (0, 2, 3, 1), norm="fuma")
+        return replace(FIRST_ORDER, certain=False)
+    return FIRST_ORDER if strength[2] > strength[1] else FUMA
 
 
 def waves(channels: NDArray[np.float32]) -> Waves:

@@ -113,7 +113,9 @@ class Soundtrack:
         self._output = output
         self._source = open_source(plan.footage, None if plan.footage.recording else plan.audio.track)
         self._audio = plan.audio
-        self._field = plan.audio.ambisonic
+        field = plan.audio.ambisonic
+        # 360° output of which nobody knows the channels' order keeps them as they are, without a tag.
+        self._field = None if field is not None and spherical and not field.certain else field
         self._left_at = plan.left_at
         self._end = None if plan.end is None else Fraction(plan.end)
         self._packets: Packets = iter(())

@@ -102,6 +102,7 @@ def analyse_segment(
             "height": height,
             "end": info.origin + info.start + info.duration,
             **({"covers": list(info.covers)} if info.covers else {}),
+            **({"channel_order": None} if _order_is_open(info) else {}),
         },
         settings=options.part(ListeningOptions).to_json(),
         cuts=np.array(observed.cuts, np.float64) + info.origin,
@@ -206,6 +207,10 @@ def observe(
     return Observed(found.times, found.cuts, levels, found.turned(cues.orientation), found.evidence(cues.all))
 
 
+def _order_is_open(info: MediaInfo) -> bool:
+    return info.audio is not None and info.audio.ambisonic is not None and not info.audio.ambisonic.certain
+
+
 def _network(info: MediaInfo, options: ListeningOptions, orientation: Orientation | None = None) -> SemanticCue:
     # Imported late: torch takes seconds, and rendering does without it.
     import torch
@@ -247,11 +252,19 @@ def _with_stereo(soundmap: SoundMap, looks: NDArray[np.float32], sounds: NDArray
 
 def _aligned(soundmap: SoundMap, looks: NDArray[np.float32], sounds: NDArray[np.bool_]) -> SoundMap:
     before = soundmap.cues["spatial"].astype(np.float32)
-    alignment = align(before[sounds], looks[sounds], soundmap.times[sounds])
-    if not alignment.doubtful:
+    order_is_open = "channel_order" in soundmap.source
+    alignment = align(before[sounds], looks[sounds], soundmap.times[sounds], order_is_open)
+    if order_is_open:
+        soundmap = replace(soundmap, source={**soundmap.source, "channel_order": alignment.order})
+    elif not alignment.doubtful:
         return soundmap
     path, fault = _name(soundmap), alignment.fault
-    if fault is None:
+    if order_is_open and alignment.order:
+        name = {"ambix": "AmbiX", "fuma": "FuMa"}[alignment.order]
+        log.warning("%s: the picture says that the sound's channels are in the order of %s", path, name)
+    elif order_is_open:
+        log.warning("%s: the picture does not tell the order of the sound's channels either", path)
+    elif fault is None:
         log.warning("%s: the sound field does not agree with the picture: its directions count less", path)
     else:
         log.warning("%s: the sound field does not agree with the picture: %s. This is put right", path, fault)

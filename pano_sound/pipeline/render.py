@@ -101,6 +101,7 @@ def render_path(
     info: PannableFilm, path: CameraPath, dst: StrPath, options: VideoOptions, overwrite: bool, progress: Progress
 ) -> None:
     """Write `dst`: the view of a probed film along `path`. Raises what `render` raises."""
+    info = info.in_order(path.source.get("channel_order"))
     fastest = float(path.speed().max(initial=0.0))
     log.info("%s: %dx%d, %d samples, up to %.0f°/s", info.path, path.width, path.height, len(path.samples), fastest)
     sound = SoundPlan.of(info, left_of(path, info))

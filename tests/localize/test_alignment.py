@@ -9,6 +9,8 @@ from pano_sound.localize import fusion
 from pano_sound.localize.alignment import align
 from pano_sound.localize.cue import GRID, Evidence, normalized
 from pano_sound.localize.spatial import blur
+from pano_sound.pipeline.analyse import compared
+from pano_sound.soundmap import SoundMap
 from pano_sound.sphere.convention import angles, directions, wrap_degrees
 from pano_sound.sphere.geometry import cell_directions
 
@@ -66,6 +68,41 @@ def test_inverted_or_swapped_channels_are_corrected_and_reported(fault):
     alignment = align(heard, SEEN, TIMES)
     assert fault in alignment.fault
     assert far(alignment.applied(heard)) < 9
+
+
+@pytest.mark.parametrize(
+    ("heard", "seen", "order"),
+    [
+        (PLACES, SEEN, "ambix"),
+        (PLACES @ MATRICES["FuMa"].T, SEEN, "fuma"),
+        (PLACES, np.zeros_like(SEEN), None),
+    ],
+)
+def test_an_open_order_of_channels_is_decided_by_the_picture_if_that_tells(heard, seen, order):
+    assert align(heard_from(heard), seen, TIMES, open_order=True).order == order
+
+
+def test_one_place_is_enough_to_decide_an_open_order_but_not_to_doubt_a_known_one():
+    one, heard = slice(16), heard_from(PLACES[:1] @ MATRICES["FuMa"].T)
+    assert align(heard, SEEN[one], TIMES[one], open_order=True).order == "fuma"
+    assert align(heard, SEEN[one], TIMES[one]).fault is None
+
+
+def film_in_open_order(places):
+    zero = np.zeros(len(TIMES), np.float32)
+    heard = heard_from(places)
+    fused = fusion.learnt().posterior({"motion": Evidence(SEEN / 2, zero), "spatial": Evidence(heard, zero)})
+    cues = {"motion": (SEEN / 2).astype(np.float16), "spatial": heard.astype(np.float16)}
+    source = {"path": "a.mp4", "channel_order": None}
+    return SoundMap(TIMES, fused[0].astype(np.float16), fused[1], zero - 20, source, cues=cues)
+
+
+@pytest.mark.parametrize(("matrix", "order"), [(np.eye(3), "ambix"), (MATRICES["FuMa"], "fuma")])
+def test_the_order_that_was_found_is_kept_in_the_sound_map_and_said(matrix, order, caplog):
+    found = compared(film_in_open_order(PLACES @ matrix.T))
+    assert found.source["channel_order"] == order
+    assert far(found.cues["spatial"].astype(np.float32)) < 9
+    assert {"ambix": "AmbiX", "fuma": "FuMa"}[order] in caplog.text
 
 
 def test_with_nothing_to_see_or_to_hear_nothing_is_changed():
