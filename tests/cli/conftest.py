@@ -31,11 +31,13 @@ class Done:
 
 @pytest.fixture
 def run(tmp_path, tiny, monkeypatch, capsys):
-    """Runs `pano-sound ARGS` as a user would, in an empty folder; `model=True` adds --model tiny."""
+    """Runs `pano-sound ARGS` as a user would, in an empty folder; `model=True` adds --model tiny and a fast preset."""
     monkeypatch.chdir(tmp_path)
 
     def run(*args: object, model: bool = False) -> Done:
         words = [*map(str, args), *(["--model", str(tiny)] if model else [])]
+        if model and words[0] in ("pan", "overlay") and "-c:v" not in words:
+            words += ["--encoder-preset", "ultrafast"]
         monkeypatch.setattr(sys, "argv", ["pano-sound", *words])
         capsys.readouterr()
         with pytest.raises(SystemExit) as exit:

@@ -62,7 +62,7 @@ def names(folder):
 def long(tmp_path_factory):
     path = tmp_path_factory.mktemp("long") / "long.mp4"
     fast = {"preset": "ultrafast"}
-    return films.make_film(path, films.steady(900, 30), size=(256, 128), sound=films.tone(30.0), encoder=fast)
+    return films.make_film(path, films.steady(900, 30), size=(128, 64), sound=films.tone(30.0), encoder=fast)
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def wait_for_partial(work, folder):
     ("number", "times"),
     [
         (signal.SIGINT, 3),
-        (signal.SIGTERM, 1),
+        pytest.param(signal.SIGTERM, 1, marks=pytest.mark.slow),
         pytest.param(signal.SIGINT, 1, marks=pytest.mark.slow),
         pytest.param(signal.SIGHUP, 1, marks=pytest.mark.slow),
     ],
@@ -353,7 +353,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", str(at)], check=True)
 
 
-@pytest.mark.parametrize("container", ["mp4", "mkv"])
+@pytest.mark.parametrize("container", ["mp4", pytest.param("mkv", marks=pytest.mark.slow)])
 def test_a_disk_that_becomes_full(long_film, small_disk, container):
     (small_disk / "mine").write_bytes(bytes(150_000))
     large = ("--crf", "0", "--encoder-preset", "ultrafast")

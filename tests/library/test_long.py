@@ -31,11 +31,11 @@ def silent(stage, done, total):
 
 
 class Making:
-    """A film of 8 s to be made in four segments of 2 s."""
+    """A film of 4 s to be made in four segments of 1 s."""
 
     def __init__(self, folder: Path, tiny: Path, root: str | None = None, name: str = "film.mp4") -> None:
         self.film = films.make_film(
-            folder / "film.mp4", films.steady(80, 10), sound=films.tone(8.0), encoder={"g": "12"}, size=(256, 128)
+            folder / "film.mp4", films.steady(40, 10), sound=films.tone(4.0), encoder={"g": "6"}, size=(128, 64)
         )
         file = File(str(self.film), (self.film.stat().st_size, "1"))
         self.row = FilmRecord(
@@ -64,7 +64,7 @@ class Making:
 
 @pytest.fixture
 def making(tmp_path, tiny, monkeypatch):
-    monkeypatch.setattr(film_maker, "segments", functools.partial(segments.segments, seconds=2.0))
+    monkeypatch.setattr(film_maker, "segments", functools.partial(segments.segments, seconds=1.0))
     work.prepare_process()
     return Making(tmp_path, tiny)
 
@@ -85,9 +85,9 @@ def test_the_result_is_that_of_a_film_made_at_once(making, tmp_path, tiny, monke
     assert not making.scratch.exists()
     for stage in ("listen", "look", "render"):
         done = [d for s, d, _ in seen if s == stage]
-        assert done[-1] == pytest.approx(8.0)
+        assert done[-1] == pytest.approx(4.0)
         assert done == pytest.approx(sorted(done))
-    assert {total for _, _, total in seen} == {8.0}
+    assert {total for _, _, total in seen} == {4.0}
 
     monkeypatch.setattr(film_maker, "segments", lambda info: [segments.WHOLE])
     (tmp_path / "at once").mkdir()
@@ -121,7 +121,7 @@ def test_segments_made_before_a_stop_are_not_made_again(making, monkeypatch):
         return progress
 
     with pytest.raises(StopError):
-        making.attempt(stop(5.0))
+        making.attempt(stop(2.5))
     assert making.left() == ["0.mp4", "0.soundmap.npz", "1.mp4", "1.soundmap.npz", "2.soundmap.npz", "3.soundmap.npz"]
     done, render = [], long.render_segment
     monkeypatch.setattr(long, "analyse_segment", lambda *_: done.append("analysed"))
@@ -129,7 +129,7 @@ def test_segments_made_before_a_stop_are_not_made_again(making, monkeypatch):
         long, "render_segment", lambda info, part, *more: done.append(part) or render(info, part, *more)
     )
     assert making.attempt().state == "done"
-    assert done == segments.segments(probe(making.film), 2.0)[2:]
+    assert done == segments.segments(probe(making.film), 1.0)[2:]
     assert Path(making.out.name("film.mp4")).read_bytes() == content
 
 
@@ -167,7 +167,7 @@ def test_a_damaged_segment_fails_its_film_with_a_clear_error(making):
 
 
 def test_a_long_film_is_made_in_an_object_store(tmp_path, tiny, monkeypatch):
-    monkeypatch.setattr(film_maker, "segments", functools.partial(segments.segments, seconds=2.0))
+    monkeypatch.setattr(film_maker, "segments", functools.partial(segments.segments, seconds=1.0))
     import fsspec
 
     making = Making(tmp_path, tiny, root="memory://long/out")

@@ -92,7 +92,7 @@ def same(one, other):
     ("container", "codec"),
     [
         *(
-            pytest.param(container, codecs[0], marks=() if container in ("mp4", "webm", "ts") else pytest.mark.slow)
+            pytest.param(container, codecs[0], marks=() if container in ("mp4", "webm") else pytest.mark.slow)
             for container, codecs in TAKEN.items()
         ),
         *(pytest.param("mkv", codec, marks=pytest.mark.slow) for codec in TAKEN["mkv"][1:]),
@@ -107,10 +107,12 @@ def test_segments_of_every_kind_of_source_equal_the_whole(tmp_path, container, c
     ("times", "ending"),
     [
         pytest.param(NTSC, ".mp4", id="ntsc-mp4"),
-        pytest.param(VARIABLE, ".mov", id="variable-mov"),
         pytest.param(VARIABLE, ".mkv", id="variable-mkv"),
         *(pytest.param(NTSC, ending, id=f"ntsc-{ending[1:]}", marks=pytest.mark.slow) for ending in (".mov", ".mkv")),
-        pytest.param(VARIABLE, ".mp4", id="variable-mp4", marks=pytest.mark.slow),
+        *(
+            pytest.param(VARIABLE, ending, id=f"variable-{ending[1:]}", marks=pytest.mark.slow)
+            for ending in (".mp4", ".mov")
+        ),
     ],
 )
 def test_segments_of_every_rate_and_container_equal_the_whole(tmp_path, times, ending):
@@ -121,7 +123,7 @@ def test_segments_of_every_rate_and_container_equal_the_whole(tmp_path, times, e
     ("codec", "ending"),
     [
         ("libx265", ".mp4"),
-        ("libsvtav1", ".mp4"),
+        pytest.param("libsvtav1", ".mp4", marks=pytest.mark.slow),
         pytest.param("libx265", ".mkv", marks=pytest.mark.slow),
         pytest.param("prores_ks", ".mov", marks=pytest.mark.slow),
     ],

