@@ -70,15 +70,17 @@ def make(sources: tuple[Path, ...], output: Path, methods: tuple[str, ...], over
     from ..research.evaluate.cube_saliency import PICTURE, picture_only, pretrained
     from ..research.study import AUTOCAM, FRONT, OURS, Studied, camera_paths, write_page
 
+    # Before the first is analysed, which takes minutes.
+    infos = [pannable(source, AnalyseOptions()) for source in sources]
     saliency = pretrained() if {PICTURE, AUTOCAM} & set(methods) else None
     films = []
     output.mkdir(parents=True, exist_ok=True)
     with ProgressBar(quiet) as progress:
-        for source in sources:
+        for source, info in zip(sources, infos, strict=True):
             soundmap = analyse(source, AnalyseOptions(), progress=progress)
             pictures = None
             if saliency is not None:
-                pictures = picture_only(pannable(source, AnalyseOptions()), soundmap, saliency, progress)
+                pictures = picture_only(info, soundmap, saliency, progress)
             paths = camera_paths(soundmap, pictures)
             for unknown in set(methods) - set(paths):
                 known = ", ".join(sorted({OURS, FRONT, PICTURE, AUTOCAM, *paths}))

@@ -89,6 +89,22 @@ def test_a_path_or_map_of_another_film_gives_a_warning(run, bad, film, tmp_path)
     assert (done.returncode, "not this one" in done.stderr) == (0, True)
 
 
+@pytest.mark.parametrize(
+    ("films", "output", "code", "says"),
+    [
+        (["gone.mp4"], "study", 3, "gone.mp4: no such file"),
+        (["gone/a.mp4"], "study", 3, "a.mp4: no such file"),
+        (["."], "study", 3, "folder"),
+        ([], "no/such/study", 5, "the folder does not exist"),
+    ],
+)
+def test_a_study_with_something_missing_is_refused_before_it_begins(run, film, tmp_path, films, output, code, says):
+    done = run("study", "make", film, *films, "-o", output)
+    assert (done.returncode, done.stderr.count("\n")) == (code, 1), done.stderr
+    assert says in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_verbose_says_what_is_done(run, film):
     assert "listening at" in run("pan", film, "-o", "out.mp4", "-v", model=True).stderr
 

@@ -54,19 +54,23 @@ def monkeypatch_module():
 
 def results(fs, url: str) -> dict[str, bytes]:
     fs.invalidate_cache()
-    found = [name for name in fs.find(url) if ".pano-sound" not in name and "report" not in name]
+    found = [name for name in fs.find(url) if ".pano-sound" not in name and not name.startswith(f"{url}/report")]
     return {name[len(url) + 1 :]: fs.cat_file(name) for name in found}
 
 
 def test_a_batch_reads_from_a_bucket_and_writes_into_it(small, finished, bucket, batch, tmp_path):
-    done = batch.alone("s3://rushes/DCIM", "-o", "s3://rushes/flat", "--json")
+    done = batch.alone("s3://rushes/DCIM", "-o", "s3://rushes/flat", "--reports", "--json")
     counts = json.loads(done.stdout)["films"]
     rows = [json.loads(line) for line in bucket.cat_file("rushes/flat/report.jsonl").splitlines()]
     assert {row["output"]: row["state"] for row in rows} == small[1]
     assert done.returncode == 1
     found = results(bucket, "rushes/flat")
-    assert {n: made.sha256(content) for n, content in found.items()} == made.hashes(finished[0] / "out")
-    assert bucket.exists("rushes/flat/report.html")
+    pages = {name: content for name, content in found.items() if name.endswith(".report.html")}
+    others = {name: made.sha256(content) for name, content in found.items() if name not in pages}
+    assert others == made.hashes(finished[0] / "out")
+    assert {name.replace(".report.html", ".mp4") for name in pages} == {n for n, s in small[1].items() if s == "done"}
+    assert b'src="clip-0001.mp4"' in pages["day 0/clip-0001.report.html"]
+    assert b'href="day%200/clip-0001.report.html"' in bucket.cat_file("rushes/flat/report.html")
 
     again = batch("s3://rushes/DCIM", "-o", "s3://rushes/flat", "--json")
     assert json.loads(again.stdout)["films"] == counts
@@ -81,6 +85,7 @@ def test_a_batch_reads_from_a_bucket_and_writes_into_it(small, finished, bucket,
     assert {n for n in before if after[n] != before[n]} <= {
         "rushes/flat/day 0/clip-0001.mp4",
         "rushes/flat/day 0/clip-0001.path.json",
+        "rushes/flat/day 0/clip-0001.report.html",
     }
     assert results(bucket, "rushes/flat") == found
     assert not bucket.exists("rushes/flat/.pano-sound/lease.json")

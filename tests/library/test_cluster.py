@@ -88,6 +88,19 @@ def test_a_long_film_is_made_by_all_and_is_the_same(long_library, long_finished,
 
 
 @pytest.mark.slow
+def test_pages_made_by_a_cluster_are_the_same(cluster, batch):
+    (batch.folder / "card").mkdir()
+    for number, name in enumerate("ab"):
+        made.good(batch.folder / "card" / f"{name}.mp4", number)
+    assert batch("card", "-o", "alone", "--reports").returncode == 0
+    assert batch.alone("card", "-o", "out", "--reports", "--ray", cluster.address).returncode == 0
+    found = made.hashes(batch.folder / "out")
+    assert {"a.report.html", "b.report.html"} < found.keys()
+    assert found == made.hashes(batch.folder / "alone")
+    assert 'href="a.report.html"' in (batch.folder / "out" / "report.html").read_text()
+
+
+@pytest.mark.slow
 def test_a_cluster_without_graphics_cards_says_so(small, cluster, batch):
     done = batch.alone(small[0], "-o", "out", "--ray", cluster.address, "--device", "cuda")
     assert done.returncode == 1

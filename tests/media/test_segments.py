@@ -42,7 +42,8 @@ def made(folder, container="mp4", codec="libx264", times=EVEN, **how):
         given["options"] = {"movflags": "frag_keyframe+delay_moov"}
     if codec == "mpeg2video":
         given["time_base"] = Fraction(1, 10)
-    sound = films.clicks(float(times[-1] - times[0]), [1.0, 3.9, 4.1, 7.0], 48000)
+    seconds = float(times[-1] - times[0])
+    sound = films.clicks(seconds, [t for t in (1.0, 3.9, 4.1, 7.0) if t < seconds - 0.1], 48000)
     name = folder / f"film.{container.split()[-1]}"
     return films.make_film(name, times, sound=sound, sound_codec=SOUND.get(container, "aac"), **given)
 
@@ -218,7 +219,8 @@ def test_segments_follow_one_another_without_gaps(tmp_path):
 @pytest.mark.parametrize(
     ("times", "every"),
     [
-        pytest.param(VARIABLE, 0.5, id="variable-0.5"),
+        pytest.param(VARIABLE[:61], 0.5, id="variable-short"),
+        pytest.param(VARIABLE, 0.5, id="variable-0.5", marks=pytest.mark.slow),
         pytest.param(EVEN, 0.5, id="even-0.5", marks=pytest.mark.slow),
         pytest.param(NTSC, 0.3, id="ntsc-0.3", marks=pytest.mark.slow),
         pytest.param(EVEN, 0.3, id="even-0.3", marks=pytest.mark.slow),
@@ -229,9 +231,9 @@ def test_sound_maps_are_those_of_the_whole(tmp_path, tiny, times, every):
     info = probe(made(tmp_path, times=times))
     settings = ListeningOptions(model=tiny, every=every, window=1.0)
     whole = analyse_segment(info, settings, silent)
-    parts = [analyse_segment(info, settings, silent, segment) for segment in segments(info, 2.0)]
-    assert len(parts) > 3
-    found = joined(parts)
+    cut = segments(info, info.duration / 4.1)
+    assert len(cut) > 3
+    found = joined([analyse_segment(info, settings, silent, segment) for segment in cut])
     assert np.array_equal(found.times, whole.times)
     assert found.level_db == pytest.approx(whole.level_db, abs=0.01)
     # The network's convolutions round differently over other lengths of sound, and sharp maps show it more.
