@@ -68,7 +68,7 @@ def command(
             film = pannable(source, options)
             write_report(report, soundmap, path, film=film, result=output, overwrite=overwrite, progress=progress)
     words = f"{sound_summary(soundmap)}; {path_summary(soundmap, path)}"
-    summarise(f"{words}; report: {report}" if report else words, quiet)
+    summarise(f"{words}; report: {report} (open it in a browser)" if report else words, quiet)
     wrote(output, quiet)
     if as_json:
         click.echo(json.dumps({"output": str(output), "path": path.to_json()}))

@@ -34,7 +34,7 @@ class SoundSummary:
     def __str__(self) -> str:
         if not self.sounding:
             return f"listened to {self.seconds:.0f} s: silent"
-        what = f"{', '.join(self.names)}; " if self.names else ""
+        what = f"heard {', '.join(self.names)}; " if self.names else ""
         share = self.sure / self.sounding
         return f"listened to {self.seconds:.0f} s: {what}sure where it comes from {share:.0%} of the time"
 
@@ -51,7 +51,7 @@ class PathSummary:
 
     def __str__(self) -> str:
         cuts = f", {_count(self.cuts, 'cut')}" if self.cuts else ""
-        return f"{_count(self.turns, 'turn')}{cuts}"
+        return f"camera: {_count(self.turns, 'turn')}{cuts}"
 
 
 def sound_summary(soundmap: SoundMap) -> SoundSummary:
@@ -92,4 +92,4 @@ def _durations(soundmap: SoundMap) -> NDArray[np.float64]:
 
 
 def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"

@@ -56,9 +56,10 @@ def test_the_summary_counts_what_was_heard_and_shown(soundmap):
     assert sound_summary(soundmap) == SoundSummary(4.0, 3.0, 2.0)
     assert str(sound_summary(soundmap)) == "listened to 4 s: sure where it comes from 67% of the time"
     named = SoundSummary(4.0, 3.0, 2.0, ("dog",))
-    assert str(named) == "listened to 4 s: dog; sure where it comes from 67% of the time"
+    assert str(named) == "listened to 4 s: heard dog; sure where it comes from 67% of the time"
     found = path_summary(soundmap, PATH)
-    assert (found.turns, found.cuts, str(found)) == (1, 0, "1 turn")
+    assert (found.turns, found.cuts, str(found)) == (1, 0, "camera: 1 turn")
+    assert str(replace(found, turns=0)) == "camera: no turns"
     assert found.expected == pytest.approx(1.6, abs=0.05)
     assert found.still == pytest.approx(0.8, abs=0.05)
 
