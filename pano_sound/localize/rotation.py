@@ -114,7 +114,7 @@ class Stabilizer:
         change = _change(picture, as_it_came)
         steady = turned_map(picture, self.matrix.T)
         if max(change, _change(picture, before)) > _STILL:
-            rotation, _ = self._derotation.fit(reference, steady)
+            rotation = self._derotation.fit(reference, steady)
             turn = self.matrix @ cv2.Rodrigues(rotation)[0]
             found = turned_map(picture, turn.T)
             if _change(found, reference) < _EXPLAINED * change:
@@ -127,7 +127,16 @@ class Stabilizer:
 
 def _change(a: Grey, b: Grey) -> float:
     """The median change between two pictures, in grey levels."""
-    return float(np.median(np.abs(a - b)[::2, ::2]))
+    return median(np.abs(a - b)[::2, ::2])
+
+
+def median(values: Grey) -> float:
+    """`np.median` of a few thousand numbers, without its checks: they would take longer than the median itself."""
+    middle = values.size // 2
+    if values.size % 2:
+        return float(np.partition(values, middle, axis=None)[middle])
+    around = np.partition(values, (middle - 1, middle), axis=None)
+    return float((around[middle - 1] + around[middle]) / 2)
 
 
 class Derotation:
@@ -149,8 +158,11 @@ class Derotation:
         moved = np.stack([np.cross(axis, ray) for axis in np.eye(3)])  # (3 axes, h, w, 3)
         yaw = (moved * east).sum(-1) / safe
         pitch = (moved * up).sum(-1)
-        self._across = np.moveaxis(yaw * width / (2 * np.pi), 0, -1).astype(np.float32)
-        self._down = np.moveaxis(-pitch * height / np.pi, 0, -1).astype(np.float32)
+        # (3 axes, h * w); for the fit, of every other row and column.
+        across = (yaw * width / (2 * np.pi)).astype(np.float32)
+        down = (-pitch * height / np.pi).astype(np.float32)
+        self._across, self._down = across.reshape(3, -1), down.reshape(3, -1)
+        self._across_fitted, self._down_fitted = (np.ascontiguousarray(one[:, ::2, ::2]) for one in (across, down))
         self._weight = np.where(usable, level, 0.0).astype(np.float32)[::2, ::2]
         columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
         self._columns, self._rows = columns + _MARGIN, rows
@@ -162,27 +174,27 @@ class Derotation:
         return np.asarray(
             cv2.remap(
                 wide,
-                self._columns + self._across @ w,
-                self._rows + self._down @ w,
+                self._columns + (w @ self._across).reshape(picture.shape),
+                self._rows + (w @ self._down).reshape(picture.shape),
                 cv2.INTER_LINEAR,
                 borderMode=cv2.BORDER_REPLICATE,
             )
         )
 
-    def fit(self, before: Grey, after: Grey) -> tuple[NDArray[np.float64], Grey]:
-        """The rotation from one picture to the next, radians about each axis (3,), and the second without it."""
-        rotation, upright = np.zeros(3), after
-        across, down = self._across[::2, ::2], self._down[::2, ::2]
-        for _ in range(_ITERATIONS):
-            right = (np.roll(upright, -1, 1) - np.roll(upright, 1, 1))[::2, ::2] / 2
-            below = np.gradient(upright, axis=0)[::2, ::2]
+    def fit(self, before: Grey, after: Grey) -> NDArray[np.float64]:
+        """The rotation from one picture to the next, radians about each axis (3,)."""
+        rotation = np.zeros(3)
+        for iteration in range(_ITERATIONS):
+            upright = self.undo(after, rotation) if iteration else after
+            odd = upright[::2, 1::2]
+            right = (odd - np.roll(odd, 1, 1)) / 2
+            below = np.gradient(upright[:, ::2], axis=0)[::2]
             change = (upright - before)[::2, ::2]
-            change = change - np.median(change)
-            slope = (right[..., None] * across + below[..., None] * down).reshape(-1, 3)
-            scale = 1.5 * np.median(np.abs(change)) + 1
+            change = change - np.float32(median(change))
+            slope = (right * self._across_fitted + below * self._down_fitted).reshape(3, -1)
+            scale = 1.5 * median(np.abs(change)) + 1
             weight = (self._weight / np.maximum(np.abs(change) / scale, 1)).ravel()
-            weighted = slope * weight[:, None]
-            normal = weighted.T @ slope + 1e-3 * weight.sum() * np.eye(3)
-            rotation = np.clip(rotation - np.linalg.solve(normal, weighted.T @ change.ravel()), -_LARGEST, _LARGEST)
-            upright = self.undo(after, rotation)
-        return rotation, upright
+            weighted = slope * weight
+            normal = weighted @ slope.T + 1e-3 * weight.sum() * np.eye(3)
+            rotation = np.clip(rotation - np.linalg.solve(normal, weighted @ change.ravel()), -_LARGEST, _LARGEST)
+        return rotation

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from .cue import GRID, Cue, Evidence, Maps, Pictures, Sound, normalized
 from .onsets import RATE, STEP, Onsets
-from .rotation import Orientation, Stabilizer, turned_map
+from .rotation import Orientation, Stabilizer, median, turned_map
 
 WIDTH, HEIGHT = 2 * GRID[1], 2 * GRID[0]
 PICTURES_A_SECOND = 15.0
@@ -207,10 +207,10 @@ class _Change:
         if not np.array_equal(turn, last[1]):
             speed = float(np.degrees(np.linalg.norm(cv2.Rodrigues(turn @ last[1].T)[0]))) / max(seconds, 1e-3)
             change = _smooth(change)
-        change = np.abs(change - np.median(change[::2, ::2]))
+        change = np.abs(change - np.float32(median(change[::2, ::2])))
         if speed > 0:
             edges = _edges(picture)
-            share = np.median(change[_LOW]) / max(float(np.median(edges[_LOW])), 0.5)
+            share = median(change[_LOW]) / max(median(edges[_LOW]), 0.5)
             change = np.maximum(change - _EDGES * share * edges, 0)
         change = np.minimum(change, _CHANGE_CAP)
         return change.reshape(GRID[0], HEIGHT // GRID[0], GRID[1], WIDTH // GRID[1]).mean(axis=(1, 3)), speed

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from pano_sound.localize.rotation import Derotation, Orientation, Stabilizer, turned_map, yaw_turned
+from pano_sound.localize.rotation import Derotation, Orientation, Stabilizer, median, turned_map, yaw_turned
 from pano_sound.sphere.convention import rotation
 
 HEIGHT, WIDTH = 60, 120
@@ -30,7 +30,7 @@ def degrees_apart(a, b):
 @pytest.mark.parametrize("turn", [(0.0, 0.0, 0.04), (0.02, 0.0, 0.0), (0.01, -0.02, 0.03)])
 def test_a_known_rotation_is_found(turn):
     picture = textured()
-    found, _ = Derotation(HEIGHT, WIDTH).fit(picture, turned_map(picture, cv2.Rodrigues(np.array(turn))[0]))
+    found = Derotation(HEIGHT, WIDTH).fit(picture, turned_map(picture, cv2.Rodrigues(np.array(turn))[0]))
     assert found == pytest.approx(turn, abs=0.003)
 
 
@@ -73,3 +73,10 @@ def test_a_cut_is_no_turn():
     before, after = textured(1), textured(2)
     orientation, _ = stabilized([before] * 30 + [after] * 60)
     assert degrees_apart(orientation.at(TIMES[-1]), np.eye(3)) < 0.1
+
+
+@pytest.mark.parametrize("shape", [(1,), (2,), (5, 7), (30, 60)])
+def test_the_median_is_numpys(shape: tuple[int, ...]) -> None:
+    values = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    assert median(values) == np.median(values)
+    assert median(values[::-1]) == np.median(values)
