@@ -90,6 +90,7 @@ def test_the_end_of_a_sound_is_silent_or_its_beginning_again() -> None:
     assert all_steps.tolist() == [STEPS]
 
 
+@pytest.mark.slow
 def test_distillation_teaches_the_tags_and_goes_on_where_it_was(model: Localizer, tmp_path: Path) -> None:
     tones = [0.1 * np.sin(2 * np.pi * hertz * np.arange(SAMPLES) / 16_000) for hertz in (300, 500, 4000, 6000)]
     sounds, teacher = sounds_of(tones, ["low", "low", "high", "high"]), Brightness()
@@ -103,10 +104,10 @@ def test_distillation_teaches_the_tags_and_goes_on_where_it_was(model: Localizer
         return float(np.abs(answers - found.tags).mean())
 
     before = wrong()
-    distil(model, teacher, sounds, tmp_path, 14, batch=4, rate=5e-2)  # type: ignore[arg-type]
+    distil(model, teacher, sounds, tmp_path, 40, batch=4, rate=5e-2)  # type: ignore[arg-type]
     after = wrong()
-    assert after < 0.9 * before
-    distil(model, teacher, sounds, tmp_path, 14, batch=4, rate=5e-2)  # type: ignore[arg-type]
+    assert after < 0.8 * before
+    distil(model, teacher, sounds, tmp_path, 40, batch=4, rate=5e-2)  # type: ignore[arg-type]
     assert wrong() == pytest.approx(after)
 
 
