@@ -13,11 +13,15 @@ from ..atomic_file import written_whole
 from ..camera_path import CameraPath
 from ..errors import PanoSoundError
 from ..soundmap import SoundMap
+from ..sphere.convention import angles
+from ..sphere.geometry import cell_directions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 STILL = 1e-3
+CLEAR = 1.0
+"""Nats at its peak from which the sound's own direction is drawn."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,8 @@ def table(path: CameraPath) -> str:
 
 
 def plot(path: CameraPath, file: Path, soundmap: SoundMap | None = None, overwrite: bool = True) -> None:
-    """Yaw, pitch and field of view over time as a picture; the saliency of a sound map behind them.
+    """Yaw, pitch and field of view over time as a picture; the saliency of a sound map behind them, and where an
+    ambisonic film's sound comes from by its own direction.
 
     The band around a line is what the view holds. Raises PanoSoundError without matplotlib, OutputError.
     """
@@ -91,6 +96,9 @@ def plot(path: CameraPath, file: Path, soundmap: SoundMap | None = None, overwri
     upper, lower = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [2, 1]})
     if soundmap is not None:
         _saliency(upper, lower, soundmap)
+        times_heard, heard = directions_heard(soundmap)
+        for axes, axis in ((upper, 0), (lower, 1)):
+            axes.scatter(times_heard, heard[:, axis], s=14, color="white", edgecolors="black", linewidths=0.5, zorder=3)
     aspect = path.height / path.width
     vertical = 2 * np.degrees(np.arctan(aspect * np.tan(np.radians(looks[:, 3]) / 2)))
     for axes, values, width, limit in ((upper, looks[:, 0], looks[:, 3], 180), (lower, looks[:, 1], vertical, 90)):
@@ -106,6 +114,17 @@ def plot(path: CameraPath, file: Path, soundmap: SoundMap | None = None, overwri
     lower.set(ylabel="pitch (degrees up)", xlabel="time (s)", xlim=(start, end))
     with written_whole(file, overwrite=overwrite) as out:
         figure.savefig(out, format="png")
+
+
+def directions_heard(soundmap: SoundMap) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """When an ambisonic film's sound has a clear direction of its own, (n,) seconds, and its yaw and pitch, (n, 2)
+    degrees; none of other films."""
+    if "spatial" not in soundmap.cues:
+        return np.zeros(0), np.zeros((0, 2))
+    ratios = soundmap.cues["spatial"].reshape(len(soundmap), -1)
+    clear = ratios.max(axis=1) > CLEAR
+    cells = cell_directions(*soundmap.cues["spatial"].shape[1:]).reshape(-1, 3)
+    return soundmap.times[clear], np.stack(angles(cells[ratios[clear].argmax(axis=1)]), axis=1)
 
 
 def _saliency(upper: Axes, lower: Axes, soundmap: SoundMap) -> None:

@@ -1,0 +1,26 @@
+import numpy as np
+import pytest
+
+from pano_sound.localize.cue import GRID, normalized
+from pano_sound.localize.spatial import blur
+from pano_sound.soundmap import SoundMap
+from pano_sound.sphere.convention import directions
+from pano_sound.sphere.geometry import cell_directions
+from pano_sound.visualize.path import directions_heard
+
+
+def test_the_sound_s_own_direction_is_drawn_where_it_is_clear():
+    nearest = (cell_directions(*GRID).reshape(-1, 3) @ directions(-63, 21)).argmax()
+    clear = normalized(np.log(0.1 + 0.9 * blur(8.0, 8.0)[nearest]).reshape(1, *GRID))
+    maps = np.concatenate([clear, 0 * clear, clear]).astype(np.float16)
+    even = np.full((3, *GRID), 1 / 1800, np.float16)
+    nothing = np.zeros(3, np.float32)
+    times, heard = directions_heard(SoundMap(np.arange(3.0), even, nothing, nothing - 20, {}, cues={"spatial": maps}))
+    assert times.tolist() == [0, 2]
+    assert heard == pytest.approx(np.array([[-63, 21], [-63, 21]]), abs=3.1)
+
+
+def test_films_without_a_sound_field_have_no_direction_to_draw():
+    even, nothing = np.full((1, *GRID), 1 / 1800, np.float16), np.zeros(1, np.float32)
+    times, heard = directions_heard(SoundMap(np.zeros(1), even, nothing, nothing - 20, {}))
+    assert len(times) == len(heard) == 0
