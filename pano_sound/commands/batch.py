@@ -50,7 +50,7 @@ _fail_fast_option = click.option(
 def command() -> None:
     """Pan whole folders of 360° films.
 
-    Run the same command again after an interruption.
+    If a batch is interrupted, run the same command again. 'pano-sound batch run --help' lists the options.
 
     \b
     pano-sound batch DCIM -o flat          the same as: pano-sound batch run DCIM -o flat
@@ -84,7 +84,7 @@ def command() -> None:
     "--dry-run",
     is_flag=True,
     cls=HeadedOption,
-    help="Only estimate what would be made, how long it takes and how much space.",
+    help="Only estimate what would be made, how long it would take and how much space.",
 )
 @overwrite_option
 @_fail_fast_option

@@ -80,5 +80,5 @@ _help_all = HeadedOption(
     expose_value=False,
     callback=_print_all_help,
     heading="General",
-    help="Show all options, also those for fine-tuning, and exit.",
+    help="Show all options, including those for fine-tuning, and exit.",
 )

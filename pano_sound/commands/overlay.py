@@ -45,12 +45,12 @@ def command(
     options: OverlayOptions,
     quiet: bool,
 ) -> None:
-    """Draw over a 360° film where the sound comes from.
+    """Mark in a 360° film where the sound comes from.
 
     INPUT is the 360° film. The output is still a 360° film, tagged as one, with its sound.
 
-    Warmer colours mean likelier directions. A strip along the bottom shows how loud the film is and how sure the map
-    is; where it says "unsure", colours are faint and only compare directions with each other.
+    Warmer colours mean more likely directions. A strip along the bottom shows how loud the film is and how sure the map
+    is. Where it says "unsure", colours are faint and only compare directions with each other.
 
     \b
     pano-sound overlay holiday.mp4 -o holiday-heard.mp4

@@ -23,7 +23,7 @@ from .verbosity import verbosity
     type=WrittenFile(),
     metavar="FILE",
     cls=HeadedOption,
-    help="Also write a page (.html) that plays the videos beside the analysis.",
+    help="Also write a report: a page (.html) that shows the videos beside the analysis.",
 )
 @pins_option
 @overwrite_option

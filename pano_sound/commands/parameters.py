@@ -116,7 +116,7 @@ pins_option = click.option(
     type=ReadFile(),
     metavar="FILE",
     cls=HeadedOption,
-    help="Plan around the pins and masks of this file (.json): a report saves them; a camera path has them, too.",
+    help="Plan around the pins and masks in this file (.json): one that a report saved, or a camera path.",
 )
 json_option = click.option(
     "--json", "as_json", is_flag=True, cls=HeadedOption, heading="General", help="Print one JSON object, for programs."

@@ -35,12 +35,12 @@ def command(
     options: InputOptions,
     quiet: bool,
 ) -> None:
-    """Make a page of what was heard and where the camera looks.
+    """Make a page that shows what was heard and where the camera looks.
 
-    INPUT is the 360° film, SOUNDMAP what 'analyse' wrote for it, and PATH what 'plan' made of that.
+    INPUT is the 360° film. SOUNDMAP is the file that 'analyse' wrote for it, and PATH the one that 'plan' wrote.
 
     The page opens from disk in any browser, without a network. The videos stay where they are and play side by side.
-    For the 360° view the page holds a small copy of INPUT. Pins that you set there can be saved for 'pan --pins' and
+    For the 360° view, the page holds a small copy of INPUT. Pins that you set there can be saved for 'pan --pins' and
     'plan --pins'.
 
     \b

@@ -38,16 +38,14 @@ class ViewOptions(Options):
     yaw: Annotated[
         float,
         Option(
-            "Which direction is the front: degrees right of the middle of the 360° picture.",
+            "Where the front is: degrees to the right of the middle of the 360° picture.",
             minimum=-180.0,
             maximum=180.0,
         ),
     ] = 0.0
     pitch: Annotated[
         float,
-        Option(
-            "How far up the horizon lies in front, in degrees: levels a tilted camera.", minimum=-90.0, maximum=90.0
-        ),
+        Option("How high the horizon is in front, in degrees: levels a tilted camera.", minimum=-90.0, maximum=90.0),
     ] = 0.0
     roll: Annotated[
         float,

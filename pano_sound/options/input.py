@@ -27,14 +27,14 @@ class InputOptions(Options):
         Projection | None,
         Option(
             "How the sphere is laid out in the picture: 'equirectangular', 'half-equirectangular' (the front half, as"
-            " in VR180), 'cubemap' (3x2 faces) or 'eac' (YouTube's 3x2 faces). By default as the film's tags say."
+            " in VR180), 'cubemap' (3x2 faces) or 'eac' (YouTube's 3x2 faces). By default, what the film's tags say."
         ),
     ] = None
     stereo: Annotated[
         Stereo | None,
         Option(
-            "How the two eyes are stored: 'mono' (there is one), 'top-bottom' or 'left-right'. The top or left eye is"
-            " used. By default as the film's tags say."
+            "How the film stores the two eyes: 'mono' (one picture only), 'top-bottom' or 'left-right'. The top or left"
+            " eye is used. By default, what the film's tags say."
         ),
     ] = None
     start: Annotated[str | float | None, Option("Begin at this time: seconds, 1:30 or 1:02:03.5.", metavar="TIME")] = (
@@ -57,7 +57,7 @@ class InputOptions(Options):
     sound: Annotated[
         str | os.PathLike[str] | None,
         Option(
-            "A separate recording of the film's sound, to be used instead of its own. It is aligned with that, and "
+            "A separate recording to use in place of the film's own sound. It is aligned with that sound, and "
             "refused if it does not match.",
             metavar="FILE",
             reads=True,
@@ -67,15 +67,14 @@ class InputOptions(Options):
         AmbisonicFormat | None,
         Option(
             "What the first four sound channels hold: 'ambix' (W, Y, Z, X), 'n3d' (the same order, other levels), "
-            "'fuma' (W, X, Y, Z) or 'none' (plain channels). By default as the film's tags say.",
+            "'fuma' (W, X, Y, Z) or 'none' (plain channels). By default, what the film's tags say.",
             advanced=True,
         ),
     ] = None
     max_damage: Annotated[
         float,
         Option(
-            "Give up when more than this share of the frames is damaged, 0..1. Up to that, damaged frames are left"
-            " out.",
+            "Give up if more than this share of the frames is damaged, 0..1. Up to that, damaged frames are left out.",
             advanced=True,
             minimum=0.0,
             maximum=1.0,

@@ -26,9 +26,8 @@ class ListeningOptions(Options):
     proxy: Annotated[
         str | os.PathLike[str] | None,
         Option(
-            "A low-resolution copy of the film to look at while sources are located, which is quicker. By default one "
-            "beside the film with its name and .LRV, .LRF or _proxy, if it is at least 1920 pixels wide. 'none': the "
-            "film itself.",
+            "A low-resolution copy of the film, to speed up analysis. By default one beside the film with the film's "
+            "name and .LRV, .LRF or _proxy, if it is at least 1920 pixels wide. 'none': analyse the film itself.",
             metavar="FILE|none",
             reads=True,
         ),
@@ -36,7 +35,7 @@ class ListeningOptions(Options):
     every: Annotated[
         float,
         Option(
-            "Seconds between the times at which sources are located. 0: at every frame, as in the paper.",
+            "How often to locate sources, in seconds. 0: at every frame, as in the paper.",
             advanced=True,
             minimum=0.0,
             maximum=10.0,

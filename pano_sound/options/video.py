@@ -23,8 +23,8 @@ class VideoOptions(Options):
         str | None,
         Option(
             "Video encoder, by FFmpeg's name: libx264, libx265, libsvtav1, prores_ks, or a hardware encoder such as "
-            "hevc_nvenc. By default libx264, or libx265 for films of more than 8 bits, which few players show as "
-            "H.264.",
+            "hevc_nvenc. By default libx264; for films of more than 8 bits libx265, because few players play "
+            "those as H.264.",
             choices=tuple(ENCODERS),
             metavar="ENCODER",
             also="-c:v",
@@ -39,7 +39,7 @@ class VideoOptions(Options):
         ),
     ] = None
     bitrate: Annotated[
-        str | None, Option("Bits per second, such as 20M or 800k, instead of a quality.", metavar="RATE")
+        str | None, Option("Bits per second, such as 20M or 800k, instead of --crf.", metavar="RATE")
     ] = None
     encoder_preset: Annotated[
         str | None,
