@@ -66,16 +66,15 @@ class BegunError(Exception):
     ("hours", "every", "sound_map"),
     [
         (24, 0.5, None),
-        (28, 0.3, None),
-        (35, 0.3, "4.5 GB"),
-        (10, 0.0, None),
-        (11, 0.0, None),
-        (12, 0.0, "4.7 GB"),
-        (12, 0.05, "4.7 GB"),
+        (24, 0.3, None),
+        (28, 0.3, "4.8 GB"),
+        (8, 0.0, None),
+        (9, 0.0, "4.7 GB"),
+        (9, 0.05, "4.7 GB"),
     ],
 )
 def test_a_sound_map_too_large_to_be_read_is_refused_before_the_work(film, tiny, monkeypatch, hours, every, sound_map):
-    """The film has 10 frames a second. A map takes 3,600 bytes; there are three a step."""
+    """The film has 10 frames a second. A map takes 3,600 bytes; there are four a step."""
 
     def observe(*_):
         raise BegunError

@@ -73,7 +73,7 @@ def analyse_segment(
         ModelError: the model is missing or damaged, or there is no such device.
     """
     cues = make_cues(info, options)
-    _check_size(info, options.every, len(cues.all))
+    _check_size(info, options.every, sum(len(cue.names) for cue in cues.all))
     network, observed = cues.network, observe(info, options, cues, progress, segment)
     with VideoReader(info) as reader:
         covered = reader.coverage(*GRID)
@@ -128,10 +128,11 @@ def names_heard(src: FilmPaths, options: AnalyseOptions = _DEFAULTS, *, progress
     return names.heard()
 
 
-def _check_size(info: PannableFilm, every: float, cues: int) -> None:
-    """Raises UnsupportedInputError, before hours of work, if the sound map would be too large to be read."""
+def _check_size(info: PannableFilm, every: float, evidence: int) -> None:
+    """Raises UnsupportedInputError, before hours of work, if the sound map would be too large to be read, with maps of
+    this many kinds of `evidence`."""
     step = max(every, 1 / float(info.video.fps) if info.video.fps else 0.0)
-    maps = info.duration / step * (1 + cues) if step else 0.0
+    maps = info.duration / step * (1 + evidence) if step else 0.0
     size = maps * math.prod(GRID) * np.dtype(np.float16).itemsize
     if size > MOST_BYTES:
         what = f"the sound map of {info.duration / 3600:.1f} hours would take {size / 1e9:.1f} GB"
