@@ -70,6 +70,12 @@ def check_outputs(
     check_files(outputs, read, overwrite)
 
 
+def check_ending(file: Path, what: str, ending: str) -> None:
+    """Check that a file to be written has the ending of its format, such as '.html'. Raises click.UsageError."""
+    if file.suffix.lower() != ending:
+        raise click.UsageError(f"{what} must be a {ending} file, not {file.name!r}")
+
+
 def check_work_folder(folder: Path, overwrite: bool) -> None:
     """Make the work folder of the running command, unless it exists.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ..options.steps import PanOptions
-from .files import WrittenFile, check_outputs
+from .files import WrittenFile, check_ending, check_outputs
 from .help import Command, HeadedOption
 from .parameters import json_option, options_of, output_option, overwrite_option, pins_option, source_argument
 from .progress import ProgressBar, summarise, wrote
@@ -50,6 +50,8 @@ def command(
     pano-sound pan holiday.mp4 -o holiday-flat.mp4 --report holiday.html
     pano-sound pan holiday.mp4 -o holiday-flat.mp4 --pins holiday.pins.json -y
     """
+    if report is not None:
+        check_ending(report, "the report", ".html")
     check_outputs([output, *([report] if report else [])], overwrite)
     from ..constraints import load_constraints
     from ..pipeline import pan_with_map, pannable

@@ -9,7 +9,7 @@ import click
 
 from ..options.flags import with_flags
 from ..options.values import parse_size
-from .files import ReadFile, check_outputs
+from .files import ReadFile, check_ending, check_outputs
 from .parameters import json_option, output_option, overwrite_option
 from .progress import wrote
 from .verbosity import verbosity
@@ -48,8 +48,7 @@ def show(path: Path, soundmap: Path | None, output: Path | None, overwrite: bool
     pano-sound path show holiday.path.json --soundmap holiday.soundmap.npz -o holiday.png
     """
     if output is not None:
-        if output.suffix.lower() != ".png":
-            raise click.UsageError(f"the picture is a .png file, not {output.name!r}")
+        check_ending(output, "the picture", ".png")
         check_outputs([output], overwrite)
     elif soundmap is not None:
         raise click.UsageError("--soundmap needs -o, a picture to draw")

@@ -120,7 +120,7 @@ def _sphere(info: MediaInfo) -> str:
 
 def _sound(info: MediaInfo, audio: AudioInfo) -> str:
     kind = "ambisonics" if audio.ambisonic else audio.layout
-    words = [audio.codec, f"{audio.rate} Hz", f"{audio.channels} channels ({kind})"]
+    words = [audio.codec, f"{audio.rate} Hz", f"{audio.channels} channel{'' if audio.channels == 1 else 's'} ({kind})"]
     if audio.tracks > 1:
         words.append(f"track {audio.track} of {audio.tracks}")
     if info.video and len(info.footage.paths) == 1 and info.footage.start is None and info.footage.end is None:

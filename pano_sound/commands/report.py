@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ..options.input import InputOptions
-from .files import ReadFile, check_outputs
+from .files import ReadFile, check_ending, check_outputs
 from .help import Command, HeadedOption
 from .parameters import options_of, output_option, overwrite_option
 from .progress import ProgressBar, wrote
@@ -46,6 +46,7 @@ def command(
     \b
     pano-sound report holiday.mp4 holiday.soundmap.npz holiday.path.json --result holiday-flat.mp4 -o holiday.html
     """
+    check_ending(output, "the page", ".html")
     check_outputs([output], overwrite)
     from ..camera_path import CameraPath
     from ..pipeline import pannable

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from .files import ReadSet, WrittenFile, check_outputs, check_work_folder
+from .files import ReadSet, WrittenFile, check_ending, check_outputs, check_work_folder
 from .parameters import output_option, overwrite_option
 from .progress import wrote
 from .verbosity import verbosity
@@ -71,8 +71,7 @@ def command(
 
     DATA is one or more folders or files in a layout of docs/training.md, or tar shards (.tar, local or by URL).
     """
-    if output.suffix != ".safetensors":
-        raise click.UsageError(f"the weights are a .safetensors file, not {output.name!r}")
+    check_ending(output, "the weights", ".safetensors")
     start = [setting.removeprefix("start=") for setting in settings if setting.startswith("start=")]
     check_outputs([output], overwrite, start)
     check_work_folder(work, overwrite)

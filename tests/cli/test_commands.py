@@ -315,3 +315,17 @@ def test_a_closed_pipe_is_no_error(film):
     line = f'"{sys.executable}" "{CLI}" probe "{film}" --json | true'
     done = subprocess.run(line, shell=True, capture_output=True, text=True)
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        ("pan a.mp4 -o b.mp4 --report b.pdf", "the report must be a .html file, not 'b.pdf'"),
+        ("report a.mp4 a.npz a.json -o b", "the page must be a .html file, not 'b'"),
+        ("path show a.json -o b.jpg", "the picture must be a .png file, not 'b.jpg'"),
+    ],
+)
+def test_another_ending_is_refused_before_any_work(run, words, what):
+    done = run(*words.split())
+    assert done.returncode == 2
+    assert what in done.stderr

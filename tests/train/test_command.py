@@ -77,7 +77,7 @@ def test_shards_are_streamed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> N
         (["--set", "speed=3"], 2, "the recipe has no 'speed'"),
         (["--set", "seed=-1"], 2, "seed is 0 or more"),
         (["--work", "set.csv"], 2, "is a file"),
-        (["-o", "out.pt"], 2, "the weights are a .safetensors file, not 'out.pt'"),
+        (["-o", "out.pt"], 2, "the weights must be a .safetensors file, not 'out.pt'"),
         (["--set", "steps=soon"], 2, "steps cannot be 'soon'"),
         (["--set", "mechanism=3"], 2, "mechanism is 1 or 2"),
         (["--set", "whole=perhaps"], 2, "whole cannot be"),
