@@ -130,7 +130,7 @@ def read_json(path: str | os.PathLike[str], what: str) -> Any:
     except (OSError, UnicodeDecodeError) as error:
         raise DataFileError("cannot be read as text", path) from error
     except ValueError as error:
-        raise DataFileError(f"not JSON: {error}", path) from None
+        raise DataFileError(f"not a {what}: it is not JSON ({error})", path) from None
     except RecursionError:
         raise DataFileError(f"not a {what}: it is nested too deeply", path) from None
 

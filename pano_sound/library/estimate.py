@@ -73,12 +73,13 @@ class Estimate:
         enough = "" if self.free is None else f" of {_bytes(self.free)} free"
         if self.free is not None and self.free < self.bytes:
             enough += ": too little"
+        cores = "" if self.workers == 1 else f"{self.workers} cores, {_hours(self.core_hours)} on "
         lines = [
-            f"to be made     {self.films} films, {_hours(self.film_hours)} long",
+            f"to be made     {self.films} {'film' if self.films == 1 else 'films'}, {_hours(self.film_hours)} long",
             f"left alone     {self.finished} finished, {self.duplicate} copies of others, {self.skipped} not 360°",
             f"will fail      {self.failed}",
-            f"time           about {_hours(self.hours)} on {self.workers} cores, {_hours(self.core_hours)} on one",
-            f"room           about {_bytes(self.bytes)}{enough}",
+            f"time           about {_hours(self.hours)} on {cores}one core",
+            f"disk space     about {_bytes(self.bytes)}{enough}",
             *(f"{path}: {why}" for path, why in self.refused.items()),
         ]
         return "\n".join(lines)
