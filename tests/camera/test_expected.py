@@ -39,6 +39,7 @@ def random_map(seed, blobs, sharpness, seconds=12.0, every=0.5):
 
 @settings(max_examples=5)
 @given(st.integers(0, 10_000), st.integers(0, 3), st.sampled_from([8.0, 25.0]))
+@pytest.mark.slow
 def test_no_still_view_is_expected_to_hold_the_source_for_longer(seed, blobs, sharpness):
     soundmap = random_map(seed, blobs, sharpness)
     path = plan(soundmap)

@@ -63,7 +63,10 @@ def sphere(width=512, height=256):
     return np.round(127.5 + 120 * cell_directions(height, width)).astype(np.uint8)
 
 
-@pytest.mark.parametrize(("name", "cuts"), [*((name, []) for name in PATHS), ("holds and a move", [2])])
+@pytest.mark.parametrize(
+    ("name", "cuts"),
+    [*(pytest.param(name, [], marks=pytest.mark.slow) for name in PATHS), ("holds and a move", [2])],
+)
 def test_ffmpeg_follows_the_exported_commands_as_we_do(tmp_path, name, cuts):
     """The very filters of the printed command line, run through PyAV, against our own view."""
     path, picture = path_of(name, cuts), sphere()

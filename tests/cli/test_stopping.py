@@ -382,6 +382,7 @@ def test_a_disk_that_is_read_only(film, small_disk, run):
     assert "cannot be written to" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_unplugged(long_film, small_disk):
     subprocess.run(["mount", "-o", "remount,size=50m", str(small_disk)], check=True)
     work = start(long_film, "render", "long.mp4", "a.path.json", "-o", small_disk / "out.mp4", "--end", "2")

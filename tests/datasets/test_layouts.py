@@ -89,6 +89,7 @@ def test_vggss_is_read(tmp_path: Path) -> None:
         read_set(tmp_path)
 
 
+@pytest.mark.slow
 def test_videos_are_cut_with_the_sound_around(tmp_path: Path) -> None:
     levels = [20 + 5 * (i // 10) for i in range(300)]
     rising = np.repeat(np.linspace(0.0, 0.6, 30), 48000)[None].repeat(2, 0).astype(np.float32)

@@ -60,6 +60,7 @@ def test_figures_are_pictures(evaluate, name, tmp_path) -> None:
     assert evaluate(name, *options, "-y").code == 0
 
 
+@pytest.mark.slow
 def test_tables_are_printed_and_written(evaluate, tmp_path, tiny_weights) -> None:
     done = evaluate("tables", "DATA", "--repeats", 2, "-o", "tables")
     assert done.code == 0, done.err

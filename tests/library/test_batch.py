@@ -49,6 +49,7 @@ def test_a_second_run_makes_nothing(small, finished, batch, tmp_path):
     assert states(out) == small[1]
 
 
+@pytest.mark.slow
 def test_missing_damaged_or_changed_results_are_made_again(small, finished, batch, tmp_path):
     wanted = made.hashes(copy(finished, tmp_path))
     out, library = tmp_path / "fresh", tmp_path / "videos"
@@ -120,6 +121,7 @@ def test_a_dry_run_writes_nothing(small, batch, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_limit_is_kept_and_a_failure_can_stop(small, batch, tmp_path):
     done = batch(small[0], "-o", "out", "--limit", "2", "--json")
     assert sum(json.loads(done.stdout)["films"].values()) - 2 == sum(s == "duplicate" for s in small[1].values())
@@ -134,6 +136,7 @@ def test_a_limit_is_kept_and_a_failure_can_stop(small, batch, tmp_path):
     assert sorted(states(tmp_path / "other").values()) == ["failed", *5 * ["waiting"]]
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_share_the_work(small, batch, tmp_path):
     first = batch.start(small[0], "-o", "out", "--workers", "1")
     wait_until(lambda: list(tmp_path.glob("out/.pano-sound/alive/*.lock")), first)
@@ -146,6 +149,7 @@ def test_two_runs_at_once_share_the_work(small, batch, tmp_path):
     assert all(row["attempts"] == (row["state"] != "duplicate") for row in rows)
 
 
+@pytest.mark.slow
 def test_two_runs_with_different_options_do_not_mix(small, batch, tmp_path):
     first = batch.start(small[0], "-o", "out", "--workers", "1", "--limit", "1")
     wait_until(lambda: list(tmp_path.glob("out/.pano-sound/work/*")), first)
@@ -205,6 +209,7 @@ def test_wrong_arguments_end_in_one_line(batch, small):
         assert done.stderr.strip().splitlines()[-1].startswith(("pano-sound: error", "Error:")), done.stderr
 
 
+@pytest.mark.slow
 def test_pages_are_made_resumed_and_kept_true(batch, tmp_path):
     """A page beside each video: also of films that were finished without one, and anew with the video."""
     (tmp_path / "card").mkdir()

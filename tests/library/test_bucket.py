@@ -58,6 +58,7 @@ def results(fs, url: str) -> dict[str, bytes]:
     return {name[len(url) + 1 :]: fs.cat_file(name) for name in found}
 
 
+@pytest.mark.slow
 def test_a_batch_reads_from_a_bucket_and_writes_into_it(small, finished, bucket, batch, tmp_path):
     done = batch.alone("s3://rushes/DCIM", "-o", "s3://rushes/flat", "--reports", "--json")
     counts = json.loads(done.stdout)["films"]
@@ -117,6 +118,7 @@ def test_another_machine_at_work_is_respected(bucket, batch):
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_missing_store_ends_in_one_line(batch, bucket, monkeypatch):
     import fsspec
 

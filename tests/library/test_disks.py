@@ -50,7 +50,7 @@ def fill(disk, leave=0):
         file.truncate(max(0, file.tell() - leave))
 
 
-@pytest.mark.parametrize("what", ["--soundmaps", "--manifest"])
+@pytest.mark.parametrize("what", ["--manifest", pytest.param("--soundmaps", marks=pytest.mark.slow)])
 def test_a_full_disk_stops_the_run_in_one_line(batch, card, small_disk, what):
     place = small_disk if what == "--soundmaps" else small_disk / "manifest.sqlite"
     if what == "--manifest":
@@ -105,6 +105,7 @@ def test_a_folder_that_cannot_be_used_stops_the_run_before_it_begins(batch, card
     assert batch(card, "-o", "out", "--dry-run").returncode == 0
 
 
+@pytest.mark.slow
 def test_sound_maps_that_can_no_longer_be_kept_stop_the_run(batch, card, tmp_path):
     """A file is where the folder of one would be: no film is blamed for it."""
     assert batch(card, "-o", "out", "--soundmaps", "maps", "--limit", "1").returncode == 0
@@ -126,6 +127,7 @@ def killed(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_workers_that_are_killed_at_once_end_the_run_and_fail_no_film(batch, card, monkeypatch):
     monkeypatch.setattr(pool, "run_worker", killed)
     done = batch(card, "-o", "out", "--workers", "2")

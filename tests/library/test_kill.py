@@ -52,6 +52,7 @@ def check(batch: Batch, expected: dict[str, str], wanted: dict[str, str]) -> Non
         assert db.execute("SELECT COUNT(*) FROM films WHERE claim IS NOT NULL").fetchone() == (0,)
 
 
+@pytest.mark.slow
 def test_a_batch_killed_at_work_is_completed(small, finished, batch, tmp_path):
     work = batch.start(small[0], "-o", "out", "--workers", "1", start_new_session=True)
     wait_until(lambda: list(tmp_path.glob("out/.pano-sound/work/*")), work)
@@ -74,6 +75,7 @@ def test_ctrl_c_gives_everything_back(small, batch, tmp_path):
     assert os.listdir(tmp_path / "out" / ".pano-sound" / "work") == []
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_the_workers_are_being_started(small, batch, tmp_path):
     """The fork server has not imported anything yet."""
     work = batch.start(small[0], "-o", "out", "--workers", "2", start_new_session=True)

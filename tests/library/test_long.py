@@ -105,6 +105,7 @@ class StopError(Exception):
     pass
 
 
+@pytest.mark.slow
 def test_segments_made_before_a_stop_are_not_made_again(making, monkeypatch):
     clean = making.attempt()
     assert clean.state == "done"
@@ -133,6 +134,7 @@ def test_segments_made_before_a_stop_are_not_made_again(making, monkeypatch):
     assert Path(making.out.name("film.mp4")).read_bytes() == content
 
 
+@pytest.mark.slow
 def test_others_may_make_the_segments(making):
     alone = making.attempt()
     content = Path(making.out.name("film.mp4")).read_bytes()

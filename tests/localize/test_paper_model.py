@@ -115,6 +115,7 @@ def test_options_that_do_not_fit_raise() -> None:
         weights.build({**PAPER_TINY, "kind": "another"})
 
 
+@pytest.mark.slow
 def test_the_command_line_pans_with_it(tiny: PaperLocalizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     weights.save(tiny, tmp_path / "tiny.safetensors", {})
     films.make_film(tmp_path / "in.mp4", films.steady(30, 15), size=(256, 128), sound=films.tone(2.0))

@@ -114,6 +114,7 @@ def test_pooling_before_the_sound_is_finished_raises(model: Localizer) -> None:
         SoundFeatures(model).pooled([0.0], 1.0)
 
 
+@pytest.mark.slow
 def test_an_hour_of_silence_is_computed_once(model: Localizer, monkeypatch: pytest.MonkeyPatch) -> None:
     """As where a recorder stalled: neither its time nor its memory grows with the hours."""
     computed: list[int] = []

@@ -106,6 +106,7 @@ def test_pictures_keep_their_distances_in_a_part(tmp_path):
     assert np.allclose(read, [0.0, *(float(t) - 0.9 for t in times if t >= 0.9)], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_late_part_of_a_long_film_is_found_by_seeking(tmp_path):
     path = films.make_film(tmp_path / "a.mp4", films.steady(600, 30), levels=[100] * 600)
     info = probe(path, InputOptions(start=18))
@@ -143,7 +144,10 @@ def test_malformed_times_are_refused(options, word):
         probe("a.mp4", InputOptions(**options))
 
 
-@pytest.mark.parametrize("containers", ["mp4 mp4 mp4", "ts ts", "mp4 mkv", "mkv ts mp4"])
+@pytest.mark.parametrize(
+    "containers",
+    ["ts ts", "mkv ts mp4", *(pytest.param(c, marks=pytest.mark.slow) for c in ("mp4 mp4 mp4", "mp4 mkv"))],
+)
 def test_files_follow_one_another(tmp_path, containers):
     """Time bases and starts differ; sound that is longer than its picture gives way to the next file's."""
     paths = [
@@ -226,7 +230,7 @@ def remote(tmp_path):
     fsspec.filesystem("memory").store.clear()
 
 
-@pytest.mark.parametrize("container", ["mp4", "mkv", "ts"])
+@pytest.mark.parametrize("container", ["mp4", *(pytest.param(c, marks=pytest.mark.slow) for c in ("mkv", "ts"))])
 def test_urls_are_read_like_files(tmp_path, remote, container):
     path = flashing(tmp_path / f"a b é.{container}")
     url = remote(path)
@@ -251,6 +255,7 @@ def test_dead_urls_are_refused(url, word):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_broken_connection_is_an_error(tmp_path, remote, monkeypatch):
     url = remote(films.make_film(tmp_path / "a.mp4", films.steady(300), levels=[50, 200] * 150))
     info = probe(url)
@@ -304,7 +309,7 @@ class Server(http.server.SimpleHTTPRequestHandler):
         return io.BytesIO(content[begin : end + 1])
 
 
-@pytest.mark.parametrize("ranges", [True, False])
+@pytest.mark.parametrize("ranges", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_films_on_a_web_server(tmp_path, ranges):
     pytest.importorskip("aiohttp")
     path = flashing(tmp_path / "a b.mp4")

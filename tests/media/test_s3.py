@@ -52,6 +52,7 @@ def test_films_in_a_bucket_are_read_like_files(tmp_path, bucket, container):
     assert flashes(url, start=1) == flashes(path, start=1)
 
 
+@pytest.mark.slow
 def test_a_film_in_a_bucket_is_rendered_from_the_command_line(tmp_path, bucket):
     """In a process of its own, as a user runs it; its input stays unchanged."""
     path = films.make_film(tmp_path / "a.mp4", films.steady(30), sound=films.tone(1))

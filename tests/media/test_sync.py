@@ -137,7 +137,9 @@ def measured(folder, case, seconds):
     return np.array(offsets), flashes[~silent]
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize(
+    "case", [*CASES[:2], *(pytest.param(case, marks=pytest.mark.slow) for case in CASES[2:])], ids=str
+)
 def test_flash_and_beep_stay_together(tmp_path, case):
     offsets, _ = measured(tmp_path, case, 8)
     assert len(offsets) >= 4

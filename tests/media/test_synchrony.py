@@ -68,6 +68,7 @@ def test_another_recording_is_refused(tmp_path):
             synchronize(Footage((str(film),)), 0.0, 25.0, wav(tmp_path / "other.wav", other[None], RATE))
 
 
+@pytest.mark.slow
 def test_a_film_is_heard_through_its_recorder(tmp_path, caplog):
     """The output has the recorder's sound, in time, and only as long as the film."""
     sound = syllables(12, 1)

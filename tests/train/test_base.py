@@ -45,6 +45,7 @@ def sampler(tmp_path: Path) -> Sampler:
     return Sampler(bank, pictures, maps, (scenes, objects), {label: [label] for label in LABELS})
 
 
+@pytest.mark.slow
 def test_a_few_steps_lower_the_loss(sampler: Sampler, tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = Localizer(**TINY)

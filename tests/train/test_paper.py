@@ -216,6 +216,7 @@ def test_base_learns_its_heads_on_its_frozen_nets(tmp_path: Path) -> None:
     assert type(model) is Localizer
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_with_the_same_batches(tiny: str, tmp_path: Path) -> None:
     whole = train(examples(), tmp_path / "a.safetensors", tmp_path / "a", recipe(tiny, mode="semi"))
     train(examples(), tmp_path / "b.safetensors", tmp_path / "b", recipe(tiny, mode="semi", steps=7))
@@ -261,6 +262,7 @@ def test_a_loss_that_is_no_number_ends_training(tiny: str, tmp_path: Path) -> No
     assert not (tmp_path / "a.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_training_whole_changes_trunk_and_sound_net(tiny: str, tmp_path: Path) -> None:
     before, _ = start(tiny, 1, 0)
     model = train(examples(), tmp_path / "a.safetensors", tmp_path / "a", recipe(tiny, steps=3, whole=True))
