@@ -62,6 +62,7 @@ def test_a_batch_killed_at_work_is_completed(small, finished, batch, tmp_path):
     check(batch, small[1], made.hashes(finished[0] / "out"))
 
 
+@pytest.mark.slow
 def test_ctrl_c_gives_everything_back(small, batch, tmp_path):
     """In a terminal, Ctrl-C reaches all processes of the batch."""
     work = batch.start(small[0], "-o", "out", "--workers", "2", start_new_session=True)

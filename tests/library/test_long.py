@@ -74,6 +74,7 @@ def pictures(film):
         return [(p.pts * p.time_base, float(p.planes[0].mean())) for p in reader.pictures()]
 
 
+@pytest.mark.slow
 def test_the_result_is_that_of_a_film_made_at_once(making, tmp_path, tiny, monkeypatch):
     seen, probed = [], []
     for module in (pipeline_film, previews):

@@ -221,7 +221,7 @@ def test_segments_follow_one_another_without_gaps(tmp_path):
 @pytest.mark.parametrize(
     ("times", "every"),
     [
-        pytest.param(VARIABLE[:61], 0.5, id="variable-short"),
+        pytest.param(VARIABLE[:61], 0.5, id="variable-short", marks=pytest.mark.slow),
         pytest.param(VARIABLE, 0.5, id="variable-0.5", marks=pytest.mark.slow),
         pytest.param(EVEN, 0.5, id="even-0.5", marks=pytest.mark.slow),
         pytest.param(NTSC, 0.3, id="ntsc-0.3", marks=pytest.mark.slow),
