@@ -25,7 +25,7 @@ from ..sphere.convention import angles, angles_to_pixel
 from ..sphere.geometry import cell_areas, cell_directions
 from .cue import GRID, Maps, normalized
 
-_LOOK, _LOOKS = 4.0, 2.5
+LOOK, LOOKS = 4.0, 2.5
 """Seconds after which the picture says something new, and how often it does so of one place."""
 _PLACE = 5
 """Columns on either side of a direction that count as the same place."""
@@ -150,8 +150,8 @@ def align(
     agreement = np.log(np.maximum(agreement, 1e-3))
     scores, places = np.zeros(agreement.shape[1]), 0.0
     for there in _places(points):
-        seen_for = float(there.sum()) * apart / _LOOK
-        scores += agreement[there].mean(axis=0) * min(_LOOKS, seen_for)
+        seen_for = float(there.sum()) * apart / LOOK
+        scores += agreement[there].mean(axis=0) * min(LOOKS, seen_for)
         places += min(1.0, seen_for)
     aligned = _aligned()
     faults = np.array([_OPEN_FUMA if open_order and name == FUMA else _CHANNEL for name in _CHANNELS])

@@ -26,28 +26,13 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..soundmap import SILENCE_DB
 from ..sphere.convention import angles, wrap_degrees
 from ..sphere.geometry import cell_areas, cell_directions
-from .cue import GRID, Cue, Evidence, Maps, Sound, normalized
+from .cue import GRID, Evidence, Maps, Sound, normalized
+from .zones import BAND, LEAST, RATE, STEP, WINDOW, Array, ZonedCue, bins, nearness, spectra, summed
 
 log = logging.getLogger("pano_sound")
 
-Array = NDArray[np.float64]
-
-_RATE = 16000
-_FRAME, _HOP = 512, 256  # samples; speech is stationary for 32 ms
-_BAND = (150.0, 6000.0)
-"""Hz. Wind and handling noise lie below; above, the microphones of most cameras are too far apart for directions."""
-_FRAMES, _BINS = 3, 2
-"""Frames and bins of a zone."""
-_ZONES = 10
-"""Zones in time per histogram: about half a second."""
-_STEP = _ZONES * _FRAMES * _HOP
-_LEAST = _ZONES * _FRAMES * 10 ** (SILENCE_DB / 10)
-"""Energy of a silent step."""
-_WINDOW = 0.75
-"""Seconds before and after a time up to which sound counts."""
 _CHUNK = 64
 _SILENT = 1e-6
 """Share of the power below which a channel is silent. No recorded source is so exactly in the plane that it has
@@ -83,7 +68,7 @@ _TALLEST = 30.0
 """Standard deviation of pitch, degrees, if it is unknown: few sources are overhead or underfoot."""
 
 
-class SpatialCue(Cue):
+class SpatialCue(ZonedCue):
     """Evidence from the direction of the sound. It needs no pictures.
 
     Zero in silence, and near zero for diffuse sound. Without height (a silent Z) it tells only yaw; with a silent X or
@@ -91,29 +76,13 @@ class SpatialCue(Cue):
     """
 
     names: ClassVar[tuple[str, ...]] = ("spatial",)
-    sound = Sound(_RATE, "field", hop=_STEP)
-    context = _WINDOW + _STEP / _RATE
+    sound = Sound(RATE, "field", hop=STEP)
 
     def __init__(self) -> None:
-        self._begin = 0.0
-        self._waiting = np.zeros((4, 0), np.float32)
+        super().__init__(4)
         self._before: Array | None = None
         self._histograms: list[NDArray[np.float16]] = []
         self._sums: list[Array] = []
-
-    def start_sound(self, t: float) -> None:
-        self._begin = t
-
-    def add_sound(self, block: NDArray[np.float32]) -> None:
-        waiting = np.concatenate([self._waiting, block], axis=1)
-        whole = max(0, (waiting.shape[1] - (_FRAME - _HOP)) // _STEP)
-        for n in range(whole):
-            self._add(waiting[:, n * _STEP : (n + 1) * _STEP + _FRAME - _HOP])
-        self._waiting = waiting[:, whole * _STEP :].copy()
-
-    def end_sound(self) -> None:
-        missing = _STEP + _FRAME - _HOP - self._waiting.shape[1]
-        self.add_sound(np.zeros((4, missing), np.float32))
 
     def evidence(self, times: Sequence[float]) -> dict[str, Evidence]:
         maps = np.zeros((len(times), *GRID), np.float32)
@@ -165,15 +134,15 @@ class SpatialCue(Cue):
 
     def _maps(self, times: Array, sums: Array, flat: bool) -> Maps:
         """Log-likelihood ratios at a few times; zeros in silence."""
-        middles = self._begin + (np.arange(len(sums)) + 0.5) * _STEP / _RATE
-        first, last = np.searchsorted(middles, [times.min() - _WINDOW, times.max() + _WINDOW])
+        middles = self._middles(len(sums))
+        first, last = np.searchsorted(middles, [times.min() - WINDOW, times.max() + WINDOW])
         maps = np.zeros((len(times), *GRID), np.float32)
         if first == last:
             return maps
         sums = sums[first:last]
-        near = np.maximum(1 - np.abs(times[:, None] - middles[first:last]) / _WINDOW, 0)
+        near = nearness(times, middles[first:last])
         weight, energy, flow = (near @ sums[:, :3]).T
-        sounds = (energy > near.sum(axis=1) * _LEAST) & (weight > 0)
+        sounds = (energy > near.sum(axis=1) * LEAST) & (weight > 0)
         near, energy, flow = near[sounds], energy[sounds, None], flow[sounds, None]
         shares = (near * sums[:, 0] / weight[sounds, None]).astype(np.float32)
         counts = shares @ np.stack(self._histograms[first:last]).astype(np.float32)
@@ -195,22 +164,13 @@ def zones(wave: NDArray[np.float32]) -> tuple[Array, Array, Array]:
         (times, bands, 4) power of W, Y, Z, X; (times, bands, 3) x, y, z of the intensity, as long as the power of W in
         a plane wave, towards its source; (4,) mean power of the channels in zones of all low frequencies.
     """
-    frames = np.lib.stride_tricks.sliding_window_view(wave, _FRAME, axis=1)[:, ::_HOP]
-    window = np.hanning(_FRAME + 1)[:_FRAME].astype(np.float32)
-    whole = np.fft.rfft(frames * (window * np.sqrt(2 / (_FRAME * (window**2).sum()))), axis=2)
-    first, last = (round(hz * _FRAME / _RATE) for hz in _BAND)
-    spectrum = whole[:, :, first:last]
-    times, bands = spectrum.shape[1] // _FRAMES, spectrum.shape[2] // _BINS
-
-    def summed(bins: NDArray) -> Array:
-        of_zones = bins[: times * _FRAMES, : bands * _BINS].reshape(times, _FRAMES, bands, _BINS)
-        return of_zones.sum(axis=(1, 3), dtype=np.float64)
-
+    whole = spectra(wave)
+    first, last = bins(BAND)
+    w, y, z, x = spectrum = whole[:, :, first:last]
     powers = np.stack([summed(np.abs(channel) ** 2) for channel in spectrum], axis=-1)
-    w, y, z, x = spectrum
     intensity = np.stack([summed((w.conj() * channel).real) for channel in (x, y, z)], axis=-1)
-    first, last = (round(hz * _FRAME / _RATE) for hz in _LOW)
-    low = (np.abs(whole[:, :, first : last + 1]) ** 2).sum(axis=(1, 2), dtype=np.float64) / max(times, 1)
+    first, last = bins(_LOW)
+    low = (np.abs(whole[:, :, first : last + 1]) ** 2).sum(axis=(1, 2), dtype=np.float64) / max(len(powers), 1)
     return powers, intensity, low
 
 

@@ -23,24 +23,11 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..soundmap import SILENCE_DB
 from ..sphere.geometry import cell_areas, cell_directions
-from .cue import GRID, Cue, Evidence, Maps, Sound, normalized
+from .alignment import LOOK, LOOKS
+from .cue import GRID, Evidence, Maps, Sound, normalized
+from .zones import BAND, FRAME, LEAST, RATE, STEP, WINDOW, Array, ZonedCue, bins, nearness, spectra, summed
 
-Array = NDArray[np.float64]
-
-_RATE = 16000
-_FRAME, _HOP = 512, 256  # samples
-_BAND = (150.0, 6000.0)  # Hz
-_FRAMES, _BINS = 3, 2
-"""Size of a zone in frames and bins."""
-_ZONES = 10
-"""Zones in time per histogram: about half a second."""
-_STEP = _ZONES * _FRAMES * _HOP
-_LEAST = _ZONES * _FRAMES * 10 ** (SILENCE_DB / 10)
-"""Energy of a silent step."""
-_WINDOW = 0.75
-"""Seconds before and after a time up to which sound counts."""
 _ONE = 1e-3
 """Power of the channels' difference, relative to that of their sum, below which they are one signal twice."""
 _SIDES = 21
@@ -54,43 +41,25 @@ _SPREAD = 0.35
 _UNIFORM = 0.3
 """Share of the uniform distribution."""
 _CHUNK = 256
-_LOOK, _LOOKS = 4.0, 2.5
-"""Seconds after which the picture says something new, and how often it does so of one side."""
 _PRIORS = (0.4, 0.5, 0.1)
 """That a track's sides are those of the picture, that it tells nothing, and that it is swapped."""
 _CLEAR = 0.6
 """Probability of being true below which a track counts for nothing."""
 
 
-class StereoCue(Cue):
+class StereoCue(ZonedCue):
     """Evidence from a stereo track, by left and right alone. It needs no pictures, but counts only when `checked`.
 
     Zero in silence, and everywhere if both channels are nearly the same.
     """
 
     names: ClassVar[tuple[str, ...]] = ("stereo",)
-    sound = Sound(_RATE, "stereo", hop=_STEP)
-    context = _WINDOW + _STEP / _RATE
+    sound = Sound(RATE, "stereo", hop=STEP)
 
     def __init__(self) -> None:
-        self._begin = 0.0
-        self._waiting = np.zeros((2, 0), np.float32)
+        super().__init__(2)
         self._histograms: list[Array] = []
         self._sums: list[tuple[float, ...]] = []
-
-    def start_sound(self, t: float) -> None:
-        self._begin = t
-
-    def add_sound(self, block: NDArray[np.float32]) -> None:
-        waiting = np.concatenate([self._waiting, block], axis=1)
-        whole = max(0, (waiting.shape[1] - (_FRAME - _HOP)) // _STEP)
-        for n in range(whole):
-            self._add(waiting[:, n * _STEP : (n + 1) * _STEP + _FRAME - _HOP])
-        self._waiting = waiting[:, whole * _STEP :].copy()
-
-    def end_sound(self) -> None:
-        missing = _STEP + _FRAME - _HOP - self._waiting.shape[1]
-        self.add_sound(np.zeros((2, missing), np.float32))
 
     def evidence(self, times: Sequence[float]) -> dict[str, Evidence]:
         maps = np.zeros((len(times), *GRID), np.float32)
@@ -101,15 +70,15 @@ class StereoCue(Cue):
 
     def _maps(self, times: Array) -> Maps:
         """Log-likelihood ratios at a few times; zeros in silence, and where both channels are one signal."""
-        middles = self._begin + (np.arange(len(self._sums)) + 0.5) * _STEP / _RATE
-        first, last = np.searchsorted(middles, [times.min() - _WINDOW, times.max() + _WINDOW])
+        middles = self._middles(len(self._sums))
+        first, last = np.searchsorted(middles, [times.min() - WINDOW, times.max() + WINDOW])
         maps = np.zeros((len(times), *GRID), np.float32)
         if first == last:
             return maps
-        near = np.maximum(1 - np.abs(times[:, None] - middles[first:last]) / _WINDOW, 0)
+        near = nearness(times, middles[first:last])
         energy, both, difference = (near @ np.array(self._sums[first:last])).T
         counts = near @ np.stack(self._histograms[first:last])
-        sounds = (energy > near.sum(axis=1) * _LEAST) & (difference > _ONE * both)
+        sounds = (energy > near.sum(axis=1) * LEAST) & (difference > _ONE * both)
         counts = counts[sounds] / np.maximum(counts[sounds].sum(axis=1, keepdims=True), 1e-30)
         maps[sounds] = normalized(np.log(_UNIFORM + (1 - _UNIFORM) * counts @ _blur()).reshape(-1, *GRID))
         return maps
@@ -117,14 +86,11 @@ class StereoCue(Cue):
     def _add(self, wave: NDArray[np.float32]) -> None:
         """Store the histogram of one step over the left component, and its totals: energy, power of the channels' sum
         and of their difference."""
-        frames = np.lib.stride_tricks.sliding_window_view(wave, _FRAME, axis=1)[:, ::_HOP]
-        window = np.hanning(_FRAME + 1)[:_FRAME].astype(np.float32)
-        spectrum = np.fft.rfft(frames * (window * np.sqrt(2 / (_FRAME * (window**2).sum()))), axis=2)
-        first, last = (round(hz * _FRAME / _RATE) for hz in _BAND)
-        left, right = spectrum[:, :, first:last]
-        powers = np.stack([_zones(np.abs(left) ** 2), _zones(np.abs(right) ** 2)])
+        first, last = bins(BAND)
+        left, right = spectra(wave)[:, :, first:last]
+        powers = np.stack([summed(np.abs(left) ** 2), summed(np.abs(right) ** 2)])
         energy = powers.sum(axis=0) / 2
-        coherence = np.abs(_zones(left * right.conj())) / np.maximum(np.sqrt(powers.prod(axis=0)), 1e-30)
+        coherence = np.abs(summed(left * right.conj())) / np.maximum(np.sqrt(powers.prod(axis=0)), 1e-30)
         # One channel alone is as sure a side as two that agree.
         amplitudes = np.sqrt(powers)
         sides = (amplitudes[0] - amplitudes[1]) / np.maximum(amplitudes.sum(axis=0), 1e-15)
@@ -151,7 +117,7 @@ def earlier(left: NDArray, right: NDArray, first: int) -> float:
     cross = (left * right.conj()).sum(axis=0)
     cross = cross / np.maximum(np.abs(cross), 1e-30)
     delays = np.linspace(-_LATEST, _LATEST, 81)
-    hz = (first + np.arange(len(cross))) * _RATE / _FRAME
+    hz = (first + np.arange(len(cross))) * RATE / FRAME
     found = (cross[:, None] * np.exp(-2j * np.pi * hz[:, None] * delays)).real.mean(axis=0)
     best = int(found.argmax())
     return float(delays[best] * max(found[best], 0.0))
@@ -179,19 +145,13 @@ def checked(maps: Maps, looks: Maps, times: NDArray[np.float64]) -> tuple[Maps, 
     total = np.zeros(2)
     for side in np.unique(sides[told]):
         there = told & (sides == side)
-        total += scores[:, there].mean(axis=1) * min(_LOOKS, there.sum() * apart / _LOOK)
+        total += scores[:, there].mean(axis=1) * min(LOOKS, there.sum() * apart / LOOK)
     odds = np.array([total[0], 0.0, total[1]]) + np.log(_PRIORS)
     shares = np.exp(odds - odds.max())
     true = float(shares[0] / shares.sum())
     if true < _CLEAR or not told.any():
         return np.zeros_like(maps), true
     return np.log(1 - true + true * np.exp(maps)), true
-
-
-def _zones(bins: NDArray) -> NDArray:
-    """Sums over zones of (frames, bins)."""
-    times, bands = bins.shape[0] // _FRAMES, bins.shape[1] // _BINS
-    return bins[: times * _FRAMES, : bands * _BINS].reshape(times, _FRAMES, bands, _BINS).sum(axis=(1, 3))
 
 
 def _blur() -> Array:
