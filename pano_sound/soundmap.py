@@ -297,7 +297,8 @@ class SoundMap:
         long = n > 0 and bool(np.abs(self.times[[0, -1]]).max() > _LONGEST)
         known = isinstance(self.source, dict) and isinstance(self.settings, dict) and _is_source(self.source)
         lasts = n > 1 or (known and n == 1 and self.source.get("end", 0.0) > self.times[0])
-        if not (growing and shots and same_length and finite and known and lasts and self.posterior.size) or long:
+        possible = finite and bool(np.abs(self.turned).max(initial=0.0) <= 180)
+        if not (growing and shots and same_length and possible and known and lasts and self.posterior.size) or long:
             raise DataFileError("its parts do not fit each other", path, "analyse again")
         total = self.posterior.sum(axis=(1, 2), dtype=np.float32) + self.elsewhere
         if self.posterior.min() < 0 or self.elsewhere.min() < 0 or np.abs(total - 1).max() > _OFF:

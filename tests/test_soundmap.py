@@ -167,6 +167,7 @@ def test_a_film_of_one_frame_ends_after_it(tmp_path, end, fits):
         {"cuts": np.array([0.7, 0.7])},
         {"turned": np.zeros(5, np.float32)},
         {"turned": np.array([np.nan] * 3, np.float32)},
+        {"turned": np.array([0, 1e30, 0], np.float32)},
         {"about": np.array("{}")},
         {"posterior": np.full((3, 4, 8), np.nan)},
         {"level_db": np.zeros(2)},

@@ -38,7 +38,7 @@ class Heading:
 
     @classmethod
     def of(cls, soundmap: SoundMap, bounds: Sequence[float], pins: Sequence[Pin] = ()) -> Heading:
-        """The heading of a film.
+        """The heading of a film: 0 in shots that are too short for it to be smoothed.
 
         It rests while the camera looks to a pin, whose direction is that in the picture.
 
@@ -51,7 +51,7 @@ class Heading:
             clock = np.append(np.arange(begin, end, motion.SAMPLE_EVERY), end)
             turned = np.cumsum(np.append(0.0, soundmap.turned[first + 1 : last]))
             line = np.zeros(len(clock))
-            if np.ptp(turned) > 2 * _SWAY:
+            if end - begin > _SMOOTH and np.ptp(turned) > 2 * _SWAY:
                 at = soundmap.times[first:last]
                 beyond = turned[-1] + (turned[-1] - turned[-2]) / (at[-1] - at[-2]) * (end - at[-1])
                 track = np.interp(clock, np.append(at, end), np.append(turned, beyond))

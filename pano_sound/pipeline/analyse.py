@@ -63,7 +63,8 @@ def analyse_film(info: PannableFilm, options: ListeningOptions, progress: Progre
 def analyse_segment(
     info: PannableFilm, options: ListeningOptions, progress: Progress, segment: Segment = WHOLE
 ) -> SoundMap:
-    """The sound map of a segment: equal to that part of the whole film's sound map, to within rounding.
+    """The sound map of a segment: equal to that part of the whole film's sound map, to within rounding; where the
+    camera turns, to within the error of measuring that.
 
     `progress` is called with the stage ('listen' or 'look'), the seconds done and all seconds.
 

@@ -46,6 +46,13 @@ def test_each_shot_begins_anew():
     assert found.at(np.array([30.0]))[0] == pytest.approx(0, abs=1e-9)
 
 
+@pytest.mark.parametrize("seconds", [0.04, 0.1, 0.25, 1.9])
+def test_a_short_shot_has_no_heading(seconds):
+    found = heading(np.full(400, 20.0), every=0.02, bounds=[0.0, 1.0, 1.0 + seconds, 8.0])
+    assert (found.at(np.linspace(1.0, 1.0 + seconds, 5)[:-1]) == 0).all()
+    assert found.at(np.array([7.9]))[0] > 100
+
+
 def test_it_rests_during_a_pin():
     found = heading(np.full(120, 4.0), pins=[Pin(10.0, 15.0, 40.0, 0.0)])
     during = found.at(np.arange(10.0, 15.01, 0.1))
