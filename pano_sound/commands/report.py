@@ -35,7 +35,7 @@ def command(
     options: InputOptions,
     quiet: bool,
 ) -> None:
-    """Make a page that shows what was heard and where the camera looks.
+    """Make a page: what was heard, and where the camera looks.
 
     INPUT is the 360° film. SOUNDMAP is the file that 'analyse' wrote for it, and PATH the one that 'plan' wrote.
 
