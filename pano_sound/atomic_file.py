@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
@@ -123,7 +122,7 @@ def new_partial(path: FilePath) -> Path:
     """
     at = Path(path)
     hint = os.fsencode(at.name)[:_LONGEST_HINT].decode("utf-8", "ignore")
-    partial = at.with_name(f".{hint}.partial-{secrets.token_hex(8)}")
+    partial = at.with_name(f".{hint}.partial-{os.urandom(8).hex()}")
     _partials.add(partial)
     try:
         # Exclusive: an existing file or link of this name is never opened.

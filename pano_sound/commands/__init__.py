@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import difflib
 import importlib
 import logging
 import os
@@ -16,26 +15,27 @@ import click
 from .. import __version__
 from ..atomic_file import NO_ROOM, output_error, remove_partials
 from ..errors import EXIT_CODES, OutputError, PanoSoundError, printable
-from ..options.flags import with_flags
 from .stopping import heed_signals, ignore_signals, raise_if_asked
 from .streams import flush, open_standard_streams, say, stopped_printing
 from .verbosity import early_verbosity
 
-COMMANDS = (
-    "pan",
-    "batch",
-    "analyse",
-    "plan",
-    "path",
-    "render",
-    "overlay",
-    "report",
-    "probe",
-    "models",
-    "train",
-    "evaluate",
-    "study",
-)
+COMMANDS = {
+    "pan": "Turn a 360° film into a video that follows the sound.",
+    "batch": "Pan whole folders of 360° films.",
+    "analyse": "Find where the sound of a 360° film comes from.",
+    "plan": "Decide where the camera looks, and write a camera path.",
+    "path": "Show a camera path, export it, or import one.",
+    "render": "Render the video that follows a camera path.",
+    "overlay": "Mark in a 360° film where the sound comes from.",
+    "report": "Make a page: what was heard, and where the camera looks.",
+    "probe": "Show what is in a file, and whether it can be panned.",
+    "models": "List the weights that --model accepts by name.",
+    "train": "Train a network on pictures and their sounds.",
+    "evaluate": "Measure weights on data they have never seen.",
+    "study": "Ask people which camera they prefer.",
+}
+"""The sub-commands, and the summary of each. It is the first sentence of the command's help, given here so that the
+list of commands needs none of their modules."""
 
 
 class LazyGroup(click.Group):
@@ -43,6 +43,10 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
@@ -56,6 +60,8 @@ class LazyGroup(click.Group):
         if args[0] not in COMMANDS and not args[0].startswith("-"):
             if os.path.isfile(args[0]):
                 ctx.fail(f"No command given. For a video of this film: pano-sound pan {printable(args[0])} -o out.mp4")
+            import difflib
+
             if near := difflib.get_close_matches(args[0].lower(), COMMANDS):
                 ctx.fail(f"No such command {args[0]!r}. Did you mean {' or '.join(map(repr, near))}?")
         return super().resolve_command(ctx, args)
@@ -164,4 +170,6 @@ def _say_what_the_system_refused(error: OSError) -> int:
 
 
 def _complain(line: str) -> None:
+    from ..options.flags import with_flags
+
     say(f"pano-sound: {printable(with_flags(line))}")

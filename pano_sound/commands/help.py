@@ -6,8 +6,6 @@ from typing import Any
 
 import click
 
-from ..options.base import range_words
-
 HEADINGS = ("Options", "Batch", "Input", "Listening", "View", "Camera", "Video", "General")
 """The headings of a command's help, in order."""
 _ALL = "pano_sound.all_options"
@@ -28,6 +26,8 @@ class HeadedOption(click.Option):
         if isinstance(default, float) or self.preset is not None:
             extra["default"] = f"{default:g}" if isinstance(default, float) else str(default)
         if "range" in extra and isinstance(self.type, click.FloatRange | click.IntRange):
+            from ..options.base import range_words
+
             extra["range"] = range_words(self.type.min, self.type.max)
         return extra
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import functools
 import logging
-import traceback
 from collections.abc import Callable
 from typing import Any
 
 import click
 
 from ..errors import printable
-from ..options.flags import with_flags
 from .help import HeadedOption
 from .streams import say
 
@@ -74,7 +72,11 @@ class _Stderr(logging.Handler):
     """Writes each record to standard error as one line, above any progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        from ..options.flags import with_flags
+
         line = f"pano-sound: {record.levelname.lower()}: {printable(with_flags(record.getMessage()))}"
         if record.exc_info:
+            import traceback
+
             line += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip()
         say(line)

@@ -5,10 +5,12 @@ import sys
 from pathlib import Path
 
 import av
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from pano_sound.commands import COMMANDS as SUMMARIES
 from pano_sound.commands import cli
 from pano_sound.errors import EXIT_CODES
 from pano_sound.options.base import described
@@ -273,6 +275,12 @@ def test_the_list_of_commands_shows_whole_summaries():
         assert all(line.endswith((".", "?")) for line in listed.strip().splitlines())
 
 
+@pytest.mark.parametrize("name", SUMMARIES)
+def test_the_summary_of_a_command_is_the_first_sentence_of_its_help(name):
+    command = cli.get_command(click.Context(cli), name)
+    assert command.get_short_help_str(1000) == SUMMARIES[name]
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -300,6 +308,17 @@ def test_help_imports_nothing_heavy():
         "import sys; from click.testing import CliRunner; from pano_sound.commands import cli; "
         "CliRunner().invoke(cli, ['pan', '--help'], catch_exceptions=False); "
         f"print(sorted({heavy} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_list_of_commands_imports_no_command():
+    code = (
+        "import sys; from click.testing import CliRunner; from pano_sound.commands import cli; "
+        "CliRunner().invoke(cli, ['--help'], catch_exceptions=False); "
+        "names = ('pano_sound.commands.p', 'pano_sound.options.'); "
+        "print(sorted(name for name in sys.modules if name.startswith(names)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
