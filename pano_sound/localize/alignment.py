@@ -1,20 +1,23 @@
-"""Does the sound field agree with the picture? Finds a field that is turned against it, or whose channels are inverted
-or swapped.
+"""Does the sound field agree with the picture? Finds a field that is turned against it, whose channels are inverted or
+swapped, or that has nothing to do with it.
 
-Each such fault is one way of moving directions on the sphere. Its likelihood is how well the field's directions, moved
-back, agree with where the picture shows sources, over the whole film:
+Each such fault but the last is one way of moving directions on the sphere. Its likelihood is how well the field's
+directions, moved back, agree with where the picture shows sources, over the whole film:
 
     P(fault) ∝ prior(fault) · exp(sum over times of log E[likelihood ratio of the moved direction] · seconds / 4)
 
-with the mean E over what the visual cues say. Nearby times say nearly the same, hence the division. If a fault is more
-likely than not, the directions become the mixture over all faults: moved where the fault is sure, and blurred where it
-is not.
+with the mean E over what the visual cues say. Nearby times say nearly the same, hence the division. For a field that
+has nothing to do with the picture, the sum is 0.
+
+Nobody has to decide which fault it is. What is known of the source is the mixture of what would be known with each of
+them: not of the directions, because a fault that is improbable in the whole film must not count for more where it
+happens to fit.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -23,7 +26,7 @@ from numpy.typing import NDArray
 
 from ..sphere.convention import angles, angles_to_pixel
 from ..sphere.geometry import cell_areas, cell_directions
-from .cue import GRID, Maps, normalized
+from .cue import GRID, Maps
 
 LOOK, LOOKS = 4.0, 2.5
 """Seconds after which the picture says something new, and how often it does so of one place."""
@@ -46,17 +49,21 @@ _CHANNELS = {
     FUMA: ((0, 1, 0), (0, 0, 1), (1, 0, 0)),
 }
 """Faults of the channels: the matrix from x, y, z as read to those that are true."""
-_CHANNEL = 0.005
+_CHANNEL = 0.01
 """Prior probability of each."""
 _OPEN_FUMA = 0.25
 """Prior probability of FuMa's order where the sound leaves it open. Of 13 real films none had it."""
+_UNRELATED = 0.1
+"""Prior probability that a field has nothing to do with the picture, as if it were another film's."""
+_NEGLIGIBLE = 1e-3
+"""Probability below which a fault is left out of the mixture."""
 _SURE = 0.9
 """Probability from which a fault is reported."""
 _FEWEST = 1.5
 """At one place the picture may be wrong as well as the field."""
 _DOUBTFUL = 0.25
-"""Probability of being aligned below which the directions are changed. In 13 real scenes of ten seconds, all aligned,
-it was never lower."""
+"""Probability of being aligned below which a film is reported as doubtful. In 13 real scenes of ten seconds, all
+aligned, it was never lower."""
 _CHUNK = 256
 
 
@@ -67,11 +74,13 @@ class Alignment:
     Args:
         turned: (columns,) probability that what is heard at a yaw is seen that many columns further to the right.
         faults: the probability of each fault of the channels, by its description.
+        unrelated: the probability that the field has nothing to do with the picture.
         places: how many places were compared; those that sound for less than four seconds count less.
     """
 
     turned: NDArray[np.float64]
     faults: dict[str, float]
+    unrelated: float
     places: float
 
     @property
@@ -81,15 +90,16 @@ class Alignment:
 
     @property
     def doubtful(self) -> bool:
-        """Whether the field is probably not aligned, so that its directions have to be changed."""
+        """Whether the field is probably not aligned."""
         return self.agrees < _DOUBTFUL
 
     @property
     def order(self) -> str | None:
         """The order of the channels, 'ambix' or 'fuma', where it was open; None: still open."""
-        if self.faults[FUMA] > _SURE:
+        enough = _SURE * (1 - self.unrelated)
+        if self.faults[FUMA] > enough:
             return "fuma"
-        return "ambix" if self.agrees > _SURE else None
+        return "ambix" if self.agrees > enough else None
 
     @property
     def fault(self) -> str | None:
@@ -106,19 +116,23 @@ class Alignment:
         yaw = math.degrees(math.atan2(y, x))
         return f"it is turned against the picture by {abs(yaw):.0f}° to the {'left' if yaw > 0 else 'right'}"
 
-    def applied(self, maps: Maps) -> Maps:
-        """The directions (n, rows, columns) as they lie on the picture: the mixture over what may be the case."""
-        mixed = np.empty_like(maps)
-        for first in range(0, len(maps), _CHUNK):
-            ratios = np.exp(maps[first : first + _CHUNK].astype(np.float64))
-            # A circular convolution over yaw. Those within the aligned ones are measured too coarsely to be used.
-            turns = np.where(_aligned(), 0.0, self.turned)
-            turns[0] = self.agrees
-            moved = np.fft.irfft(np.fft.rfft(ratios, axis=2) * np.fft.rfft(turns), maps.shape[2], axis=2)
-            for name, share in self.faults.items():
-                moved += share * ratios.reshape(len(ratios), -1)[:, _cells(name)].reshape(ratios.shape)
-            mixed[first : first + _CHUNK] = np.log(np.maximum(moved, 1e-9))
-        return normalized(mixed)
+    def alternatives(self, maps: Maps) -> Iterator[tuple[float, Maps]]:
+        """The directions (n, rows, columns) as they lie on the picture in each case that is not negligible, with the
+        case's probability; together 1."""
+        turns = np.where(_aligned(), 0.0, self.turned)
+        turns[0] = self.agrees  # Turns by less are measured too coarsely to be used.
+        shares = np.array([*turns, *self.faults.values(), self.unrelated])
+        shares[shares < _NEGLIGIBLE] = 0.0
+        shares /= shares.sum()
+        names = list(self.faults)
+        for case in np.flatnonzero(shares):
+            if case < len(turns):
+                moved = np.roll(maps, case, axis=2)
+            elif case < len(turns) + len(names):
+                moved = maps.reshape(len(maps), -1)[:, _cells(names[case - len(turns)])].reshape(maps.shape)
+            else:
+                moved = np.zeros_like(maps)
+            yield float(shares[case]), moved
 
 
 def align(
@@ -155,12 +169,13 @@ def align(
         places += min(1.0, seen_for)
     aligned = _aligned()
     faults = np.array([_OPEN_FUMA if open_order and name == FUMA else _CHANNEL for name in _CHANNELS])
-    prior = np.where(aligned, 1 - _TURNED - faults.sum(), _TURNED)
+    prior = np.where(aligned, 1 - _TURNED - faults.sum() - _UNRELATED, _TURNED)
     prior /= np.where(aligned, aligned.sum(), (~aligned).sum())
-    scores += np.log(np.concatenate([prior, faults]))
-    shares = np.exp(scores - scores.max())
+    odds = np.append(scores, 0.0) + np.log([*prior, *faults, _UNRELATED])
+    shares = np.exp(odds - odds.max())
     shares /= shares.sum()
-    return Alignment(shares[: GRID[1]], dict(zip(_CHANNELS, shares[GRID[1] :].tolist(), strict=True)), places)
+    by_name = dict(zip(_CHANNELS, shares[GRID[1] : -1].tolist(), strict=True))
+    return Alignment(shares[: GRID[1]], by_name, float(shares[-1]), places)
 
 
 def _places(columns: NDArray[np.intp]) -> list[NDArray[np.bool_]]:

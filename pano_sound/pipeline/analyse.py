@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from ..errors import ModelError, UnsupportedInputError
 from ..localize import fusion
-from ..localize.alignment import align
-from ..localize.cue import GRID, Cue, Evidence
+from ..localize.alignment import Alignment, align
+from ..localize.cue import GRID, Cue, Evidence, normalized
 from ..localize.memory import return_freed_memory
 from ..localize.rotation import Orientation
 from ..localize.spatial import SpatialCue
@@ -40,6 +40,8 @@ log = logging.getLogger("pano_sound")
 _DEFAULTS = AnalyseOptions()
 _RARELY = 0.1
 """Warn if a source is likely in less than this share of the time with sound."""
+_AT_ONCE = 256
+"""Times for which maps are mixed at once."""
 _NAMED_EVERY = 0.5
 """Seconds between the times at which what is heard is named, where nothing else is asked."""
 
@@ -258,19 +260,38 @@ def _aligned(soundmap: SoundMap, looks: NDArray[np.float32], sounds: NDArray[np.
     alignment = align(before[sounds], looks[sounds], soundmap.times[sounds], order_is_open)
     if order_is_open:
         soundmap = replace(soundmap, source={**soundmap.source, "channel_order": alignment.order})
-    elif not alignment.doubtful:
-        return soundmap
     path, fault = _name(soundmap), alignment.fault
     if order_is_open and alignment.order:
         name = {"ambix": "AmbiX", "fuma": "FuMa"}[alignment.order]
         log.warning("%s: the picture says that the sound's channels are in the order of %s", path, name)
     elif order_is_open:
         log.warning("%s: the picture does not tell the order of the sound's channels either", path)
-    elif fault is None:
+    elif alignment.doubtful and fault is None:
         log.warning("%s: the sound field does not agree with the picture: its directions count less", path)
-    else:
+    elif alignment.doubtful:
         log.warning("%s: the sound field does not agree with the picture: %s. This is put right", path, fault)
-    return _repointed(soundmap, "spatial", before, alignment.applied(before))
+    return _mixed(soundmap, alignment)
+
+
+def _mixed(soundmap: SoundMap, alignment: Alignment) -> SoundMap:
+    """The mixture of the sound maps for all ways in which the sound field may lie on the picture."""
+    learnt = fusion.learnt()
+    posterior, elsewhere = np.empty_like(soundmap.posterior), np.empty_like(soundmap.elsewhere)
+    spatial = np.empty_like(soundmap.cues["spatial"])
+    for first in range(0, len(soundmap), _AT_ONCE):
+        part = slice(first, first + _AT_ONCE)
+        before = soundmap.cues["spatial"][part].astype(np.float32)
+        fused = soundmap.posterior[part].astype(np.float32), soundmap.elsewhere[part]
+        mass, absent = np.zeros_like(before), np.zeros(len(before), np.float32)
+        ratios = np.zeros_like(before)
+        for share, after in alignment.alternatives(before):
+            one, without = learnt.repointed(*fused, before, after, "spatial")
+            mass += share * one
+            absent += share * without
+            ratios += share * np.exp(after)
+        posterior[part], elsewhere[part] = mass, absent
+        spatial[part] = normalized(np.log(np.maximum(ratios, 1e-9)))
+    return replace(soundmap, posterior=posterior, elsewhere=elsewhere, cues={**soundmap.cues, "spatial": spatial})
 
 
 def _repointed(soundmap: SoundMap, name: str, before: NDArray[np.float32], after: NDArray[np.float32]) -> SoundMap:

@@ -118,6 +118,20 @@ def test_without_x_or_y_there_are_two_directions(channel, mirrored, said, yaw, c
     assert np.abs(maps(diffuse(3) * (np.arange(4) != channel)[:, None], [1.5])).max() < 1.5
 
 
+@pytest.mark.parametrize(("yaw", "within"), [(0, 15), (30, 5), (60, 5), (90, 5)])
+def test_diffuse_sound_does_not_pull_directions_to_the_silent_channel(yaw, within):
+    around = diffuse(3)
+    sound = talker(3, 4)
+    field = plane_wave(sound, yaw) + around * np.sqrt(np.square(sound).mean() / np.square(around[0]).mean())
+    field[1] = 0
+    found, _ = angles(peaks(maps(field.astype(np.float32), [1.5])[0], count=2, width=10))
+    assert np.abs(found) == pytest.approx(yaw, abs=within)
+
+
+def test_with_w_alone_there_is_no_evidence():
+    assert not maps(noise(2) * np.eye(4, dtype=np.float32)[:, :1], [1.0]).any()
+
+
 def test_without_z_and_x_left_and_right_are_told_apart():
     field = plane_wave(noise(2), 40)
     field[2:] = 0
