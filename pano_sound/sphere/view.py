@@ -60,49 +60,60 @@ class View:
         return (x > 0) & inside_x & (np.abs(z) * self.focal <= self.height / 2 * x)
 
 
-def sampling_map(
-    view: View,
-    yaw: float,
-    pitch: float,
-    roll: float,
-    source_width: int,
-    source_height: int,
-    *,
-    first: tuple[float, float] = (0.0, 0.0),
-    pitch_px: int = 1,
-) -> tuple[Plane, Plane]:
-    """Where each pixel of the view lies in a `source_width` x `source_height` equirectangular picture.
+Map = tuple[Plane, Plane]
+"""Where samples lie: (u, v), float32, (rows, columns), in pixels of a plane of the source (0 = centre of the first
+one). u may lie outside the plane by up to a turn: columns wrap round. v reaches half a pixel beyond it."""
 
-    Samples lie at output pixel coordinates `first + pitch_px * (column, row)`: the default is every pixel;
-    chroma planes start elsewhere and go in steps of 2.
 
-    Returns:
-        (u, v), float32, (rows, columns) in source pixel coordinates (0 = centre of the first pixel). u may lie
-        outside 0..source_width - 1 by up to a turn: columns wrap round. v lies in [-0.5, source_height - 0.5].
-    """
-    columns, rows = -(-view.width // pitch_px), -(-view.height // pitch_px)
+def sampling_maps(view: View, yaw: float, pitch: float, roll: float, width: int, height: int) -> tuple[Map, Map]:
+    """Where the luma and the chroma samples of the view lie in the planes of a 4:2:0 equirectangular picture with
+    `width` x `height` luma samples. Chroma samples lie beside every second luma column, between two luma rows."""
+    look, source, grid = (yaw, pitch, roll), (width, height), _grid(view, pitch)
+    columns, rows = _grid_points(view.width, grid), _grid_points(view.height, grid)
+    half = -(-view.height // 2), -(-view.width // 2)
+    if grid == 1:
+        luma = _located(view, look, source, columns, rows)
+        u, v = _located(view, look, source, columns[::2], rows[::2] + 0.5)
+        return luma, (u / 2, (v - np.float32(0.5)) / 2)
+    # The points of the chroma plane's grid lie half a luma pixel to the left of those of the luma plane's.
+    u, v = _located(view, look, source, np.concatenate([columns[:1] - grid, columns]), rows)
+    share = np.float32(0.5 / grid)
+    chroma_u, chroma_v = (one[:, 1:] + share * (one[:, :-1] - one[:, 1:]) for one in (u, v))
+    return (
+        (_spread(u[:, 1:], grid, view.height, view.width), _spread(v[:, 1:], grid, view.height, view.width)),
+        (_spread(chroma_u / 2, grid // 2, *half), _spread((chroma_v - np.float32(0.5)) / 2, grid // 2, *half)),
+    )
+
+
+def _grid(view: View, pitch: float) -> int:
+    """Every how many pixels the map is computed."""
     half_diagonal = np.degrees(np.arctan(np.hypot(view.width, view.height) / 2 / view.focal))
     from_pole = 90.0 - abs(pitch) - half_diagonal
-    grid = COARSE_GRID if from_pole > FAR_FROM_POLE and view.focal >= LONG_FOCAL * pitch_px else GRID
     if from_pole < NEAR_POLE:
-        grid = 1
-    x = first[0] + pitch_px * _grid_points(columns, grid) - (view.width - 1) / 2
-    y = first[1] + pitch_px * _grid_points(rows, grid) - (view.height - 1) / 2
-    r = (rotation(yaw, pitch, roll) @ np.diag([view.focal, -1.0, -1.0])).astype(np.float32)
-    across, down = x.astype(np.float32)[None, :], y.astype(np.float32)[:, None]
-    forward, left, up = (r[i, 0] + r[i, 1] * across + r[i, 2] * down for i in range(3))
+        return 1
+    return COARSE_GRID if from_pole > FAR_FROM_POLE and view.focal >= LONG_FOCAL else GRID
+
+
+def _located(
+    view: View,
+    look: tuple[float, float, float],
+    source: tuple[int, int],
+    columns: NDArray[np.float64],
+    rows: NDArray[np.float64],
+) -> Map:
+    """Where these columns and rows of the view lie in a plane of (width, height) pixels."""
+    (yaw, pitch, roll), (width, height) = look, source
     # Turns are taken relative to the middle of the view, so that none of them jumps inside it.
-    middle = np.radians(yaw)
-    cos, sin = np.float32(np.cos(middle)), np.float32(np.sin(middle))
-    turn = np.arctan2(-left * cos - forward * sin, forward * cos - left * sin)
-    lift = np.arctan2(up, np.hypot(forward, left))
-    u = (turn + np.float32(middle + np.pi)) * np.float32(source_width / (2 * np.pi)) - np.float32(0.5)
-    v = np.float32(source_height / 2 - 0.5) - lift * np.float32(source_height / np.pi)
-    if grid == 1:
-        return u, v
-    full = (u.shape[1] * grid, u.shape[0] * grid)
-    inner = np.s_[grid : grid + rows, grid : grid + columns]
-    return cv2.resize(u, full)[inner], cv2.resize(v, full)[inner]
+    r = rotation(0.0, pitch, roll) @ np.diag([view.focal, -1.0, -1.0])
+    across, down = columns - (view.width - 1) / 2, rows - (view.height - 1) / 2
+    forward, left, up = (
+        (r[i, 0] + r[i, 1] * across).astype(np.float32)[None, :] + (r[i, 2] * down).astype(np.float32)[:, None]
+        for i in range(3)
+    )
+    turn = np.arctan2(-left, forward)
+    lift = np.arctan2(up, np.sqrt(forward * forward + left * left))
+    u = turn * np.float32(width / (2 * np.pi)) + np.float32((yaw / 360.0 + 0.5) * width - 0.5)
+    return u, np.float32(height / 2 - 0.5) - lift * np.float32(height / np.pi)
 
 
 def _grid_points(length: int, grid: int) -> NDArray[np.float64]:
@@ -111,6 +122,12 @@ def _grid_points(length: int, grid: int) -> NDArray[np.float64]:
         return np.arange(length, dtype=np.float64)
     cells = np.arange(-1, -(-length // grid) + 1, dtype=np.float64)
     return grid * (cells + 0.5) - 0.5
+
+
+def _spread(values: Plane, grid: int, rows: int, columns: int) -> Plane:
+    """Values at `_grid_points`, more than one pixel apart -> at every pixel, (rows, columns)."""
+    full = cv2.resize(values, (values.shape[1] * grid, values.shape[0] * grid))
+    return full[grid : grid + rows, grid : grid + columns]
 
 
 def sample(plane: Plane, u: Plane, v: Plane, *, smooth: bool = True) -> Plane:
@@ -148,17 +165,13 @@ def render_planes(
         width, height = width // shrink // 2 * 2, height // shrink // 2 * 2
         small = [(width, height), (width // 2, height // 2), (width // 2, height // 2)]
         planes = [cv2.resize(p, s, interpolation=cv2.INTER_AREA) for p, s in zip(planes, small, strict=True)]
-    luma_map, chroma_map = _maps(view, *(round(angle, SAME_ANGLE) for angle in (yaw, pitch, roll)), width, height)
-    luma = sample(planes[0], *luma_map)
+    look = (round(angle, SAME_ANGLE) for angle in (yaw, pitch, roll))
+    of_luma, of_chroma = _maps_of_latest_look(view, *look, width, height)
+    luma = sample(planes[0], *of_luma)
     if luma.dtype == np.uint16:
         np.minimum(luma, np.uint16((1 << bit_depth) - 1), out=luma)
-    return luma, sample(planes[1], *chroma_map, smooth=False), sample(planes[2], *chroma_map, smooth=False)
+    return luma, sample(planes[1], *of_chroma, smooth=False), sample(planes[2], *of_chroma, smooth=False)
 
 
-@lru_cache(maxsize=1)
-def _maps(
-    view: View, yaw: float, pitch: float, roll: float, width: int, height: int
-) -> tuple[tuple[Plane, Plane], tuple[Plane, Plane]]:
-    """Where luma and chroma samples of the view lie in the source's planes; kept while the camera stands still."""
-    u, v = sampling_map(view, yaw, pitch, roll, width, height, first=(0.0, 0.5), pitch_px=2)
-    return sampling_map(view, yaw, pitch, roll, width, height), (u / 2, (v - np.float32(0.5)) / 2)
+_maps_of_latest_look = lru_cache(maxsize=1)(sampling_maps)
+"""Kept while the camera stands still."""
