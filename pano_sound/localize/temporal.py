@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from .cue import GRID, Cue, Evidence, Maps, Pictures, Sound, normalized
 from .onsets import RATE, STEP, Onsets
-from .rotation import Orientation, Stabilizer, median, turned_map
+from .rotation import Orientation, Stabilizer, is_identity, median, slope_down, turned_map
 
 WIDTH, HEIGHT = 2 * GRID[1], 2 * GRID[0]
 PICTURES_A_SECOND = 15.0
@@ -154,7 +154,7 @@ class TemporalCue(Cue):
     def _seen(self, t: float, steady: Maps) -> Maps:
         """A map as the camera saw it at `t`, from one by a camera that never turned."""
         turn = self._orientation.at(t)
-        return steady if np.array_equal(turn, np.eye(3)) else normalized(turned_map(steady, turn)[None])[0]
+        return steady if is_identity(turn) else normalized(turned_map(steady, turn)[None])[0]
 
     def _motion(self, t: float, begin: float, end: float) -> Maps:
         _, change, speed = self._change.between(*_window(t, MOTION_WINDOW, begin + MOTION_STEP, end))
@@ -204,7 +204,7 @@ class _Change:
             return None
         before, speed = last[0], 0.0
         change = picture - before
-        if not np.array_equal(turn, last[1]):
+        if not (turn == last[1]).all():
             speed = float(np.degrees(np.linalg.norm(cv2.Rodrigues(turn @ last[1].T)[0]))) / max(seconds, 1e-3)
             change = _smooth(change)
         change = np.abs(change - np.float32(median(change[::2, ::2])))
@@ -268,8 +268,8 @@ def _smooth(picture: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _edges(picture: NDArray[np.float32]) -> NDArray[np.float32]:
     """How steep a picture is, in grey levels per pixel."""
-    right = (np.roll(picture, -1, axis=1) - np.roll(picture, 1, axis=1)) / 2
-    return np.asarray(np.hypot(right, np.gradient(picture, axis=0)))
+    wide = np.concatenate([picture[:, -1:], picture, picture[:, :1]], axis=1)
+    return np.asarray(np.hypot((wide[:, 2:] - wide[:, :-2]) / 2, slope_down(picture)))
 
 
 _LEVEL = np.cos(np.radians(90.0 - (np.arange(GRID[0]) + 0.5) * 180.0 / GRID[0]))[:, None].astype(np.float32)
