@@ -19,6 +19,8 @@ def main() -> None:
     # Waiting threads must sleep. By default they spin, which took five times the processor time beside other programs.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # Pictures are decoded, drawn and encoded at the same time already.
+    os.environ.setdefault("OPENCV_FOR_THREADS_NUM", str(max(1, (os.cpu_count() or 1) // 2)))
     from .commands import leave
     from .commands import main as run
 

@@ -8,6 +8,7 @@ import pytest
 
 from pano_sound.localize.cue import Cue, Pictures, Sound
 from pano_sound.media.probe import probe
+from pano_sound.media.sound import SoundReader
 from pano_sound.pipeline.passes import FilmPart, Schedule, feed_pictures, feed_sound
 
 
@@ -54,6 +55,23 @@ def test_each_cue_gets_the_pictures_it_needs_from_one_pass(tmp_path):
     first = next(entry for entry in colour.log if entry[0] == "picture")
     assert first[2] == (8, 16, 3)
     assert sum(colour.of("sound")) == pytest.approx(16000, abs=400)
+
+
+def test_sound_is_read_once_for_all_that_want_it_alike(tmp_path, monkeypatch):
+    film = films.make_film(tmp_path / "a.mp4", films.steady(60, 30), size=(128, 64), sound=films.tone(2.0))
+    read = []
+
+    class Counting(SoundReader):
+        def __init__(self, info, rate, channels):
+            read.append((rate, channels, info.footage.start))
+            super().__init__(info, rate, channels)
+
+    monkeypatch.setattr("pano_sound.pipeline.passes.SoundReader", Counting)
+    wanted = Sound(16_000), Sound(16_000, hop=4000), Sound(16_000, hop=6000), Sound(8000)
+    cues = [Recorder(None, sound) for sound in wanted]
+    feed_sound(FilmPart(probe(film)), cues, silent)
+    assert read == [(16_000, "mono", None), (8000, "mono", None)]
+    assert [sum(cue.of("sound")) for cue in cues] == pytest.approx([32_000, 32_000, 32_000, 16_000], abs=800)
 
 
 def test_pictures_come_from_the_twin_at_the_films_times(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
 
@@ -69,10 +69,13 @@ class FilmPart:
 def feed_sound(film_part: FilmPart, cues: Sequence[Cue], progress: Progress) -> Level:
     """Feed the cues their sound. Returns the level of the film over presentation time."""
     level = Level()
-    readings: dict[Sound, list[Cue | Level]] = {Sound(LEVEL_RATE): [level]}
-    for cue in cues:
-        if cue.sound is not None:
-            readings.setdefault(cue.sound, []).append(cue)
+    wanted: list[tuple[Sound, Cue | Level]] = [(Sound(LEVEL_RATE), level)]
+    wanted += [(cue.sound, cue) for cue in cues if cue.sound is not None]
+    # The sound is read once for all that want it alike: they differ at most in where they let a segment begin.
+    readings: dict[Sound, list[Cue | Level]] = {}
+    for sound, receiver in wanted:
+        alike = [one.hop for one, _ in wanted if (one.rate, one.channels) == (sound.rate, sound.channels)]
+        readings.setdefault(replace(sound, hop=math.lcm(*alike)), []).append(receiver)
     for done, (sound, receivers) in enumerate(readings.items()):
 
         def share(stage: str, t: float, of: float, done: int = done) -> None:
