@@ -19,6 +19,7 @@ import platformdirs
 from ..encoders import ENCODERS
 from ..errors import OutputError, PanoSoundError
 from ..localize.nets.files import find
+from ..media.binaural import check_installed
 from ..media.footage import is_url
 from ..media.output_format import MUXERS
 from ..options.batch import BatchOptions
@@ -150,6 +151,8 @@ class Library:
         """
         settings = full_settings(options)
         check_rule(self.options.name, settings["codec"])
+        if settings["binaural"]:
+            check_installed()
         self._begin()
         films = self._without_results(discover(sources, listed, self.out.root))
         names = outputs(films, self.options.name, self._known_names(films))

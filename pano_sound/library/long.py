@@ -17,7 +17,7 @@ from ..options.video import VideoOptions
 from ..pipeline import render_segment
 from ..pipeline.analyse import analyse_segment, joined
 from ..pipeline.film import Progress
-from ..pipeline.render import left_of
+from ..pipeline.render import pose_of
 from ..soundmap import SoundMap
 from .storage import SEGMENTS, Bucket, Store, digest
 
@@ -89,7 +89,7 @@ class LongFilm:
             if (local := self._local(self._video_name(number))) is not None:
                 parts.append((segment.begin or 0, local))
         info = self._info.in_order(path.source.get("channel_order"))
-        join(parts, dst, info, options.codec, left_of(path, info))
+        join(parts, dst, info, options.codec, pose_of(path, info), options.binaural)
 
     def remove_segments(self) -> None:
         """Remove all segments."""

@@ -13,8 +13,9 @@ import numpy as np
 
 from ..errors import InputError, OutputError
 from .info import PannableFilm
+from .listener import PoseAt
 from .output_file import VideoFormat
-from .soundtrack import LeftAt, SoundPlan
+from .soundtrack import SoundPlan
 from .writer import PacketWriter
 
 
@@ -23,7 +24,8 @@ def join(
     dst: str | os.PathLike[str],
     info: PannableFilm,
     codec: str | None,
-    left_at: LeftAt | None = None,
+    pose_at: PoseAt | None = None,
+    binaural: bool = False,
 ) -> None:
     """Write `dst` from what `VideoWriter` made of a film's segments, with the film's sound.
 
@@ -32,7 +34,7 @@ def join(
             from there.
         info: the film.
         codec: what they are encoded with; None: the default.
-        left_at: as of SoundPlan.
+        pose_at, binaural: as of SoundPlan.
 
     Raises:
         OutputError: `dst` cannot be written; a segment was encoded differently from the others.
@@ -41,7 +43,7 @@ def join(
     with _opened(parts[0][1]) as stream:
         context, video = stream.codec_context, info.video
         pictures = VideoFormat(context.width, context.height, video.time_base, video.fps)
-        sound = SoundPlan.of(info, left_at)
+        sound = SoundPlan.of(info, pose_at, binaural)
         with PacketWriter(dst, stream, pictures, codec, sound=sound, source=info, overwrite=True) as writer:
             clock = writer.time_base
             times = np.concatenate(

@@ -3,25 +3,25 @@
 Sound is copied if the container takes it and ordinary players can play it there: mono, stereo, 5.1, 7.1. Everything
 else becomes AAC: mono and stereo at 192 kbit/s, 5.1 and larger surround layouts as 5.1 at 384, other layouts as stereo.
 First-order ambisonics become the stereo of two virtual cardioid microphones that point left and right of the camera and
-turn with it, or without a camera, of the middle of the 360° picture: L = (W + Y) / 2, R = (W - Y) / 2 in SN3D. In 360°
-output ambisonics keep their four channels.
+turn with it, or without a camera, of the middle of the 360° picture: L = (W + Y) / 2, R = (W - Y) / 2 in SN3D; if asked
+for, they become binaural. In 360° output ambisonics keep their four channels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 import av
-import numpy as np
-from numpy.typing import NDArray
 
+from . import binaural
 from .ambisonics import FIRST_ORDER, Ambisonics
 from .footage import Footage
 from .info import AudioInfo, MediaInfo
 from .inputs import log, open_source
+from .listener import PoseAt, cardioids, turned
 from .samples import Samples, rechunked, timeline, until
 
 _EVERYWHERE = {"aac", "mp3", "mp3float", "ac3", "eac3", "alac"}
@@ -53,9 +53,6 @@ _AAC_FRAME = 1024
 _BITS_PER_SECOND = 192_000
 _KEEP_CHANNELS_BITS = 384_000
 
-LeftAt = Callable[[float], NDArray[np.float64]]
-"""A camera's left at a presentation time (s): a unit vector (3,)."""
-
 Packets = Iterator[tuple[Fraction, Any]]
 """(decoding time in seconds, packet of the output)."""
 
@@ -67,21 +64,23 @@ class SoundPlan:
     footage: where it is.
     audio: the track to use.
     end: sound after this presentation time (s) counts as damaged and is left out; None: no limit.
-    left_at: the camera's left, for ambisonics that become stereo; None: left of the picture's middle.
+    pose_at: the camera, for ambisonics that become stereo; None: it looks at the picture's middle.
+    binaural: ambisonics that become stereo become binaural. Needs a camera.
     """
 
     footage: Footage
     audio: AudioInfo
     end: float | None = None
-    left_at: LeftAt | None = None
+    pose_at: PoseAt | None = None
+    binaural: bool = False
 
     @classmethod
-    def of(cls, film: MediaInfo, left_at: LeftAt | None = None) -> SoundPlan | None:
+    def of(cls, film: MediaInfo, pose_at: PoseAt | None = None, binaural: bool = False) -> SoundPlan | None:
         """A film's own sound, or the recording that is heard instead; None if it has none."""
         if film.audio is None:
             return None
         end = film.start + film.duration + _BEYOND_THE_END if film.duration else None
-        return cls(film.footage, film.audio, end, left_at)
+        return cls(film.footage, film.audio, end, pose_at, binaural)
 
 
 class Soundtrack:
@@ -116,7 +115,7 @@ class Soundtrack:
         field = plan.audio.ambisonic
         # 360° output of which nobody knows the channels' order keeps them as they are, without a tag.
         self._field = None if field is not None and spherical and not field.certain else field
-        self._left_at = plan.left_at
+        self._pose_at, self._binaural = plan.pose_at, plan.binaural
         self._end = None if plan.end is None else Fraction(plan.end)
         self._packets: Packets = iter(())
         self._next: tuple[Fraction, Any] | None = None
@@ -214,13 +213,20 @@ class Soundtrack:
     def _encoded(self, sound: Any, stream: Any, rate: int, layout: str) -> Packets:
         recorded = self._source.footage.recording is not None
         at = 0 if recorded else round(self._source.begin(sound) * rate)
-        left_at = self._left_at if self._field is not None and layout == "stereo" else None
-        heard = layout if left_at is None else "4.0+2"
+        pose_at = self._pose_at if self._field is not None and layout == "stereo" else None
+        heard = layout if pose_at is None else "4.0+2"
         pieces = timeline(self._source, rate, heard, Fraction(at, rate), self._end, self._field)
         footage = self._source.footage
         left = None if footage.end is None else max(0, round((footage.end - footage.origin) * rate) - at)
         blocks: Iterable[Samples] = rechunked(until(pieces, left), _AAC_FRAME)
-        for samples in blocks if left_at is None else turned(blocks, left_at, at, rate):
+        if pose_at is not None:
+            blocks = turned(blocks, pose_at, at, rate)
+            if self._binaural:
+                ears = binaural.heard(blocks, binaural.ears(rate), binaural.before(rate))
+                blocks = rechunked(ears, _AAC_FRAME)
+            else:
+                blocks = cardioids(blocks)
+        for samples in blocks:
             frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=layout)
             frame.sample_rate, frame.pts, frame.time_base = rate, at, Fraction(1, rate)
             at += samples.shape[1]
@@ -230,25 +236,6 @@ class Soundtrack:
     def _timed(self, packets: list[Any]) -> Packets:
         for packet in packets:
             yield packet.dts * Fraction(packet.time_base), packet
-
-
-def turned(blocks: Iterable[Samples], left_at: LeftAt, at: int, rate: int) -> Iterator[Samples]:
-    """Convert a sound field in short blocks, (6, samples) W, Y, Z, X and head-locked left and right, to a camera's
-    stereo.
-
-    The camera's left is looked up once per block and interpolated, so that there are no clicks, not even at cuts.
-
-    Args:
-        at: number of the first sample, counted from presentation time 0.
-    """
-    left = left_at(at / rate)
-    for block in blocks:
-        at += block.shape[1]
-        after = left_at(at / rate)
-        x, y, z = np.linspace(left, after, block.shape[1], endpoint=False, dtype=np.float32).T
-        side = y * block[1] + z * block[2] + x * block[3]
-        yield np.clip(np.stack([block[0] + side, block[0] - side]) / 2 + block[4:], -1, 1)
-        left = after
 
 
 def _leaves_out_from_inside(sound: Any) -> bool:

@@ -51,6 +51,13 @@ class VideoOptions(Options):
             metavar="NAME",
         ),
     ] = None
+    binaural: Annotated[
+        bool,
+        Option(
+            "For headphones: what is heard with two ears at the camera's place, in place of stereo. For flat videos of "
+            "films with ambisonic sound; the sound of others stays as it is. Needs pip install 'pano-sound[binaural]'."
+        ),
+    ] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -69,7 +69,8 @@ def pan_with_map(
         options.sound,
         options.proxy,
     ]
-    check_output(dst, [one for one in read if one is not None], overwrite, codec=options.codec)
+    inputs = [one for one in read if one is not None]
+    check_output(dst, inputs, overwrite, codec=options.codec, binaural=options.binaural)
     info = pannable(src, options)
     soundmap = analyse_film(info, options, progress or no_progress)
     path = plan_path(soundmap, options, pins, masks)

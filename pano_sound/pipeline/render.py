@@ -10,11 +10,12 @@ from itertools import chain
 from ..camera_path import CameraPath
 from ..media.colour import Colour
 from ..media.info import PannableFilm
+from ..media.listener import PoseAt
 from ..media.output_file import VideoFormat
 from ..media.output_format import check_output
 from ..media.reader import Picture, VideoReader
 from ..media.segments import Segment, part
-from ..media.soundtrack import LeftAt, SoundPlan
+from ..media.soundtrack import SoundPlan
 from ..media.writer import VideoWriter
 from ..options.steps import RenderOptions
 from ..options.video import VideoOptions
@@ -43,7 +44,7 @@ def render(
 
     Raises InputError, UnsupportedInputError, OutputError.
     """
-    check_output(dst, files(src), overwrite, codec=options.codec)
+    check_output(dst, files(src), overwrite, codec=options.codec, binaural=options.binaural)
     info = pannable(src, options)
     check_belongs(path.source, info, "camera path")
     render_path(info, path, dst, options, overwrite, progress or no_progress)
@@ -104,7 +105,7 @@ def render_path(
     info = info.in_order(path.source.get("channel_order"))
     fastest = float(path.speed().max(initial=0.0))
     log.info("%s: %dx%d, %d samples, up to %.0f°/s", info.path, path.width, path.height, len(path.samples), fastest)
-    sound = SoundPlan.of(info, left_of(path, info))
+    sound = SoundPlan.of(info, pose_of(path, info), options.binaural)
 
     def writer(pictures: VideoFormat) -> VideoWriter:
         return VideoWriter(dst, pictures, options, sound=sound, source=info, overwrite=overwrite)
@@ -112,9 +113,9 @@ def render_path(
     _write(info, _view_along(path, info), writer, progress)
 
 
-def left_of(path: CameraPath, info: PannableFilm) -> LeftAt:
-    """A function from presentation time to the direction of the camera's left."""
-    return lambda t: rotation(*path.at(t + info.origin)[:3])[:, 1]
+def pose_of(path: CameraPath, info: PannableFilm) -> PoseAt:
+    """A function from presentation time to the camera's orientation."""
+    return lambda t: rotation(*path.at(t + info.origin)[:3])
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from soundfields import RATE, in_room, noise, plane_wave, talker
 from test_ambisonics import wav
 
 from pano_sound.media.ambisonics import Ambisonics
+from pano_sound.media.listener import cardioids, turned
 from pano_sound.media.probe import probe
 from pano_sound.media.soundfield import order_of, waves
-from pano_sound.media.soundtrack import turned
 from pano_sound.options.input import InputOptions
 from pano_sound.sphere.convention import directions, rotation
 from pano_sound.sphere.geometry import angle_between
@@ -141,7 +141,7 @@ def test_the_output_is_heard_where_the_camera_sees_the_source(camera, source):
     """The direction, measured again in left and right, is the source's relative to the camera."""
     field = np.concatenate([plane_wave(noise(1), camera + source), np.zeros((2, RATE))]).astype(np.float32)
     blocks = [field[:, at : at + 1024] for at in range(0, RATE, 1024)]
-    left, right = np.concatenate(list(turned(blocks, lambda t: rotation(camera)[:, 1], 0, RATE)), axis=1)
+    left, right = np.concatenate(list(cardioids(turned(blocks, lambda t: rotation(camera), 0, RATE))), axis=1)
     side = ((right - left) @ (left + right)) / ((left + right) @ (left + right))
     assert np.degrees(np.arcsin(np.clip(side, -1, 1))) == pytest.approx(source, abs=3)
 
@@ -151,7 +151,7 @@ def test_the_output_follows_a_camera_that_turns_without_clicks():
     sound = np.sin(2 * np.pi * 200 * np.arange(RATE) / RATE) * 0.5
     field = np.concatenate([plane_wave(sound, 0), np.zeros((2, RATE))]).astype(np.float32)
     blocks = [field[:, at : at + 1024] for at in range(0, RATE, 1024)]
-    left, right = np.concatenate(list(turned(blocks, lambda t: rotation(90 * t)[:, 1], 0, RATE)), axis=1)
+    left, right = np.concatenate(list(cardioids(turned(blocks, lambda t: rotation(90 * t), 0, RATE))), axis=1)
     loud = np.abs(sound) > 0.1
     heard = np.degrees(np.arcsin(np.clip(((right - left) / (left + right + 1e-9))[loud], -1, 1)))
     assert np.abs(heard + 90 * np.arange(RATE)[loud] / RATE).max() < 3

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from soundfields import RATE, noise, plane_wave, talker
 
-from pano_sound.media.soundtrack import turned
+from pano_sound.media.listener import cardioids, turned
 from pano_sound.sphere.convention import rotation
 
 
@@ -10,7 +10,7 @@ def stereo(field, camera, locked=None):
     """What a camera hears that looks at camera(t) = (yaw, pitch, roll) degrees: (2, samples)."""
     whole = np.concatenate([field, np.zeros_like(field[:2]) if locked is None else locked])
     blocks = (whole[:, n : n + 1024] for n in range(0, whole.shape[1], 1024))
-    return np.concatenate(list(turned(blocks, lambda t: rotation(*camera(t))[:, 1], 0, RATE)), axis=1)
+    return np.concatenate(list(cardioids(turned(blocks, lambda t: rotation(*camera(t)), 0, RATE))), axis=1)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,38 @@
+"""What somebody hears of a sound field who turns with the camera: as two cardioid microphones, or with two ears
+(`binaural`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .samples import Samples
+
+PoseAt = Callable[[float], NDArray[np.float64]]
+"""A camera's orientation at a presentation time (s): (3, 3), see `sphere.convention`."""
+
+
+def turned(blocks: Iterable[Samples], pose_at: PoseAt, at: int, rate: int) -> Iterator[Samples]:
+    """Turn a sound field against a camera, in short blocks, (6, samples) W, Y, Z, X and head-locked left and right.
+
+    The pose is looked up once per block and interpolated, so that there are no clicks, not even at cuts.
+
+    Args:
+        at: number of the first sample, counted from presentation time 0.
+    """
+    pose = pose_at(at / rate)
+    for block in blocks:
+        at += block.shape[1]
+        after = pose_at(at / rate)
+        poses = np.linspace(pose, after, block.shape[1], endpoint=False, dtype=np.float32)
+        x, y, z = np.einsum("nij,in->jn", poses, block[[3, 1, 2]])
+        yield np.stack([block[0], y, z, x, *block[4:]])
+        pose = after
+
+
+def cardioids(blocks: Iterable[Samples]) -> Iterator[Samples]:
+    """Stereo of a field in blocks (as `turned` yields), as heard by cardioid microphones that look left and right."""
+    for block in blocks:
+        yield np.clip(np.stack([block[0] + block[1], block[0] - block[1]]) / 2 + block[4:], -1, 1)
