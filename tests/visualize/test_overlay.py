@@ -1,3 +1,4 @@
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -7,7 +8,8 @@ from pano_sound.camera_path import CameraPath
 from pano_sound.media.colour import BT709, FULL, LIMITED, Colour
 from pano_sound.media.reader import Picture
 from pano_sound.soundmap import SoundMap
-from pano_sound.sphere.convention import directions, pixel_to_angles
+from pano_sound.sphere.convention import directions, pixel_to_angles, wrap_degrees
+from pano_sound.sphere.geometry import angle_between
 from pano_sound.sphere.view import View
 from pano_sound.visualize.colours import heat_colours, in_film
 from pano_sound.visualize.overlay import FAINTEST, Overlay, outline
@@ -107,6 +109,39 @@ def test_the_planned_view_is_outlined_where_it_looks_at_that_time():
         bright.append(np.nonzero((luma - plain[:-STRIP]).max(axis=0) > 50)[0])
     assert (bright[0].min(), bright[0].max()) == (pytest.approx(80, abs=3), pytest.approx(160, abs=3))
     assert (bright[1].min(), bright[1].max()) == (pytest.approx(320, abs=3), pytest.approx(400, abs=3))
+
+
+def heard_from(yaw, pitch, clear=4.0, width=8.0):
+    """A map whose sound has a direction of its own, to `width` degrees."""
+    cells = directions(*pixel_to_angles(*np.meshgrid(np.arange(60), np.arange(30)), 60, 30))
+    ratios = clear - (np.degrees(np.arccos(np.clip(cells @ directions(yaw, pitch), -1, 1))) / width) ** 2 / 2
+    quiet = made_map(15, 30, present=0)
+    return replace(quiet, cues={"spatial": np.maximum(ratios, -3)[None].repeat(2, axis=0).astype(np.float16)})
+
+
+@pytest.mark.parametrize(("yaw", "pitch"), [(0, 0), (37, -20), (179, 10), (-178, 0), (100, 55)])
+def test_a_ring_is_around_the_direction_that_the_sound_has_itself(yaw, pitch):
+    """1.5 nats below the peak are 14 degrees away from it, also across the seam."""
+    rings = Overlay(heard_from(yaw, pitch), 960, 480).rings(0.5)
+    u, v = np.concatenate(rings).T
+    yaws, pitches = pixel_to_angles(u, v, 960, 480)
+    assert angle_between(directions(yaws, pitches), directions(yaw, pitch)) == pytest.approx(14, abs=2.5)
+    aside, above = wrap_degrees(yaws - yaw), pitches - pitch
+    assert min(aside.max(), -aside.min(), above.max(), -above.min()) > 10
+
+
+def test_the_ring_is_drawn_in_the_picture_and_moves_with_the_sound():
+    soundmap = heard_from(60, 0)
+    soundmap.cues["spatial"][1] = heard_from(-60, 0).cues["spatial"][0]
+    overlay = Overlay(soundmap, 480, 240)
+    for t, yaw in ((0.0, 60), (1.0, -60)):
+        changed = np.abs(overlay(grey(), t)[0][:-STRIP].astype(int) - 90).max(axis=0) > 20
+        assert np.nonzero(changed)[0].mean() == pytest.approx(240 + yaw / 360 * 480, abs=4)
+
+
+def test_there_is_no_ring_without_a_clear_direction():
+    assert not Overlay(heard_from(0, 0, clear=0.9), 480, 240).rings(0.5)
+    assert not Overlay(made_map(15, 30), 480, 240).rings(0.5)
 
 
 @pytest.mark.parametrize(
