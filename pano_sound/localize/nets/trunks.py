@@ -178,9 +178,15 @@ class MBConv(nn.Module):
         """
         above, begin, end, below = self.depthwise.rows_for(first, last, height)
         strip = inner(begin, end)
-        if above or below:
+        zeros, skipped = 0, 0
+        if self.depthwise.stride[0] == 1:
+            # The convolution adds as many zeros at both ends itself, in place of a copy of its widest input.
+            zeros = max(above, below)
+            skipped = zeros - above
+        elif above or below:
             strip = F.pad(strip, (0, 0, above, below))
-        out: Tensor = self.project(self.depthwise.only(strip, relu6=True))
+        rows = self.depthwise.only(strip, relu6=True, zeros=(zeros, 0))
+        out: Tensor = self.project(rows[..., skipped : skipped + last - first, :])
         return out
 
 
