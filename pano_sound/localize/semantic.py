@@ -111,7 +111,7 @@ class SemanticCue(Cue):
 
     def _embed(self, picture: NDArray[np.uint8]) -> torch.Tensor:
         with torch.inference_mode():
-            rgb = torch.tensor(picture, device=self._device)
+            rgb = torch.as_tensor(np.require(picture, requirements=["C", "W"]), device=self._device)
             return self._model.visual(rgb.permute(2, 0, 1)[None], wrap=True)
 
     def add_cut(self, t: float) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import logging
 import math
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -217,10 +220,11 @@ def _order_is_open(info: MediaInfo) -> bool:
 
 def _network(info: MediaInfo, options: ListeningOptions, orientation: Orientation | None = None) -> SemanticCue:
     # Imported late: torch takes seconds, and rendering does without it.
-    import torch
+    with _no_garbage():
+        import torch
 
-    from ..localize.nets.weights import load
-    from ..localize.semantic import SemanticCue
+        from ..localize.nets.weights import load
+        from ..localize.semantic import SemanticCue
 
     if options.device == "cuda" and not torch.cuda.is_available():
         hint = "leave `device` out, or install a PyTorch build that fits the GPU"
@@ -228,6 +232,19 @@ def _network(info: MediaInfo, options: ListeningOptions, orientation: Orientatio
     model = load(options.model, options.device)
     log.info("%s: listening at %d Hz with model %s", info.path, model.sound_rate, options.model)
     return SemanticCue(model, options.window, options.every, orientation)
+
+
+@contextlib.contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Keep Python from looking for garbage, for imports: among all they make there is none."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def compared(soundmap: SoundMap) -> SoundMap:

@@ -8,12 +8,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any
 
-_MOST_WAITING = 16
+_MOST_WAITING = 8
 """Most calls that may wait."""
 
 
 class Consumer:
-    """Makes calls in order in a thread, with at most 16 of them waiting.
+    """Makes calls in order in a thread, with at most 8 of them waiting.
 
     An exception of a call is raised by a later `submit`, or by `finish`. Leaving the `with` block waits for the running
     call and drops those that wait.
