@@ -8,7 +8,7 @@ import pytest
 from scipy.io import wavfile
 
 from pano_sound.errors import DataFileError
-from pano_sound.research.datasets.labelled import paired, read_table
+from pano_sound.research.datasets.labelled import paired, read_table, small_things
 from pano_sound.research.datasets.layouts import read_set
 
 
@@ -41,6 +41,35 @@ def test_pairs_share_label_and_split(data: Path) -> None:
         assert number % 3 == ("dog", "bell").index(e.label)
         assert e.picture().shape == (20, 30, 3)
         assert e.picture().mean() == 20 * k
+
+
+def test_small_things_are_boxed_together_and_heard_one_by_one(data: Path) -> None:
+    (data / "coco").mkdir()
+    (data / "boxed").mkdir()
+    (data / "coco" / "boxes.csv").write_text(
+        "file,label,x0,y0,x1,y1,split\n"
+        "a.jpg,dog,0,0,0.3,0.4,val\na.jpg,dog,0.5,0.5,0.8,0.8,val\na.jpg,cup,0,0,0.1,0.1,val\n"
+        "a.jpg,bell,0,0,0.5,0.5,val\n"  # a quarter of the picture is not small
+        "b.jpg,dog,0,0,0.1,0.1,train\n"
+    )
+    (data / "boxed" / "boxes.csv").write_text(
+        "file,label,x0,y0,x1,y1\n7.jpg,dog,0,0,0.1,0.1\nc.jpg,bell,0,0,0.2,0.2\n"  # 7.jpg is trained on
+    )
+    found = small_things(data, "val")
+    assert [(e.key, e.video) for e in found] == [
+        ("coco/a.jpg (dog)", "coco/a.jpg"),
+        ("boxed/c.jpg (bell)", "boxed/c.jpg"),
+    ]
+    assert [e.boxes for e in found] == [
+        (((0.0, 0.0, 0.3, 0.4), (0.5, 0.5, 0.8, 0.8)),),
+        (((0.0, 0.0, 0.2, 0.2),),),
+    ]
+    assert found[0].label in ("dog", "bell")  # both belong to the picture of a dog
+    assert found[1].label == "bell"
+    assert [e.key for e in small_things(data, "train")] == ["coco/b.jpg (dog)"]
+    (data / "coco" / "boxes.csv").unlink()
+    with pytest.raises(DataFileError, match="no photograph shows a small thing that has a sound in the split 'train'"):
+        small_things(data, "train")
 
 
 def test_the_same_seed_draws_the_same_pairs(data: Path) -> None:

@@ -12,7 +12,7 @@ def test_boxes_of_photographs_are_read_by_split(tmp_path: Path) -> None:
     table = tmp_path / "boxes.csv"
     table.write_text(
         "file,label,x0,y0,x1,y1,split,score\n"
-        "a.jpg,traffic light,0.1,0.2,0.3,0.4,train,0.9\n"
+        "a.jpg,Traffic light,0.1,0.2,0.3,0.4,train,0.9\n"
         "a.jpg,car,0,0,1,1,train,0.3\n"
         "b.jpg,dog,0,0,0.5,1,val,\n"
     )

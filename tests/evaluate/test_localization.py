@@ -21,14 +21,17 @@ def test_peaks_are_those_of_the_models_response(made_set: Path, kind: str) -> No
     model = (Localizer(**TINY) if kind == "base" else PaperLocalizer(**PAPER_TINY)).eval()
     items = read_items(made_set, "pictures")[:3]
     h = torch.nn.functional.normalize(torch.randn(2, 16), dim=1)
-    peaks, _, unheard = responses(model, items, h)
+    answer = responses(model, items, h)
     for k, item in enumerate(items):
         picture = torch.from_numpy(read_picture(item.path, (PICTURE_SIZE, PICTURE_SIZE))).permute(2, 0, 1)[None]
         with torch.inference_mode():
-            raw = model.respond(model.visual(picture, wrap=False), h)
-        assert peaks[:, k] == pytest.approx(raw.amax(dim=(1, 2)).numpy(), abs=1e-5)
-        assert unheard[k] == pytest.approx(float(raw.mean(dim=0).max()), abs=1e-5)
-    assert np.abs(peaks).max() <= 1
+            raw = model.respond(model.visual(picture, wrap=False), h).flatten(1)
+        assert answer.peaks[:, k] == pytest.approx(raw.amax(dim=1).numpy(), abs=1e-5)
+        scores = model.temperature * (raw / model.temperature).exp().mean(dim=1).log()
+        assert answer.scores[:, k] == pytest.approx(scores.numpy(), abs=1e-5)
+        alone = model.temperature * (raw.mean(dim=0) / model.temperature).exp().mean().log()
+        assert answer.unheard[k] == pytest.approx(float(alone), abs=1e-5)
+    assert np.abs(answer.peaks).max() <= 1
 
 
 def test_a_split_with_too_few_labels_is_refused(made_set: Path, tmp_path: Path) -> None:

@@ -23,6 +23,11 @@ from .common import (
 @data_argument
 @model_option
 @split_option
+@click.option(
+    "--small",
+    is_flag=True,
+    help="Use the photographs of several things (DATA/coco, DATA/boxed), and in them what covers less than a quarter.",
+)
 @repeats_option
 @seed_option
 @figure_option("success against threshold, Fig. 9 of the paper")
@@ -31,6 +36,7 @@ def boxes(
     data: Path,
     model: str,
     split: str | None,
+    small: bool,
     repeats: int,
     seed: int,
     output: Path | None,
@@ -45,7 +51,7 @@ def boxes(
     from ...localize.nets.weights import load
     from ...research.evaluate import boxed, sets
 
-    network, held_out = load(model), sets.read(data, split)
+    network, held_out = load(model), sets.read(data, split, small)
     result = boxed.evaluate(network, held_out.examples, held_out.kinds, repeats, seed)
     if output is not None:
         from ...research.evaluate import plots

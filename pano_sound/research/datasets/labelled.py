@@ -18,6 +18,9 @@ import numpy as np
 from ...errors import DataFileError
 from .examples import Box, Example, read_picture, read_sound
 
+SMALL = 0.25
+"""Share of a picture below which things count as small."""
+
 
 @dataclass(frozen=True)
 class Item:
@@ -102,7 +105,8 @@ def read_photographs(table: Path, split: str | None = None, least: float = 0.0) 
         except ValueError as error:
             raise DataFileError(f"line {number}: the box must be four numbers", path=table) from error
         if sure and (split is None or row.get("split") == split):
-            things.setdefault(row["file"], []).append((row["label"].replace(" ", "_"), (x0, y0, x1, y1)))
+            label = row["label"].lower().replace(" ", "_")
+            things.setdefault(row["file"], []).append((label, (x0, y0, x1, y1)))
     return [Photograph(table.parent / name, tuple(boxes)) for name, boxes in things.items()]
 
 
@@ -150,6 +154,37 @@ def useful_pictures(
     return chosen
 
 
+class _Sounds:
+    """The sounds of a split, one of which is drawn for each picture that they belong to."""
+
+    def __init__(self, data: Path, split: str, seed: int) -> None:
+        self.data, self.split = data, split
+        self.of_label: dict[str, list[Item]] = {}
+        for item in read_items(data, "sounds"):
+            if item.split == split:
+                self.of_label.setdefault(item.label, []).append(item)
+        self.heard: dict[str, list[str]] = {}
+        for label, pictures in read_pairs(data).items():
+            for picture in pictures if label in self.of_label else ():
+                self.heard.setdefault(picture, []).append(label)
+        # One reader per sound, shared by its pictures, so that sharing can be recognised.
+        same = [item.path for items in self.of_label.values() for item in items]
+        self.readers = {path: partial(read_sound, path) for path in same}
+        self.rng = np.random.default_rng(seed)
+
+    def with_picture(self, path: Path, thing: str, boxes: tuple[Box, ...], whole: bool = True) -> Example:
+        """The picture with a sound of its thing. It is named after its file, and after the thing unless that is the
+        `whole` of it."""
+        labels = self.heard[thing]
+        choice = self.of_label[labels[int(self.rng.integers(len(labels)))]]
+        sound = choice[int(self.rng.integers(len(choice)))]
+        name = path.relative_to(self.data).as_posix()
+        key = name if whole else f"{name} ({thing})"
+        drawn = (boxes,) if boxes else ()
+        look = partial(read_picture, path)
+        return Example(key, name, look, self.readers[sound.path], drawn, label=sound.label, split=self.split)
+
+
 def paired(data: Path, split: str, seed: int = 0) -> list[Example]:
     """Each picture of a split whose label has sounds there, with one of them, drawn at random.
 
@@ -164,27 +199,37 @@ def paired(data: Path, split: str, seed: int = 0) -> list[Example]:
     Raises:
         DataFileError: a table cannot be read, or no picture of the split has a sound.
     """
-    sounds: dict[str, list[Item]] = {}
-    for item in read_items(data, "sounds"):
-        if item.split == split:
-            sounds.setdefault(item.label, []).append(item)
-    heard: dict[str, list[str]] = {}
-    for label, pictures in read_pairs(data).items():
-        for picture in pictures if label in sounds else ():
-            heard.setdefault(picture, []).append(label)
-    # One reader per sound, shared by its pictures, so that sharing can be recognised.
-    readers = {sound.path: partial(read_sound, sound.path) for same in sounds.values() for sound in same}
-    rng = np.random.default_rng(seed)
-    examples = []
-    for item in read_items(data, "pictures"):
-        if item.split != split or item.label not in heard:
-            continue
-        choice = sounds[heard[item.label][int(rng.integers(len(heard[item.label])))]]
-        sound = choice[int(rng.integers(len(choice)))]
-        name = item.path.relative_to(data).as_posix()
-        boxes = ((item.box,),) if item.box is not None else ()
-        look = partial(read_picture, item.path)
-        examples.append(Example(name, name, look, readers[sound.path], boxes, label=sound.label, split=split))
+    sounds = _Sounds(data, split, seed)
+    examples = [
+        sounds.with_picture(item.path, item.label, (item.box,) if item.box is not None else ())
+        for item in read_items(data, "pictures")
+        if item.split == split and item.label in sounds.heard
+    ]
     if not examples:
         raise DataFileError(f"no picture of split {split!r} has a sound of its label", path=data)
+    return examples
+
+
+def small_things(data: Path, split: str, seed: int = 0) -> list[Example]:
+    """Each kind of thing in the photographs of `coco/` and `boxed/` that has sounds in a split, with one of them. The
+    boxes are those around all things of that kind; together they cover less than a quarter of the picture.
+
+    Those photographs of `boxed/` that training uses (`read_people`) are left out.
+
+    Raises:
+        DataFileError: a table cannot be read, or there is no such thing.
+    """
+    sounds = _Sounds(data, split, seed)
+    photographs = read_photographs(data / "coco" / "boxes.csv", split)
+    if split != "train":
+        photographs += [p for p in read_photographs(data / "boxed" / "boxes.csv") if not p.path.name[0].isdigit()]
+    examples = []
+    for photograph in photographs:
+        for thing in sorted({label for label, _ in photograph.things} & sounds.heard.keys()):
+            boxes = tuple(box for label, box in photograph.things if label == thing)
+            if sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in boxes) < SMALL:
+                examples.append(sounds.with_picture(photograph.path, thing, boxes, whole=False))
+    if not examples:
+        hint = "coco/boxes.csv and boxed/boxes.csv name them"
+        raise DataFileError(f"no photograph shows a small thing that has a sound in the split {split!r}", data, hint)
     return examples

@@ -2,10 +2,14 @@
 
 Baselines are the same model with another sound (`shuffled`) and without listening (`picture only`: the mean response
 over all sounds). Both must be near chance, or the model only knows which pictures usually have sounds.
+
+A picture's score is the soft maximum of its responses at the model's temperature, as training compares pictures and as
+the probabilities of cells add up. The highest response alone is given beside it.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -33,10 +37,11 @@ MANY = 30
 class LocalizationScores:
     """What `four_pictures` measures; chance is 25 % for the first four.
 
-    `well_known` counts the labels with >= MANY training sounds."""
+    `well_known` counts the labels with >= MANY training sounds; `by_peak` compares the highest responses."""
 
     right: Proportion = field(default_factory=Proportion)
     well_known: Proportion = field(default_factory=Proportion)
+    by_peak: Proportion = field(default_factory=Proportion)
     shuffled: Proportion = field(default_factory=Proportion)
     picture_only: Proportion = field(default_factory=Proportion)
     in_box: Proportion = field(default_factory=Proportion)
@@ -53,6 +58,7 @@ class LocalizationScores:
         lines = [
             f"right one of four pictures   {self.right}",
             f"  labels with >= {MANY} sounds    {self.well_known}",
+            f"  by the highest response    {self.by_peak}",
             f"  another sound heard        {self.shuffled}",
             f"  picture only               {self.picture_only}",
             f"peak inside the box          {self.in_box}",
@@ -62,30 +68,51 @@ class LocalizationScores:
         return "\n".join(lines + [f"  {label:<18}{share}" for label, share in worst])
 
 
-def responses(
-    model: Localizer, items: list[Item], h: torch.Tensor
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Peak response of each sound in each picture.
+@dataclass
+class Responses:
+    """What sounds get as an answer from pictures.
 
-    Returns:
-        (sounds, pictures) peaks; (sounds, pictures, 2) where, as shares (x, y) of width and height; (pictures,) peak
-        of the mean response over all sounds.
+    Attributes:
+        scores, peaks: the soft maximum and the highest response, float32 (sounds, pictures).
+        places: where that is, as shares (x, y) of width and height, float32 (sounds, pictures, 2).
+        unheard: the score of the mean response to all sounds, float32 (pictures,).
     """
-    peaks = np.zeros((len(h), len(items)), np.float32)
-    places = np.zeros((len(h), len(items), 2), np.float32)
-    unheard = np.zeros(len(items), np.float32)
+
+    scores: NDArray[np.float32]
+    peaks: NDArray[np.float32]
+    places: NDArray[np.float32]
+    unheard: NDArray[np.float32]
+
+
+def responses(model: Localizer, items: list[Item], h: torch.Tensor) -> Responses:
+    """The responses of the items' pictures to sounds h (n, D)."""
+    size = len(h), len(items)
+    found = Responses(
+        np.zeros(size, np.float32),
+        np.zeros(size, np.float32),
+        np.zeros((*size, 2), np.float32),
+        np.zeros(size[1], np.float32),
+    )
     for k, item in enumerate(progress(items, "pictures")):
         picture = torch.from_numpy(read_picture(item.path, (PICTURE_SIZE, PICTURE_SIZE))).permute(2, 0, 1)[None]
         with torch.inference_mode():
             v = model.visual(picture, wrap=False)
             columns = v.shape[3]
             # The cosine, as `model.respond` has it, of all sounds at once.
-            raw = (h @ F.normalize(v[0].flatten(1), dim=0)).numpy()
-        best = raw.argmax(axis=1)
-        peaks[:, k] = raw[np.arange(len(h)), best]
-        places[:, k] = (np.stack([best % columns, best // columns], axis=1) + 0.5) * model.grid_stride / PICTURE_SIZE
-        unheard[k] = raw.mean(axis=0).max()
-    return peaks, places, unheard
+            raw = h @ F.normalize(v[0].flatten(1), dim=0)
+        peak, best = (x.numpy() for x in raw.max(dim=1))
+        found.scores[:, k] = _soft_maximum(raw, model.temperature).numpy()
+        found.peaks[:, k] = peak
+        found.places[:, k] = (
+            (np.stack([best % columns, best // columns], axis=1) + 0.5) * model.grid_stride / PICTURE_SIZE
+        )
+        found.unheard[k] = float(_soft_maximum(raw.mean(dim=0), model.temperature))
+    return found
+
+
+def _soft_maximum(raw: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Log-mean-exp over the last dimension, on the scale of responses."""
+    return temperature * (torch.logsumexp(raw / temperature, -1) - math.log(raw.shape[-1]))
 
 
 @dataclass(frozen=True)
@@ -140,24 +167,25 @@ def draw_four(
 def four_pictures(
     model: Localizer, data: Path, draws: int = 1000, seed: int = 0, split: str = "val"
 ) -> LocalizationScores:
-    """`draw_four`, over all labels that have both sounds and pictures: the highest raw response is the answer."""
+    """`draw_four`, over all labels that have both sounds and pictures; the highest score is the answer."""
     pairs = read_pairs(data)
     sounds, pictures = matching(data, split)
     h = embed(model, [partial(read_sound, item.path) for item in sounds])
-    peaks, places, unheard = responses(model, pictures, h)
+    answer = responses(model, pictures, h)
     trained = Counter(item.label for item in read_items(data, "sounds") if item.split == "train")
     result, areas = LocalizationScores(), []
     for draw in draw_four(sounds, pictures, pairs, draws, seed):
-        found = int(peaks[draw.sound, draw.shown].argmax()) == 0
+        found = int(answer.scores[draw.sound, draw.shown].argmax()) == 0
         result.right.add(found)
         if trained[draw.label] >= MANY:
             result.well_known.add(found)
         result.by_label.setdefault(draw.label, Proportion()).add(found)
-        result.shuffled.add(int(peaks[draw.another, draw.shown].argmax()) == 0)
-        result.picture_only.add(int(unheard[draw.shown].argmax()) == 0)
+        result.by_peak.add(int(answer.peaks[draw.sound, draw.shown].argmax()) == 0)
+        result.shuffled.add(int(answer.scores[draw.another, draw.shown].argmax()) == 0)
+        result.picture_only.add(int(answer.unheard[draw.shown].argmax()) == 0)
         box = pictures[draw.shown[0]].box
         if box is not None:
-            x, y = places[draw.sound, draw.shown[0]]
+            x, y = answer.places[draw.sound, draw.shown[0]]
             result.in_box.add(box[0] <= x <= box[2] and box[1] <= y <= box[3])
             result.centre_in_box.add(box[0] <= 0.5 <= box[2] and box[1] <= 0.5 <= box[3])
             areas.append((box[2] - box[0]) * (box[3] - box[1]))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ...errors import DataFileError
 from ..datasets.examples import Example, read_sound
-from ..datasets.labelled import read_items, read_pairs
+from ..datasets.labelled import read_items, read_pairs, small_things
 from ..datasets.layouts import read_set, recognise
 from .embed import Sound
 
@@ -37,15 +37,18 @@ class HeldOut:
     ambient: list[Sound]
 
 
-def read(data: Path, split: str | None = None) -> HeldOut:
+def read(data: Path, split: str | None = None, small: bool = False) -> HeldOut:
     """Read the held-out part of a set.
 
     Args:
         data: a set of any layout of `datasets.layouts`.
         split: its name; None: 'test', else 'val', else the only one there is.
+        small: the small things in the photographs of a labelled set (see `labelled.small_things`), instead of its
+            pictures.
 
     Raises:
-        DataFileError: the set cannot be read, has no such split, or several and none of them is held out.
+        DataFileError: the set cannot be read, has no such split, or several and none of them is held out; it is not
+            labelled, or has no photographs of small things.
     """
     examples = read_set(data, split=split)
     if split is None:
@@ -57,8 +60,12 @@ def read(data: Path, split: str | None = None) -> HeldOut:
             )
         examples = [example for example in examples if example.split == split]
     if recognise(data) != "labelled":
+        if small:
+            raise DataFileError("only labelled sets have photographs of small things", data)
         ambient = [e.sound for e in examples if e.ambient or e.label in AMBIENT_LABELS]
         return HeldOut(split, examples, kinds(examples), ambient)
+    if small:
+        examples = small_things(data, split)
     items = [item for item in read_items(data, "sounds") if item.split == split and item.label in AMBIENT_LABELS]
     ambient = [partial(read_sound, item.path) for item in items]
     return HeldOut(split, examples, kinds(examples, read_pairs(data)), ambient)
