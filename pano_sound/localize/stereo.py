@@ -1,5 +1,5 @@
-"""The stereo cue: left or right of the front, from the differences between two channels. It is weak, and counts only
-where the picture agrees.
+"""The stereo cue: left or right of the front, from the differences between two channels. It is weak, and counts as far
+as the picture agrees.
 
 Of one source, two microphones at one place that look left and right (cardioids) hear amplitudes whose difference
 divided by their sum is the source's left component, -1 (right) to 1 (left). Other microphones and mixers are not so
@@ -7,17 +7,19 @@ regular, so the likelihood is wide. Microphones apart hear it at different times
 (Knapp and Carter, "The generalized correlation method for estimation of time delay", IEEE TASSP 1976). Both are the
 same for a source in front and one behind, above or below.
 
-A stereo track may also be mixed afterwards, swapped, or one channel twice. Hence `checked` compares it with what is
+A stereo track may also be mixed afterwards, swapped, or one channel twice. Hence `sides_of` compares it with what is
 seen over the whole film:
 
     P(true) ∝ prior(true) · exp(sum over places of log E[likelihood ratio] · looks)
 
-with the mean E over what the visual cues say, against tracks that are swapped or tell nothing.
+with the mean E over what the visual cues say, against tracks that are swapped or tell nothing. What is known of the
+source is the mixture of these three cases.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -43,12 +45,10 @@ _UNIFORM = 0.3
 _CHUNK = 256
 _PRIORS = (0.4, 0.5, 0.1)
 """That a track's sides are those of the picture, that it tells nothing, and that it is swapped."""
-_CLEAR = 0.6
-"""Probability of being true below which a track counts for nothing."""
 
 
 class StereoCue(ZonedCue):
-    """Evidence from a stereo track, by left and right alone. It needs no pictures, but counts only when `checked`.
+    """Evidence from a stereo track, by left and right alone. It needs no pictures, but counts only as `sides_of` says.
 
     Zero in silence, and everywhere if both channels are nearly the same.
     """
@@ -123,8 +123,24 @@ def earlier(left: NDArray, right: NDArray, first: int) -> float:
     return float(delays[best] * max(found[best], 0.0))
 
 
-def checked(maps: Maps, looks: Maps, times: NDArray[np.float64]) -> tuple[Maps, float]:
-    """A stereo cue's evidence as far as the picture agrees, and the probability that it tells the truth.
+@dataclass(frozen=True)
+class Sides:
+    """The probabilities that a stereo track's left and right are those of the picture, that they have nothing to do
+    with it, and that they are swapped: together 1."""
+
+    true: float
+    unrelated: float
+    swapped: float
+
+    def alternatives(self, maps: Maps) -> Iterator[tuple[float, Maps]]:
+        """The cue's evidence (n, rows, columns) in each case, with the case's probability."""
+        yield self.true, maps
+        yield self.unrelated, np.zeros_like(maps)
+        yield self.swapped, maps[:, :, ::-1]
+
+
+def sides_of(maps: Maps, looks: Maps, times: NDArray[np.float64]) -> Sides:
+    """Compare a stereo cue's evidence with what the visual cues say.
 
     Args:
         maps: (n, rows, columns) of the cue; looks: the same by sight, weighted as they should count.
@@ -148,10 +164,7 @@ def checked(maps: Maps, looks: Maps, times: NDArray[np.float64]) -> tuple[Maps, 
         total += scores[:, there].mean(axis=1) * min(LOOKS, there.sum() * apart / LOOK)
     odds = np.array([total[0], 0.0, total[1]]) + np.log(_PRIORS)
     shares = np.exp(odds - odds.max())
-    true = float(shares[0] / shares.sum())
-    if true < _CLEAR or not told.any():
-        return np.zeros_like(maps), true
-    return np.log(1 - true + true * np.exp(maps)), true
+    return Sides(*(shares / shares.sum()).tolist())
 
 
 def _blur() -> Array:

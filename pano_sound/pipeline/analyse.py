@@ -21,7 +21,7 @@ from ..localize.cue import GRID, Cue, Evidence, normalized
 from ..localize.memory import return_freed_memory
 from ..localize.rotation import Orientation
 from ..localize.spatial import SpatialCue
-from ..localize.stereo import StereoCue, checked
+from ..localize.stereo import Sides, StereoCue, sides_of
 from ..localize.temporal import TemporalCue
 from ..media.cuts import APART
 from ..media.info import MediaInfo, PannableFilm
@@ -262,13 +262,13 @@ def compared(soundmap: SoundMap) -> SoundMap:
 
 
 def _with_stereo(soundmap: SoundMap, looks: NDArray[np.float32], sounds: NDArray[np.bool_]) -> SoundMap:
-    after = np.zeros(looks.shape, np.float32)
-    heard = soundmap.cues["stereo"][sounds].astype(np.float32)
-    after[sounds], true = checked(heard, looks[sounds], soundmap.times[sounds])
-    log.info(
-        "%s: %.0f%% sure that left and right of the stereo sound are those of the picture", _name(soundmap), 100 * true
-    )
-    return _repointed(soundmap, "stereo", np.zeros_like(after), after)
+    heard = soundmap.cues["stereo"].astype(np.float32)
+    if not heard.any():
+        return soundmap
+    sides = sides_of(heard[sounds], looks[sounds], soundmap.times[sounds])
+    what = "%s: left and right of the stereo sound are those of the picture with %.0f%%, swapped with %.0f%%"
+    log.info(what, _name(soundmap), 100 * sides.true, 100 * sides.swapped)
+    return _mixed(soundmap, "stereo", np.zeros_like(heard), sides)
 
 
 def _aligned(soundmap: SoundMap, looks: NDArray[np.float32], sounds: NDArray[np.bool_]) -> SoundMap:
@@ -287,43 +287,33 @@ def _aligned(soundmap: SoundMap, looks: NDArray[np.float32], sounds: NDArray[np.
         log.warning("%s: the sound field does not agree with the picture: its directions count less", path)
     elif alignment.doubtful:
         log.warning("%s: the sound field does not agree with the picture: %s. This is put right", path, fault)
-    return _mixed(soundmap, alignment)
+    return _mixed(soundmap, "spatial", before, alignment)
 
 
-def _mixed(soundmap: SoundMap, alignment: Alignment) -> SoundMap:
-    """The mixture of the sound maps for all ways in which the sound field may lie on the picture."""
+def _mixed(soundmap: SoundMap, name: str, fused_as: NDArray[np.float32], cases: Alignment | Sides) -> SoundMap:
+    """The mixture of the sound maps for all ways in which the directions in a sound may lie on the picture.
+
+    Args:
+        name: of the cue that measures them.
+        fused_as: (n, rows, columns), its evidence as the sound map holds it now.
+    """
     learnt = fusion.learnt()
     posterior, elsewhere = np.empty_like(soundmap.posterior), np.empty_like(soundmap.elsewhere)
-    spatial = np.empty_like(soundmap.cues["spatial"])
+    evidence = np.empty_like(soundmap.cues[name])
     for first in range(0, len(soundmap), _AT_ONCE):
         part = slice(first, first + _AT_ONCE)
-        before = soundmap.cues["spatial"][part].astype(np.float32)
+        before, heard = fused_as[part], soundmap.cues[name][part].astype(np.float32)
         fused = soundmap.posterior[part].astype(np.float32), soundmap.elsewhere[part]
         mass, absent = np.zeros_like(before), np.zeros(len(before), np.float32)
         ratios = np.zeros_like(before)
-        for share, after in alignment.alternatives(before):
-            one, without = learnt.repointed(*fused, before, after, "spatial")
+        for share, after in cases.alternatives(heard):
+            one, without = learnt.repointed(*fused, before, after, name)
             mass += share * one
             absent += share * without
             ratios += share * np.exp(after)
         posterior[part], elsewhere[part] = mass, absent
-        spatial[part] = normalized(np.log(np.maximum(ratios, 1e-9)))
-    return replace(soundmap, posterior=posterior, elsewhere=elsewhere, cues={**soundmap.cues, "spatial": spatial})
-
-
-def _repointed(soundmap: SoundMap, name: str, before: NDArray[np.float32], after: NDArray[np.float32]) -> SoundMap:
-    """The sound map if the cue `name` says `after`, where it holds `before`."""
-    if not (after - before).any():
-        return replace(soundmap, cues={**soundmap.cues, name: after.astype(np.float16)})
-    posterior, elsewhere = fusion.learnt().repointed(
-        soundmap.posterior.astype(np.float32), soundmap.elsewhere, before, after, name
-    )
-    return replace(
-        soundmap,
-        posterior=posterior.astype(np.float16),
-        elsewhere=elsewhere,
-        cues={**soundmap.cues, name: after.astype(np.float16)},
-    )
+        evidence[part] = normalized(np.log(np.maximum(ratios, 1e-9)))
+    return replace(soundmap, posterior=posterior, elsewhere=elsewhere, cues={**soundmap.cues, name: evidence})
 
 
 def _name(soundmap: SoundMap) -> str:
