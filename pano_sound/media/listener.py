@@ -22,12 +22,14 @@ def turned(blocks: Iterable[Samples], pose_at: PoseAt, at: int, rate: int) -> It
     Args:
         at: number of the first sample, counted from presentation time 0.
     """
-    pose = pose_at(at / rate)
+    pose = pose_at(at / rate).astype(np.float32)
     for block in blocks:
-        at += block.shape[1]
-        after = pose_at(at / rate)
-        poses = np.linspace(pose, after, block.shape[1], endpoint=False, dtype=np.float32)
-        x, y, z = np.einsum("nij,in->jn", poses, block[[3, 1, 2]])
+        count = block.shape[1]
+        at += count
+        after = pose_at(at / rate).astype(np.float32)
+        share = np.arange(count, dtype=np.float32) / count
+        world = block[[3, 1, 2]]
+        x, y, z = pose.T @ world + share * ((after - pose).T @ world)
         yield np.stack([block[0], y, z, x, *block[4:]])
         pose = after
 
