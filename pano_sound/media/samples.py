@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 from collections.abc import Iterable, Iterator
@@ -24,6 +25,8 @@ _GAP = Fraction(20, 1000)
 """Time stamps may be off by this much (s) without counting as a gap or an overlap, because containers round them."""
 
 _PIECE = 1 << 16
+_TOGETHER = 1 << 14
+"""Samples that are converted together."""
 _EARLY = Fraction(2)
 """Seconds before what is wanted at which a recording is opened."""
 _HALF, _PHASES = 12, 512
@@ -171,6 +174,9 @@ def _placed(
         except (av.FFmpegError, ValueError):
             # A damaged frame may claim channels that cannot be mixed.
             source.damaged += 1
+            if run is not None:
+                with contextlib.suppress(av.FFmpegError, ValueError):
+                    pieces = run.finish()
             run = None
         yield from _within(pieces, source.footage.extent(stretch[0]), begin, rate)
     if run is not None:
@@ -212,7 +218,10 @@ class _Run:
             pan = self.graph.add("pan", mean)
             source.link_to(pan)
             pan.link_to(ready)
-        ready.link_to(self.graph.add("abuffersink"))
+        # Many frames in one: each that comes out costs Python as much time as decoding ten.
+        together = self.graph.add("asetnsamples", f"nb_out_samples={_TOGETHER}:pad=0")
+        ready.link_to(together)
+        together.link_to(self.graph.add("abuffersink"))
         self.graph.configure()
 
     def goes_on_with(self, frame: Any, t: Fraction | None) -> bool:

@@ -55,9 +55,9 @@ class View:
 
     def contains(self, vectors: NDArray[np.floating], yaw: float, pitch: float, roll: float = 0.0) -> NDArray[np.bool_]:
         """Which unit vectors (..., 3) lie inside the picture of this view, (...), when it looks to (yaw, pitch)."""
-        x, y, z = np.moveaxis(vectors @ rotation(yaw, pitch, roll), -1, 0)
-        inside_x = np.abs(y) * self.focal <= self.width / 2 * x
-        return (x > 0) & inside_x & (np.abs(z) * self.focal <= self.height / 2 * x)
+        seen, focal = vectors @ rotation(yaw, pitch, roll), self.focal
+        x, y, z = seen[..., 0], seen[..., 1], seen[..., 2]
+        return (x > 0) & (np.abs(y) * focal <= self.width / 2 * x) & (np.abs(z) * focal <= self.height / 2 * x)
 
 
 Map = tuple[Plane, Plane]
