@@ -347,17 +347,17 @@ def test_partial_names_are_unpredictable_and_no_link_is_followed(tmp_path, monke
     assert len(made) == 100
     assert all(len(os.fsencode(p.name)) < 256 and p.name.startswith(".") for p in made)
     new_partial(tmp_path / ("é" * 127)).unlink()
-    monkeypatch.setattr(atomic_file.secrets, "token_hex", lambda _: "known")
+    monkeypatch.setattr(os, "urandom", bytes)
     victim = tmp_path / "victim"
     victim.write_text("theirs")
-    (tmp_path / ".a.csv.partial-known").symlink_to(victim)
-    (tmp_path / ".b.csv.partial-known").symlink_to(tmp_path / "nowhere")
+    (tmp_path / ".a.csv.partial-0000000000000000").symlink_to(victim)
+    (tmp_path / ".b.csv.partial-0000000000000000").symlink_to(tmp_path / "nowhere")
     for name in ("a.csv", "b.csv"):
         with pytest.raises(OutputError), written_whole(tmp_path / name, "w") as file:
             file.write("ours")
     assert victim.read_text() == "theirs"
     assert not (tmp_path / "nowhere").exists()
-    assert (tmp_path / ".a.csv.partial-known").is_symlink()
+    assert (tmp_path / ".a.csv.partial-0000000000000000").is_symlink()
 
 
 def test_putting_in_place_may_replace_when_asked(tmp_path):
