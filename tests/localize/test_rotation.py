@@ -5,7 +5,15 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from pano_sound.localize.rotation import Derotation, Orientation, Stabilizer, median, turned_map, yaw_turned
+from pano_sound.localize.rotation import (
+    Derotation,
+    Orientation,
+    Stabilizer,
+    median,
+    slope_down,
+    turned_map,
+    yaw_turned,
+)
 from pano_sound.sphere.convention import rotation
 
 HEIGHT, WIDTH = 60, 120
@@ -80,3 +88,16 @@ def test_the_median_is_numpys(shape: tuple[int, ...]) -> None:
     values = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     assert median(values) == np.median(values)
     assert median(values[::-1]) == np.median(values)
+
+
+def test_the_slope_is_numpys_gradient() -> None:
+    picture = (30 * np.random.default_rng(8).standard_normal((12, 7))).astype(np.float32)
+    assert np.array_equal(slope_down(picture), np.gradient(picture, axis=0))
+    assert np.array_equal(slope_down(picture[:, ::2]), np.gradient(picture[:, ::2], axis=0))
+
+
+def test_a_map_is_turned_by_its_own_matrix_whatever_was_turned_before() -> None:
+    values = np.random.default_rng(9).uniform(0, 100, (18, 36)).astype(np.float32)
+    for columns in (1, 2, 5, 1):
+        turned = turned_map(values, rotation(10.0 * columns))
+        assert np.abs(turned - np.roll(values, columns, axis=1)).max() < 0.1
