@@ -1,6 +1,7 @@
 """A folder of videos: pairs of a picture and the sound around it, cut at regular times.
 
-A folder right below that is called train, val or test names the split of what is in it; else all is "train".
+A folder right below that is called train, val or test names the split of what is in it; else all is "train". Films with
+ambisonic sound come with boxes around where it comes from (`sound_boxes.py`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from ...media.excerpt import picture_at, sound_around
 from ...media.probe import probe
 from .bad_files import BadFileCounter, log
 from .examples import Example
+from .sound_boxes import sound_boxes
 
 VIDEOS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mpg", ".mpeg", ".flv", ".wmv", ".ogv")
 SPLITS = ("train", "val", "test")
@@ -52,9 +54,9 @@ def read(path: Path, every: float = 10.0) -> list[Example]:
             continue
         begin, length = float(info.start), float(info.duration)
         times = np.arange(every / 2, length, every) if length > every / 2 else np.array([length / 2])
-        for t in times:
-            key = f"{name.as_posix()}@{t:.1f}"
-            examples.append(cut(file, begin + float(t), key=key, video=name.as_posix(), split=split))
+        for t, boxes in zip(times, sound_boxes(info, list(begin + times)), strict=True):
+            about = {"key": f"{name.as_posix()}@{t:.1f}", "video": name.as_posix(), "split": split}
+            examples.append(cut(file, begin + float(t), boxes=(boxes,) if boxes else (), **about))
     if silent:
         log.warning("%d of %d films have no sound or no picture: %s", len(silent), len(files), ", ".join(silent))
     return examples
