@@ -11,7 +11,7 @@ from pano_sound.camera_path import CameraPath
 from pano_sound.errors import DataFileError
 from pano_sound.sphere.convention import directions, rotation
 from pano_sound.sphere.geometry import angle_between
-from pano_sound.sphere.view import View, sample, sampling_map
+from pano_sound.sphere.view import View, sample, sampling_maps
 
 FPS = 10.0
 SOURCE = {"path": "made film.mp4", "width": 512, "height": 256}
@@ -89,7 +89,7 @@ def test_ffmpeg_follows_the_exported_commands_as_we_do(tmp_path, name, cuts):
         chain[0].push(frame)
         theirs = chain[-1].pull().to_ndarray(format="rgb24").astype(int)
         yaw, pitch, roll, hfov = path.at(n / 30 + 1e-9)
-        ours = sample(picture, *sampling_map(View(160, 90, hfov), yaw, pitch, roll, 512, 256), smooth=False)
+        ours = sample(picture, *sampling_maps(View(160, 90, hfov), yaw, pitch, roll, 512, 256)[0], smooth=False)
         assert np.abs(theirs - ours).max() <= 4, n  # of 240 for 180°
 
 
