@@ -266,7 +266,7 @@ def _with_stereo(soundmap: SoundMap, looks: NDArray[np.float32], sounds: NDArray
     if not heard.any():
         return soundmap
     sides = sides_of(heard[sounds], looks[sounds], soundmap.times[sounds])
-    what = "%s: left and right of the stereo sound are those of the picture with %.0f%%, swapped with %.0f%%"
+    what = "%s: left and right of the stereo sound are those of the picture: %.0f%% likely; swapped: %.0f%%"
     log.info(what, _name(soundmap), 100 * sides.true, 100 * sides.swapped)
     return _mixed(soundmap, "stereo", np.zeros_like(heard), sides)
 
