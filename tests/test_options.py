@@ -76,7 +76,7 @@ def test_presets_are_complete_and_given_options_win(preset):
     resolved = PlanOptions(preset=preset, fov=77.0).resolved()
     assert resolved.to_json() == {**PRESETS[preset].to_json(), "fov": 77.0}
     assert list(PRESETS) == list(get_args(Preset))
-    unsaid = {"preset", "size", "aspect", "cut_over"}
+    unsaid = {"preset", "size", "aspect"}
     missing = set(described(PlanOptions)) - set(vars(PRESETS[preset])) - unsaid
     assert not missing or preset == "paper"
 

@@ -106,9 +106,8 @@ class PlanContext:
         np.fill_diagonal(way, 0.0)
         seconds = np.maximum(way / settings.max_speed, ease) + ease
         blind = (np.maximum(way - view.hfov, 0.0) / settings.max_speed).astype(np.float32)
-        if settings.cut_over is not None:
-            blind[way > settings.cut_over] = 0.0
-            seconds[way > settings.cut_over] = 0.0
+        blind[way > settings.cut_over] = 0.0
+        seconds[way > settings.cut_over] = 0.0
         lock = np.ceil((settings.min_hold + seconds) / settings.step - 1e-6).astype(np.intp)
         # Moves to and from pins are required, so they need no hold; and no source is followed onto a pin.
         lock[len(grid) :] = 0
@@ -285,6 +284,8 @@ class Move:
 def moves_between(context: PlanContext, timeline: Timeline, parts: Sequence[Hold]) -> list[Move]:
     """When the camera moves from each hold to the next.
 
+    Those of more than `cut_over` are cuts, but not those to and from pins, nor home in silence.
+
     The middle of a move is `look_ahead` seconds before the next source starts; after a pause the move ends when that
     starts. It begins at least `min_hold` after the move before, if there is time.
     """
@@ -292,7 +293,8 @@ def moves_between(context: PlanContext, timeline: Timeline, parts: Sequence[Hold
     for old, new in pairwise(parts):
         start = new.begin
         way = _way(old, new, start)
-        if chosen.cut_over is not None and way > chosen.cut_over:
+        goes_home = timeline.home[min(int(np.searchsorted(timeline.edges, start)), len(timeline.home) - 1)]
+        if way > chosen.cut_over and not goes_home and old.pin is None and new.pin is None:
             found.append(Move(start, 0.0))
             free = start + chosen.min_hold
             continue
@@ -302,7 +304,7 @@ def moves_between(context: PlanContext, timeline: Timeline, parts: Sequence[Hold
         before = (timeline.edges[1:] > start - seconds) & (timeline.edges[1:] <= start + 1e-6)
         ahead = seconds / 2 if not (timeline.present[before] > SOUNDS).any() else min(chosen.look_ahead, seconds / 2)
         begin = max(start - seconds / 2 - ahead, min(free, start - seconds / 2))
-        if timeline.home[min(int(np.searchsorted(timeline.edges, start)), len(timeline.home) - 1)]:
+        if goes_home:
             begin = start
         if new.pin is not None:
             begin = min(begin, new.pin.start - seconds)

@@ -171,7 +171,7 @@ class CameraOptions(Options):
     cut_over: Annotated[
         float | None,
         Option(
-            "Cut instead of turning when the next source is more than this many degrees away. By default never.",
+            "Cut instead of turning when the next source is more than this many degrees away. 180: never cut.",
             advanced=True,
             minimum=0.0,
             maximum=180.0,

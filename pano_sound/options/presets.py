@@ -35,10 +35,7 @@ class CameraSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class ShotSettings(CameraSettings):
-    """The further settings of a camera that holds, follows and switches.
-
-    cut_over: None: never cut.
-    """
+    """The further settings of a camera that holds, follows and switches."""
 
     tilt: float = 60.0
     min_hold: float = 2.0
@@ -48,7 +45,7 @@ class ShotSettings(CameraSettings):
     look_ahead: float = 0.5
     max_acceleration: float = 120.0
     max_jerk: float = 400.0
-    cut_over: float | None = None
+    cut_over: float = 120.0
     home_after: float = 20.0
     zoom_speed: float = 0.0
     min_fov: float = 46.4

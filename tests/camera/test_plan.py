@@ -259,15 +259,33 @@ def test_the_camera_cuts_where_the_picture_cuts():
     assert angle_between(looks(path, 10.31), directions(80, 0)) < 6
 
 
-def test_long_turns_become_cuts_on_request():
-    def source(t):
-        return [[(-60, 0)], [(70, 0)], [(30, 0)]][int(t / 10)]
+@pytest.mark.parametrize(
+    ("options", "cuts"),
+    [(PlanOptions(), [10]), (PlanOptions(cut_over=90.0), [10, 20]), (PlanOptions(cut_over=180.0), [])],
+    ids=["by default over 120 degrees", "over 90 degrees", "never"],
+)
+def test_long_turns_become_cuts(options, cuts):
+    """130° to the right, 100° to the left, then 50° to the left."""
 
-    path = plan(soundmap(30, source), PlanOptions(cut_over=90.0, fov=50.0))
-    assert [path.times[i] for i in path.cuts] == pytest.approx([10], abs=0.5)
-    assert 0 < path.speed().max() <= 60
-    assert in_view(path, source, 0, 9.4) == 1
-    assert in_view(path, source, 10.6, 18) == 1
+    def source(t):
+        return [[(-60, 0)], [(70, 0)], [(-30, 0)], [(-80, 0)]][int(t / 10)]
+
+    path = plan(soundmap(40, source), options)
+    assert [path.times[i] for i in path.cuts] == pytest.approx(cuts, abs=0.5)
+    assert 0 < path.speed().max() <= 60.01
+    for start, end in ((0, 8), (12, 18), (22, 28), (32, 40)):
+        assert in_view(path, source, start, end) == 1
+    for cut in cuts:
+        assert in_view(path, source, cut + 0.6, cut + 5) == 1
+
+
+def test_the_camera_turns_home_without_a_cut():
+    """In silence nothing calls for one."""
+    film = soundmap(60, lambda t: [(170, 0)] if t < 10 else [])
+    path = plan(film, PlanOptions(home_after=5.0))
+    assert len(path.cuts) == 0
+    assert angle_between(looks(path, 5), directions(170, 0)) < 6
+    assert angle_between(looks(path, 50), directions(0, 0)) < 6
 
 
 def test_the_view_is_as_wide_as_the_source_needs():
