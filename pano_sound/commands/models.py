@@ -24,9 +24,9 @@ def command(context: click.Context, as_json: bool, quiet: bool) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    from ..localize.nets import pretrained, weights
+    from ..localize.nets import files, pretrained
 
-    found = weights.available() + pretrained.available()
+    found = files.available() + pretrained.available()
     if as_json:
         click.echo(json.dumps(found))
         return
@@ -53,10 +53,10 @@ def import_command(name: str, file: Path | None, as_json: bool, quiet: bool) -> 
     Checksums are verified. The weights are kept in $PANO_SOUND_CACHE, else in pano-sound in $XDG_CACHE_HOME or
     ~/.cache.
     """
-    from ..localize.nets import pretrained, weights
+    from ..localize.nets import files, pretrained
 
     place = pretrained.import_weights(name, file, quiet)
-    model = weights.describe(place, pretrained.FORMAT)
+    model = files.describe(place, pretrained.FORMAT)
     if as_json:
         click.echo(json.dumps(model))
     else:

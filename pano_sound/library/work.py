@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
-import torch
 
 from ..atomic_file import output_error
 from ..errors import DiskError, InputError, OutputError, PanoSoundError, UnsupportedInputError
+from ..localize import threads as network_threads
 from ..media import threads
 from ..media.footage import is_url
 from ..pipeline import plan
@@ -32,7 +32,7 @@ _CHECK = f"{HIDDEN}-check"
 
 def prepare_process() -> None:
     """Limit this process to one core, as one of several workers, so that every machine writes the same bytes."""
-    torch.set_num_threads(1)
+    network_threads.use(1)
     cv2.setNumThreads(1)
     threads.use(1)
     os.environ.setdefault("SVT_LOG", "1")

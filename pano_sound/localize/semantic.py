@@ -10,20 +10,19 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
 
+from ..errors import ModelError
 from ..presence import present_log_odds
 from ..soundmap import Named
 from ..sphere.geometry import cell_areas
 from .cue import GRID, Cue, Evidence, Maps, Pictures, Sound, normalized
 from .naming import named
-from .nets.attention import mechanism1, mechanism2
-from .nets.network import Localizer
+from .network import Network
 from .rotation import Orientation, turned_map
 from .windows import SoundFeatures
 
@@ -44,16 +43,13 @@ STILL = 2
 the network again."""
 _STILL_FOR = 10.0
 """Seconds after which it does all the same, so that evidence depends on nothing long past."""
-_WORKERS = 2
-"""Pictures in the network at a time. Two at once, each with half of PyTorch's threads, take less processor time
-than two in turn with all of them, and keep all cores busy."""
 
 
 class SemanticCue(Cue):
     """The responses of a trained network.
 
     Args:
-        model: the network, ready to use.
+        network: ready to use.
         window: seconds of sound, centred on a picture, to compare with it.
         every: seconds between analysed times; 0: each picture, and all of them go through the network.
         orientation: the camera's, if another cue fills it in. A picture's answer is turned with the camera until the
@@ -62,26 +58,23 @@ class SemanticCue(Cue):
 
     names = ("semantic",)
 
-    def __init__(self, model: Localizer, window: float, every: float, orientation: Orientation | None = None) -> None:
-        self._model, self._window = model, window
+    def __init__(self, network: Network, window: float, every: float, orientation: Orientation | None = None) -> None:
+        self._network, self._window = network, window
         self._orientation = orientation or Orientation()
-        rows, columns = model.panorama
+        rows, columns = network.panorama
         rate = 0.0 if every == 0 or every >= _PICTURE_EVERY else 1.0 / _PICTURE_EVERY
         self.pictures = Pictures(columns, rows, rate=rate)
-        self.sound = Sound(model.sound_rate, hop=model.sound_encoder.hop)
-        before, after = (samples / model.sound_rate for samples in model.sound_encoder.field)
+        self.sound = Sound(network.sound.rate, hop=network.sound.hop)
+        before, after = (samples / network.sound.rate for samples in network.sound.field)
         self.context = max(max(before, after) + window, _STILL_FOR + _PICTURE_EVERY) + SMOOTHING
-        self._features = SoundFeatures(model)
-        self._device = next(model.parameters()).device
+        self._features = SoundFeatures(network)
         self._start = 0.0
-        self._threads = torch.get_num_threads()
-        each = max(1, self._threads // _WORKERS)
-        self._workers = ThreadPoolExecutor(_WORKERS, initializer=torch.set_num_threads, initargs=(each,))
-        self._running: deque[Future[torch.Tensor]] = deque(maxlen=_WORKERS)
+        self._workers = ThreadPoolExecutor(network.pictures_at_once)
+        self._running: deque[Future[Any]] = deque(maxlen=network.pictures_at_once)
         # Pictures that went through the network, or will. The first one comes before the first request.
-        self._looks: deque[tuple[float, Future[torch.Tensor]]] = deque()
-        self._undecided: deque[tuple[float, torch.Tensor]] = deque()
-        self._requests: deque[tuple[float, Future[torch.Tensor], torch.Tensor]] = deque()
+        self._looks: deque[tuple[float, Future[Any]]] = deque()
+        self._undecided: deque[tuple[float, NDArray[np.float32]]] = deque()
+        self._requests: deque[tuple[float, Future[Any], NDArray[np.float32]]] = deque()
         self._latest: tuple[float, NDArray[np.int16]] | None = None
         self._responses: list[NDArray[np.float16]] = []
         self._looked: list[float] = []
@@ -103,24 +96,18 @@ class SemanticCue(Cue):
             self._looks.append((t, self._looks[-1][1]))
             return
         self._latest = period, thumb
-        if len(self._running) == _WORKERS:
+        if len(self._running) == self._running.maxlen:
             self._running[0].result()
-        visual = self._workers.submit(self._embed, picture)
+        visual = self._workers.submit(self._network.embed_picture, picture)
         self._running.append(visual)
         self._looks.append((t, visual))
-
-    def _embed(self, picture: NDArray[np.uint8]) -> torch.Tensor:
-        with torch.inference_mode():
-            rgb = torch.as_tensor(np.require(picture, requirements=["C", "W"]), device=self._device)
-            return self._model.visual(rgb.permute(2, 0, 1)[None], wrap=True)
 
     def add_cut(self, t: float) -> None:
         self._shots.append(t)
 
     def request(self, t: float) -> None:
-        pooled = torch.from_numpy(self._features.pooled([t - self._start], self._window)).to(self._device)
-        with torch.inference_mode():
-            self._undecided.append((t, self._model.sound_embedding(pooled)))
+        pooled = self._features.pooled([t - self._start], self._window)
+        self._undecided.append((t, self._network.embed_sound(pooled)[0]))
         self._decide(t)
         while self._requests and self._requests[0][1].done():
             self._respond()
@@ -130,7 +117,6 @@ class SemanticCue(Cue):
         while self._requests:
             self._respond()
         self._workers.shutdown()
-        torch.set_num_threads(self._threads)  # What a thread sets is also the default of threads that start later.
 
     def _decide(self, now: float) -> None:
         """Choose the picture of each request for which that is certain at `now`: the nearest one of its shot."""
@@ -152,18 +138,21 @@ class SemanticCue(Cue):
     def _respond(self) -> None:
         """Compute the response to the earliest request."""
         looked, visual, sound = self._requests.popleft()
-        with torch.inference_mode():
-            response = self._model.respond(visual.result(), sound)[0]
-        self._responses.append(response.cpu().numpy().astype(np.float16))
+        response = self._network.respond(visual.result(), sound)
+        if not np.isfinite(response).all():
+            raise ModelError("the weights compute NaN or infinity")
+        self._responses.append(response.astype(np.float16))
         self._looked.append(looked)
 
     def evidence(self, times: Sequence[float]) -> dict[str, Evidence]:
         maps = self.responses()
         if not len(maps):
             return {"semantic": Evidence(maps, np.zeros(0, np.float32))}
+        from scipy.ndimage import gaussian_filter1d
+
         steady = self._averaged(maps, np.asarray(times))
         steady = gaussian_filter1d(gaussian_filter1d(steady, _BLUR, axis=1, mode="nearest"), _BLUR, axis=2, mode="wrap")
-        return {"semantic": Evidence(normalized(steady / self._model.temperature), self._absence(maps))}
+        return {"semantic": Evidence(normalized(steady / self._network.temperature), self._absence(maps))}
 
     def _averaged(self, maps: Maps, times: NDArray[np.float64]) -> Maps:
         """Means over SMOOTHING seconds around each time, within its shot, each map turned with the camera."""
@@ -181,10 +170,8 @@ class SemanticCue(Cue):
 
     def named(self, times: Sequence[float] | NDArray[np.float64]) -> Named:
         """What is heard at these times, by name."""
-        pooled = torch.from_numpy(self._features.pooled(np.asarray(times) - self._start, self._window))
-        with torch.inference_mode():
-            scores = self._model.tag_scores(pooled.to(self._device)).cpu().numpy()
-        return named(self._model.tags, scores)
+        scores = self._network.tag_scores(self._features.pooled(np.asarray(times) - self._start, self._window))
+        return named(self._network.tags, scores)
 
     def responses(self) -> Maps:
         """The raw responses, cosines, in cells of GRID, (n, rows, columns)."""
@@ -197,8 +184,11 @@ class SemanticCue(Cue):
 
     def attention(self, mechanism: int) -> Maps:
         """The paper's attention (equations 1 to 3): (n, rows, columns), each map sums to 1."""
-        attend = mechanism1 if mechanism == 1 else mechanism2
-        return attend(torch.from_numpy(self.responses()), self._model.temperature).numpy()
+        from scipy.special import softmax
+
+        raw = self.responses()
+        raw = raw if mechanism == 1 else np.maximum(raw, 0.0)
+        return np.asarray(softmax(raw / self._network.temperature, axis=(1, 2)), np.float32)
 
     def attention_posterior(
         self, mechanism: int, covered: NDArray[np.bool_] | None
@@ -220,4 +210,4 @@ class SemanticCue(Cue):
 
     def _absence(self, maps: Maps) -> NDArray[np.float32]:
         """Log-odds that nothing in the picture makes the sound, (n,)."""
-        return -present_log_odds(maps, self._model.presence)
+        return -present_log_odds(maps, self._network.presence)

@@ -7,11 +7,9 @@ block by block with the overlap that its receptive field needs. They take 6 KB f
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
-from .nets.network import Localizer
+from .network import Network
 
 SILENCE = -70.0  # dBFS; quieter steps do not count beside louder ones
 _FAINT = 1e-7  # weight of a silent step, which only matters if all are silent
@@ -24,7 +22,7 @@ class SoundFeatures:
     Feed it with `add(block)`, end with `finish()`, then call `pooled` and `level`.
 
     Args:
-        model: the localizer whose sound net is used.
+        network: the one whose sound net is used.
 
     Attributes:
         features: float16 (k, F), after `finish()`.
@@ -32,13 +30,12 @@ class SoundFeatures:
         times: float64 (k,), seconds from the first sample to the middle of each feature, after `finish()`.
     """
 
-    def __init__(self, model: Localizer) -> None:
-        self.model = model
-        self.step = model.sound_step
-        self._sound_encoder = model.sound_encoder
-        self._cell = self._sound_encoder.hop
-        self._lead = self._cell // 2 - self._sound_encoder.middle
-        self._before = -(-self._sound_encoder.field[0] // self._cell)  # features that the start of a block spoils
+    def __init__(self, network: Network) -> None:
+        self._network, self._sound = network, network.sound
+        self.step = network.sound.step
+        self._cell = self._sound.hop
+        self._lead = self._cell // 2 - self._sound.middle
+        self._before = -(-self._sound.field[0] // self._cell)  # features that the start of a block spoils
         self._chunk = round(_BLOCK / self.step)
         self._wave = np.zeros(0, np.float32)  # samples still needed
         self._base = 0  # the feature that starts at self._wave[0]
@@ -50,12 +47,12 @@ class SoundFeatures:
         self._finished = False
 
     def add(self, block: ArrayLike) -> None:
-        """Take the next samples: mono float32 at `model.sound_rate`, any number of them."""
+        """Take the next samples: mono float32 at `network.sound.rate`, any number of them."""
         samples = np.asarray(block, np.float32)
         self._measure(samples)
         self._wave = np.concatenate([self._wave, samples])
         while True:
-            needed = (self._done - self._base + self._chunk - 1) * self._cell + self._sound_encoder.field[1]
+            needed = (self._done - self._base + self._chunk - 1) * self._cell + self._sound.field[1]
             if len(self._wave) < needed:
                 return
             self._compute(self._wave[:needed], self._chunk)
@@ -68,13 +65,13 @@ class SoundFeatures:
     @property
     def seconds(self) -> float:
         """Seconds of sound so far."""
-        return self._samples / self.model.sound_rate
+        return self._samples / self._sound.rate
 
     def finish(self) -> None:
         """Compute the remaining features. A track without samples becomes one silent feature."""
         if self._finished:
             return
-        total = self._base + self._sound_encoder.count(len(self._wave))
+        total = self._base + self._sound.count(len(self._wave))
         if total > self._done:
             self._compute(self._wave, total - self._done)
         self._finished = True
@@ -87,7 +84,7 @@ class SoundFeatures:
         energy[:heard] = self._energy[:heard]
         energy[-1] += self._energy[heard:].sum()
         sizes = np.maximum(np.diff(edges), 1)
-        self.times = np.arange(count) * self.step + self._sound_encoder.middle / self._sound_encoder.rate
+        self.times = np.arange(count) * self.step + self._sound.middle / self._sound.rate
         self.levels = _decibels(energy / sizes).astype(np.float32)
         self._weights = np.where(self.levels > SILENCE, 1.0, _FAINT)
         self._energy_sums, self._size_sums = _prefix(energy), _prefix(sizes)
@@ -123,7 +120,7 @@ class SoundFeatures:
             raise RuntimeError("finish() has not been called")
         middle = np.atleast_1d(np.asarray(times, np.float64))
         nearest = np.clip(np.rint((middle - self.times[0]) / self.step).astype(int), 0, len(self.times) - 1)
-        half = max(0.0, window / 2 - self._sound_encoder.margin)
+        half = max(0.0, window / 2 - self._sound.margin)
         first = np.searchsorted(self.times, middle - half, "left")
         last = np.searchsorted(self.times, middle + half, "right")
         return np.minimum(first, nearest), np.maximum(last, nearest + 1)
@@ -135,10 +132,7 @@ class SoundFeatures:
         # Digital silence is constant: hours of it, from a stalled recorder, take neither time nor memory.
         part = None if wave.any() else self._silent.get(kind)
         if part is None:
-            device = next(self.model.parameters()).device
-            with torch.inference_mode():
-                out = self.model.sound_features(torch.from_numpy(wave).to(device))
-            part = out[skip : skip + count].cpu().numpy().astype(np.float16)
+            part = self._network.sound_features(wave)[skip : skip + count].astype(np.float16)
         if not wave.any():
             self._silent[kind] = part
         self._parts.append(part)
@@ -155,14 +149,6 @@ class SoundFeatures:
             sums = np.bincount(cells, np.square(samples, dtype=np.float64), len(self._energy)).astype(np.float64)
             sums[: len(self._energy)] += self._energy
             self._energy = sums
-
-
-def pooled(model: Localizer, wave: ArrayLike) -> Tensor:
-    """The mean feature of a whole wave, mono float32 at `model.sound_rate`: float32 (F,), on the CPU."""
-    features = SoundFeatures(model)
-    features.add(wave)
-    features.finish()
-    return torch.from_numpy(features.pooled([features.times.mean()], np.inf)[0])
 
 
 def _prefix(values: NDArray) -> NDArray[np.float64]:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import logging
 import math
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ModelError, UnsupportedInputError
+from ..errors import UnsupportedInputError
 from ..localize import fusion
 from ..localize.alignment import Alignment, align
 from ..localize.cue import GRID, Cue, Evidence, normalized
+from ..localize.loading import load_network
 from ..localize.memory import return_freed_memory
 from ..localize.rotation import Orientation
+from ..localize.semantic import SemanticCue
 from ..localize.spatial import SpatialCue
 from ..localize.stereo import Sides, StereoCue, sides_of
 from ..localize.temporal import TemporalCue
@@ -34,9 +32,6 @@ from ..options.steps import AnalyseOptions
 from ..soundmap import MOST_BYTES, SILENCE_DB, Named, SoundMap
 from .film import FilmPaths, Progress, no_progress, pannable
 from .passes import FilmPart, feed_pictures, feed_sound
-
-if TYPE_CHECKING:
-    from ..localize.semantic import SemanticCue
 
 log = logging.getLogger("pano_sound")
 
@@ -219,32 +214,9 @@ def _order_is_open(info: MediaInfo) -> bool:
 
 
 def _network(info: MediaInfo, options: ListeningOptions, orientation: Orientation | None = None) -> SemanticCue:
-    # Imported late: torch takes seconds, and rendering does without it.
-    with _no_garbage():
-        import torch
-
-        from ..localize.nets.weights import load
-        from ..localize.semantic import SemanticCue
-
-    if options.device == "cuda" and not torch.cuda.is_available():
-        hint = "leave `device` out, or install a PyTorch build that fits the GPU"
-        raise ModelError("PyTorch finds no NVIDIA GPU here", hint=hint)
-    model = load(options.model, options.device)
-    log.info("%s: listening at %d Hz with model %s", info.path, model.sound_rate, options.model)
-    return SemanticCue(model, options.window, options.every, orientation)
-
-
-@contextlib.contextmanager
-def _no_garbage() -> Iterator[None]:
-    """Keep Python from looking for garbage, for imports: among all they make there is none."""
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
+    network = load_network(options.model, options.device)
+    log.info("%s: listening at %d Hz with model %s", info.path, network.sound.rate, options.model)
+    return SemanticCue(network, options.window, options.every, orientation)
 
 
 def compared(soundmap: SoundMap) -> SoundMap:

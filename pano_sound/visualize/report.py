@@ -177,8 +177,7 @@ def _names_over_time(soundmap: SoundMap, end: float) -> list[tuple[str, float, f
 
 def _weights(model: Any) -> dict[str, str]:
     """What the weights say of themselves; nothing, where they are not there any more."""
-    from ..localize.nets.files import find
-    from ..localize.nets.weights import describe
+    from ..localize.nets.files import describe, find
 
     if not isinstance(model, str):
         return {}

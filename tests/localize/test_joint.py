@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from pano_sound.localize.nets.joint_encoder import LOUDNESS, JointEncoder, levelled
+from pano_sound.localize.architecture import LOUDNESS
+from pano_sound.localize.nets.joint_encoder import JointEncoder, levelled
 from pano_sound.localize.nets.network import Localizer
+from pano_sound.localize.nets.torch_network import TorchNetwork
 from pano_sound.localize.windows import SoundFeatures
 from pano_sound.research.train.pretrained import resampled
 
@@ -61,7 +63,7 @@ def test_blocks_give_the_same_vectors_as_the_whole(sound_encoder: JointEncoder) 
     torch.manual_seed(0)
     model = Localizer({"name": "tiny"}, {"name": "joint", "parts": PARTS}, 8, 8).eval()
     wave = (0.1 * np.random.default_rng(0).standard_normal(80 * 16_000)).astype(np.float32)
-    parts = SoundFeatures(model)
+    parts = SoundFeatures(TorchNetwork(model))
     for block in np.split(wave, [7_001, 500_000, 900_123]):
         parts.add(block)
     parts.finish()

@@ -5,9 +5,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-import torch
 
 from pano_sound.localize.nets.network import TINY, Localizer
+from pano_sound.localize.nets.torch_network import TorchNetwork
 from pano_sound.localize.semantic import SemanticCue
 
 ROWS, COLUMNS = 480, 960
@@ -20,9 +20,9 @@ def looks(monkeypatch, pictures):
 
 
 def count_looks(monkeypatch, pictures):
-    model, seen = Localizer(**TINY).eval(), []
-    monkeypatch.setattr(model, "visual", lambda picture, wrap: seen.append(None) or torch.zeros(1, 16, 30, 60))
-    cue = SemanticCue(model, 3.0, 0.5)
+    network, seen = TorchNetwork(Localizer(**TINY).eval()), []
+    monkeypatch.setattr(network, "embed_picture", lambda picture: seen.append(None))
+    cue = SemanticCue(network, 3.0, 0.5)
     for n, picture in enumerate(pictures):
         cue.add_picture(2.0 * n, picture)
     cue.end_pictures()
@@ -57,10 +57,13 @@ def test_slow_changes_add_up(monkeypatch):
     assert looks(monkeypatch, [base + n for n in range(5)]) == [True, False, False, True, False]
 
 
-def ask(monkeypatch, model, pictures, requests, cuts=()):
+def ask(monkeypatch, embed_picture, pictures, requests, cuts=()):
     """The brightness, 0..256, of the picture to which each request was answered. Cuts are (time, when reported)."""
-    monkeypatch.setattr(model, "respond", lambda v, h: v[:, 0])
-    cue = SemanticCue(model, 3.0, 0.5)
+    network = TorchNetwork(Localizer(**TINY).eval())
+    network.pictures_at_once = 2
+    monkeypatch.setattr(network, "embed_picture", embed_picture)
+    monkeypatch.setattr(network, "respond", lambda picture, sound: picture)
+    cue = SemanticCue(network, 3.0, 0.5)
     cue.add_sound(np.zeros(16_000 * 12, np.float32))
     cue.end_sound()
     events = [(t, 1, level) for t, level in pictures] + [(t, 2, None) for t in requests]
@@ -76,24 +79,23 @@ def ask(monkeypatch, model, pictures, requests, cuts=()):
 
 
 def brightness(picture):
-    return torch.full((1, 16, 30, 60), float(picture.float().mean()) / 256)
+    return np.full((30, 60), picture.mean() / 256, np.float32)
 
 
 def test_responses_are_to_the_nearest_picture_though_pictures_are_computed_at_once(monkeypatch):
     """The first picture takes longest."""
-    model = Localizer(**TINY).eval()
-    threads, others = torch.get_num_threads(), threading.Event()
+    others = threading.Event()
 
-    def visual(picture, wrap):
-        if picture.float().mean() == 64:
+    def embed_picture(picture):
+        if picture.mean() == 64:
             assert others.wait(10)
         others.set()
         return brightness(picture)
 
-    monkeypatch.setattr(model, "visual", visual)
-    found = ask(monkeypatch, model, zip(range(0, 9, 2), (64, 128, 192, 64, 224), strict=True), np.arange(0, 10, 0.5))
+    found = ask(
+        monkeypatch, embed_picture, zip(range(0, 9, 2), (64, 128, 192, 64, 224), strict=True), np.arange(0, 10, 0.5)
+    )
     assert found == [*[64] * 2, *[128] * 4, *[192] * 4, *[64] * 4, *[224] * 6]
-    assert torch.get_num_threads() == threads
 
 
 @pytest.mark.parametrize(
@@ -105,15 +107,11 @@ def test_responses_are_to_the_nearest_picture_though_pictures_are_computed_at_on
     ],
 )
 def test_responses_are_to_a_picture_of_their_shot(monkeypatch, pictures, cut):
-    model = Localizer(**TINY).eval()
-    monkeypatch.setattr(model, "visual", lambda picture, wrap: brightness(picture))
     times = np.arange(0, 8, 0.25)
-    found = ask(monkeypatch, model, pictures, times, [cut])
+    found = ask(monkeypatch, brightness, pictures, times, [cut])
     assert found == [128 if t >= cut[0] else 64 for t in times]
 
 
 def test_a_picture_that_is_analysed_itself_is_the_nearest(monkeypatch):
-    model = Localizer(**TINY).eval()
-    monkeypatch.setattr(model, "visual", lambda picture, wrap: brightness(picture))
     times = np.arange(0, 2, 0.25)
-    assert ask(monkeypatch, model, [(t, 20 + 80 * t) for t in times], times) == [20 + 80 * t for t in times]
+    assert ask(monkeypatch, brightness, [(t, 20 + 80 * t) for t in times], times) == [20 + 80 * t for t in times]

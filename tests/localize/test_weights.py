@@ -37,13 +37,13 @@ def test_saved_weights_load_to_within_half_precision(saved: Path) -> None:
 def test_files_with_the_names_of_former_versions_load(saved: Path) -> None:
     former = {"sound_encoder": "listener", "audio_head": "hear", "visual_head": "look"}
     state = load_file(saved)
-    config = json.loads(weights.read_metadata(saved)["config"])
+    config = json.loads(files.read_metadata(saved)["config"])
     del config["tags"]
     config["listener"] = config.pop("sound_encoder")
     renamed = {".".join([former.get(k.split(".")[0], k.split(".")[0]), *k.split(".")[1:]]): v for k, v in state.items()}
     assert set(renamed).isdisjoint(k for k in state if k.split(".")[0] in former)
     old = saved.with_name("old.safetensors")
-    save_file(renamed, old, {"format": weights.FORMAT, "config": json.dumps(config)})
+    save_file(renamed, old, {"format": files.FORMAT, "config": json.dumps(config)})
     model = weights.load(old)
     torch.testing.assert_close(model.visual_head.weight, state["visual_head.weight"].float())
     torch.testing.assert_close(model.audio_head[1].weight, state["audio_head.1.weight"].float())
@@ -76,10 +76,9 @@ def test_what_was_there_is_kept_when_the_new_cannot_be_written(saved: Path, monk
 
 
 def test_models_are_found_by_name_and_listed(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (files, weights):
-        monkeypatch.setattr(module, "folders", lambda: [saved.parent])
-    assert weights.find("small") == saved
-    (entry,) = weights.available()
+    monkeypatch.setattr(files, "folders", lambda: [saved.parent])
+    assert files.find("small") == saved
+    (entry,) = files.available()
     assert entry["name"] == "small"
     assert entry["parameters"] == sum(v.numel() for v in Localizer(**TINY).state_dict().values())
     assert entry["size"] == saved.stat().st_size
@@ -119,7 +118,7 @@ def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_real_weights_load() -> None:
     model = weights.load("base")
-    assert weights.find("base").stat().st_size <= 25_000_000
+    assert files.find("base").stat().st_size <= 25_000_000
     with torch.inference_mode():
         v = model.visual(torch.randint(0, 256, (1, 3, *model.panorama), dtype=torch.uint8), wrap=True)
         h = model.sound_embedding(model.sound_features(torch.randn(16_000)).mean(0, keepdim=True))

@@ -6,6 +6,7 @@ import torch
 
 from pano_sound.localize.nets.network import TINY, Localizer
 from pano_sound.localize.nets.paper import PAPER_TINY, PaperLocalizer
+from pano_sound.localize.nets.torch_network import TorchNetwork
 from pano_sound.localize.windows import SoundFeatures
 
 
@@ -23,7 +24,7 @@ def model(request: pytest.FixtureRequest) -> Localizer:
 
 
 def heard(model: Localizer, wave: np.ndarray, *cuts: int) -> SoundFeatures:
-    features = SoundFeatures(model)
+    features = SoundFeatures(TorchNetwork(model))
     for part in np.split(wave, cuts):
         features.add(part)
     features.finish()
@@ -111,14 +112,14 @@ def test_a_track_shorter_than_a_window_has_features_and_a_level(model: Localizer
 
 def test_pooling_before_the_sound_is_finished_raises(model: Localizer) -> None:
     with pytest.raises(RuntimeError, match="finish"):
-        SoundFeatures(model).pooled([0.0], 1.0)
+        SoundFeatures(TorchNetwork(model)).pooled([0.0], 1.0)
 
 
 @pytest.mark.slow
 def test_an_hour_of_silence_is_computed_once(model: Localizer, monkeypatch: pytest.MonkeyPatch) -> None:
     """As where a recorder stalled: neither its time nor its memory grows with the hours."""
     computed: list[int] = []
-    features = SoundFeatures(model)
+    features = SoundFeatures(TorchNetwork(model))
     compute = model.sound_features
     monkeypatch.setattr(model, "sound_features", lambda wave: computed.append(len(wave)) or compute(wave))
     before, after = noise(model, 40.0), noise(model, 40.0, seed=1)

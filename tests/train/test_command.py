@@ -11,7 +11,7 @@ import torch
 from scipy.io import wavfile
 
 from pano_sound.commands import main
-from pano_sound.localize.nets import weights
+from pano_sound.localize.nets import files, weights
 from pano_sound.localize.nets.paper import PAPER_TINY, PaperLocalizer
 
 
@@ -41,7 +41,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
 
 
 def about(path: Path) -> dict[str, object]:
-    return json.loads(weights.read_metadata(path)["recipe"])
+    return json.loads(files.read_metadata(path)["recipe"])
 
 
 def test_it_trains_and_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

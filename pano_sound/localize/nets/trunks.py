@@ -19,16 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# (kernel, stride, channels out, expansion, blocks) of EfficientNet-Lite0, after a 3x3 stem of 32 channels.
-LITE0_STAGES = (
-    (3, 1, 16, 1, 1),
-    (3, 2, 24, 6, 2),
-    (5, 2, 40, 6, 2),
-    (3, 2, 80, 6, 3),
-    (5, 1, 112, 6, 3),
-    (5, 2, 192, 6, 4),
-    (3, 1, 320, 6, 1),
-)
+from ..architecture import LITE0_STAGES, same_padding
 
 LITE0_LOWER = 11
 """Blocks before the last strided one; `lower` ends there, in 112 channels at stride 16."""
@@ -97,10 +88,7 @@ class Conv(nn.Conv2d):
         return max(-begin, 0), max(begin, 0), min(end, size), max(end - size, 0)
 
     def _padding(self, size: int) -> tuple[int, int]:
-        """Padding before and after `size` cells that gives ceil(size / stride) output cells."""
-        stride, reach = self.stride[0], self.kernel_size[0] - 1
-        before = reach // 2 if stride == 1 else (reach + 1 - stride) // 2 + self.shift
-        return before, (-(-size // stride) - 1) * stride + reach + 1 - size - before
+        return same_padding(size, self.kernel_size[0], self.stride[0], self.shift)
 
     def _zeros(self, size: int) -> tuple[int, int]:
         """Padding that the convolution can add at both ends itself, without a copy, and the first valid output cell.

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ...camera.glimpses import refine
 from ...errors import DataFileError
 from ...localize.nets.network import Localizer
+from ...localize.nets.torch_network import TorchNetwork
 from ...localize.windows import SoundFeatures
 from ...media.probe import probe
 from ...media.reader import VideoReader
@@ -82,7 +83,7 @@ def read_scenes(model: Localizer, data: Path, every: float = 1.0) -> list[Sample
     height, width = model.panorama
     scenes = []
     for name, known in rows.items():
-        sound = SoundFeatures(model)
+        sound = SoundFeatures(TorchNetwork(model))
         film = probe(data / "pano" / name)
         for block in SoundReader(film, model.sound_rate).blocks(10.0):
             sound.add(block)

@@ -14,7 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ...localize.nets.network import Localizer
-from ...localize.windows import pooled
+from ...localize.nets.torch_network import pooled
 from ..datasets.examples import square
 
 T = TypeVar("T")

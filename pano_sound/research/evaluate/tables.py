@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import DataFileError
-from ...localize.nets import weights
+from ...localize.nets import files, weights
 from . import boxed, retrieval
 from .boxed import Boxed, Variant
 from .metrics import area_under_curve, success
@@ -122,7 +122,7 @@ def measure(
         InputError: a picture or a sound of the set cannot be read.
     """
     network = weights.load(model)
-    metadata = weights.read_metadata(weights.find(model))
+    metadata = files.read_metadata(files.find(model))
     try:
         recipe = json.loads(metadata.get("recipe", "{}"))
     except ValueError:

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from ...errors import DataFileError, InputError
 from ...localize.nets.network import Localizer
-from ...localize.windows import pooled
+from ...localize.nets.torch_network import pooled
 from ..datasets.bad_files import BadFileCounter
 from ..datasets.examples import PICTURE_SIZE, Example, square
 from ..datasets.shards import Shards

