@@ -41,7 +41,7 @@ from pano_sound.sphere.view import View, render_planes
 HERE = Path(__file__).parents[1]
 OUTPUT = {960: (640, 360), 1920: (640, 360), 3840: (1280, 720), 7680: (1920, 1080)}
 YAW, PITCH, HFOV = 30.0, -5.0, 90.0
-PACKAGES = ("numpy", "opencv-python-headless", "av", "torch")
+PACKAGES = ("numpy", "opencv-python-headless", "av", "openvino")
 FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
 DRAWN = 60
 WORTH_SAYING = 0.05

@@ -18,11 +18,9 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
-import torch
-
 from pano_sound.camera.planner import plan
-from pano_sound.localize.nets.weights import load
+from pano_sound.localize import threads
+from pano_sound.localize.loading import load_network
 from pano_sound.localize.windows import SoundFeatures
 from pano_sound.media.output_file import VideoFormat
 from pano_sound.media.probe import probe
@@ -45,24 +43,24 @@ def stages(
 ) -> dict[str, float]:
     """Seconds by `clock` that each stage takes for the whole film."""
     info, settings, rendering = probe(film), ListeningOptions(model=model_name), VideoOptions()
-    model = load(model_name)
+    network = load_network(model_name)
     took: dict[str, float] = {}
 
     def timed(name: str, began: float) -> None:
         took[name] = took.get(name, 0.0) + clock() - began
 
     began = clock()
-    blocks = list(SoundReader(info, model.sound_rate).blocks(SOUND_BLOCK))
+    blocks = list(SoundReader(info, network.sound.rate).blocks(SOUND_BLOCK))
     timed("decode sound", began)
     began = clock()
-    sound = SoundFeatures(model)
+    sound = SoundFeatures(network)
     for block in blocks:
         sound.add(block)
     sound.finish()
     timed("listen (sound net)", began)
 
     with VideoReader(info) as reader:
-        height, width = model.panorama
+        height, width = network.panorama
         schedule = Schedule(settings.every, Fraction(info.start).limit_denominator(10**9))
         pictures = ((float(p.t), p.rgb(width, height)) for p in reader.stored() if schedule.due(p.t))
         while True:
@@ -71,15 +69,13 @@ def stages(
             timed("decode for analysis", began)
             if t is None:
                 break
-            picture = torch.tensor(rgb).permute(2, 0, 1)[None]
-            with torch.inference_mode():
-                began = clock()
-                v = model.visual(picture, wrap=True)
-                timed("look (visual net)", began)
-                began = clock()
-                h = model.sound_embedding(torch.from_numpy(sound.pooled(np.array([t - info.start]), settings.window)))
-                model.respond(v, h).numpy()
-                timed("attention", began)
+            began = clock()
+            seen = network.embed_picture(rgb)
+            timed("look (visual net)", began)
+            began = clock()
+            heard = network.embed_sound(sound.pooled([t - info.start], settings.window))
+            network.respond(seen, heard[0])
+            timed("attention", began)
 
     soundmap = analyse(film, AnalyseOptions(model=model_name))
     began = clock()
@@ -124,7 +120,7 @@ def main() -> None:
     print(f"{'stage':24}{'s per minute':>14}{'share':>8}")
     for name, seconds in [*median.items(), ("all", whole)]:
         print(f"{name:24}{seconds / minutes:14.2f}{seconds / whole:8.0%}")
-    print(f"{info.duration / whole:.2f} x real time on {torch.get_num_threads()} threads")
+    print(f"{info.duration / whole:.2f} x real time on {threads.count()} threads")
 
 
 if __name__ == "__main__":

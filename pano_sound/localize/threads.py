@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 
 _count: int | None = None
 
@@ -12,8 +11,6 @@ def use(count: int) -> None:
     """Let each network that is loaded from now on use `count` threads."""
     global _count
     _count = count
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(count)
 
 
 def count() -> int:

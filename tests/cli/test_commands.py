@@ -330,6 +330,17 @@ def test_what_renders_imports_neither_torch_nor_scipy():
     assert done.stdout.strip() == "[]"
 
 
+def test_pan_does_not_import_torch(film, tiny, tmp_path):
+    words = ["pan", str(film), "-o", str(tmp_path / "out.mp4"), "--model", tiny, "-q"]
+    code = (
+        "import sys; from click.testing import CliRunner; from pano_sound.commands import cli; "
+        f"CliRunner().invoke(cli, {words!r}, catch_exceptions=False); print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+    assert (tmp_path / "out.mp4").exists()
+
+
 def test_a_closed_pipe_is_no_error(film):
     line = f'"{sys.executable}" "{CLI}" probe "{film}" --json | true'
     done = subprocess.run(line, shell=True, capture_output=True, text=True)

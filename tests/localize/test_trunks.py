@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from pano_sound.localize.nets.network import TINY, Localizer, make_trunk
-from pano_sound.localize.nets.trunks import Conv, EfficientNetLite0, MBConv, TinyTrunk, Trunk, channels_last
+from pano_sound.localize.nets.trunks import Conv, EfficientNetLite0, TinyTrunk, Trunk
 
 
 def lite0() -> EfficientNetLite0:
@@ -61,37 +61,6 @@ def test_zeros_are_where_they_would_be_if_they_were_added_first(wrap: bool) -> N
         expected = F.conv2d(bordered, conv.weight, conv.bias, stride)
         assert expected.shape[-1] == -(-size // stride)
         torch.testing.assert_close(conv(x), expected)
-
-
-@pytest.mark.parametrize("strip", [1, 40_000, 1 << 40], ids=["rows", "strips", "whole"])
-@pytest.mark.parametrize(("kernel", "stride", "shift"), [(3, 1, 0), (3, 2, 0), (5, 1, 0), (5, 2, 0), (5, 2, 1)])
-@pytest.mark.parametrize("height", [1, 13, 16])
-def test_a_block_in_strips_is_the_whole_block(
-    monkeypatch: pytest.MonkeyPatch, strip: int, kernel: int, stride: int, shift: int, height: int
-) -> None:
-    monkeypatch.setattr("pano_sound.localize.nets.trunks._STRIP", strip)
-    torch.manual_seed(0)
-    block = MBConv(8, 8, kernel, stride, 6, shift=shift)
-    block.depthwise.wrap = True
-    x = torch.randn(1, 8, height, 16).contiguous(memory_format=torch.channels_last)
-    whole = block(x).detach()  # As in training.
-    with torch.inference_mode():
-        torch.testing.assert_close(block(x), whole)
-
-
-@pytest.mark.parametrize("strip", [1, 40_000, 1 << 40], ids=["rows", "strips", "whole"])
-@pytest.mark.parametrize("height", [33, 96])
-def test_lite0_in_strips_is_the_whole_network(monkeypatch: pytest.MonkeyPatch, strip: int, height: int) -> None:
-    monkeypatch.setattr("pano_sound.localize.nets.trunks._STRIP", strip)
-    trunk = lite0()
-    trunk.set_wrap(True)
-    channels_last(trunk)
-    x = 255 * torch.rand(1, 3, height, 64).contiguous(memory_format=torch.channels_last)
-    whole = trunk(x).detach()  # As in training.
-    with torch.inference_mode():
-        found = trunk(x)
-    torch.testing.assert_close(found, whole, rtol=1e-4, atol=1e-4)
-    assert found.is_contiguous(memory_format=torch.channels_last)  # Any other order is converted to and fro.
 
 
 def test_a_cell_looks_at_its_middle() -> None:

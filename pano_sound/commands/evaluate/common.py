@@ -77,17 +77,14 @@ def figure_option(what: str, required: bool = False) -> Callable[[F], F]:
 def common(function: F) -> F:
     """Adds --threads, --json, -q and -v; the command gets `as_json` and `quiet`."""
 
-    @click.option("--threads", type=click.IntRange(1), help="Processor threads to use.  [default: PyTorch's choice]")
+    @click.option("--threads", type=click.IntRange(1), help="Processor threads to use.  [default: one per core]")
     @json_option
     @verbosity
     @functools.wraps(function)
     def with_common(*args: Any, threads: int | None, **kwargs: Any) -> Any:
         if threads is not None:
-            import torch
-
             from ...localize.threads import use
 
-            torch.set_num_threads(threads)
             use(threads)
         return function(*args, **kwargs)
 

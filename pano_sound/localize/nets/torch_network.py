@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from ...errors import ModelError
-from .. import threads
 from ..network import Floats, Network
 from ..windows import SoundFeatures
 from .network import Localizer
@@ -32,7 +31,6 @@ class TorchNetwork(Network):
         if device == "cuda" and not torch.cuda.is_available():
             hint = "leave `device` out, or install a PyTorch build that fits the GPU"
             raise ModelError("PyTorch finds no NVIDIA GPU here", hint=hint)
-        torch.set_num_threads(threads.count())
         return cls(load(model, device))
 
     @torch.inference_mode()

@@ -13,7 +13,6 @@ of the five strided layers, cell i looks at pixel 32 i + 15, half a pixel off it
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -23,15 +22,6 @@ from ..architecture import LITE0_STAGES, same_padding
 
 LITE0_LOWER = 11
 """Blocks before the last strided one; `lower` ends there, in 112 channels at stride 16."""
-
-_STRIP = 4 << 20
-"""Bytes of a block's expanded tensor to compute at once: as much as fits the cache."""
-_LEAST_ROWS = 5
-"""Rows of a strip for each one that the next strip computes again, at least."""
-
-
-Rows = Callable[[int, int], Tensor]
-"""Computes some rows of a layer, from the first to before the last."""
 
 
 class Conv(nn.Conv2d):
@@ -68,24 +58,8 @@ class Conv(nn.Conv2d):
         """The convolution of the output of `around`, or of a picture with borders; zeros above and below."""
         above, top = self._zeros(x.shape[-2])
         left, first = (0, 0) if self.wrap else self._zeros(x.shape[-1])
-        return self.only(x, relu6, (above, left))[..., top:, first:]
-
-    def only(self, x: Tensor, relu6: bool = False, zeros: tuple[int, int] = (0, 0)) -> Tensor:
-        """The convolution where the kernel fits into x, with `zeros` at both ends of columns and rows; then ReLU6."""
-        if _in_onednn(x):
-            then = ("hardtanh", (0.0, 6.0), "") if relu6 else ("none", (), "")
-            how = (zeros, self.stride, (1, 1), self.groups, *then)
-            found: Tensor = torch.ops.mkldnn._convolution_pointwise(x, self.weight, self.bias, *how)
-            return found
-        y = F.conv2d(x, self.weight, self.bias, self.stride, zeros, 1, self.groups)
+        y = F.conv2d(x, self.weight, self.bias, self.stride, (above, left), 1, self.groups)[..., top:, first:]
         return F.relu6(y, inplace=True) if relu6 else y
-
-    def rows_for(self, first: int, last: int, size: int) -> tuple[int, int, int, int]:
-        """What rows `first` to `last` - 1 need of `size` rows of input: zeros above, begin and end, zeros below."""
-        before, _ = self._padding(size)
-        begin = first * self.stride[0] - before
-        end = (last - 1) * self.stride[0] - before + self.kernel_size[0]
-        return max(-begin, 0), max(begin, 0), min(end, size), max(end - size, 0)
 
     def _padding(self, size: int) -> tuple[int, int]:
         return same_padding(size, self.kernel_size[0], self.stride[0], self.shift)
@@ -97,13 +71,6 @@ class Conv(nn.Conv2d):
         dropped."""
         before, after = self._padding(size)
         return (before + self.stride[0], 1) if after > before else (before, 0)
-
-
-def _in_onednn(x: Tensor) -> bool:
-    """Whether to call oneDNN for a convolution of x. It fuses ReLU6, which costs a fifth more in a separate pass, and
-    is faster than what PyTorch chooses where it has a single thread."""
-    inference = not torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
-    return inference and x.device.type == "cpu" and x.dtype == torch.float32 and torch.backends.mkldnn.is_available()
 
 
 class MBConv(nn.Module):
@@ -118,64 +85,11 @@ class MBConv(nn.Module):
         self.residual = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
-        depthwise, expand = self.depthwise, self.expand
-        if expand is not None and depthwise.wrap and not torch.is_grad_enabled():
-            size = x.shape[0], expand.out_channels, *x.shape[2:]
-            return self.in_strips(
-                lambda begin, end: expand(depthwise.around(x[..., begin:end, :]), relu6=True), size, x
-            )
-        inner = depthwise.around(x) if depthwise.wrap else x
-        if expand is not None:
-            inner = expand(inner, relu6=True)
-        out = self.project(self.depthwise.inside(inner, relu6=True))
+        inner = self.depthwise.around(x) if self.depthwise.wrap else x
+        if self.expand is not None:
+            inner = self.expand(inner, relu6=True)
+        out: Tensor = self.project(self.depthwise.inside(inner, relu6=True))
         return out + x if self.residual else out
-
-    def in_strips(self, inner: Rows, size: tuple[int, ...], x: Tensor | None = None) -> Tensor:
-        """The block, a few rows at a time, so that its widest tensor stays in the processor's cache.
-
-        Args:
-            inner: computes rows of the depthwise convolution's input, from the first to before the last.
-            size: of that whole input, not extended across the seam.
-            x: the block's input, which a residual block adds.
-        """
-        stride, kernel = self.depthwise.stride[0], self.depthwise.kernel_size[0]
-        rows = -(-size[2] // stride)
-        height = max(_STRIP // (4 * size[0] * size[1] * size[3]), _LEAST_ROWS * (kernel - stride)) // stride
-        height = -(-rows // max(1, round(rows / max(1, height))))
-        whole: Tensor | None = None
-        for first in range(0, rows, height):
-            last = min(first + height, rows)
-            out = self.strip(inner, first, last, size[2])
-            if whole is None:
-                shape = size[0], out.shape[1], rows, out.shape[3]
-                whole = torch.empty(shape, dtype=out.dtype, device=out.device, memory_format=torch.channels_last)
-            target = whole[..., first:last, :]
-            if self.residual and x is not None:
-                torch.add(out, x[..., first:last, :], out=target)
-            else:
-                target.copy_(out)
-        assert whole is not None
-        return whole
-
-    def strip(self, inner: Rows, first: int, last: int, height: int) -> Tensor:
-        """Rows `first` to `last` - 1 of the block, but for what a residual block adds.
-
-        Args:
-            inner: as of `in_strips`.
-            height: rows of the depthwise convolution's whole input.
-        """
-        above, begin, end, below = self.depthwise.rows_for(first, last, height)
-        strip = inner(begin, end)
-        zeros, skipped = 0, 0
-        if self.depthwise.stride[0] == 1:
-            # The convolution adds as many zeros at both ends itself, in place of a copy of its widest input.
-            zeros = max(above, below)
-            skipped = zeros - above
-        elif above or below:
-            strip = F.pad(strip, (0, 0, above, below))
-        rows = self.depthwise.only(strip, relu6=True, zeros=(zeros, 0))
-        out: Tensor = self.project(rows[..., skipped : skipped + last - first, :])
-        return out
 
 
 class Trunk(nn.Module, ABC):
@@ -242,37 +156,10 @@ class EfficientNetLite0(Trunk):
         return self._upper_blocks(self.lower(pictures))
 
     def lower(self, pictures: Tensor) -> Tensor:
-        if self.stem.wrap and not torch.is_grad_enabled():
-            done, x = 2, self._first_two(pictures)
-        else:
-            done, x = 0, self.stem(_scaled(pictures), relu6=True)
-        for block in self.blocks[done:LITE0_LOWER]:
+        x: Tensor = self.stem(_scaled(pictures), relu6=True)
+        for block in self.blocks[:LITE0_LOWER]:
             x = block(x)
         return x
-
-    def _first_two(self, pictures: Tensor) -> Tensor:
-        """The stem and the first two blocks, on spheres: for each strip of the second block only those rows of the
-        layers below that it needs, because these are too large to be kept."""
-        first, second = self.blocks[:2]
-        assert isinstance(first, MBConv)
-        assert isinstance(second, MBConv)
-        assert second.expand is not None
-        expand, height = second.expand, -(-pictures.shape[2] // 2)
-
-        def stem(begin: int, end: int) -> Tensor:
-            above, top, bottom, below = self.stem.rows_for(begin, end, pictures.shape[2])
-            strip = self.stem.around(_scaled(pictures[..., top:bottom, :]))
-            if above or below:
-                strip = F.pad(strip, (0, 0, above, below))
-            return first.depthwise.around(self.stem.only(strip, relu6=True))
-
-        def expanded(begin: int, end: int) -> Tensor:
-            rows = second.depthwise.around(first.strip(stem, begin, end, height))
-            found: Tensor = expand(rows, relu6=True)
-            return found
-
-        size = len(pictures), expand.out_channels, height, -(-pictures.shape[3] // 2)
-        return second.in_strips(expanded, size)
 
     def upper(self, features: Tensor) -> Tensor:
         return self.last(self._upper_blocks(features))

@@ -5,22 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-import torch
+import numpy as np
 
-from ...localize.nets import weights
+from ...localize import threads
+from ...localize.loading import load_network
 
 
 def speed(model: str = "base", repeats: int = 10) -> dict[str, float]:
-    """Milliseconds per panorama, of the size that the model is made for, and per second of sound: the best of
-    `repeats`, as the machine may be busy with other things too. Also the number of threads, that size in pixels, and
-    whether bfloat16 is used (0 or 1)."""
-    network = weights.load(model)
+    """Milliseconds per panorama, of the size that the model is made for, and per second of sound, as `pan` computes
+    them: the best of `repeats`, as the machine may be busy with other things too. Also the number of threads, and that
+    size in pixels."""
+    network = load_network(model)
     height, width = network.panorama
-    picture = torch.randint(0, 256, (1, 3, height, width), dtype=torch.uint8)
-    out: dict[str, float] = {"threads": torch.get_num_threads(), "width": width, "height": height}
-    out["bfloat16"] = float(network.precision == torch.bfloat16)
-    out["ms per panorama"] = best(lambda: network.visual(picture, wrap=True), repeats)
-    wave = torch.randn(30 * network.sound_rate) * 0.1
+    random = np.random.default_rng(0)
+    picture = random.integers(0, 256, (height, width, 3), np.uint8)
+    out: dict[str, float] = {"threads": threads.count(), "width": width, "height": height}
+    out["ms per panorama"] = best(lambda: network.embed_picture(picture), repeats)
+    wave = random.normal(0.0, 0.1, 30 * network.sound.rate).astype(np.float32)
     out["ms per second of sound"] = best(lambda: network.sound_features(wave), repeats) / 30
     return {name: round(value, 2) for name, value in out.items()}
 
@@ -28,9 +29,8 @@ def speed(model: str = "base", repeats: int = 10) -> dict[str, float]:
 def best(work: Callable[[], object], repeats: int) -> float:
     """Shortest time of several, in ms."""
     times = []
-    with torch.inference_mode():
-        for _ in range(repeats + 1):
-            begin = time.perf_counter()
-            work()
-            times.append(time.perf_counter() - begin)
+    for _ in range(repeats + 1):
+        begin = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - begin)
     return 1000 * min(times)
