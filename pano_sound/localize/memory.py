@@ -11,9 +11,9 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8  # of glibc's malloc.h
 def keep_freed_memory() -> None:
     """Make malloc keep freed memory, in the whole process.
 
-    Each layer of the visual net needs tens of megabytes. By default glibc returns blocks of that size to the system at
-    once, and the system clears and maps them again, page by page: half of the processor time at 960x1920.
-    All threads share it.
+    PyTorch's layers need tens of megabytes each, pictures a few. By default glibc returns blocks of that size to the
+    system at once, and the system clears and maps them again, page by page: half of the visual net's processor time.
+    All threads share what is kept.
     """
     mallopt = _function("mallopt")
     if mallopt is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from openvino import Core
 
 from .. import threads
+from ..memory import keep_freed_memory
 from ..nets.files import LARGEST, must_fit
 from ..network import Floats, Network
 from .sound import SOUND_NETS, make_sound_net
@@ -36,6 +38,7 @@ class CompiledNetwork(Network):
     """
 
     def __init__(self, path: Path, config: Mapping[str, Any]) -> None:
+        keep_freed_memory()
         count = threads.count()
         self.pictures_at_once = min(_STREAMS, count)
         core = Core()
@@ -77,7 +80,11 @@ class CompiledNetwork(Network):
             self._tags = tensors.take("tag_head.weight", len(tags), width), tensors.take("tag_head.bias", len(tags))
         graph = visual_graph(tensors, trunk, embedding, self.panorama)
         tensors.end()
-        self._visual = self._core.compile_model(graph, "CPU", {"NUM_STREAMS": self.pictures_at_once})
+        # That takes half a second, in which sound can be read.
+        starter = ThreadPoolExecutor(1)
+        streams = {"NUM_STREAMS": self.pictures_at_once}
+        self._visual = starter.submit(self._core.compile_model, graph, "CPU", streams)
+        starter.shutdown(wait=False)
 
     def sound_features(self, wave: Floats) -> Floats:
         return self._sound_net(wave)
@@ -95,7 +102,7 @@ class CompiledNetwork(Network):
 
     def embed_picture(self, picture: NDArray[np.uint8]) -> Floats:
         """Unit vectors (D, rows, columns) of cells."""
-        request = self._visual.create_infer_request()
+        request = self._visual.result().create_infer_request()
         request.infer({0: np.ascontiguousarray(picture)[None]})
         found: Floats = request.get_output_tensor(0).data[0].copy()
         return found

@@ -20,7 +20,7 @@ from .tensors import Tensors
 Node = Any
 """A value in a graph: (1, channels, rows, columns)."""
 
-_STRIP = 32 << 20
+_STRIP = 16 << 20
 """Bytes of a strip's widest layer, at most."""
 
 

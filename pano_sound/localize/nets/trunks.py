@@ -58,7 +58,11 @@ class Conv(nn.Conv2d):
         """The convolution of the output of `around`, or of a picture with borders; zeros above and below."""
         above, top = self._zeros(x.shape[-2])
         left, first = (0, 0) if self.wrap else self._zeros(x.shape[-1])
-        y = F.conv2d(x, self.weight, self.bias, self.stride, (above, left), 1, self.groups)[..., top:, first:]
+        return self.only(x, relu6, (above, left))[..., top:, first:]
+
+    def only(self, x: Tensor, relu6: bool = False, zeros: tuple[int, int] = (0, 0)) -> Tensor:
+        """The convolution where the kernel fits into x, with `zeros` at both ends of columns and rows; then ReLU6."""
+        y = F.conv2d(x, self.weight, self.bias, self.stride, zeros, 1, self.groups)
         return F.relu6(y, inplace=True) if relu6 else y
 
     def _padding(self, size: int) -> tuple[int, int]:
