@@ -51,7 +51,7 @@ from pano_sound.errors import EXIT_CODES
 from pano_sound.library.intake import Library
 from pano_sound.library.pool import work as work_through
 from pano_sound.localize import threads
-from pano_sound.localize.nets.network import TINY, Localizer
+from pano_sound.localize.nets.localizer import TINY, Localizer
 from pano_sound.localize.nets.weights import save
 from pano_sound.media.ambisonics import FIRST_ORDER
 from pano_sound.media.spherical import tag_mp4

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from pano_sound.localize.naming import named, plain
 from pano_sound.localize.nets import weights
-from pano_sound.localize.nets.network import Localizer
+from pano_sound.localize.nets.localizer import Localizer
 from pano_sound.research.datasets.examples import read_sound
 from pano_sound.research.datasets.labelled import read_clips, read_items
 from pano_sound.research.evaluate.metrics import Proportion

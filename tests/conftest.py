@@ -57,7 +57,7 @@ def tiny(tmp_path_factory) -> str:
     """Weights of a model of a few thousand parameters."""
     import torch
 
-    from pano_sound.localize.nets.network import TINY, Localizer
+    from pano_sound.localize.nets.localizer import TINY, Localizer
     from pano_sound.localize.nets.weights import save
 
     torch.manual_seed(0)

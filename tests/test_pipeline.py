@@ -171,7 +171,7 @@ def test_a_gpu_gives_the_same_map(film, tiny):
 
 
 def test_a_film_is_named_by_what_is_heard(film, tmp_path):
-    from pano_sound.localize.nets.network import TINY, Localizer
+    from pano_sound.localize.nets.localizer import TINY, Localizer
     from pano_sound.localize.nets.weights import save
     from pano_sound.pipeline import names_heard
 

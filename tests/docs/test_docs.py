@@ -41,7 +41,7 @@ def folder(tmp_path_factory):
     """A folder with a film called input.mp4, and a tiny model in the place of `base`."""
     import torch
 
-    from pano_sound.localize.nets.network import TINY, Localizer
+    from pano_sound.localize.nets.localizer import TINY, Localizer
     from pano_sound.localize.nets.weights import save
 
     path = tmp_path_factory.mktemp("readme")

@@ -60,7 +60,7 @@ def tiny_weights(tmp_path_factory) -> Path:
     """Weights of a model of a few thousand parameters that say how it was trained."""
     import torch
 
-    from pano_sound.localize.nets.network import TINY, Localizer
+    from pano_sound.localize.nets.localizer import TINY, Localizer
     from pano_sound.localize.nets.weights import save
 
     torch.manual_seed(0)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pano_sound.errors import DataFileError
-from pano_sound.localize.nets.network import TINY, Localizer
+from pano_sound.localize.nets.localizer import TINY, Localizer
 from pano_sound.localize.nets.paper import PAPER_TINY, PaperLocalizer
 from pano_sound.research.datasets.examples import PICTURE_SIZE, read_picture
 from pano_sound.research.datasets.labelled import read_items

@@ -40,7 +40,7 @@ def test_peaks_are_counted_where_they_are(made_set, tmp_path, monkeypatch) -> No
 
     import torch
 
-    from pano_sound.localize.nets.network import TINY, Localizer
+    from pano_sound.localize.nets.localizer import TINY, Localizer
 
     data = tmp_path / "set"
     shutil.copytree(made_set, data)
@@ -65,7 +65,7 @@ def test_peaks_are_counted_where_they_are(made_set, tmp_path, monkeypatch) -> No
 
 
 def test_a_set_without_panoramas_is_refused(made_set) -> None:
-    from pano_sound.localize.nets.network import TINY, Localizer
+    from pano_sound.localize.nets.localizer import TINY, Localizer
 
     with pytest.raises(DataFileError, match="panoramas"):
         pasted_pictures(Localizer(**TINY).eval(), made_set, draws=1)

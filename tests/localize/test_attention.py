@@ -5,7 +5,7 @@ import math
 import torch
 
 from pano_sound.localize.nets.attention import attended, mechanism1, mechanism2, response
-from pano_sound.localize.nets.network import TINY, Localizer
+from pano_sound.localize.nets.localizer import TINY, Localizer
 
 # Four cells in a plane at 0°, 90°, 180° and 60° to the sound: cosines 1, 0, -1 and 1/2.
 ANGLES = torch.tensor([0.0, 90.0, 180.0, 60.0]).deg2rad()

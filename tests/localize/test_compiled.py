@@ -14,7 +14,7 @@ from pano_sound.localize.compiled import trunk
 from pano_sound.localize.compiled.network import CompiledNetwork
 from pano_sound.localize.loading import load_network
 from pano_sound.localize.nets import files, weights
-from pano_sound.localize.nets.network import TINY, Localizer
+from pano_sound.localize.nets.localizer import TINY, Localizer
 from pano_sound.localize.nets.paper import PAPER_TINY, PaperLocalizer
 from pano_sound.localize.nets.torch_network import TorchNetwork
 

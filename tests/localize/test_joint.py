@@ -8,7 +8,7 @@ import torch
 
 from pano_sound.localize.architecture import LOUDNESS
 from pano_sound.localize.nets.joint_encoder import JointEncoder, levelled
-from pano_sound.localize.nets.network import Localizer
+from pano_sound.localize.nets.localizer import Localizer
 from pano_sound.localize.nets.torch_network import TorchNetwork
 from pano_sound.localize.windows import SoundFeatures
 from pano_sound.research.train.pretrained import resampled

@@ -12,7 +12,7 @@ from torch import nn
 
 from pano_sound.commands import main
 from pano_sound.localize.nets import weights
-from pano_sound.localize.nets.network import TINY, Localizer
+from pano_sound.localize.nets.localizer import TINY, Localizer
 from pano_sound.localize.nets.paper import PAPER, PAPER_TINY, PaperLocalizer
 from pano_sound.media.probe import probe
 from pano_sound.soundmap import SoundMap

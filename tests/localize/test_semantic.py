@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from pano_sound.localize.nets.network import TINY, Localizer
+from pano_sound.localize.nets.localizer import TINY, Localizer
 from pano_sound.localize.nets.torch_network import TorchNetwork
 from pano_sound.localize.semantic import SemanticCue
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pano_sound.localize.nets.network import TINY, Localizer, make_trunk
+from pano_sound.localize.nets.localizer import TINY, Localizer, make_trunk
 from pano_sound.localize.nets.trunks import Conv, EfficientNetLite0, TinyTrunk, Trunk
 
 

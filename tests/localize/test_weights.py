@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from pano_sound.errors import ModelError, OutputError
 from pano_sound.localize.nets import files, weights
-from pano_sound.localize.nets.network import TINY, Localizer
+from pano_sound.localize.nets.localizer import TINY, Localizer
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pano_sound.localize.nets.network import TINY, Localizer
+from pano_sound.localize.nets.localizer import TINY, Localizer
 from pano_sound.localize.nets.paper import PAPER_TINY, PaperLocalizer
 from pano_sound.localize.nets.torch_network import TorchNetwork
 from pano_sound.localize.windows import SoundFeatures

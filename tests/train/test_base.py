@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pano_sound.errors import DataFileError
-from pano_sound.localize.nets.network import TINY, Localizer
+from pano_sound.localize.nets.localizer import TINY, Localizer
 from pano_sound.research.datasets.labelled import Item
 from pano_sound.research.train.base import BaseRecipe, Head, _claim, fit, mosaics, train
 from pano_sound.research.train.distil import STEPS, Features

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pano_sound.localize.nets.network import TINY, Localizer
+from pano_sound.localize.nets.localizer import TINY, Localizer
 from pano_sound.research.train.caches import WaveCache
 from pano_sound.research.train.distil import (
     FASTEST,

@@ -18,7 +18,7 @@ from waiting import PATIENCE, wait_until
 
 from pano_sound.errors import DataFileError, InputError, PanoSoundError
 from pano_sound.localize.nets import files, weights
-from pano_sound.localize.nets.network import TINY, Localizer
+from pano_sound.localize.nets.localizer import TINY, Localizer
 from pano_sound.localize.nets.paper import PAPER_TINY, PaperLocalizer
 from pano_sound.research.datasets.examples import Example
 from pano_sound.research.train.batches import Cached, Draw, Live, select, targets_of, window

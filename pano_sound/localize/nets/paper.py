@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .attention import attended, response
-from .network import Localizer
+from .localizer import Localizer
 
 PAPER: dict[str, Any] = {
     "trunk": {"name": "vgg16", "stride": 16},

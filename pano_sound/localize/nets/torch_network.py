@@ -12,7 +12,7 @@ from torch import Tensor
 from ...errors import ModelError
 from ..network import Floats, Network
 from ..windows import SoundFeatures
-from .network import Localizer
+from .localizer import Localizer
 from .weights import load
 
 

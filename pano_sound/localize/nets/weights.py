@@ -17,7 +17,7 @@ from ...atomic_file import written_whole
 from .. import threads
 from ..memory import keep_freed_memory
 from .files import FORMAT, LARGEST, find, must_fit, read_config, today
-from .network import Localizer
+from .localizer import Localizer
 from .paper import PaperLocalizer
 from .trunks import channels_last
 

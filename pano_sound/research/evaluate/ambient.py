@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...errors import DataFileError
-from ...localize.nets.network import Localizer
+from ...localize.nets.localizer import Localizer
 from ..datasets.examples import PICTURE_SIZE, Example, square
 from .embed import MECHANISMS, Sound, by_mechanism, embed, others, visual_maps
 from .metrics import SUCCESS, Proportion, answer, average_precision, best_f1, consensus_iou, consensus_map, heat_map

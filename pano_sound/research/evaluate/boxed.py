@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from ...errors import DataFileError
-from ...localize.nets.network import Localizer
+from ...localize.nets.localizer import Localizer
 from ..datasets.examples import PICTURE_SIZE, Example
 from .embed import MECHANISMS, by_mechanism, embed, mean_response, others, visual_maps
 from .metrics import (

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ...camera.glimpses import refine
 from ...errors import DataFileError
-from ...localize.nets.network import Localizer
+from ...localize.nets.localizer import Localizer
 from ...localize.nets.torch_network import TorchNetwork
 from ...localize.windows import SoundFeatures
 from ...media.probe import probe

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from ...localize.nets.network import Localizer
+from ...localize.nets.localizer import Localizer
 from ...localize.nets.torch_network import pooled
 from ..datasets.examples import square
 

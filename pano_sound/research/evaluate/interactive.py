@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from ...errors import DataFileError
-from ...localize.nets.network import Localizer
+from ...localize.nets.localizer import Localizer
 from ..datasets.examples import PICTURE_SIZE, Example, square
 from .embed import embed, progress
 from .metrics import Proportion, heat_map

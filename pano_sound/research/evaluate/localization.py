@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from ...errors import DataFileError
-from ...localize.nets.network import Localizer
+from ...localize.nets.localizer import Localizer
 from ..datasets.examples import PICTURE_SIZE, read_picture, read_sound
 from ..datasets.labelled import Item, read_items, read_pairs
 from .embed import embed, progress

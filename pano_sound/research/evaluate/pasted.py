@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from ...errors import DataFileError
-from ...localize.nets.network import Localizer
+from ...localize.nets.localizer import Localizer
 from ..datasets.examples import read_picture, read_sound
 from ..datasets.labelled import read_pairs, read_stills
 from .embed import embed, progress

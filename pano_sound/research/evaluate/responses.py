@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ...localize.nets.network import Localizer
+from ...localize.nets.localizer import Localizer
 from ..datasets.examples import PICTURE_SIZE, Box, Example, square
 from .embed import by_mechanism, embed, visual_maps
 from .metrics import heat_map

@@ -22,7 +22,7 @@ from ... import __version__
 from ...errors import DataFileError, ModelError, PanoSoundError
 from ...localize.nets import weights
 from ...localize.nets.joint_encoder import WaveEncoder
-from ...localize.nets.network import BASE, Localizer
+from ...localize.nets.localizer import BASE, Localizer
 from ...localize.nets.trunks import channels_last
 from ...presence import PEAK
 from ..datasets.examples import PICTURE_SIZE, read_picture

@@ -17,7 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ...errors import DataFileError, InputError
-from ...localize.nets.network import Localizer
+from ...localize.nets.localizer import Localizer
 from ...localize.nets.torch_network import pooled
 from ..datasets.bad_files import BadFileCounter
 from ..datasets.examples import PICTURE_SIZE, Example, square

@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from ...errors import DataFileError, ModelError, PanoSoundError
 from ...localize.nets.joint_encoder import JointEncoder, WaveEncoder
-from ...localize.nets.network import Localizer
+from ...localize.nets.localizer import Localizer
 from . import augment
 from .caches import WaveCache
 from .checkpoints import StageState

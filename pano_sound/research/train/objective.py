@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ...localize.nets.network import Localizer
+from ...localize.nets.localizer import Localizer
 from ...localize.nets.weights import has_bfloat16
 from ..datasets.examples import Box
 

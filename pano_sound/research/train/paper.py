@@ -16,7 +16,7 @@ from tqdm import tqdm
 from ... import __version__
 from ...errors import ModelError, PanoSoundError
 from ...localize.nets import weights
-from ...localize.nets.network import Localizer
+from ...localize.nets.localizer import Localizer
 from ...localize.nets.paper import PAPER, PaperLocalizer
 from ...localize.nets.pretrained import imported
 from ...localize.nets.trunks import channels_last

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...localize.nets.network import BASE
+from ...localize.nets.localizer import BASE
 from ..datasets.examples import Box, read_picture
 from ..datasets.labelled import Item, Photograph
 from .caches import cached_maps
