@@ -151,7 +151,7 @@ class Library:
         """
         settings = full_settings(options)
         check_rule(self.options.name, settings["codec"])
-        if settings["binaural"]:
+        if settings["output_sound"] == "binaural":
             check_installed()
         self._begin()
         films = self._without_results(discover(sources, listed, self.out.root))

@@ -13,7 +13,7 @@ from ..media.joining import join
 from ..media.reader import NoPictureError
 from ..media.segments import Segment
 from ..options.listening import ListeningOptions
-from ..options.video import VideoOptions
+from ..options.video import FlatVideoOptions
 from ..pipeline import render_segment
 from ..pipeline.analyse import analyse_segment, joined
 from ..pipeline.film import Progress
@@ -66,7 +66,7 @@ class LongFilm:
                 parts.append(SoundMap.load(local))
         return joined(parts)
 
-    def render_segment(self, number: int, path: CameraPath, options: VideoOptions, progress: Progress) -> None:
+    def render_segment(self, number: int, path: CameraPath, options: FlatVideoOptions, progress: Progress) -> None:
         """Render a segment and keep its video, unless it is there."""
         name = self._video_name(number)
         if self._out.stamp(name) is not None:
@@ -81,7 +81,7 @@ class LongFilm:
         else:
             self._out.put(made, name, overwrite=True)
 
-    def render(self, path: CameraPath, dst: Path, options: VideoOptions, progress: Progress) -> None:
+    def render(self, path: CameraPath, dst: Path, options: FlatVideoOptions, progress: Progress) -> None:
         """Join the film. Segments that are missing are rendered."""
         parts = []
         for number, segment in enumerate(self._segments):
@@ -89,7 +89,7 @@ class LongFilm:
             if (local := self._local(self._video_name(number))) is not None:
                 parts.append((segment.begin or 0, local))
         info = self._info.in_order(path.source.get("channel_order"))
-        join(parts, dst, info, options.codec, pose_of(path, info), options.binaural)
+        join(parts, dst, info, options.codec, pose_of(path, info), options.output_sound)
 
     def remove_segments(self) -> None:
         """Remove all segments."""

@@ -62,9 +62,7 @@ class Ambisonics:
         """The matrix from the track's `count` channels to a layout, (outputs, count).
 
         Args:
-            layout: 'mono': W; 'stereo': what two cardioid microphones hear that look left and right, (W + Y) / 2 and
-                (W - Y) / 2 in SN3D, with head-locked sound added; '4.0': W, Y, Z, X in SN3D; '4.0+2': these, and left
-                and right of head-locked sound.
+            layout: 'mono': W; '4.0': W, Y, Z, X in SN3D; '4.0+2': these, and left and right of head-locked sound.
 
         Raises:
             ValueError: there are too few channels, as in a damaged packet.
@@ -77,14 +75,9 @@ class Ambisonics:
             return first[:1]
         if layout == "4.0":
             return first
-        if layout == "4.0+2":
-            locked = np.zeros((2, count), np.float32)
-            locked[range(len(self.head_locked)), self.head_locked] = 1
-            return np.concatenate([first, locked])
-        sides = np.stack([first[0] + first[1], first[0] - first[1]]) / 2
-        for side, channel in enumerate(self.head_locked):
-            sides[side, channel] = 1
-        return sides.astype(np.float32)
+        locked = np.zeros((2, count), np.float32)
+        locked[range(len(self.head_locked)), self.head_locked] = 1
+        return np.concatenate([first, locked])
 
 
 FIRST_ORDER = Ambisonics(1, (0, 1, 2, 3))

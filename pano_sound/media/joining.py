@@ -12,6 +12,7 @@ import av
 import numpy as np
 
 from ..errors import InputError, OutputError
+from ..options.video import OutputSound
 from .info import PannableFilm
 from .listener import PoseAt
 from .output_file import VideoFormat
@@ -25,7 +26,7 @@ def join(
     info: PannableFilm,
     codec: str | None,
     pose_at: PoseAt | None = None,
-    binaural: bool = False,
+    output_sound: OutputSound | None = None,
 ) -> None:
     """Write `dst` from what `VideoWriter` made of a film's segments, with the film's sound.
 
@@ -34,7 +35,7 @@ def join(
             from there.
         info: the film.
         codec: what they are encoded with; None: the default.
-        pose_at, binaural: as of SoundPlan.
+        pose_at, output_sound: as of SoundPlan.
 
     Raises:
         OutputError: `dst` cannot be written; a segment was encoded differently from the others.
@@ -43,7 +44,7 @@ def join(
     with _opened(parts[0][1]) as stream:
         context, video = stream.codec_context, info.video
         pictures = VideoFormat(context.width, context.height, video.time_base, video.fps)
-        sound = SoundPlan.of(info, pose_at, binaural)
+        sound = SoundPlan.of(info, pose_at, output_sound)
         with PacketWriter(dst, stream, pictures, codec, sound=sound, source=info, overwrite=True) as writer:
             clock = writer.time_base
             times = np.concatenate(

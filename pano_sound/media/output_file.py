@@ -136,7 +136,7 @@ class OutputFile(ABC):
         self._stream = stream
         if sound is not None:
             self._soundtrack = Soundtrack(self._container, self._muxer, sound, self._format.spherical, may_copy)
-            log.info("%s: sound is %s", self.path, "copied" if self._soundtrack.copied else "encoded to AAC")
+            log.info("%s: sound is %s", self.path, "copied" if self._soundtrack.copied else "encoded")
         with threads.usual_priority():
             self._container.start_encoding()
 
@@ -191,9 +191,10 @@ class OutputFile(ABC):
         self._container = None
         spherical = self._format.spherical
         place = self._description.get("location") if self._muxer == "mp4" else None
-        if spherical or place:
+        # Matroska has its own tag, which the muxer writes.
+        field = self._soundtrack.ambisonic if self._soundtrack and self._muxer != "matroska" else None
+        if spherical or place or field:
             try:
-                field = self._soundtrack.ambisonic if self._soundtrack else None
                 tag_mp4(self._partial, field.box if field else None, spherical, place)
             except OutputError as error:
                 raise OutputError(error.message, self.path, error.hint) from None

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from ..atomic_file import FilePath, check_files
 from ..encoders import ENCODERS
 from ..errors import OutputError
+from ..options.video import OutputSound
 from .binaural import check_installed
 
 MUXERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
@@ -20,7 +21,7 @@ def check_output(
     overwrite: bool = False,
     spherical: bool = False,
     codec: str | None = None,
-    binaural: bool = False,
+    sound: OutputSound | None = None,
 ) -> None:
     """Check, before any work, that an output can be written.
 
@@ -29,7 +30,7 @@ def check_output(
         inputs, overwrite: as for `atomic_file.check_files`.
         spherical: whether it will be tagged as 360°, which only mp4 and mov can be.
         codec: the video encoder; None: the default, which every format takes.
-        binaural: whether its sound is to be binaural, which needs an extra.
+        sound: what its sound is to be. 'binaural' needs an extra.
 
     Raises:
         OutputError: unknown or unfit extension, and as `atomic_file.check_files`.
@@ -45,6 +46,6 @@ def check_output(
     if codec is not None and extension in MUXERS and MUXERS[extension] not in ENCODERS[codec].muxers:
         fit = [e for e, muxer in MUXERS.items() if muxer in ENCODERS[codec].muxers]
         raise OutputError(f"{codec} cannot be written into {extension} files", name, f"use {' or '.join(fit)}")
-    if binaural:
+    if sound == "binaural":
         check_installed()
     check_files([name], inputs, overwrite)

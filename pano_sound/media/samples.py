@@ -31,6 +31,8 @@ _EARLY = Fraction(2)
 """Seconds before what is wanted at which a recording is opened."""
 _HALF, _PHASES = 12, 512
 """Samples on either side that an interpolation uses, and places between two samples that it tells apart."""
+_MIXED = ("mono", "stereo", "5.1")
+"""Layouts into which sound is mixed; for others, its channels are kept."""
 _USUAL_COUNTS = (1, 2, 6, 8)
 """Numbers of channels that mean mono, stereo, 5.1 and 7.1, even if the file does not say so."""
 
@@ -74,7 +76,8 @@ def timeline(
 
     Args:
         rate: samples per second to convert to.
-        layout: 'mono', 'stereo' or '5.1'; of ambisonics also '4.0' (W, Y, Z, X).
+        layout: FFmpeg's name; of ambisonics 'mono', '4.0' or '4.0+2', see `Ambisonics.matrix`. Channels of a layout
+            that has as many are not mixed.
         end: sound after a gap that ends later than this presentation time (s) is left out; None: no limit.
         field: the track's ambisonics; None: plain channels, which swresample mixes down. Unknown channels are averaged.
 
@@ -207,17 +210,16 @@ class _Run:
         given = {"sample_rate": frame.sample_rate, "format": frame.format.name, "layout": frame.layout.name}
         source = self.graph.add_abuffer(time_base=Fraction(1, frame.sample_rate), **given)
         # To integers, because only then swresample mixes down without exceeding full scale.
-        wanted = f"sample_fmts={'s32' if field else 's32p'}:sample_rates={rate}"
+        wanted = f"sample_fmts=s32:sample_rates={rate}"
         ready = self.graph.add("aformat", wanted if field else f"{wanted}:channel_layouts={layout}")
-        self.count = frame.layout.nb_channels
-        self.matrix = field.matrix(layout, self.count) if field else None
-        mean = None if field else _mean_of_unknown(frame.layout, layout)
-        if mean is None:
+        self.matrix = field.matrix(layout, frame.layout.nb_channels) if field else None
+        mixed = None if field else _mix(frame.layout, layout)
+        if mixed is None:
             source.link_to(ready)
         else:
-            pan = self.graph.add("pan", mean)
-            source.link_to(pan)
-            pan.link_to(ready)
+            mixer = self.graph.add(*mixed)
+            source.link_to(mixer)
+            mixer.link_to(ready)
         # Many frames in one: each that comes out costs Python as much time as decoding ten.
         together = self.graph.add("asetnsamples", f"nb_out_samples={_TOGETHER}:pad=0")
         ready.link_to(together)
@@ -244,19 +246,27 @@ class _Run:
             except (av.error.BlockingIOError, av.error.EOFError):
                 return pieces
             samples = (out.to_ndarray() * np.float64(2.0**-31)).astype(np.float32)
+            samples = samples.reshape(-1, out.layout.nb_channels).T
             if self.matrix is not None:
-                samples = np.clip(self.matrix @ samples.reshape(-1, self.count).T, -1, 1)
+                samples = np.clip(self.matrix @ samples, -1, 1)
             pieces.append((self.at, samples))
             self.at += samples.shape[1]
 
 
-def _mean_of_unknown(given: Any, layout: str) -> str | None:
-    """For FFmpeg's `pan` filter: the mean of all channels if they are unknown; None if FFmpeg knows how to mix them."""
+def _mix(given: Any, layout: str) -> tuple[str, str] | None:
+    """FFmpeg's filter that makes a layout of one that is given, and its options; None if FFmpeg knows how to."""
     count = given.nb_channels
-    if "channels" not in given.name or (given.name == f"{count} channels" and count in _USUAL_COUNTS):
+    if layout == "stereo" and count == 1:
+        return "pan", "stereo|c0=c0|c1=c0"  # FFmpeg would make it softer.
+    if layout not in _MIXED:
+        if given.name == layout or count != av.AudioLayout(layout).nb_channels:
+            return None
+        return "channelmap", f"map={'|'.join(map(str, range(count)))}:channel_layout={layout}"
+    unknown = "channels" in given.name or given.name.startswith("ambisonic")
+    if not unknown or (given.name == f"{count} channels" and count in _USUAL_COUNTS):
         return None
     mean = "+".join(f"{1 / count:.9f}*c{channel}" for channel in range(count))
-    return f"mono|c0={mean}" if layout == "mono" else f"stereo|c0={mean}|c1={mean}"
+    return "pan", f"mono|c0={mean}" if layout == "mono" else f"stereo|c0={mean}|c1={mean}"
 
 
 def _kind(frame: Any) -> tuple[str, str, int]:

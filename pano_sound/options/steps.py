@@ -12,7 +12,7 @@ from .batch import BatchOptions
 from .camera import PlanOptions
 from .input import InputOptions
 from .listening import ListeningOptions
-from .video import VideoOptions
+from .video import FlatVideoOptions, VideoOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,12 +21,12 @@ class AnalyseOptions(InputOptions, ListeningOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RenderOptions(InputOptions, VideoOptions):
+class RenderOptions(InputOptions, FlatVideoOptions):
     """What to read, and how to encode the result."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class OverlayOptions(AnalyseOptions, RenderOptions):
+class OverlayOptions(AnalyseOptions, VideoOptions):
     """What to read, how to find the sources in it, and how to encode the result."""
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from ..encoders import ENCODERS, bits_per_second, default_encoder
 from .base import Option, Options
+
+OutputSound = Literal["stereo", "binaural", "mono", "keep"]
 
 _DEFAULT_QUALITIES = ", ".join(
     f"{e.default:g} for {name}" for name, e in ENCODERS.items() if e.default and not e.instead
@@ -51,13 +53,6 @@ class VideoOptions(Options):
             metavar="NAME",
         ),
     ] = None
-    binaural: Annotated[
-        bool,
-        Option(
-            "For headphones: what is heard with two ears at the camera's place, in place of stereo. For flat videos of "
-            "films with ambisonic sound; the sound of others stays as it is. Needs pip install 'pano-sound[binaural]'."
-        ),
-    ] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -65,3 +60,18 @@ class VideoOptions(Options):
         ENCODERS[codec].check(codec, self.crf, self.bitrate, self.encoder_preset)
         if self.bitrate is not None:
             bits_per_second(self.bitrate)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlatVideoOptions(VideoOptions):
+    """How a flat video is encoded."""
+
+    output_sound: Annotated[
+        OutputSound | None,
+        Option(
+            "The output's sound: 'stereo', 'mono', 'keep' (all channels; an ambisonic sound field stays one, of first "
+            "order, and turns with the camera) or 'binaural' (for headphones: ambisonic sound as two ears hear it at "
+            "the camera's place, other sound as it is; needs pip install 'pano-sound[binaural]'). By default ambisonic "
+            "sound becomes stereo, and other sound stays as it is if players know its channels."
+        ),
+    ] = None

@@ -70,7 +70,7 @@ def pan_with_map(
         options.proxy,
     ]
     inputs = [one for one in read if one is not None]
-    check_output(dst, inputs, overwrite, codec=options.codec, binaural=options.binaural)
+    check_output(dst, inputs, overwrite, codec=options.codec, sound=options.output_sound)
     info = pannable(src, options)
     soundmap = analyse_film(info, options, progress or no_progress)
     path = plan_path(soundmap, options, pins, masks)

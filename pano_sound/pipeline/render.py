@@ -17,8 +17,8 @@ from ..media.reader import Picture, VideoReader
 from ..media.segments import Segment, part
 from ..media.soundtrack import SoundPlan
 from ..media.writer import VideoWriter
-from ..options.steps import RenderOptions
-from ..options.video import VideoOptions
+from ..options.steps import OverlayOptions, RenderOptions
+from ..options.video import FlatVideoOptions, VideoOptions
 from ..soundmap import SoundMap
 from ..sphere.convention import rotation
 from ..sphere.view import Planes, View, render_planes
@@ -44,7 +44,7 @@ def render(
 
     Raises InputError, UnsupportedInputError, OutputError.
     """
-    check_output(dst, files(src), overwrite, codec=options.codec, binaural=options.binaural)
+    check_output(dst, files(src), overwrite, codec=options.codec, sound=options.output_sound)
     info = pannable(src, options)
     check_belongs(path.source, info, "camera path")
     render_path(info, path, dst, options, overwrite, progress or no_progress)
@@ -54,7 +54,7 @@ def overlay(
     src: FilmPaths,
     soundmap: SoundMap,
     dst: StrPath,
-    options: RenderOptions = _DEFAULTS,
+    options: OverlayOptions | RenderOptions = _DEFAULTS,
     *,
     path: CameraPath | None = None,
     overwrite: bool = False,
@@ -99,13 +99,13 @@ def render_segment(
 
 
 def render_path(
-    info: PannableFilm, path: CameraPath, dst: StrPath, options: VideoOptions, overwrite: bool, progress: Progress
+    info: PannableFilm, path: CameraPath, dst: StrPath, options: FlatVideoOptions, overwrite: bool, progress: Progress
 ) -> None:
     """Write `dst`: the view of a probed film along `path`. Raises what `render` raises."""
     info = info.in_order(path.source.get("channel_order"))
     fastest = float(path.speed().max(initial=0.0))
     log.info("%s: %dx%d, %d samples, up to %.0f°/s", info.path, path.width, path.height, len(path.samples), fastest)
-    sound = SoundPlan.of(info, pose_of(path, info), options.binaural)
+    sound = SoundPlan.of(info, pose_of(path, info), options.output_sound)
 
     def writer(pictures: VideoFormat) -> VideoWriter:
         return VideoWriter(dst, pictures, options, sound=sound, source=info, overwrite=overwrite)

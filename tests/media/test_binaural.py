@@ -2,14 +2,21 @@
 
 import importlib.util
 
+import av
+import films
 import numpy as np
 import pytest
 from soundfields import RATE, diffuse, noise, plane_wave
 
+from pano_sound.camera_path import CameraPath
 from pano_sound.errors import PanoSoundError
 from pano_sound.media import binaural
+from pano_sound.media.ambisonics import FIRST_ORDER
 from pano_sound.media.listener import cardioids, turned
 from pano_sound.media.output_format import check_output
+from pano_sound.media.spherical import tag_mp4
+from pano_sound.options.steps import RenderOptions
+from pano_sound.pipeline import render
 from pano_sound.sphere.convention import directions, rotation
 
 needs_kemar = pytest.mark.skipif(importlib.util.find_spec("slab") is None, reason="slab is not installed")
@@ -108,8 +115,31 @@ def test_sound_locked_to_the_head_stays_as_it_is(ears):
 def test_without_the_extra_one_line_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(PanoSoundError, match=r"measured head.*pip install 'pano-sound\[binaural\]'"):
-        check_output(tmp_path / "a.mp4", binaural=True)
+        check_output(tmp_path / "a.mp4", sound="binaural")
     check_output(tmp_path / "a.mp4")
+
+
+def test_a_film_is_heard_with_two_ears(ears, tmp_path, monkeypatch):
+    """As loud as in stereo, within 1 dB, and with the times between the ears; the camera looks 40 degrees past it."""
+    monkeypatch.setattr(binaural, "check_installed", lambda: None)
+    monkeypatch.setattr("pano_sound.media.output_format.check_installed", lambda: None)
+    monkeypatch.setattr(binaural, "ears", lambda rate: ears)
+    sound = films.tone(1, RATE, 1, hz=300, level=0.3)[0]
+    source = tmp_path / "a.mp4"
+    films.make_film(
+        source, films.steady(5, 5), sound=plane_wave(sound, 30), rate=RATE, layout="4.0", sound_codec="flac"
+    )
+    tag_mp4(source, FIRST_ORDER.box)
+    look = CameraPath(64, 32, np.array([[0.0, 70, 0, 0, 90]]))
+    found = {}
+    for wanted in ("stereo", "binaural"):
+        render(source, look, tmp_path / "b.mp4", RenderOptions(output_sound=wanted), overwrite=True)
+        with av.open(str(tmp_path / "b.mp4")) as film:
+            found[wanted] = np.concatenate([f.to_ndarray() for f in film.decode(audio=0)], axis=1)[:, 4000:12000]
+    left, right = np.fft.rfft(found["binaural"])[:, 150]
+    ratio = response(300, np.sin(np.radians(40))) / response(300, -np.sin(np.radians(40)))
+    assert np.angle(left / right) == pytest.approx(np.angle(ratio), abs=0.03)
+    assert 20 * np.log10(found["binaural"].std() / found["stereo"].std()) == pytest.approx(0, abs=1)
 
 
 @needs_kemar
