@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ..options.steps import AnalyseOptions
-from .files import check_outputs
+from .files import check_ending, check_outputs
 from .help import Command
 from .parameters import json_option, options_of, output_option, overwrite_option, source_argument
 from .progress import ProgressBar, summarise, wrote
@@ -35,6 +35,7 @@ def command(
     """
     output = output or Path(f"{Path(source[0]).stem}.soundmap.npz")
     check_outputs([output], overwrite)
+    check_ending(output, "the sound map", ".npz")
     from ..camera.glimpses import mean_direction
     from ..pipeline import analyse
     from ..visualize.summary import sound_summary

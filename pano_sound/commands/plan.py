@@ -67,6 +67,7 @@ def command(
     output = output or Path((name[: -len(ENDING)] if name.endswith(ENDING) else soundmap.stem) + PATH_ENDING)
     outputs = [output, *(_numbered(output, i) for i in range(2, paths + 1))]
     check_outputs(outputs, overwrite)
+    check_ending(output, "the path", ".json")
     from ..camera.planner import plan_paths
     from ..camera_path import CameraPath
     from ..constraints import load_constraints

@@ -352,6 +352,8 @@ def test_a_closed_pipe_is_no_error(film):
     [
         ("pan a.mp4 -o b.mp4 --report b.pdf", "the report must be a .html file, not 'b.pdf'"),
         ("report a.mp4 a.npz a.json -o b", "the page must be a .html file, not 'b'"),
+        ("analyse a.mp4 -o b.mp4", "the sound map must be a .npz file, not 'b.mp4'"),
+        ("plan a.npz -o b.csv", "the path must be a .json file, not 'b.csv'"),
         ("path show a.json -o b.jpg", "the picture must be a .png file, not 'b.jpg'"),
     ],
 )
