@@ -9,7 +9,7 @@ import click
 
 from ..options.camera import PlanOptions
 from ..options.flags import with_flags
-from .files import ReadFile, check_outputs
+from .files import ReadFile, check_ending, check_outputs
 from .help import Command, HeadedOption
 from .parameters import json_option, options_of, output_option, overwrite_option, pins_option
 from .progress import wrote
