@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ class Network(ABC):
         temperature: the divisor of responses before the softmax.
         presence: steepness and middle of the logistic curve over a map's highest response (see `presence.py`).
         tags: names of the kinds of sound of `tag_scores`.
+        path: the weights file, if it comes from one.
         pictures_at_once: how many threads should call `embed_picture` at the same time.
     """
 
@@ -31,6 +33,7 @@ class Network(ABC):
     temperature: float
     presence: tuple[float, float]
     tags: Sequence[str]
+    path: Path | None = None
     pictures_at_once = 1
 
     @abstractmethod

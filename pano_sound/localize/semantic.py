@@ -140,7 +140,7 @@ class SemanticCue(Cue):
         looked, visual, sound = self._requests.popleft()
         response = self._network.respond(visual.result(), sound)
         if not np.isfinite(response).all():
-            raise ModelError("the weights compute NaN or infinity")
+            raise ModelError("the weights compute NaN or infinity", path=self._network.path)
         self._responses.append(response.astype(np.float16))
         self._looked.append(looked)
 

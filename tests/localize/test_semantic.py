@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from pano_sound.errors import ModelError
 from pano_sound.localize.nets.localizer import TINY, Localizer
 from pano_sound.localize.nets.torch_network import TorchNetwork
 from pano_sound.localize.semantic import SemanticCue
@@ -115,3 +116,11 @@ def test_responses_are_to_a_picture_of_their_shot(monkeypatch, pictures, cut):
 def test_a_picture_that_is_analysed_itself_is_the_nearest(monkeypatch):
     times = np.arange(0, 2, 0.25)
     assert ask(monkeypatch, brightness, [(t, 20 + 80 * t) for t in times], times) == [20 + 80 * t for t in times]
+
+
+def test_weights_that_compute_nan_are_refused(monkeypatch):
+    def embed_picture(picture):
+        return np.full((30, 60), np.nan, np.float32)
+
+    with pytest.raises(ModelError, match="NaN or infinity"):
+        ask(monkeypatch, embed_picture, [(0, 64), (2, 64)], [0.0, 0.5])

@@ -38,6 +38,7 @@ class CompiledNetwork(Network):
     """
 
     def __init__(self, path: Path, config: Mapping[str, Any]) -> None:
+        self.path = path
         keep_freed_memory()
         count = threads.count()
         self.pictures_at_once = min(_STREAMS, count)

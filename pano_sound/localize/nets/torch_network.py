@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -26,12 +26,14 @@ class TorchNetwork(Network):
         self.temperature, self.presence = model.temperature, model.presence
 
     @classmethod
-    def load(cls, model: str | os.PathLike[str], device: str | None = None) -> TorchNetwork:
+    def load(cls, path: Path, device: str | None = None) -> TorchNetwork:
         """Raises ModelError as `weights.load` does, and if PyTorch does not find the device."""
         if device == "cuda" and not torch.cuda.is_available():
             hint = "leave `device` out, or install a PyTorch build that fits the GPU"
             raise ModelError("PyTorch finds no NVIDIA GPU here", hint=hint)
-        return cls(load(model, device))
+        network = cls(load(path, device))
+        network.path = path
+        return network
 
     @torch.inference_mode()
     def sound_features(self, wave: Floats) -> Floats:
