@@ -21,6 +21,7 @@ from pathlib import Path
 from pano_sound.camera.planner import plan
 from pano_sound.localize import threads
 from pano_sound.localize.loading import load_network
+from pano_sound.localize.semantic import SemanticCue
 from pano_sound.localize.windows import SoundFeatures
 from pano_sound.media.output_file import VideoFormat
 from pano_sound.media.probe import probe
@@ -61,7 +62,9 @@ def stages(
 
     with VideoReader(info) as reader:
         height, width = network.panorama
-        schedule = Schedule(settings.every, Fraction(info.start).limit_denominator(10**9))
+        start = Fraction(info.start).limit_denominator(10**9)
+        cue = SemanticCue(network, settings.window, settings.every)
+        schedule = Schedule(1 / cue.pictures.rate, start)
         pictures = ((float(p.t), p.rgb(width, height)) for p in reader.stored() if schedule.due(p.t))
         while True:
             began = clock()

@@ -42,7 +42,7 @@ class SoundFeatures:
         self._done = 0  # features computed
         self._samples = 0
         self._energy: NDArray[np.float64] = np.zeros(0)
-        self._parts: list[NDArray[np.float16]] = []  # of self._chunk features each, the last one shorter
+        self._parts: list[NDArray[np.float16]] = []  # of self._chunk features each, only the last one shorter
         self._silent: dict[tuple[int, int, int], NDArray[np.float16]] = {}
         self._finished = False
 
@@ -72,8 +72,8 @@ class SoundFeatures:
         if self._finished:
             return
         total = self._base + self._sound.count(len(self._wave))
-        if total > self._done:
-            self._compute(self._wave, total - self._done)
+        while total > self._done:
+            self._compute(self._wave, min(total - self._done, self._chunk))
         self._finished = True
         self._wave = np.zeros(0, np.float32)
         count = sum(map(len, self._parts))

@@ -91,3 +91,19 @@ def test_resampled_kernels_answer_as_before() -> None:
             tone = torch.sin(2 * math.pi * hertz * torch.arange(rate) / rate)[None, None]
             answers.append(torch.nn.functional.conv1d(tone, weights)[0, 0].square().mean().sqrt())
         assert float(answers[1]) == pytest.approx(float(answers[0]), abs=0.02 * float(kernel.abs().sum()))
+
+
+@pytest.mark.parametrize("steps", range(-3, 9))
+def test_sound_of_any_length_can_be_pooled_to_its_end(steps: int) -> None:
+    """Features are computed in blocks of 30 s. The last block may be short, or longer by what a vector depends on."""
+    torch.manual_seed(0)
+    model = Localizer({"name": "tiny"}, {"name": "joint", "parts": PARTS}, 8, 8).eval()
+    hop = model.sound_encoder.hop
+    wave = (0.1 * np.random.default_rng(0).standard_normal((94 + steps) * hop - 100)).astype(np.float32)
+    features = SoundFeatures(TorchNetwork(model))
+    features.add(wave)
+    features.finish()
+    with torch.inference_mode():
+        whole = model.sound_features(torch.from_numpy(wave)).numpy()
+    np.testing.assert_allclose(features.pooled(features.times, 1e-6), whole, atol=2e-3)
+    np.testing.assert_allclose(features.pooled([0.0], np.inf)[0], whole.mean(axis=0), atol=2e-3)
