@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import local
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,7 @@ class CompiledNetwork(Network):
         # That takes half a second, in which sound can be read.
         starter = ThreadPoolExecutor(1)
         streams = {"NUM_STREAMS": self.pictures_at_once}
+        self._of_thread = local()
         self._visual = starter.submit(self._core.compile_model, graph, "CPU", streams)
         starter.shutdown(wait=False)
 
@@ -103,7 +105,9 @@ class CompiledNetwork(Network):
 
     def embed_picture(self, picture: NDArray[np.uint8]) -> Floats:
         """Unit vectors (D, rows, columns) of cells."""
-        request = self._visual.result().create_infer_request()
+        if not hasattr(self._of_thread, "request"):
+            self._of_thread.request = self._visual.result().create_infer_request()
+        request = self._of_thread.request
         request.infer({0: np.ascontiguousarray(picture)[None]})
         found: Floats = request.get_output_tensor(0).data[0].copy()
         return found
