@@ -28,7 +28,8 @@ from ..architecture import (
     WaveSteps,
     mel_bank,
 )
-from .tensors import Floats, Tensors
+from ..network import Floats
+from .tensors import Tensors
 
 Node = Any
 """A value in a graph: (1, channels, …)."""

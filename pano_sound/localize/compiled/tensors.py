@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors import safe_open
 
 from ..nets.files import today
-
-Floats = NDArray[np.float32]
+from ..network import Floats
 
 _BATCH_NORM_EPS = 1e-5
 _COUNTER = "num_batches_tracked"
