@@ -40,7 +40,7 @@ def command(
     INPUT is the 360° film. SOUNDMAP is the file that 'analyse' wrote for it, and PATH the one that 'plan' wrote.
 
     The page opens from disk in any browser, without a network. The videos stay where they are and play side by side.
-    For the 360° view, the page holds a small copy of INPUT. Pins that you set there can be saved for 'pan --pins' and
+    For the 360° view, the page holds a preview of INPUT. Pins that you set there can be saved for 'pan --pins' and
     'plan --pins'.
 
     \b

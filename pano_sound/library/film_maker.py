@@ -25,9 +25,9 @@ from .discover import path_name, report_name
 from .intake import key_of, settings_key
 from .job import Job
 from .long import LongFilm
-from .previews import curve, thumbnails
 from .records import RenderResult
 from .storage import digest, store
+from .thumbnails import curve, thumbnails
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from ..soundmap import SoundMap
 from .colours import heat_colours
 from .curve import camera_curve, curve_shapes
 from .overlay import Overlay
-from .proxy import small_copy, spectrogram
+from .preview import preview_film, spectrogram
 from .summary import path_summary, sound_summary
 
 _WIDTH, _HEIGHT, _LEVEL_HEIGHT = 1000, 240, 60
@@ -53,7 +53,7 @@ def write_report(
 ) -> None:
     """Write a page that opens from disk, without a network.
 
-    The videos stay where they are and are played from there. For the 360° view, the page itself holds a small copy of
+    The videos stay where they are and are played from there. For the 360° view, the page itself holds a preview of
     the film, of some 8 MB at most.
 
     Args:
@@ -75,7 +75,7 @@ def write_report(
     whole = film is not None and len(film.footage.paths) == 1 and film.footage.start is None
     page = templates.get_template("report.html").render(
         **_contents(soundmap, path, film),
-        small_film=None if film is None else _base64(small_copy(film, progress)),
+        preview=None if film is None else _base64(preview_film(film, progress)),
         source=_relative(source or film.path, at or file) if film is not None and whole else None,
         result=_relative(result, at or file),
         three=files("pano_sound.visualize").joinpath("three/three.min.js").read_text("utf-8"),

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from waiting import wait_until
 
-from pano_sound.library import film_maker, long, previews, work
+from pano_sound.library import film_maker, long, thumbnails, work
 from pano_sound.library.discover import File
 from pano_sound.library.intake import full_settings
 from pano_sound.library.job import Job
@@ -77,7 +77,7 @@ def pictures(film):
 @pytest.mark.slow
 def test_the_result_is_that_of_a_film_made_at_once(making, tmp_path, tiny, monkeypatch):
     seen, probed = [], []
-    for module in (pipeline_film, previews):
+    for module in (pipeline_film, thumbnails):
         monkeypatch.setattr(module, "probe", lambda path, *options: probed.append(path) or probe(path, *options))
     found = making.attempt(lambda stage, done, total: seen.append((stage, done, total)))
     assert found.state == "done", found.error

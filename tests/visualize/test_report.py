@@ -20,7 +20,7 @@ from pano_sound.errors import DataFileError
 from pano_sound.options.input import InputOptions
 from pano_sound.pipeline import pannable
 from pano_sound.soundmap import Named, SoundMap
-from pano_sound.visualize import proxy
+from pano_sound.visualize import preview
 from pano_sound.visualize.report import write_report
 from pano_sound.visualize.summary import SoundSummary, path_summary, sound_summary
 
@@ -101,10 +101,10 @@ def contents(page, name):
     return text.split(f'id="{name}">')[1].split("</script>")[0]
 
 
-def test_the_page_holds_a_small_copy_of_the_film_in_its_time(soundmap, film, tmp_path):
+def test_the_page_holds_a_preview_of_the_film_in_its_time(soundmap, film, tmp_path):
     write_report(tmp_path / "a.html", soundmap, PATH, film=film)
-    copy = base64.b64decode(contents(tmp_path / "a.html", "film"))
-    with av.open(io.BytesIO(copy)) as container:
+    made = base64.b64decode(contents(tmp_path / "a.html", "preview"))
+    with av.open(io.BytesIO(made)) as container:
         times = [float(frame.pts * frame.time_base) for frame in container.decode(video=0)]
     assert times == pytest.approx(np.arange(20) / 10, abs=0.01)
 
@@ -122,12 +122,12 @@ def test_the_page_knows_maps_looks_names_and_pins(soundmap, tmp_path):
     assert (data["looks"][0], data["looks"][-1]) == ([0, 0, 0, 0, 60], [4, 90, 0, 0, 60])
 
 
-def test_the_copy_of_a_long_film_has_fewer_pictures(tmp_path, monkeypatch):
-    monkeypatch.setattr(proxy, "MOST_BYTES", 20_000)
+def test_the_preview_of_a_long_film_has_fewer_pictures(tmp_path, monkeypatch):
+    monkeypatch.setattr(preview, "MOST_BYTES", 20_000)
     path = tmp_path / "long.mp4"
     films.make_film(path, films.steady(100, 10), size=(256, 128))
-    copy = proxy.small_copy(pannable(path, InputOptions()))
-    with av.open(io.BytesIO(copy)) as container:
+    made = preview.preview_film(pannable(path, InputOptions()))
+    with av.open(io.BytesIO(made)) as container:
         times = [float(frame.pts * frame.time_base) for frame in container.decode(video=0)]
     assert 3 <= len(times) <= 6
     assert times[0] == 0
@@ -135,7 +135,7 @@ def test_the_copy_of_a_long_film_has_fewer_pictures(tmp_path, monkeypatch):
 
 
 def test_a_spectrogram_shows_the_tone(film):
-    image = proxy.spectrogram(film, 50, 64)
+    image = preview.spectrogram(film, 50, 64)
     assert image.shape == (50, 64)
     loudest = image.argmax(axis=1)
     mel = 2595 * np.log10(1 + np.array([440, 8000]) / 700)

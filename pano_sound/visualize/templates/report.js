@@ -5,17 +5,17 @@ const byId = id => document.getElementById(id);
 const bytes = text => Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
 const latest = (list, time) => { let low = 0, high = list.length; while (high - low > 1) { const i = (low + high) >> 1; if (time(list[i]) <= t + 1e-6) low = i; else high = i; } return low; };
 
-// The small film is inside the page: of one beside it, browsers would not let a page from disk use the pictures.
-let film = null;
-if (byId("film")) {
-  film = document.createElement("video");
-  film.muted = film.playsInline = true;
-  film.preload = "auto";
-  film.src = URL.createObjectURL(new Blob([bytes(byId("film").textContent)], {type: "video/mp4"}));
+// The preview is inside the page: of a film beside it, browsers would not let a page from disk use the pictures.
+let preview = null;
+if (byId("preview")) {
+  preview = document.createElement("video");
+  preview.muted = preview.playsInline = true;
+  preview.preload = "auto";
+  preview.src = URL.createObjectURL(new Blob([bytes(byId("preview").textContent)], {type: "video/mp4"}));
 }
 const result = byId("result"), source = byId("source");
 // The result begins at 0 also where it is made of a part of the film.
-const videos = [[result, start], [source, 0], [film, data.film]].filter(([video]) => video);
+const videos = [[result, start], [source, 0], [preview, data.film]].filter(([video]) => video);
 const lead = videos[0];
 let t = start, pins = data.pins, stale = true;
 
@@ -23,7 +23,7 @@ const kinds = Object.fromEntries(maps.kinds.map(([name, text]) => [name, bytes(t
 for (const [name] of maps.kinds) byId("kind").add(new Option(name));
 let view = null;
 try {
-  view = new SphereView(byId("sphere"), [maps.rows, maps.columns], data.colours, film);
+  view = new SphereView(byId("sphere"), [maps.rows, maps.columns], data.colours, preview);
 } catch (error) {
   byId("sphere").innerHTML = "<p>This browser has no WebGL: the 360° view cannot be shown.</p>";
 }
@@ -196,7 +196,7 @@ function savePins() {
   link.click();
 }
 
-for (const [video] of videos) if (video !== film) video.addEventListener("error", () => {
+for (const [video] of videos) if (video !== preview) video.addEventListener("error", () => {
   video.nextElementSibling.textContent += " cannot be played here: it was moved, or this browser does not know its format";
 });
 const button = byId("play");
@@ -205,7 +205,7 @@ button.addEventListener("click", toggle);
 byId("pin").addEventListener("click", addPin);
 byId("save").addEventListener("click", savePins);
 // A picture after a jump comes late.
-if (film) for (const what of ["loadeddata", "seeked", "timeupdate"]) film.addEventListener(what, () => { stale = true; });
+if (preview) for (const what of ["loadeddata", "seeked", "timeupdate"]) preview.addEventListener(what, () => { stale = true; });
 addEventListener("resize", () => { stale = true; });
 for (const id of ["follow", "kind"]) byId(id).addEventListener("change", draw);
 if (lead) for (const what of ["play", "pause", "ended"]) lead[0].addEventListener(what, () => {

@@ -1,4 +1,4 @@
-"""What a report carries of a film in itself: a small copy of the 360° picture, and the spectrogram of its sound.
+"""What a report carries of a film in itself: a preview film of the 360° picture, and the spectrogram of its sound.
 
 Browsers do not let a page from disk paint a video beside it onto a sphere; one inside the page they do.
 """
@@ -19,7 +19,7 @@ from ..media.reader import Pictures, VideoReader
 from ..media.sound import SoundReader
 
 MOST_BYTES = 8 << 20
-"""Of a copy, about: of longer films it has fewer pictures."""
+"""Of a preview, about: that of a longer film has fewer pictures."""
 _SIZE = (960, 480)
 _MOST_FPS = 15.0
 _BITS = 40_000
@@ -34,7 +34,7 @@ _WINDOW = 1024
 _FLOOR_DB = -80.0
 
 
-def small_copy(info: MediaInfo, progress: Callable[[str, float, float], None] | None = None) -> bytes:
+def preview_film(info: MediaInfo, progress: Callable[[str, float, float], None] | None = None) -> bytes:
     """The sphere as a small MP4 without sound; its time 0 is the film's first picture.
 
     `progress` is called with 'report', and seconds done and in all. Raises InputError.
