@@ -13,6 +13,7 @@ from ..errors import UnsupportedInputError
 from ..options.input import InputOptions
 from .footage import Footage, is_url
 from .info import MediaInfo, PannableFilm
+from .likeness import show_the_same
 from .probe import excerpt, probe
 
 log = logging.getLogger("pano_sound")
@@ -114,13 +115,14 @@ def _fitting(info: PannableFilm, paths: tuple[str, ...]) -> PannableFilm:
         ),
     ):
         if differs:
-            message = f"is not a proxy of {os.path.basename(info.path)}: its {what} is {one}, not {other}"
-            raise UnsupportedInputError(message, paths[0], "give its own proxy, or `proxy='none'`")
+            raise _unfit(info, paths, f"its {what} is {one}, not {other}")
     twin = replace(twin, spherical=replace(of, padding=round(of.padding * twin.video.width / info.video.width)))
     # Both begin with the same picture.
     later = Fraction(whole.start) - Fraction(twin.start)
     begins, joints = (tuple(t + later for t in edges) for edges in (twin.footage.begins, twin.footage.joints))
     twin = replace(twin, start=whole.start, footage=replace(twin.footage, begins=begins, joints=joints))
+    if not show_the_same(whole, twin):
+        raise _unfit(info, paths, "it shows something else")
     start, end = info.footage.start, info.footage.end
     if start is not None or end is not None:
         twin = excerpt(twin, start, end)
@@ -128,6 +130,11 @@ def _fitting(info: PannableFilm, paths: tuple[str, ...]) -> PannableFilm:
     if film is None:
         raise UnsupportedInputError(f"cannot be analysed as a proxy: {twin.problem}", paths[0])
     return film
+
+
+def _unfit(info: PannableFilm, paths: tuple[str, ...], why: str) -> UnsupportedInputError:
+    message = f"is not a proxy of {os.path.basename(info.path)}: {why}"
+    return UnsupportedInputError(message, paths[0], "give its own proxy, or `proxy='none'`")
 
 
 def _whole(info: PannableFilm) -> MediaInfo:

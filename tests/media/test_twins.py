@@ -31,9 +31,9 @@ def test_a_twin_is_known_by_its_name(film, names, twin):
     assert twins.twin_name(film, [film, *names]) == twin
 
 
-def film_and_twin(folder, count=15, start=0, size=(64, 32)):
+def film_and_twin(folder, count=15, start=0, size=(64, 32), halves=False):
     film = films.make_film(folder / "film.mp4", films.steady(15), size=(256, 128))
-    made = films.make_film(folder / "twin.mp4", films.steady(count, start=start), size=size)
+    made = films.make_film(folder / "twin.mp4", films.steady(count, start=start), size=size, halves=halves)
     return film, made.rename(folder / "film.LRV")
 
 
@@ -67,6 +67,7 @@ def test_it_shows_the_film_at_the_same_times(tmp_path, part):
     [
         ({"count": 45}, "its length is 1.5 s, not 0.5 s"),
         ({"size": (96, 32)}, "its shape is 96x32, not 256x128"),
+        ({"halves": True}, "it shows something else"),
     ],
 )
 def test_one_that_does_not_fit_is_refused_if_named_and_left_out_if_found(tmp_path, caplog, how, says):
