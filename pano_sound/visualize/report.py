@@ -54,7 +54,7 @@ def write_report(
     """Write a page that opens from disk, without a network.
 
     The videos stay where they are and are played from there. For the 360° view, the page itself holds a preview of
-    the film, of some 8 MB at most.
+    the film, of some 8 MB at most; it also plays beside the result where the film is not one file that can be linked.
 
     Args:
         file: the page, .html.
@@ -72,11 +72,11 @@ def write_report(
     templates = jinja2.Environment(
         loader=jinja2.PackageLoader("pano_sound.visualize"), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    whole = film is not None and len(film.footage.paths) == 1 and film.footage.start is None
+    is_one_file = film is not None and len(film.footage.paths) == 1
     page = templates.get_template("report.html").render(
         **_contents(soundmap, path, film),
         preview=None if film is None else _base64(preview_film(film, progress)),
-        source=_relative(source or film.path, at or file) if film is not None and whole else None,
+        source=_relative(source or film.path, at or file) if film is not None and is_one_file else None,
         result=_relative(result, at or file),
         three=files("pano_sound.visualize").joinpath("three/three.min.js").read_text("utf-8"),
     )

@@ -147,6 +147,19 @@ def test_films_behind_urls_are_left_out(soundmap, tmp_path):
     assert "<video" not in (tmp_path / "a.html").read_text().split("<script")[0]
 
 
+def test_a_part_of_a_film_plays_from_the_film_and_joined_films_from_the_preview(soundmap, film, tmp_path):
+    def screens(films, **part):
+        write_report(tmp_path / "a.html", soundmap, PATH, film=pannable(films, InputOptions(**part)))
+        found = Tags((tmp_path / "a.html").read_text()).found
+        ids = {attributes.get("id"): attributes for _, attributes in found}
+        return unquote(ids["source"]["src"]) if "source" in ids else None, "film" in ids
+
+    part = {"start": 0.5, "end": 1.5}
+    assert screens(film.path, **part) == (os.path.relpath(film.path, tmp_path), False)
+    assert json.loads(contents(tmp_path / "a.html", "data"))["film"] == 0.5
+    assert screens([film.path, film.path], **part) == (None, True)
+
+
 @pytest.mark.parametrize("text", ["{}", "[]", "nothing", '{"pins": 3}', '{"pins": [{"from": 1}]}'])
 def test_a_file_that_holds_no_pins_is_refused(tmp_path, text):
     (tmp_path / "a.json").write_text(text)

@@ -218,6 +218,30 @@ def test_buttons_of_a_pin(page, act):
     assert left == ([] if act == "Remove" else [[12, 3]])
 
 
+@pytest.mark.parametrize("joined", [False, True])
+def test_a_part_of_a_film_plays_in_its_time_and_stops_at_its_end(browser, folder, joined):
+    name = folder / f"part{joined}.html"
+    film = str(folder / "film.mp4")
+    info = pannable([film, film] if joined else film, InputOptions(start=2, end=3))
+    n = np.arange(2.0, 3.0, 0.5)
+    posterior = np.full((len(n), 30, 60), 1e-4, np.float16)
+    levels = np.full(len(n), -20, np.float32)
+    soundmap = SoundMap(n, posterior, np.full(len(n), 0.8, np.float32), levels, {"path": "film.mp4", "end": 3.0})
+    write_report(name, soundmap, CameraPath(320, 180, np.array([[2, 0, 0, 0, 90.0]])), film=info)
+    page = browser.new_page()
+    page.set_default_timeout(1000 * PATIENCE)
+    page.goto(name.as_uri(), wait_until="domcontentloaded")
+    until(page, "view && videos.every(([video]) => video.readyState >= 2 && !video.seeking)")
+    shown = page.locator("#film video, #source")
+    assert shown.count() == 1
+    assert page.evaluate("videos.map(([video]) => video.currentTime)") == ([0] if joined else [2, 0])
+    page.keyboard.press("Space")
+    until(page, "lead[0].paused")
+    assert page.evaluate("t") == pytest.approx(3, abs=0.15)
+    assert max(times(page)) < 3.3
+    page.close()
+
+
 def test_votes_of_a_study_are_saved_by_method(browser, tmp_path):
     from pano_sound.research.study import SIMILAR, Studied, read_votes, write_page
 

@@ -12,6 +12,8 @@ if (byId("preview")) {
   preview.muted = preview.playsInline = true;
   preview.preload = "auto";
   preview.src = URL.createObjectURL(new Blob([bytes(byId("preview").textContent)], {type: "video/mp4"}));
+  // Where the film is not one file beside the page, its preview is shown like one.
+  if (byId("film")) byId("film").prepend(preview);
 }
 const result = byId("result"), source = byId("source");
 // The result begins at 0 also where it is made of a part of the film.
@@ -56,12 +58,17 @@ function seek(to) {
 }
 function toggle() {
   if (!lead) return;
-  if (lead[0].paused) for (const [video] of videos) video.play().catch(() => {});
-  else for (const [video] of videos) video.pause();
+  if (!lead[0].paused) for (const [video] of videos) video.pause();
+  else {
+    if (t >= end) seek(start);
+    for (const [video] of videos) video.play().catch(() => {});
+  }
 }
 function follow() {
   if (lead && !lead[0].paused && !lead[0].seeking) {
     t = Math.min(lead[0].currentTime + lead[1], end);
+    // The film goes on after the part of it that was analysed.
+    if (t === end) lead[0].pause();
     for (const [video, zero] of videos.slice(1)) {
       if (!video.seeking && !video.ended && Math.abs(video.currentTime - (t - zero)) > 0.15) video.currentTime = t - zero;
     }
