@@ -40,8 +40,8 @@ def command(
     INPUT is the 360° film. SOUNDMAP is the file that 'analyse' wrote for it, and PATH the one that 'plan' wrote.
 
     The page opens from disk in any browser, without a network. The videos stay where they are and play side by side.
-    For the 360° view, the page holds a preview of INPUT. Pins that you set there can be saved for 'pan --pins' and
-    'plan --pins'.
+    For the 360° view, the page holds a preview of INPUT. Pins that you set there can be saved for 'plan --pins';
+    the page has the commands.
 
     \b
     pano-sound report holiday.mp4 holiday.soundmap.npz holiday.path.json --result holiday-flat.mp4 -o holiday.html
@@ -55,5 +55,14 @@ def command(
 
     heard, planned, film = SoundMap.load(soundmap), CameraPath.load(path), pannable(source, options)
     with ProgressBar(quiet) as progress:
-        write_report(output, heard, planned, film=film, result=result, overwrite=overwrite, progress=progress)
+        write_report(
+            output,
+            heard,
+            planned,
+            film=film,
+            result=result,
+            kept=(soundmap, path),
+            overwrite=overwrite,
+            progress=progress,
+        )
     wrote(output, quiet)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import os
+import re
+import shlex
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
@@ -48,6 +50,7 @@ def write_report(
     source: str | os.PathLike[str] | None = None,
     result: str | os.PathLike[str] | None = None,
     at: str | os.PathLike[str] | None = None,
+    kept: tuple[str | os.PathLike[str], str | os.PathLike[str]] | None = None,
     overwrite: bool = True,
     progress: Callable[[str, float, float], None] | None = None,
 ) -> None:
@@ -63,6 +66,7 @@ def write_report(
         result: the video made of it.
         at: where the page will lie, if it is moved there afterwards. Videos on other machines than the page's are left
             out.
+        kept: the files of the sound map and the camera path, if there are any.
         progress: called with the stage, 'report', and seconds done and in all.
 
     Raises InputError, OutputError.
@@ -72,16 +76,45 @@ def write_report(
     templates = jinja2.Environment(
         loader=jinja2.PackageLoader("pano_sound.visualize"), autoescape=True, undefined=jinja2.StrictUndefined
     )
+    original = source or (None if film is None else film.path)
     is_one_file = film is not None and len(film.footage.paths) == 1
     page = templates.get_template("report.html").render(
         **_contents(soundmap, path, film),
         preview=None if film is None else _base64(preview_film(film, progress)),
-        source=_relative(source or film.path, at or file) if film is not None and is_one_file else None,
+        source=_relative(original, at or file) if is_one_file else None,
         result=_relative(result, at or file),
+        again=_again(_name(soundmap), original, result, at or file, kept),
+        is_kept=kept is not None,
         three=files("pano_sound.visualize").joinpath("three/three.min.js").read_text("utf-8"),
     )
     with written_whole(file, overwrite=overwrite) as out:
         out.write(page.encode("utf-8", "replace"))
+
+
+def _again(
+    name: str,
+    film: str | os.PathLike[str] | None,
+    result: str | os.PathLike[str] | None,
+    page: str | os.PathLike[str],
+    kept: tuple[str | os.PathLike[str], str | os.PathLike[str]] | None,
+) -> list[str]:
+    """The commands that make the video and the page again with the pins that the page saves. Only the first, where no
+    sound map is kept, is slow."""
+    stem = re.sub(r"\.[^.]*$", "", name)  # As in report.js.
+    heard, path = kept or (f"{stem}.soundmap.npz", f"{stem}.path.json")
+    film, video = film or "FILM", result or f"{stem}-flat.mp4"
+    steps = [
+        ["plan", heard, "--pins", f"{stem}.pins.json", "-o", path, "-y"],
+        ["render", film, path, "-o", video, "-y"],
+        ["report", film, heard, path, "--result", video, "-o", page, "-y"],
+    ]
+    if kept is None:
+        steps.insert(0, ["analyse", film, "-o", heard])
+    return [shlex.join(["pano-sound", *(os.fspath(word) for word in words)]) for words in steps]
+
+
+def _name(soundmap: SoundMap) -> str:
+    return str(soundmap.source.get("path", "film"))
 
 
 def _contents(soundmap: SoundMap, path: CameraPath, film: MediaInfo | None) -> dict[str, Any]:
@@ -101,7 +134,7 @@ def _contents(soundmap: SoundMap, path: CameraPath, film: MediaInfo | None) -> d
         "planned with": path.settings,
     }
     return {
-        "name": str(soundmap.source.get("path", "")),
+        "name": _name(soundmap),
         "size": (_WIDTH, _HEIGHT, _LEVEL_HEIGHT),
         "heat": _png(heat),
         "camera": curve_shapes(curve, _WIDTH, _HEIGHT, end - start),
@@ -118,7 +151,7 @@ def _contents(soundmap: SoundMap, path: CameraPath, film: MediaInfo | None) -> d
         "shown": path_summary(soundmap, path),
         "settings": {title: rows for title, rows in settings.items() if rows},
         "data": {
-            "name": str(soundmap.source.get("path", "film")),
+            "name": _name(soundmap),
             "start": start,
             "end": end,
             "film": start if film is None else float(film.origin + film.start),
