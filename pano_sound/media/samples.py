@@ -127,14 +127,15 @@ def stretched(pieces: Iterable[Samples], length: float) -> Iterator[Samples]:
         fresh = np.zeros((waiting.shape[0], _HALF), np.float32) if piece is None else piece
         waiting = np.concatenate([waiting, fresh], axis=1)
         last = base + waiting.shape[1] - _HALF - 1
-        count = max(0, math.ceil(last * length) - made)
+        count = math.ceil(last * length) - made
+        if count <= 0:
+            continue
         at = np.arange(made, made + count) / length
         whole = np.floor(at)
         weights = _sinc()[np.rint((at - whole) * _PHASES).astype(np.intp)]
         windows = np.lib.stride_tricks.sliding_window_view(waiting, 2 * _HALF, axis=1)
         taken = windows[:, whole.astype(np.int64) - base - _HALF + 1]
-        if count:
-            yield np.einsum("cnk,nk->cn", taken, weights).astype(np.float32)
+        yield np.einsum("cnk,nk->cn", taken, weights).astype(np.float32)
         made += count
         used = max(0, math.floor(made / length) - _HALF - base)
         waiting, base = waiting[:, used:], base + used

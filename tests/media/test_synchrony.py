@@ -100,3 +100,14 @@ def test_stretched_sound_is_the_same_sound_at_other_times(length):
     n = np.arange(100, 39000)
     assert found.shape[1] == pytest.approx(40000 * length, abs=2)
     assert found[0, n] == pytest.approx(np.sin(2 * np.pi * 500 * n / RATE / length), abs=2e-3)
+
+
+@pytest.mark.parametrize("length", [1.0, 1.0004, 0.9997])
+@pytest.mark.parametrize("sizes", [[2, 3], [23, 1], [1, 1, 8998], [1] * 300, [11, 13, 8000, 24, 25, 0, 7]], ids=str)
+def test_stretched_sound_may_come_in_pieces_of_any_length(sizes, length):
+    sound = np.random.default_rng(3).normal(size=(2, sum(sizes))).astype(np.float32)
+    padded = np.pad(sound, ((0, 0), (0, 100)))
+    whole = np.concatenate(list(stretched([padded], length)), axis=1)
+    found = np.concatenate(list(stretched(np.split(sound, np.cumsum(sizes)[:-1], axis=1), length)), axis=1)
+    assert found.shape[1] == pytest.approx(sum(sizes) * length, abs=2)
+    assert np.allclose(found, whole[:, : found.shape[1]], atol=1e-6)
