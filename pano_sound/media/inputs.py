@@ -6,7 +6,6 @@ import itertools
 import logging
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -277,14 +276,9 @@ def fraction(value: Any) -> Fraction | None:
     return Fraction(value.numerator, value.denominator) if value else None
 
 
-def open_source(path: str | os.PathLike[str], audio_track: int | None = None) -> Source:
+def open_source(path: str | os.PathLike[str]) -> Source:
     """Open a media file, or Footage, for reading.
 
-    Args:
-        audio_track: its sound track to be read, counted from 1; None: as the footage says, else the main one.
-
-    Raises:
-        InputError: a file is missing, a folder, empty, unreadable, or not media; it has no such track.
+    Raises InputError: a file is missing, a folder, empty, unreadable, or not media; it has no such track.
     """
-    footage = path if isinstance(path, Footage) else Footage((os.fspath(path),))
-    return Source(footage if audio_track is None else replace(footage, audio_track=audio_track))
+    return Source(path if isinstance(path, Footage) else Footage((os.fspath(path),)))

@@ -186,7 +186,8 @@ def _joined(parts: list[MediaInfo], footage: Footage) -> MediaInfo:
                 raise UnsupportedInputError(message, part.path, "files of one film must be alike")
         _check_channels(first, part)
         if (first.audio is None) != (part.audio is None):
-            log.warning("%s: has %s, unlike the first file", part.path, "sound" if part.audio else "no sound")
+            what = "sound, unlike the first file: it is not heard" if part.audio else "no sound: it stays silent"
+            log.warning("%s: has %s", part.path, what)
         begins.append(end - Fraction(part.start))
         joints.append(end)
         end += Fraction(part.duration)

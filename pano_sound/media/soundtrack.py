@@ -124,7 +124,7 @@ class Soundtrack:
         may_copy: bool = True,
     ) -> None:
         self._output = output
-        self._source = open_source(plan.footage, None if plan.footage.recording else plan.audio.track)
+        self._source = open_source(plan.footage)
         self._audio = plan.audio
         field, wanted = plan.audio.ambisonic, plan.output_sound
         if field is not None and spherical:

@@ -11,9 +11,12 @@ import pytest
 from test_sound import onsets
 from test_writer import rewrite
 
+import pano_sound
+from pano_sound.camera_path import CameraPath
 from pano_sound.media.probe import probe
 from pano_sound.media.reader import VideoReader
 from pano_sound.media.sound import SoundReader
+from pano_sound.options.steps import RenderOptions
 
 CHAPTERS = 20
 RATE = 48000
@@ -70,6 +73,21 @@ def test_sound_does_not_drift_in_what_is_written_either(tmp_path, output):
     assert clicks - clicks[0] == pytest.approx(0.5 * np.arange(CHAPTERS), abs=0.5e-3)
     assert clicks[0] == pytest.approx(0.25, abs=1.5e-3)
     assert made.duration == pytest.approx(CHAPTERS / 2, abs=0.01)
+
+
+@pytest.mark.parametrize("output_sound", [None, "keep", "mono"])
+def test_a_chapter_without_sound_is_silent(tmp_path, output_sound, caplog):
+    loud = films.make_film(tmp_path / "a.mp4", films.steady(15), sound=films.clicks(0.5, [0.25]))
+    silent = films.make_film(tmp_path / "b.mp4", films.steady(15))
+    chapters = [loud, silent, loud, silent]
+    assert onsets(heard(loud, probe(chapters))[0], RATE) == pytest.approx([0.25, 1.25], abs=1.5e-3)
+    assert "b.mp4: has no sound: it stays silent" in caplog.text
+    camera = CameraPath(64, 64, np.array([[0.0, 0, 0, 0, 90]]))
+    pano_sound.render(chapters, camera, tmp_path / "c.mp4", RenderOptions(output_sound=output_sound))
+    assert onsets(heard(tmp_path / "c.mp4")[0], RATE) == pytest.approx([0.25, 1.25], abs=1.5e-3)
+    made = rewrite(probe(chapters), tmp_path / "d.mp4")
+    assert made.duration == pytest.approx(2, abs=0.01)
+    assert onsets(heard(tmp_path / "d.mp4")[0], RATE) == pytest.approx([0.25, 1.25], abs=1.5e-3)
 
 
 @pytest.mark.parametrize("container", ["mp4", "mov"])
