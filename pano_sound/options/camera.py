@@ -56,6 +56,11 @@ class ViewOptions(Options):
         ),
     ] = 0.0
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.size is not None:
+            parse_size(self.size)
+
 
 @dataclass(frozen=True, kw_only=True)
 class CameraOptions(Options):
@@ -214,10 +219,8 @@ class PlanOptions(ViewOptions, CameraOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.size is not None:
-            parse_size(self.size)
-            if self.aspect is not None:
-                raise ValueError("`size` and `aspect` exclude each other")
+        if self.size is not None and self.aspect is not None:
+            raise ValueError("`size` and `aspect` exclude each other")
         self.resolved()
 
     def resolved(self) -> CameraSettings:

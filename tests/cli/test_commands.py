@@ -52,6 +52,13 @@ def test_render_takes_another_size_and_field_of_view(run, film, tmp_path):
         assert (out.streams.video[0].width, out.streams.video[0].height) == (320, 240)
 
 
+@pytest.mark.parametrize("size", ["101x55", "foo", "2x2"])
+@pytest.mark.parametrize("command", [["render", "film.mp4"], ["plan"], ["pan"]], ids=lambda words: words[0])
+def test_a_size_that_cannot_be_is_a_wrong_command_line(run, command, size):
+    done = run(*command, "x.path.json", "-o", "b.mp4", "--size", size)
+    assert (done.returncode, "Error: --size" in done.stderr) == (2, True), done.stderr
+
+
 def test_encoders_are_named_as_in_ffmpeg(run, film, tmp_path):
     run("analyse", film, "-o", "a.soundmap.npz", model=True)
     run("plan", "a.soundmap.npz")
