@@ -86,6 +86,8 @@ def test_unused_and_conflicting_options_are_refused():
         PlanOptions(preset="paper", min_hold=3.0)
     with pytest.raises(ValueError, match="`size` and `aspect`"):
         PlanOptions(size="640x360", aspect="16:9")
+    with pytest.raises(ValueError, match="`attention` and `listen='spatial'`"):
+        PanOptions(attention=1, listen="spatial")
     with pytest.raises(ValueError, match="`min_fov`"):
         PlanOptions(min_fov=110.0)
 

@@ -69,3 +69,8 @@ class ListeningOptions(Options):
     device: Annotated[Literal["cpu", "cuda"], Option("Where the networks run: 'cpu' or 'cuda' (an NVIDIA GPU).")] = (
         "cpu"
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.attention is not None and self.listen == "spatial":
+            raise ValueError("`attention` and `listen='spatial'` exclude each other")

@@ -178,7 +178,7 @@ def make_cues(info: PannableFilm, options: ListeningOptions) -> Cues:
     Raises ModelError; UnsupportedInputError if the options ask for the sound's direction and it is not ambisonic.
     """
     ambisonic = info.audio is not None and info.audio.ambisonic is not None
-    if options.listen == "spatial" and not options.attention:
+    if options.listen == "spatial":
         if not ambisonic:
             hint = "leave `listen` out; or say what its channels are with `ambisonics`"
             raise UnsupportedInputError("the sound carries no direction: it is not ambisonic", info.path, hint)
