@@ -27,9 +27,9 @@ from ..options.steps import PanOptions
 from .discover import Film, discover, outputs, path_name, report_name, result_names
 from .lease import ManifestLease
 from .manifest import Manifest, Synced, Wanted
-from .ownership import PENDING, check_results, take_pending, write_result
+from .ownership import PENDING, check_results, is_own, take_pending, write_result
 from .process_lock import ProcessLock, is_alive
-from .records import FilmRecord
+from .records import FilmRecord, file_hashes
 from .report import jsonl, page_names, pages
 from .storage import HIDDEN, SEGMENTS, Bucket, Folder, Stamp, Store, digest, is_inside, store
 
@@ -302,19 +302,26 @@ class Library:
         return {row.id: (stamp, self._still(row, present, overwrite)) for row, stamp in done}
 
     def _still(self, row: FilmRecord, present: dict[str, Stamp], overwrite: bool) -> Stamp | None:
-        stamp = present.get(row.output)
-        if stamp is None or path_name(row.output) not in present:
+        names = {path_name(row.output), *file_hashes(row.output, row.made)}
+        if not names <= present.keys():
             return None
-        same = stamp[0] == row.made["bytes"]
-        if stamp == row.stamp or (same and digest(self.out.name(row.output)) == row.made["sha256"]):
-            page = "report_sha256" in row.made and report_name(row.output) in present
-            return stamp if page or not self.options.reports else None
+        changed = sorted(name for name in names if not self._is_as_made(row, name, present[name]))
+        if not changed:
+            page_is_missing = self.options.reports and report_name(row.output) not in names
+            return None if page_is_missing else present[row.output]
         if overwrite:
             return None
-        log.warning(
-            "%s: was changed after it was made, and is kept (`overwrite` makes it again)", self.out.name(row.output)
-        )
+        for name in changed:
+            log.warning(
+                "%s: was changed after it was made, and is kept (`overwrite` makes it again)", self.out.name(name)
+            )
         return row.stamp  # Unchanged, so that the next run warns, too.
+
+    def _is_as_made(self, row: FilmRecord, name: str, stamp: Stamp) -> bool:
+        if name != row.output:
+            return is_own(self.out, name, stamp, self.manifest.owned(name))
+        same = stamp[0] == row.made["bytes"]
+        return stamp == row.stamp or (same and digest(self.out.name(name)) == row.made["sha256"])
 
 
 def _remove_empty(folders: Iterable[Path]) -> None:

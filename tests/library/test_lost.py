@@ -14,7 +14,6 @@ import pytest
 
 from pano_sound.errors import DataFileError, DiskError, InputError, OutputError, PanoSoundError
 from pano_sound.library import schema, work
-from pano_sound.library.discover import path_name
 from pano_sound.library.estimate import estimate
 from pano_sound.library.intake import Library
 from pano_sound.library.job import Job
@@ -64,13 +63,13 @@ def take_in(sources, out, options, overwrite=False, inputs=(), **settings):
         return library.manifest.count(library.run)
 
 
-def make(library, folder):
+def make(library, folder, reports=False):
     """Make one film as a worker does."""
     manifest = library.manifest
     row = manifest.claim(library.run, library.run)
-    own = {name: manifest.owned(name) for name in (row.output, path_name(row.output))}
+    own = manifest.owned_files(row.output)
     settings = manifest.settings(row.settings)
-    job = Job(row, settings, library.out.root, library.soundmaps.root, manifest.contents(row.files), own)
+    job = Job(row, settings, library.out.root, library.soundmaps.root, manifest.contents(row.files), own, reports)
     found = work.attempt(job, folder / "scratch", silent, lambda made: manifest.record_pending(row, made))
     return row, found, None if found.state == "broken" else record_outcome(manifest, row, found)
 
@@ -243,6 +242,31 @@ def test_changed_results_are_kept_and_own_ones_replaced(card, options, tmp_path,
     (out / "report.html").write_text("theirs")
     with Library.open(str(out)) as library, pytest.raises(OutputError, match="has appeared or changed"):
         library.report()
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.path.json", "a.report.html"])
+def test_a_file_of_a_result_that_was_changed_or_deleted_is_noticed(card, options, tmp_path, caplog, name):
+    out = tmp_path / "out"
+    with Library.open(str(out), BatchOptions(reports=True)) as library:
+        library.take_in([str(card)], [], options)
+        assert [make(library, tmp_path, reports=True)[2] for _ in range(2)] == ["done", "done"]
+    made = (out / name).read_bytes()
+    caplog.clear()
+    os.utime(out / name)
+    assert (take_in([card], out, options)["done"], caplog.messages) == (2, [])
+    (out / name).write_bytes(made[:-1] + b" ")
+    assert take_in([card], out, options)["done"] == 2
+    assert [message.partition(": ")[0] for message in caplog.messages] == [str(out / name)]
+    assert "is kept" in caplog.text
+    with Library.open(str(out)) as library:
+        library.take_in([str(card)], [], options, overwrite=True)
+        assert library.manifest.count()["waiting"] == 1
+        assert make(library, tmp_path, reports=True)[2] == "done"
+    caplog.clear()
+    assert (out / name).read_bytes() == made
+    assert (take_in([card], out, options)["done"], caplog.messages) == (2, [])
+    (out / name).unlink()
+    assert take_in([card], out, options)["waiting"] == 1
 
 
 def test_a_result_put_in_place_before_a_crash_is_ours(card, options, tmp_path):
