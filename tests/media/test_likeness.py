@@ -13,7 +13,7 @@ from pano_sound.media.likeness import show_the_same
 from pano_sound.media.probe import probe
 
 SAMPLES = Path(__file__).parents[2] / "samples"
-FPS, SECONDS = 20, 4
+FPS, SECONDS = 16, 3
 WIDTH, HEIGHT = 192, 96
 
 
@@ -98,7 +98,7 @@ COPIES = {
 @pytest.fixture(scope="module")
 def films(tmp_path_factory):
     folder = tmp_path_factory.mktemp("films")
-    return {name: write(folder / f"{name}.mp4", picture, g=20) for name, picture in FILMS.items()}
+    return {name: write(folder / f"{name}.mp4", picture, g=16) for name, picture in FILMS.items()}
 
 
 @pytest.mark.parametrize("kind", COPIES)
@@ -127,7 +127,7 @@ def test_two_samples_differ():
 
 
 def test_what_cannot_be_read_tells_nothing(films, tmp_path):
-    write(tmp_path / "a.mp4", still(2), g=20)
+    write(tmp_path / "a.mp4", still(2), g=16)
     info = probe(tmp_path / "a.mp4")
     (tmp_path / "a.mp4").write_bytes(b"\0" * 100)
     assert show_the_same(films["still"], info)
