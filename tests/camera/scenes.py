@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -12,6 +13,11 @@ from pano_sound.sphere.geometry import angle_between, cell_directions
 
 Sources = Callable[[float], Sequence[tuple[float, float]]]
 CELLS = cell_directions(30, 60)
+
+
+@lru_cache(maxsize=64)
+def _answer(yaw: float, pitch: float) -> np.ndarray:
+    return np.exp(-((angle_between(CELLS, directions(yaw, pitch)) / 12) ** 2))
 
 
 def soundmap(
@@ -32,7 +38,7 @@ def soundmap(
         if not here:
             level[i] = -120.0
         for yaw, pitch in here:
-            response[i] += peak * np.exp(-((angle_between(CELLS, directions(yaw, pitch)) / 12) ** 2))
+            response[i] += peak * _answer(yaw, pitch)
     source = {"path": "made.mp4", "width": 3840, "height": 1920, "end": seconds}
     presence = (40.0, 0.12)
     shots = np.array(cuts, dtype=float)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...soundmap import SoundMap
 from ...sphere.convention import directions
@@ -18,6 +20,13 @@ NOISE, PEAK, PRESENCE, TEMPERATURE = 0.01, 0.4, (40.0, 0.12), 0.035
 
 
 Place = tuple[float, float]
+
+
+@lru_cache(maxsize=64)
+def _answer(place: Place) -> NDArray[np.float64]:
+    """How a map responds to a source: the grid's cells."""
+    off = angle_between(cell_directions(*GRID), directions(*place))
+    return PEAK * np.exp(-((off / WIDTH) ** 2))
 
 
 @dataclass(frozen=True)
@@ -50,7 +59,6 @@ class MadeScene:
                 answers that much more weakly.
         """
         rng = np.random.default_rng(seed)
-        cells = cell_directions(*GRID)
         times = np.arange(0.0, self.seconds, every)
         response = NOISE * rng.standard_normal((len(times), *GRID))
         level = np.full(len(times), -20.0 if self.offscreen else -120.0, np.float32)
@@ -60,8 +68,7 @@ class MadeScene:
             if heard.any():
                 level[i] = -20.0
             for share, place in zip(heard / len(around), self.places(float(t)), strict=False):
-                off = angle_between(cells, directions(*place))
-                response[i] += PEAK * share * np.exp(-((off / WIDTH) ** 2))
+                response[i] += share * _answer(place)
         source = {"path": f"{self.name}.mp4", "width": 3840, "height": 1920, "end": self.seconds}
         return SoundMap.of_responses(times, response, level, TEMPERATURE, PRESENCE, source)
 
