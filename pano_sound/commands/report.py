@@ -50,10 +50,15 @@ def command(
     check_outputs([output], overwrite)
     from ..camera_path import CameraPath
     from ..pipeline import pannable
+    from ..pipeline.film import check_belongs, check_result
     from ..soundmap import SoundMap
     from ..visualize.report import write_report
 
     heard, planned, film = SoundMap.load(soundmap), CameraPath.load(path), pannable(source, options)
+    check_belongs(heard.source, film, "sound map")
+    check_belongs(planned.source, film, "camera path")
+    if result is not None:
+        check_result(result, film)
     with ProgressBar(quiet) as progress:
         write_report(
             output,

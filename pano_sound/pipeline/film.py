@@ -20,7 +20,9 @@ Progress = Callable[[str, float, float], None]
 """Called as progress(stage, done, total) with seconds of film; it may raise to stop the work."""
 
 OTHER_FILM = 1.0
-"""Seconds by which a film's end may differ from the one that a sound map or path was made for."""
+"""Seconds by which ends may differ: of a film and of the one that a sound map or path, or its video, was made for."""
+_OTHER_SHAPE = 0.02
+"""Share by which the picture's shape may differ: a smaller copy has rounded sides."""
 
 
 def pannable(src: FilmPaths, options: InputOptions) -> PannableFilm:
@@ -29,12 +31,36 @@ def pannable(src: FilmPaths, options: InputOptions) -> PannableFilm:
 
 
 def check_belongs(source: dict[str, Any], info: MediaInfo, what: str) -> None:
-    """Warn if a sound map or camera path was made for a film of another length."""
+    """Warn if a sound map or camera path was made for a film of another length, or with a picture of another shape.
+
+    Neither its name nor its size says that: copies of a film are that film."""
     end = source.get("end")
     beyond = info.origin + info.start + info.duration - end if isinstance(end, (int, float)) else 0.0
     is_part = info.footage.start is not None or info.footage.end is not None
     if beyond > OTHER_FILM or (beyond < -OTHER_FILM and not is_part):
         log.warning("%s: the %s was made for a film that ends at %.1f s, not this one", info.path, what, end)
+    elif _has_another_shape(source, info):
+        told = "%s: the %s was made for a film with a picture of another shape (%s), not this one"
+        part = ", a part of the sphere" if source.get("covers") else ""
+        log.warning(told, info.path, what, f"{source['width']}x{source['height']}{part}")
+
+
+def _has_another_shape(source: dict[str, Any], info: MediaInfo) -> bool:
+    width, height = source.get("width"), source.get("height")
+    if not (isinstance(width, int) and isinstance(height, int) and height and all(info.eye)):
+        return False
+    shape = info.eye[0] / info.eye[1]
+    return abs(width / height / shape - 1) > _OTHER_SHAPE or bool(source.get("covers")) != bool(info.covers)
+
+
+def check_result(result: StrPath, info: MediaInfo) -> None:
+    """Warn if a video cannot have been made of this film, because it is of another length.
+
+    Raises InputError if it is missing or not media."""
+    length = probe(result).duration
+    if length and info.duration and abs(length - info.duration) > OTHER_FILM:
+        told = "%s: is %.1f s long, and the film %.1f s: it was not made of this film"
+        log.warning(told, os.fspath(result), length, info.duration)
 
 
 def files(src: FilmPaths) -> Sequence[StrPath]:

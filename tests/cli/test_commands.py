@@ -6,6 +6,7 @@ from pathlib import Path
 
 import av
 import click
+import films
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -96,6 +97,34 @@ def test_a_path_or_map_of_another_film_gives_a_warning(run, bad, film, tmp_path)
     assert (done.returncode, "not this one" in done.stderr) == (0, True)
     done = run("overlay", other, "--soundmap", "a.soundmap.npz", "-o", "b.mp4")
     assert (done.returncode, "not this one" in done.stderr) == (0, True)
+    done = run("report", other, "a.soundmap.npz", "a.path.json", "--result", film, "-o", "a.html")
+    assert (done.returncode, done.stderr.count("not this one"), "not made of this film" in done.stderr) == (0, 2, True)
+    pytest.importorskip("matplotlib")
+    done = run("evaluate", "figures", other, "a.soundmap.npz", "a.path.json", "-o", "a.png")
+    assert (done.returncode, done.stderr.count("not this one")) == (0, 2)
+
+
+def test_a_path_or_map_of_a_picture_of_another_shape_gives_a_warning(run, film, tmp_path):
+    """Of a copy of the film, of another name, size and encoding, it does not."""
+    run("analyse", film, "-o", "a.soundmap.npz", "-q", model=True)
+    run("plan", "a.soundmap.npz")
+    films.make_film(tmp_path / "copy.mkv", films.steady(30, 15), size=(192, 96), codec="libx265")
+    done = run("render", "copy.mkv", "a.path.json", "-o", "a.mp4")
+    assert (done.returncode, done.stderr) == (0, "")
+    done = run("report", "copy.mkv", "a.soundmap.npz", "a.path.json", "--result", "a.mp4", "-o", "a.html")
+    assert (done.returncode, done.stderr) == (0, "")
+    films.make_film(tmp_path / "half.mp4", films.steady(30, 15), size=(128, 128))
+    part = ("--projection", "half-equirectangular", "--stereo", "mono")
+    done = run("report", "half.mp4", "a.soundmap.npz", "a.path.json", *part, "-o", "b.html")
+    assert (done.returncode, done.stderr.count("of another shape (256x128)")) == (0, 2)
+
+
+def test_a_report_needs_the_result_that_it_is_given(run, film, tmp_path):
+    run("analyse", film, "-o", "a.soundmap.npz", "-q", model=True)
+    run("plan", "a.soundmap.npz")
+    done = run("report", film, "a.soundmap.npz", "a.path.json", "--result", "gone.mp4", "-o", "a.html")
+    assert (done.returncode, "gone.mp4: no such file" in done.stderr) == (3, True)
+    assert not (tmp_path / "a.html").exists()
 
 
 @pytest.mark.parametrize(

@@ -31,10 +31,13 @@ def figures(source: str, soundmap: Path, path: Path, output: Path, moments: int,
     from ...camera_path import CameraPath
     from ...options.input import InputOptions
     from ...pipeline import pannable
+    from ...pipeline.film import check_belongs
     from ...research.evaluate import film_sheet, plots
     from ...soundmap import SoundMap
 
-    film = pannable(source, InputOptions())
-    found = film_sheet.moments(film, SoundMap.load(soundmap), CameraPath.load(path), moments)
+    heard, planned, film = SoundMap.load(soundmap), CameraPath.load(path), pannable(source, InputOptions())
+    check_belongs(heard.source, film, "sound map")
+    check_belongs(planned.source, film, "camera path")
+    found = film_sheet.moments(film, heard, planned, moments)
     plots.film_sheet(found, output, overwrite)
     wrote(output, quiet)
