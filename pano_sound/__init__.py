@@ -61,3 +61,7 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     return getattr(import_module(f".{_HOMES.get(name, 'pipeline')}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +20,36 @@ from .sphere.convention import angles, wrap_degrees
 HUGE = 1e12
 _MOST_ROWS = 1000
 """Most pins, or masks, in one file: people write them by hand, and each makes planning slower."""
-LIMITS = {"t": (-36e6, 36e6), "yaw": (-1e6, 1e6), "pitch": (-90, 90), "roll": (-360, 360), "hfov": (1, 170)}
+LIMITS = {
+    **dict.fromkeys(("t", "start", "end", "from", "to"), (-36e6, 36e6)),
+    "yaw": (-1e6, 1e6),
+    "pitch": (-90, 90),
+    "roll": (-360, 360),
+    "hfov": (1, 170),
+}
 Where = str | os.PathLike[str] | None
 
 
 @dataclass(frozen=True)
 class Pin:
-    """Look to (yaw, pitch), degrees, from `start` to `end`, seconds, with `hfov` degrees of view or the plan's."""
+    """Look to (yaw, pitch), degrees, from `start` to `end`, seconds, with `hfov` degrees of view or the plan's.
+
+    Raises TypeError for what is not a number, ValueError for numbers out of range (LIMITS), or an end before the start.
+    """
 
     start: float
     end: float
     yaw: float
     pitch: float
     hfov: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("start", "end", "yaw", "pitch"):
+            _check(getattr(self, name), name)
+        if self.hfov is not None:
+            _check(self.hfov, "hfov")
+        if self.end < self.start:
+            raise ValueError(f"`end` must not be before `start`, but {self.end:g} s is before {self.start:g} s")
 
     def to_json(self) -> dict[str, float]:
         row = {"from": self.start, "to": self.end, "yaw": self.yaw, "pitch": self.pitch}
@@ -42,12 +60,31 @@ class Pin:
 class Mask:
     """Ignore sources between two yaws, going to the right from the first, and two pitches, in degrees. The camera does
     not choose to look there, but its middle may touch the border or cross the mask on the way. For the whole film, or
-    from `start` to `end`, seconds."""
+    from `start` to `end`, seconds.
+
+    Raises TypeError for what is not a number, ValueError for numbers out of range (LIMITS), a pitch that is not (lower,
+    higher), or an end before the start.
+    """
 
     yaw: tuple[float, float]
     pitch: tuple[float, float]
     start: float | None = None
     end: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("yaw", "pitch"):
+            span = getattr(self, name)
+            if not isinstance(span, (tuple, list)) or len(span) != 2:
+                raise TypeError(f"`{name}` must be two numbers, not {span!r}")
+            for value in span:
+                _check(value, name)
+        if self.pitch[0] > self.pitch[1]:
+            raise ValueError(f"`pitch` must be (lower, higher), not {self.pitch}")
+        for name in ("start", "end"):
+            if getattr(self, name) is not None:
+                _check(getattr(self, name), name)
+        if self.start is not None and self.end is not None and self.end < self.start:
+            raise ValueError(f"`end` must not be before `start`, but {self.end:g} s is before {self.start:g} s")
 
     def to_json(self) -> dict[str, Any]:
         row: dict[str, Any] = {"yaw": list(self.yaw), "pitch": list(self.pitch)}
@@ -68,11 +105,8 @@ class Mask:
 
 
 def in_order(pins: Sequence[Pin]) -> tuple[Pin, ...]:
-    """Pins ordered by time. Raises ValueError if one ends before it begins, or overlaps the next."""
+    """Pins ordered by time. Raises ValueError if one overlaps the next."""
     ordered = sorted(pins, key=lambda pin: pin.start)
-    for pin in ordered:
-        if pin.end < pin.start:
-            raise ValueError(f"the one from {pin.start:g} s ends before it begins")
     for a, b in pairwise(ordered):
         if b.start <= a.end:
             raise ValueError(f"one from {b.start:g} s begins before the one to {a.end:g} s ends")
@@ -82,7 +116,7 @@ def in_order(pins: Sequence[Pin]) -> tuple[Pin, ...]:
 def read_pins(rows: Any, path: Where = None) -> tuple[Pin, ...]:
     """Pins from parsed JSON, ordered by time. Raises DataFileError that names the wrong one."""
     pins = []
-    for where, row in _rows(rows, "pins", path):
+    for where, row in _rows(rows, "pins", ("from", "to", "yaw", "pitch", "hfov"), path):
         start, end = number(row, "from", where, path), number(row, "to", where, path)
         if end < start:
             raise DataFileError(f"{where}: to must not be before from", path)
@@ -98,7 +132,7 @@ def read_pins(rows: Any, path: Where = None) -> tuple[Pin, ...]:
 def read_masks(rows: Any, path: Where = None) -> tuple[Mask, ...]:
     """Masks from parsed JSON. Raises DataFileError that names the wrong one."""
     masks = []
-    for where, row in _rows(rows, "masks", path):
+    for where, row in _rows(rows, "masks", ("yaw", "pitch", "from", "to"), path):
         spans = {}
         for name in ("yaw", "pitch"):
             span = row.get(name)
@@ -109,6 +143,8 @@ def read_masks(rows: Any, path: Where = None) -> tuple[Mask, ...]:
         if spans["pitch"][0] > spans["pitch"][1]:
             raise DataFileError(f"{where}: pitch must be [lower, higher]", path)
         start, end = (number(row, name, where, path) if name in row else None for name in ("from", "to"))
+        if start is not None and end is not None and end < start:
+            raise DataFileError(f"{where}: to must not be before from", path)
         masks.append(Mask(spans["yaw"], spans["pitch"], start, end))
     return tuple(masks)
 
@@ -146,7 +182,17 @@ def number(row: dict[str, Any], name: str, where: str, path: Where = None) -> fl
     return float(value)
 
 
-def _rows(rows: Any, name: str, path: Where) -> list[tuple[str, dict[str, Any]]]:
+def _check(value: Any, name: str) -> None:
+    """Raises TypeError or ValueError if a value is not a number, or outside its LIMITS."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"`{name}` must be a number, not {value!r}")
+    low, high = LIMITS[name]
+    if not low <= float(value) <= high:
+        raise ValueError(f"`{name}` must be from {low:g} to {high:g}, not {value}")
+
+
+def _rows(rows: Any, name: str, keys: Sequence[str], path: Where) -> list[tuple[str, dict[str, Any]]]:
+    """Each object of a list, with words for where it is. Raises DataFileError for anything else, and unknown keys."""
     if not isinstance(rows, list):
         raise DataFileError(f"{name}: not a list", path)
     if len(rows) > _MOST_ROWS:
@@ -154,4 +200,6 @@ def _rows(rows: Any, name: str, path: Where) -> list[tuple[str, dict[str, Any]]]
     for i, row in enumerate(rows):
         if not isinstance(row, dict):
             raise DataFileError(f"{name}[{i}]: not an object", path)
+        for key in row.keys() - set(keys):
+            raise DataFileError(f"{name}[{i}]: there is no '{str(key)[:40]}' (there are {', '.join(keys)})", path)
     return [(f"{name}[{i}]", row) for i, row in enumerate(rows)]

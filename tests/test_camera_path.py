@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pano_sound.camera_path import CameraPath
+from pano_sound.constraints import Mask, Pin, read_masks
 from pano_sound.errors import DataFileError
 
 
@@ -71,3 +72,26 @@ def test_files_that_are_not_paths_are_refused(tmp_path, content):
     file.write_bytes(content)
     with pytest.raises(DataFileError):
         CameraPath.load(file)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "says"),
+    [
+        (lambda: Pin("1", 2, 0, 0), TypeError, "`start` must be a number, not '1'"),
+        (lambda: Pin(1, 2, float("nan"), 0), ValueError, "`yaw`"),
+        (lambda: Pin(1, 2, 0, 100), ValueError, "`pitch` must be from -90 to 90, not 100"),
+        (lambda: Pin(1, 2, 0, 0, 500), ValueError, "`hfov` must be from 1 to 170, not 500"),
+        (lambda: Pin(3, 2, 0, 0), ValueError, "`end` must not be before `start`"),
+        (lambda: Mask((0, 10), (10, -10)), ValueError, r"`pitch` must be \(lower, higher\)"),
+        (lambda: Mask((0, 10), (0, 10), 3, 1), ValueError, "`end` must not be before `start`"),
+        (lambda: Mask(5, (0, 10)), TypeError, "`yaw` must be two numbers, not 5"),
+    ],
+)
+def test_impossible_pins_and_masks_are_refused(make, error, says):
+    with pytest.raises(error, match=says):
+        make()
+
+
+def test_masks_that_end_before_they_begin_are_refused():
+    with pytest.raises(DataFileError, match="to must not be before from"):
+        read_masks([{"yaw": [0, 10], "pitch": [0, 10], "from": 3, "to": 1}])

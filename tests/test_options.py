@@ -49,7 +49,9 @@ def test_options_are_described_by_their_types(name, kind, choices, default, head
         ({"audio_track": 0}, ValueError, "`audio_track` must be at least 1, not 0"),
         ({"window": None}, TypeError, "`window` must be a number, not None"),
         ({"listen": "left"}, ValueError, "`listen` must be one of auto, mono, spatial, not 'left'"),
-        ({"attention": True}, ValueError, "`attention` must be one of 1, 2, not True"),
+        ({"attention": True}, TypeError, "`attention` must be one of 1, 2, not True"),
+        ({"attention": "1"}, TypeError, "`attention` must be one of 1, 2, not '1'"),
+        ({"size": (1280, 720)}, TypeError, r"`size` must be text, not \(1280, 720\)"),
         ({"start": "soon"}, ValueError, "`start` must look like 90, 1:30"),
     ],
 )

@@ -70,6 +70,7 @@ def plan_paths(
     chosen = (options or PlanOptions()).resolved()
     view = _frame(chosen, soundmap.source.get("width", 3840))
     start, end = soundmap.times[0], max(soundmap.times[-1], soundmap.source.get("end", 0.0))
+    _warn_of_those_outside(pins, masks, start, end)
     if isinstance(chosen, ShotSettings):
         found = _by_shots(soundmap, chosen, view, count, pins, masks, start, end)
     elif pins:
@@ -89,6 +90,14 @@ def plan_paths(
         )
         for samples, cuts in found
     ]
+
+
+def _warn_of_those_outside(pins: Sequence[Pin], masks: Sequence[Mask], start: float, end: float) -> None:
+    for kind, ones in (("pin", pins), ("mask", masks)):
+        for one in ones:
+            begin, last = (bound if t is None else t for t, bound in ((one.start, start), (one.end, end)))
+            if last < start or begin > end:
+                log.warning("the %s from %g s to %g s is outside the film and has no effect", kind, begin, last)
 
 
 def detail_size(source_width: int, hfov: float, aspect: str = "16:9") -> tuple[int, int]:

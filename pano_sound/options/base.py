@@ -54,12 +54,17 @@ class Described(Option):
             return
         name = f"`{self.name}`"
         if self.choices:
-            if value not in self.choices or isinstance(value, bool):
+            if isinstance(value, bool) or not isinstance(value, type(self.choices[0])):
+                raise TypeError(f"{name} must be one of {', '.join(map(str, self.choices))}, not {value!r}")
+            if value not in self.choices:
                 raise ValueError(f"{name} must be one of {', '.join(map(str, self.choices))}, not {value!r}")
         elif self.kind is bool:
             if not isinstance(value, bool):
                 raise TypeError(f"{name} must be True or False, not {value!r}")
-        elif self.kind is not str:
+        elif self.kind is str:
+            if isinstance(value, bool) or not isinstance(value, (str, os.PathLike, Real)):  # times may be numbers
+                raise TypeError(f"{name} must be text, not {value!r}")
+        else:
             if isinstance(value, bool) or not isinstance(value, Integral if self.kind is int else Real):
                 raise TypeError(f"{name} must be {'a whole number' if self.kind is int else 'a number'}, not {value!r}")
             low, high, given = self.minimum, self.maximum, float(value)

@@ -365,9 +365,17 @@ def test_pins_and_masks_from_python():
     source, pin, mask = still((100, 0)), pano_sound.Pin(5, 8, -60, 20), pano_sound.Mask((80, 120), (-90, 90))
     path = pano_sound.plan(soundmap(12, source), PlanOptions(fov=70), pins=[pin], masks=[mask])
     assert (path.pins, path.masks, path.at(6)[:2]) == ((pin,), (mask,), pytest.approx((-60, 20)))
-    for wrong in ([pin, pano_sound.Pin(7, 9, 0, 0)], [pano_sound.Pin(3, 2, 0, 0)]):
-        with pytest.raises(ValueError, match="begins"):
-            pano_sound.plan(soundmap(12, source), pins=wrong)
+    with pytest.raises(ValueError, match="begins"):
+        pano_sound.plan(soundmap(12, source), pins=[pin, pano_sound.Pin(7, 9, 0, 0)])
+
+
+@pytest.mark.parametrize("outside", [Pin(-5, -1, 0, 0), Pin(100, 120, 0, 0), Mask((0, 10), (0, 10), start=100)])
+def test_pins_and_masks_outside_the_film_are_named(outside, caplog):
+    kind = "masks" if isinstance(outside, Mask) else "pins"
+    path = plan(soundmap(12, still((100, 0))), **{kind: [outside]})
+    assert getattr(path, kind) == (outside,)
+    assert f"{outside.start:g} s" in caplog.text
+    assert "outside the film" in caplog.text
 
 
 def test_pins_hold_in_a_tilted_film():

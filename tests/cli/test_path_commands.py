@@ -64,6 +64,10 @@ def test_the_commands_of_a_report_make_the_corrected_video(run, film, tmp_path):
     ("pins", "says"),
     [
         ([{"from": 3, "to": 2, "yaw": 0, "pitch": 0}], "pins[0]: to must not be before from"),
+        (
+            [{"from": 1, "to": 2, "yaw": 0, "pitch": 0, "fov": 60}],
+            "pins[0]: there is no 'fov' (there are from, to, ",
+        ),
         ([{"from": 0, "to": 2, "yaw": "left", "pitch": 0}], "pins[0]: yaw is left"),
         ([{"from": 0, "to": 2, "yaw": 0, "pitch": 0}, {"from": 1, "to": 3, "yaw": 0, "pitch": 0}], "begins before"),
         (3, "pins: not a list"),
