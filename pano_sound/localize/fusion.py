@@ -2,12 +2,13 @@
 
     seen(cell)       ∝  area(cell) · exp(sum over cues that look of weight · log-likelihood ratio)
     posterior(cell)  ∝  ((1 - spread) · seen(cell) + spread · area(cell)) · exp(weight · the sound's own direction)
-    elsewhere        ∝  exp(bias + sum over cues of weight · their log-odds of 'nothing here')
+    elsewhere        ∝  exp(bias + sum over cues of weight · their log-odds of 'nothing here' - agreement)
+    agreement        =  log mean exp(sum over cues of weight · ratio) - sum over cues of log mean exp(weight · ratio)
 
-Where cues agree, their sum peaks and `elsewhere` is low; where they contradict each other, `elsewhere` is high. What
-looks and moves like the sound may still not make it, so a share of the visual cues' answer is spread over the whole
-sphere. A direction carried by the sound itself needs no such doubt. The numbers are in weights/fusion.json; `pano-sound
-evaluate scenes --fit` learns them.
+Means are over the sphere. Where cues agree, `elsewhere` is low; where they contradict each other, it is high; one cue
+alone agrees with nothing, however sure it is. What looks and moves like the sound may still not make it, so a share of
+the visual cues' answer is spread over the whole sphere. A direction carried by the sound itself needs no such doubt.
+The numbers are in weights/fusion.json; `pano-sound evaluate scenes --fit` learns them.
 """
 
 from __future__ import annotations
@@ -61,14 +62,17 @@ class Fusion:
         first = next(iter(evidence.values()))
         looks, points = np.zeros_like(first.maps), np.zeros_like(first.maps)
         absent = np.full(len(looks), self.bias, np.float32)
-        for name, one in evidence.items():
-            looks += self.weights.get(name, 0.0) * one.maps
-            points += self.direction.get(name, 0.0) * one.maps
-            absent += self.nothing.get(name, 0.0) * one.nothing
         areas = cell_areas(*looks.shape[1:]).astype(np.float32)
         if covered is not None:
             areas = np.where(covered, areas, 0.0)
         areas /= areas.sum()
+        for name, one in evidence.items():
+            points += self.direction.get(name, 0.0) * one.maps
+            absent += self.nothing.get(name, 0.0) * one.nothing
+            if name in self.weights:
+                weighted = self.weights[name] * one.maps
+                looks += weighted
+                absent += _distribution(weighted, areas)[1]
         mass, agreement = _distribution(looks, areas)
         mass, pointed = _distribution(points, (1.0 - self.spread) * mass + self.spread * areas)
         odds = np.clip(absent - agreement - pointed, -60, 60)

@@ -33,6 +33,14 @@ def test_agreement_lowers_elsewhere_and_contradiction_raises_it():
     assert FUSION.posterior({"a": towards(40, nothing=3.0)})[1][0] > one[0]
 
 
+def test_one_cue_alone_agrees_with_nothing_however_sure_it_is():
+    faint, strong = towards(40), Evidence(normalized(6 * towards(40).maps), np.zeros(1, np.float32))
+    for one in (faint, strong):
+        assert FUSION.posterior({"a": one})[1] == pytest.approx(0.5, abs=1e-4)
+    silent = Evidence(np.zeros((1, *GRID), np.float32), np.zeros(1, np.float32))
+    assert FUSION.posterior({"a": strong, "b": silent})[1] == pytest.approx(0.5, abs=1e-4)
+
+
 @pytest.mark.parametrize("fusion", [FUSION, learnt()])
 def test_it_adds_up_to_one_and_nothing_sounds_where_there_is_no_picture(fusion):
     covered = np.zeros(GRID, bool)

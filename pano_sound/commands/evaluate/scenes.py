@@ -101,7 +101,7 @@ def scenes(
     chosen = fusion.learnt()
     if fit is not None:
         train = judging.composed_scenes(data, work / "made", "train", 2 * made, seed)
-        chosen = learn([one for one in own if one.scene in real] + [heard(scene) for scene in train])
+        chosen = learn([one for one in own + swapped if one.scene in real] + [heard(scene) for scene in train])
         with written_whole(fit, "w", overwrite=overwrite) as file:
             json.dump(chosen.to_json(), file, indent=1)
     pictures = [judging.picture_map(one, chosen, saliency, work / "evidence") for one in own] if saliency else []

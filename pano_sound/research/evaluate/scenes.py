@@ -53,7 +53,10 @@ class LabelledScene:
 
 @dataclass(frozen=True)
 class Heard:
-    """A scene with the evidence for its film, with its own or another one's sound."""
+    """A scene with the evidence for its film.
+
+    sound_of: the scene whose sound it has; None: its own.
+    """
 
     scene: LabelledScene
     times: NDArray[np.float64]
@@ -61,6 +64,12 @@ class Heard:
     cuts: NDArray[np.float64]
     turned: NDArray[np.float32]
     evidence: dict[str, Evidence]
+    sound_of: LabelledScene | None = None
+
+    @property
+    def places(self) -> set[str]:
+        """The places of its picture and its sound."""
+        return {one.place for one in (self.scene, self.sound_of) if one is not None}
 
     def truth(self) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
         """Of each judged time the nearest analysed one, (m,), and the yaw of what is heard then, (m,) degrees."""
@@ -153,7 +162,7 @@ def collect_evidence(
             name: Evidence(archive[f"maps/{name}"].astype(np.float32), archive[f"nothing/{name}"]) for name in names
         }
         turned = archive.get("turned", np.zeros(len(archive["times"]), np.float32))
-        return Heard(scene, archive["times"], archive["level_db"], archive["cuts"], turned, evidence)
+        return Heard(scene, archive["times"], archive["level_db"], archive["cuts"], turned, evidence, sound_of)
 
 
 def _observe_two(scene: LabelledScene, other: LabelledScene, options: ListeningOptions, cues: Cues) -> Observed:
@@ -173,6 +182,10 @@ class Figures:
     in_view: float
     near_on_sphere: float
     best_still: float
+    stated: float
+    """Probability, as the sound map states it, that the view holds the source."""
+    elsewhere: float
+    """Probability, as the sound map states it, that nothing in the picture makes the sound."""
     travel: float
     likelihood: float
     """Nats gained over a uniform sphere."""
@@ -202,6 +215,9 @@ def judge_map(heard: Heard, soundmap: SoundMap, options: PlanOptions | None = No
     off = np.abs(wrap_degrees(looks[:, 0] - yaw))
     apart = angle_between(directions(looks[:, 0], looks[:, 1]), directions(yaw, pitch))
     still = max(float(np.mean(np.abs(wrap_degrees(yaw - c)) <= IN_VIEW)) for c in range(-180, 180, 5))
+    posterior = soundmap.posterior.astype(np.float32)
+    at, _ = heard.truth()
+    around = np.abs(wrap_degrees(_middles(posterior.shape[2]) - looks[:, :1])) <= IN_VIEW
     clock = np.arange(t[0], t[-1], 0.25) + heard.times[0]
     moved = path.looks(clock)[:, :2]
     travel = float(angle_between(directions(*moved[1:].T), directions(*moved[:-1].T)).sum()) / max(t[-1] - t[0], 0.25)
@@ -210,9 +226,16 @@ def judge_map(heard: Heard, soundmap: SoundMap, options: PlanOptions | None = No
         in_view=float(np.mean(off <= IN_VIEW)),
         near_on_sphere=float(np.mean(apart <= NEAR)),
         best_still=still,
+        stated=float(np.mean((posterior.sum(axis=1)[at] * around).sum(axis=1))),
+        elsewhere=float(np.mean(soundmap.elsewhere[at])),
         travel=travel,
-        likelihood=float(np.mean(log_likelihood(heard, soundmap.posterior.astype(np.float32)))),
+        likelihood=float(np.mean(log_likelihood(heard, posterior))),
     )
+
+
+def _middles(columns: int) -> NDArray[np.float64]:
+    """The yaw of each column's middle, degrees."""
+    return (np.arange(columns) + 0.5) / columns * 360 - 180
 
 
 _KERNEL = 12.0
@@ -224,8 +247,7 @@ def log_likelihood(heard: Heard, posterior: NDArray[np.float32]) -> NDArray[np.f
     """Log of how much more probable the true yaw is than by chance, at each judged time, (m,) nats."""
     at, yaw = heard.truth()
     columns = posterior.shape[2]
-    middles = (np.arange(columns) + 0.5) / columns * 360 - 180
-    kernel = np.exp(-0.5 * (wrap_degrees(middles - yaw[:, None]) / _KERNEL) ** 2)
+    kernel = np.exp(-0.5 * (wrap_degrees(_middles(columns) - yaw[:, None]) / _KERNEL) ** 2)
     kernel /= kernel.sum(axis=1, keepdims=True)
     return np.asarray(np.log((posterior.sum(axis=1)[at] * kernel).sum(axis=1) * columns + _LEAST))
 
@@ -242,7 +264,7 @@ def reliability(judged: Sequence[tuple[Heard, Fusion]], bins: int = 10) -> tuple
     for heard, fusion in judged:
         at, yaw = heard.truth()
         posterior = heard.soundmap(fusion).posterior.astype(np.float64).sum(axis=1)[at]
-        middles = (np.arange(posterior.shape[1]) + 0.5) / posterior.shape[1] * 360 - 180
+        middles = _middles(posterior.shape[1])
         for centre in range(-180, 180, 30):
             stated.append(posterior[:, np.abs(wrap_degrees(middles - centre)) <= IN_VIEW].sum(axis=1))
             true.append((np.abs(wrap_degrees(yaw - centre)) <= IN_VIEW).astype(np.float64))

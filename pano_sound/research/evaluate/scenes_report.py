@@ -27,6 +27,8 @@ HEADINGS = {
     "in_view": "in view",
     "near_on_sphere": "25° on sphere",
     "best_still": "best still",
+    "stated": "stated",
+    "elsewhere": "elsewhere",
     "travel": "°/s",
     "likelihood": "nats",
 }
@@ -106,8 +108,9 @@ def report(
         left_out: instead, learn weights for each place on all other places.
         pictures: the sound maps of `own` by pictures alone, if that rival is to be judged, too.
     """
-    judged = leave_one_out(own) if left_out else [(one, fusion) for one in own]
+    judged = leave_one_out([*own, *swapped]) if left_out else [(one, fusion) for one in own]
     of_place = {one.scene.place: each for one, each in judged}
+    judged = [(one, each) for one, each in judged if one.sound_of is None]
     names = list(own[0].evidence)
     variants: list[tuple[str, Sequence[tuple[Heard, Fusion]], tuple[str, ...]]] = [(OWN, judged, ())]
     variants.append((SWAPPED, [(one, of_place[one.scene.place]) for one in swapped], ()))
