@@ -2,11 +2,12 @@
 
     python benchmarks/paper.py [--pictures 4] [--short 10] [--long 40]
 
-The paper looks at every picture, at 480x960 and 30 a second: VGG-16, and SoundNet on the 20 s of sound around it, here both in
-32-bit floats with random weights, as PyTorch computes them. Nothing else of it is counted: no decoding, no drawing.
+The paper looks at every picture, at 480x960 and 30 a second: VGG-16, and SoundNet on the 20 s of sound around it, here
+both in 32-bit floats with random weights, as PyTorch computes them. Nothing else of it is counted: no decoding, no
+drawing.
 
-`analyse` runs with its defaults, decoding included, on films of that size by footage.py. The time that it takes for each
-second of film is that of the long film less that of the short one, so that starting it is left out.
+`analyse` runs with its defaults, decoding included, on films of that size by footage.py. The time that it takes for
+each second of film is that of the long film less that of the short one, so that starting it is left out.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import footage
@@ -38,7 +40,7 @@ def literal(pictures: int) -> tuple[float, float]:
         return _mean(seen, pictures), _mean(heard, pictures)
 
 
-def _mean(work, times: int) -> float:
+def _mean(work: Callable[[], object], times: int) -> float:
     work()
     begin = time.process_time()
     for _ in range(times):
@@ -48,7 +50,7 @@ def _mean(work, times: int) -> float:
 
 def of_analyse(film: Path) -> float:
     """Seconds of processor time of `analyse`, as a process."""
-    command = [sys.executable, "-m", "pano_sound", "analyse", str(film), "-o", str(film.with_suffix(".npz")), "-y", "-q"]
+    command = [sys.executable, "-m", "pano_sound", "analyse", str(film), "-o", str(film.with_suffix(".npz")), "-q"]
     process = subprocess.Popen(command)
     _, status, usage = os.wait4(process.pid, 0)
     if status:

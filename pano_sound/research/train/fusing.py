@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +50,7 @@ def learn(scenes: Sequence[Heard], prior: Fusion = PRIOR) -> Fusion:
 
     # From zeros, the method's own first steps would be so small that it ended at once.
     simplex = np.vstack([start, np.diag(np.full(len(start), _FIRST_STEP))])
-    options = {"initial_simplex": simplex, "maxiter": 500, "xatol": 0.01, "fatol": 0.01}
+    options: Any = {"initial_simplex": simplex, "maxiter": 500, "xatol": 0.01, "fatol": 0.01}
     return fusion(minimize(loss, start, method="Nelder-Mead", options=options).x)
 
 
