@@ -75,11 +75,12 @@ def _rows(info: MediaInfo, files: int, heard: list[str] | None) -> list[tuple[st
         part = f", from {info.origin:.2f} s of the film on" if info.origin else ""
         rows.append(("duration", f"{info.duration:.2f} s{part}"))
         rows.append(("360°", _sphere(info)))
-    rows.append(("sound", _sound(info, info.audio) if info.audio else "none: the camera would hold still"))
+    rows.append(("sound", _sound(info, info.audio) if info.audio else "none: a camera would hold still"))
     if info.audio and info.audio.assumed:
         rows.append(("assumed", info.audio.assumed))
     if heard is not None:
-        rows.append(("heard", ", ".join(heard) or "nothing that it is sure of"))
+        nothing = "nothing that it is sure of" if info.audio else "nothing: there is no sound"
+        rows.append(("heard", ", ".join(heard) or nothing))
     rows.append(("can be panned", f"no: {info.problem}" if info.problem else "yes"))
     return rows
 

@@ -332,8 +332,7 @@ def warn_if_uncertain(info: PannableFilm, soundmap: SoundMap) -> None:
     heard = soundmap.level_db > SILENCE_DB
     if not heard.any():
         what = "is silent" if info.audio else "has no sound"
-        log.warning("%s %s: the camera holds still", info.path, what)
+        log.warning("%s %s: a camera planned for it holds still", info.path, what)
     elif (soundmap.present()[heard] > 0.5).mean() < _RARELY:
-        log.warning(
-            "%s: hardly any source of the sound was found in the picture: the camera mostly holds still", info.path
-        )
+        told = "%s: hardly any source of the sound was found in the picture: a camera planned for it mostly holds still"
+        log.warning(told, info.path)

@@ -203,6 +203,19 @@ def test_without_sound_the_view_holds_with_a_warning(run, bad, tmp_path, kind, s
     assert run("pan", source, "-o", "out.mp4", "-y", "-q", model=True).stderr == ""
 
 
+@pytest.mark.parametrize("command", [["analyse"], ["overlay", "-o", "out.mp4"]], ids=lambda words: words[0])
+def test_without_sound_commands_without_a_camera_do_not_tell_what_it_does(run, bad, command):
+    done = run(*command, bad("mute"), model=True)
+    assert (done.returncode, done.stderr.count("\n")) == (0, 1)
+    assert "mute.mp4 has no sound: a camera planned for it holds still" in done.stderr
+
+
+def test_probe_does_not_listen_where_there_is_no_sound(run, bad):
+    heard = {kind: run("probe", bad(kind), "--listen").stdout for kind in ("mute", "silent")}
+    assert "heard          nothing: there is no sound\n" in heard["mute"]
+    assert "heard          nothing that it is sure of\n" in heard["silent"]
+
+
 def test_outputs_are_replaced_only_when_asked_and_inputs_never(run, film, tmp_path):
     out = tmp_path / "out.mp4"
     out.write_text("mine")
