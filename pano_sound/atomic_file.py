@@ -81,28 +81,36 @@ def check_folder(path: FilePath, inputs: Iterable[FilePath] = (), overwrite: boo
 
     Args:
         inputs: as for `check_files`.
-        overwrite: whether it may hold files that are not ours.
+        overwrite: whether it may hold files that are not ours. Inputs it may never hold.
 
     Raises:
         OutputError: it cannot be made, is read-only, or is not marked as ours and holds an input or other files.
     """
     mark = os.path.join(path, _WORKED_IN)
-    if overwrite and os.path.isdir(path) and not os.path.exists(mark) and os.listdir(path):
+    if os.path.isdir(path) and not os.path.exists(mark) and os.listdir(path):
         read = [local for one in inputs if (local := local_path(one)) is not None]
         if held := _within(path, read):
             raise OutputError(f"the folder holds the input {os.fspath(held[0])}", path, "give another folder")
         if around := [one for one in read if is_same_file(one, path) or _is_below(path, one)]:
             raise OutputError(f"is the input folder {os.fspath(around[0])}, or in it", path, "give another folder")
+        if not overwrite:
+            hint = "give another folder; `overwrite` works in this one"
+            raise OutputError("the folder holds other files", path, hint)
     try:
         os.makedirs(path, exist_ok=True)
-        if not overwrite and not os.path.exists(mark) and os.listdir(path):
-            raise OutputError(
-                "the folder holds other files", path, "give another folder; `overwrite` works in this one"
-            )
         with open(mark, "a", encoding="utf-8"):
             pass
     except OSError as error:
         raise OutputError(f"cannot be used as a work folder: {error.strerror or error}", path) from error
+
+
+def remove_unused(folders: Sequence[FilePath]) -> None:
+    """Remove a work folder in which nothing was done, and other empty folders around it, the innermost first."""
+    with contextlib.suppress(OSError):
+        if os.listdir(folders[0]) == [_WORKED_IN]:
+            os.remove(os.path.join(folders[0], _WORKED_IN))
+        for folder in folders:
+            os.rmdir(folder)
 
 
 def is_same_file(one: FilePath, other: FilePath) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ..atomic_file import check_file, check_files, check_folder
+from ..atomic_file import check_file, check_files, check_folder, remove_unused
 from ..errors import ModelError, OutputError
 
 
@@ -77,10 +77,13 @@ def check_ending(file: Path, what: str, ending: str) -> None:
 
 
 def check_work_folder(folder: Path, overwrite: bool) -> None:
-    """Make the work folder of the running command, unless it exists.
+    """Make the work folder of the running command, unless it exists. If it is still empty when the command ends, as
+    after a refusal, it is removed.
 
     Raises OutputError: as `atomic_file.check_folder`.
     """
+    if new := [one for one in (folder, *folder.parents) if not one.exists()]:
+        click.get_current_context().call_on_close(lambda: remove_unused(new))
     check_folder(folder, files_read(), overwrite)
 
 

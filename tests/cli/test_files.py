@@ -282,6 +282,23 @@ def test_a_folder_with_other_files_is_not_worked_in(run, tmp_path):
     assert (tmp_path / "work" / "log.jsonl").read_text() == "mine"
 
 
+@pytest.mark.parametrize("work", ["set", "set/pano"])
+@pytest.mark.parametrize("command", ["train -o out.safetensors", "evaluate scenes"])
+def test_a_folder_with_inputs_is_not_offered_to_work_in(run, tmp_path, command, work):
+    (tmp_path / "set" / "pano").mkdir(parents=True)
+    for table in ("set.csv", "pano/directions.csv"):
+        (tmp_path / "set" / table).write_text("picture,sound\n")
+    done = run(*command.split(), "set", "--work", work)
+    assert (done.returncode, "input" in done.stderr, "-y" in done.stderr) == (5, True, False), done.stderr
+
+
+def test_a_refused_training_leaves_nothing_behind(run, tmp_path):
+    (tmp_path / "set.csv").write_text("picture,sound\n")
+    for words in (["--work", "a/b"], ["--recipe", "base"], ["--set", "nonsense=1"], ["--work", "/dev/null/a"], []):
+        assert run("train", "set.csv", "-o", "out.safetensors", *words).returncode in (2, 5, 7)
+        assert [path.name for path in tmp_path.iterdir()] == ["set.csv"]
+
+
 def test_plan_keeps_pins_and_replaces_only_when_asked(run, film, tmp_path):
     run("analyse", film, "-o", "a.soundmap.npz", "-q", model=True)
     assert run("plan", "a.soundmap.npz").returncode == 0

@@ -49,6 +49,9 @@ from .sampling import (
 )
 from .scenes import Pasted
 
+_CLAIM = "training.json"
+"""The file in a work folder that says what is trained there."""
+
 
 @dataclass
 class BaseRecipe:
@@ -249,9 +252,9 @@ def train(data: Path, out: Path, folder: Path, recipe: BaseRecipe | None = None,
         DataFileError: a table cannot be read, or `folder` holds another training.
     """
     recipe = recipe or BaseRecipe()
-    _claim(folder, {"data": str(data.resolve()), **asdict(recipe)})
+    training = {"data": str(data.resolve()), **asdict(recipe)}
+    _check_claim(folder, training)
     device = Processes().device
-    log = Log(folder / "log.jsonl")
     torch.manual_seed(recipe.seed)
     tagger, pairs = Tagger(data, device), read_pairs(data)
     model = Localizer(**{**BASE, "tags": tagger.names})
@@ -260,6 +263,8 @@ def train(data: Path, out: Path, folder: Path, recipe: BaseRecipe | None = None,
     else:
         start_from_public_weights(model)
     model.requires_grad_(True).to(device).eval()
+    _claim(folder, training)  # Only now: what is refused leaves nothing behind.
+    log = Log(folder / "log.jsonl")
     bank, pairs = learn_sounds(model, tagger, pairs, data, folder, recipe, log)
     if recipe.steps:
         learn_heads(model, bank, pairs, data, folder, recipe, log)
@@ -356,12 +361,14 @@ def start_from_public_weights(model: Localizer) -> None:
     model.trunk.load_state_dict(lite0().state_dict())
 
 
+def _check_claim(folder: Path, training: dict[str, object]) -> None:
+    """Raises DataFileError if the work folder is used for another training."""
+    at = folder / _CLAIM
+    if at.exists() and json.loads(at.read_text(encoding="utf-8")) != training:
+        raise DataFileError("the folder holds another training", folder, "use another --work")
+
+
 def _claim(folder: Path, training: dict[str, object]) -> None:
-    """Record in the work folder what is trained there. Raises DataFileError if it is used for another training."""
-    at = folder / "training.json"
-    if at.exists():
-        if json.loads(at.read_text(encoding="utf-8")) != training:
-            raise DataFileError("the folder holds another training", folder, "use another --work")
-        return
+    """Record in the work folder what is trained there."""
     folder.mkdir(parents=True, exist_ok=True)
-    at.write_text(json.dumps(training), encoding="utf-8")
+    (folder / _CLAIM).write_text(json.dumps(training), encoding="utf-8")
