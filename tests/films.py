@@ -8,6 +8,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from pano_sound.media.threads import usual_priority
 
@@ -65,14 +66,17 @@ def make_film(
         if sound is not None:
             track = out.add_stream(sound_codec, rate=rate, layout=layout)
             track.codec_context.time_base = Fraction(1, rate)
+            if sound_codec == "aac":
+                track.options = {"aac_coder": "fast"}
         if codec == "libsvtav1":
             with usual_priority():
                 out.start_encoding()
+        converter = VideoReformatter()
         for t, level in zip(times, levels, strict=True):
             rgb = np.full((size[1], size[0], 3), level, np.uint8)
             if halves:
                 rgb[: size[1] // 2, : size[0] // 2] = 0
-            frame = av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(format=pix_fmt)
+            frame = converter.reformat(av.VideoFrame.from_ndarray(rgb, format="rgb24"), format=pix_fmt)
             frame.pts, frame.time_base = round(t / time_base), time_base
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
