@@ -120,9 +120,9 @@ def _with_recording(info: MediaInfo, path: Path, options: InputOptions) -> Media
     """The film with a separate recording as its sound."""
     recorded = _one_file(Footage((os.fspath(path),)), replace(options, audio_track=None, video_track=None))
     if recorded.audio is None:
-        raise UnsupportedInputError("has no sound", path, "give a recording as `sound`")
+        raise UnsupportedInputError("the recording has no sound", path, "give another one as `sound`")
     if info.audio is None or not info.duration:
-        raise UnsupportedInputError("has no sound", info.path, "a recording cannot be aligned without it")
+        raise UnsupportedInputError("the film has no sound", info.path, "a recording cannot be aligned without it")
     end = info.start + info.duration
     found = synchronize(info.footage, info.start, end, path)
     lies = Recording(

@@ -68,6 +68,16 @@ def test_another_recording_is_refused(tmp_path):
             synchronize(Footage((str(film),)), 0.0, 25.0, wav(tmp_path / "other.wav", other[None], RATE))
 
 
+def test_it_is_said_whose_sound_is_missing(tmp_path):
+    mute = films.make_film(tmp_path / "mute.mp4")
+    film = films.make_film(tmp_path / "a.mp4", sound=films.tone(0.4))
+    for path in (film, mute):
+        with pytest.raises(UnsupportedInputError, match=r"mute\.mp4: the recording has no sound"):
+            probe(path, InputOptions(sound=mute))
+    with pytest.raises(UnsupportedInputError, match=r"mute\.mp4: the film has no sound"):
+        probe(mute, InputOptions(sound=film))
+
+
 @pytest.mark.slow
 def test_a_film_is_heard_through_its_recorder(tmp_path, caplog):
     """The output has the recorder's sound, in time, and only as long as the film."""
