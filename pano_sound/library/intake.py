@@ -16,12 +16,11 @@ from typing import Any
 
 import platformdirs
 
-from ..encoders import ENCODERS
 from ..errors import OutputError, PanoSoundError
 from ..localize.nets.files import find
 from ..media.binaural import check_installed
 from ..media.footage import is_url
-from ..media.output_format import MUXERS
+from ..media.output_format import check_format
 from ..options.batch import BatchOptions
 from ..options.steps import PanOptions
 from .discover import Film, discover, outputs, path_name, report_name, result_names
@@ -362,13 +361,9 @@ def key_of(value: Any) -> str:
 
 def check_rule(rule: str, codec: str | None) -> None:
     """Raises OutputError if no film can be written under such a name."""
-    ending = os.path.splitext(rule)[1].lower()
-    if not is_inside(posixpath.normpath(rule.format(folder="a", stem="b")).lstrip("/")):
-        raise OutputError("leads outside the folder of results", rule, "choose a `name` inside it")
-    if ending not in MUXERS:
-        raise OutputError(f"cannot write '{ending}' files", rule, f"`name` must end in one of {', '.join(MUXERS)}")
-    if codec is not None and MUXERS[ending] not in ENCODERS[codec].muxers:
-        raise OutputError(f"{codec} cannot be written into {ending} files", rule)
+    if not is_inside(posixpath.normpath(rule.format(folder="a", stem="b"))):
+        raise OutputError(f"the folder {HIDDEN} is for the batch's own files", rule, "give another `name`")
+    check_format(rule, codec)
 
 
 def manifest_path(out: Store, manifest: str | None) -> Path:

@@ -37,15 +37,24 @@ def check_output(
         PanoSoundError: the extra is not installed.
     """
     name = os.fspath(path)
-    extension = os.path.splitext(name)[1].lower()
-    if not os.path.isdir(name) and extension not in MUXERS:
-        what = f"cannot write '{extension}' files" if extension else "has no extension"
-        raise OutputError(what, name, f"use one of {', '.join(MUXERS)}")
-    if spherical and MUXERS.get(extension) == "matroska":
+    if not os.path.isdir(name):
+        check_format(name, codec)
+    if spherical and MUXERS.get(os.path.splitext(name)[1].lower()) == "matroska":
         raise OutputError("360° tags can only be written into mp4 and mov", name)
-    if codec is not None and extension in MUXERS and MUXERS[extension] not in ENCODERS[codec].muxers:
-        fit = [e for e, muxer in MUXERS.items() if muxer in ENCODERS[codec].muxers]
-        raise OutputError(f"{codec} cannot be written into {extension} files", name, f"use {' or '.join(fit)}")
     if sound == "binaural":
         check_installed()
     check_files([name], inputs, overwrite)
+
+
+def check_format(name: str, codec: str | None) -> None:
+    """Check that an output can be written under a name, whose extension decides its format.
+
+    Raises OutputError: unknown extension, or one of a format that does not take the video encoder.
+    """
+    extension = os.path.splitext(name)[1].lower()
+    if extension not in MUXERS:
+        what = f"cannot write '{extension}' files" if extension else "has no extension"
+        raise OutputError(what, name, f"use one of {', '.join(MUXERS)}")
+    if codec is not None and MUXERS[extension] not in ENCODERS[codec].muxers:
+        fit = [e for e, muxer in MUXERS.items() if muxer in ENCODERS[codec].muxers]
+        raise OutputError(f"{codec} cannot be written into {extension} files", name, f"use {' or '.join(fit)}")

@@ -42,5 +42,8 @@ def check_name_rule(rule: str) -> None:
         names = {rule.format(folder="a", stem=stem) for stem in "bc"}
     except (KeyError, IndexError, ValueError, AttributeError):
         names = set()
-    if len(names) < 2 or any(".." in name.split("/") for name in names):
+    if rule.startswith("/") or any(".." in name.split("/") for name in names):
+        what = "no '..', and no '/' at its beginning"
+        raise ValueError(f"`name` must stay inside the folder of the results: {what}; not {rule!r}")
+    if len(names) < 2:
         raise ValueError(f"`name` must hold {{stem}}, and may hold {{folder}}; not {rule!r}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sqlite3
 from dataclasses import replace
@@ -284,10 +285,25 @@ def test_a_result_put_in_place_before_a_crash_is_ours(card, options, tmp_path):
     assert take_in([card], out, replace(options, fov=60))["waiting"] == 2
 
 
-def test_names_stay_inside_the_folder(card, options, tmp_path):
-    for rule in (".pano-sound/{stem}.mp4",):
-        with pytest.raises(OutputError, match="leads outside the folder"):
-            take_in([card], tmp_path / "out", options, name=rule)
+@pytest.mark.parametrize(
+    ("rule", "codec", "says"),
+    [
+        (".pano-sound/{stem}.mp4", None, "folder .pano-sound is for the batch's own files"),
+        ("a/../.pano-sound/{stem}.mp4", None, "no '..'"),
+        ("../{stem}.mp4", None, "no '..'"),
+        ("/tmp/{stem}.mp4", None, "no '/' at its beginning"),
+        ("a.mp4", None, "must hold {stem}"),
+        ("{stem}/{size}.mp4", None, "must hold {stem}"),
+        ("{stem}", None, "has no extension (use one of .mp4, "),
+        ("{stem}.webm", None, "cannot write '.webm' files (use one of .mp4, "),
+        ("{stem}.mp4", "prores_ks", "cannot be written into .mp4 files (use .mov or .mkv)"),
+    ],
+)
+def test_a_name_that_cannot_be_is_refused_with_its_fault(card, options, tmp_path, rule, codec, says):
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises((OutputError, ValueError), match=re.escape(says)):
+        take_in([card], tmp_path / "out", replace(options, codec=codec, encoder_preset=None), name=rule)
+    assert [path for path in sorted(tmp_path.rglob("*")) if "cache" not in path.parts] == before
 
 
 @pytest.mark.parametrize("what", ["nothing", "text", "a database", "a manifest's log"])
