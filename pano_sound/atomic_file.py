@@ -51,6 +51,7 @@ def check_files(outputs: Iterable[FilePath], inputs: Iterable[FilePath] = (), ov
 
 def check_file(path: FilePath, inputs: Sequence[FilePath] = (), overwrite: bool = False) -> None:
     """`check_files` for one output."""
+    written_here(path)
     name = os.fspath(path)
     if os.path.isdir(name):
         raise OutputError("is a folder", name, "give a file name")
@@ -228,6 +229,15 @@ def local_path(path: FilePath) -> FilePath | None:
         return path
     scheme, _, rest = name.partition("://")
     return rest if scheme.lower() in ("file", "local") else None
+
+
+def written_here(path: FilePath) -> FilePath:
+    """The local path of an output. Raises OutputError for one on another machine."""
+    local = local_path(path)
+    if local is None:
+        hint = "give a file name; 'batch' can write to s3:// and gs://"
+        raise OutputError("is on another machine, and only a file on this one can be written", path, hint)
+    return local
 
 
 def identity(path: FilePath) -> object:

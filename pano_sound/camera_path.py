@@ -133,7 +133,7 @@ class CameraPath:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> CameraPath:
         """Read and check a path file. Raises DataFileError that names the wrong sample."""
-        return cls.from_json(read_json(path, "camera path"), path)
+        return cls.from_json(read_json(path, "camera path", "give the .path.json file that 'plan' writes"), path)
 
     @classmethod
     def from_json(cls, data: Any, path: str | os.PathLike[str] | None = None) -> CameraPath:

@@ -157,14 +157,16 @@ def load_constraints(path: str | os.PathLike[str]) -> tuple[tuple[Pin, ...], tup
     return read_pins(data.get("pins", []), path), read_masks(data.get("masks", []), path)
 
 
-def read_json(path: str | os.PathLike[str], what: str) -> Any:
-    """What a JSON file holds. Raises DataFileError, by the name of `what` it should be."""
+def read_json(path: str | os.PathLike[str], what: str, hint: str | None = None) -> Any:
+    """What a JSON file holds. Raises DataFileError, by the name of `what` it should be; `hint`: which file that is."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise DataFileError(f"no such {what}", path) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataFileError("cannot be read as text", path) from error
+    except OSError as error:
+        raise DataFileError(f"cannot be read: {error.strerror or error}", path) from error
+    except UnicodeDecodeError:
+        raise DataFileError(f"not a {what}: it is not text", path, hint) from None
     except ValueError as error:
         raise DataFileError(f"not a {what}: it is not JSON ({error})", path) from None
     except RecursionError:

@@ -203,7 +203,8 @@ class SoundMap:
         except FileNotFoundError:
             raise DataFileError("no such sound map", path) from None
         except (*_DAMAGE, OSError) as error:
-            raise DataFileError("not a sound map, or damaged", path, "analyse again") from error
+            hint = "give the .soundmap.npz file that 'analyse' writes; if it is that, analyse again"
+            raise DataFileError("not a sound map, or damaged", path, hint) from error
         return soundmap
 
     @classmethod

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ..atomic_file import check_file, check_files, check_folder, remove_unused
+from ..atomic_file import check_file, check_files, check_folder, remove_unused, written_here
 from ..errors import ModelError, OutputError
 
 
@@ -53,6 +53,10 @@ class WrittenFile(click.Path):
 
     def __init__(self, file_okay: bool = True) -> None:
         super().__init__(path_type=Path, readable=False, file_okay=file_okay)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        # Before it becomes a Path, which would shorten the two slashes of a URL.
+        return super().convert(written_here(value), param, ctx)
 
 
 def check_outputs(

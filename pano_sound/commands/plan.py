@@ -71,8 +71,11 @@ def command(
     from ..camera.planner import plan_paths
     from ..camera_path import CameraPath
     from ..constraints import load_constraints
+    from ..errors import DataFileError
     from ..soundmap import SoundMap
 
+    if keep and not output.exists():
+        raise DataFileError("there is no such camera path whose pins could be kept", output, "leave out --keep pins")
     edited = CameraPath.load(output) if keep else None
     pins, masks = (edited.pins, edited.masks) if edited else ((), ())
     if pins_file is not None:

@@ -92,7 +92,7 @@ def discover(sources: Sequence[str], listed: Iterable[str] = (), leave_out: str 
         leave_out: a folder or URL not to search, which holds the results.
 
     Raises:
-        InputError: one of `sources` does not exist, or nothing matches a pattern.
+        InputError: one of `sources` does not exist, nothing matches a pattern, or there are no films.
     """
     found: dict[str, tuple[File, str]] = {}
     for source in sources:
@@ -101,6 +101,9 @@ def discover(sources: Sequence[str], listed: Iterable[str] = (), leave_out: str 
     for line in listed:
         file = _remote_file(line) if is_url(line) else _file(os.path.abspath(line))
         found.setdefault(file.path, (file, ""))
+    if not found:
+        hint = "name files with other endings than those of videos one by one"
+        raise InputError("there are no films", sources[0] if sources else None, hint)
     followers = _twins(found)
     chapters: dict[str, list[str]] = {}
     for path in found:

@@ -53,6 +53,32 @@ def test_render_takes_another_size_and_field_of_view(run, film, tmp_path):
         assert (out.streams.video[0].width, out.streams.video[0].height) == (320, 240)
 
 
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        ("render {film} a.soundmap.npz -o b.mp4", 7, "not a camera path: it is not text (give the .path.json file"),
+        ("path show a.soundmap.npz", 7, "not a camera path: it is not text"),
+        ("plan a.path.json -o b.path.json", 7, "not a sound map, or damaged (give the .soundmap.npz file"),
+        ("plan a.soundmap.npz -o b.path.json --keep pins -y", 7, "b.path.json: there is no such camera path"),
+        ("evaluate camera .", 7, "(give the folder that holds pano/directions.csv)"),
+        ("evaluate direction .", 7, "(give the folder that holds pano/directions.csv)"),
+        ("pan {film} -o https://example.org/b.mp4", 5, "https://example.org/b.mp4: is on another machine"),
+        ("plan a.soundmap.npz -o s3://bucket/b.path.json", 5, "s3://bucket/b.path.json: is on another machine"),
+        ("batch empty -o out", 3, "there are no films"),
+        ("batch empty -o out --dry-run", 3, "there are no films"),
+    ],
+)
+def test_wrong_files_end_in_one_line_that_says_what_to_do(run, film, tmp_path, words, code, says):
+    run("analyse", film, "-o", "a.soundmap.npz", "-q", model=True)
+    run("plan", "a.soundmap.npz", "-q")
+    (tmp_path / "empty").mkdir()
+    before = sorted(tmp_path.iterdir())
+    done = run(*(film if word == "{film}" else word for word in words.split()))
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (code, "", 1), done.stderr
+    assert says in done.stderr
+    assert sorted(tmp_path.iterdir()) == before
+
+
 @pytest.mark.parametrize("size", ["101x55", "foo", "2x2"])
 @pytest.mark.parametrize("command", [["render", "film.mp4"], ["plan"], ["pan"]], ids=lambda words: words[0])
 def test_a_size_that_cannot_be_is_a_wrong_command_line(run, command, size):

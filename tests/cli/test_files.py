@@ -265,6 +265,13 @@ def test_a_file_behind_a_url_is_a_file(run, film):
     assert film.read_bytes() == before
 
 
+def test_an_output_may_be_a_url_of_a_file_on_this_machine_only(run, film, tmp_path):
+    done = run("path", "import", "a.csv", "--from", "csv", "-o", f"file://{tmp_path}/none/b.path.json")
+    assert (done.returncode, f"create {tmp_path}/none first" in done.stderr) == (5, True), done.stderr
+    with pytest.raises(OutputError, match="is on another machine"):
+        atomic_file.check_files(["https://example.org/b.mp4"])
+
+
 def test_two_outputs_are_not_one_file(tmp_path):
     for one, other in (("a.csv", "a.csv"), ("a.csv", "A.CSV"), ("é.csv", "e\u0301.csv")):
         with pytest.raises(OutputError, match="is the same file as"):

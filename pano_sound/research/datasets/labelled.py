@@ -34,6 +34,14 @@ class Item:
     box: Box | None = None
 
 
+def table_of_directions(folder: Path) -> Path:
+    """The table of a folder's real 360° scenes. Raises DataFileError if there is none."""
+    table = folder / "pano" / "directions.csv"
+    if not table.is_file():
+        raise DataFileError("there are no real scenes", table, "give the folder that holds pano/directions.csv")
+    return table
+
+
 def read_table(path: Path, needed: Sequence[str] = ()) -> list[dict[str, str]]:
     """Rows of a CSV file, with or without a byte order mark. Raises DataFileError if it cannot be read or lacks a
     column."""

@@ -17,7 +17,7 @@ from ...options.camera import PlanOptions
 from ...options.presets import Preset
 from ...soundmap import SoundMap
 from ...sphere.convention import directions
-from ..datasets.labelled import read_table
+from ..datasets.labelled import read_table, table_of_directions
 from . import camera
 from .camera_scenes import MadeScene, Place, made_scenes
 
@@ -108,7 +108,7 @@ def real(
 
     Raises DataFileError for a table that cannot be read, and what `analyse` raises.
     """
-    table = folder / "pano" / "directions.csv"
+    table = table_of_directions(folder)
     known: dict[str, list[dict[str, str]]] = defaultdict(list)
     for row in read_table(table, ("file", "tier", "t_s", "yaw_deg", "pitch_deg")):
         known[row["file"]].append(row)

@@ -28,7 +28,7 @@ from ...pipeline.passes import Schedule
 from ...sphere.convention import angles, directions
 from ...sphere.geometry import angle_between, cell_areas, cell_directions, vector_mean
 from ..datasets.examples import read_sound
-from ..datasets.labelled import Item, read_items, read_table
+from ..datasets.labelled import Item, read_items, read_table, table_of_directions
 from .embed import embed
 
 NEAR = 25.0  # degrees
@@ -72,7 +72,7 @@ def read_scenes(model: Localizer, data: Path, every: float = 1.0) -> list[Sample
         DataFileError: the table cannot be read, lacks a column, or has fewer than two scenes.
         InputError: a film cannot be read.
     """
-    table_at = data / "pano" / "directions.csv"
+    table_at = table_of_directions(data)
     rows: dict[str, list[dict[str, str]]] = defaultdict(list)
     for row in read_table(table_at, ("file", "tier", "t_s", "yaw_deg", "pitch_deg")):
         rows[row["file"]].append(row)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...camera.planner import plan
-from ...errors import DataFileError, InputError
+from ...errors import InputError
 from ...localize.cue import Evidence
 from ...localize.fusion import Fusion
 from ...options.camera import PlanOptions
@@ -30,6 +30,7 @@ from ...pipeline.passes import FilmPart, feed_pictures, feed_sound
 from ...soundmap import SILENCE_DB, SoundMap
 from ...sphere.convention import angles, directions, rotation, wrap_degrees
 from ...sphere.geometry import angle_between
+from ..datasets.labelled import table_of_directions
 from .cube_saliency import CubeSaliency, picture_only
 from .made_scenes import HEIGHT, MOTIONS, RATE, WIDTH, Sources, make_scenes, move_camera, write_film
 
@@ -101,9 +102,7 @@ def real_scenes(data: Path, folder: Path, motion: str = "still") -> list[Labelle
 
     Raises DataFileError when there is no table of directions.
     """
-    table = data / "pano" / "directions.csv"
-    if not table.is_file():
-        raise DataFileError("there are no real scenes", table, "give the folder that holds pano/directions.csv")
+    table = table_of_directions(data)
     rows = collections.defaultdict(list)
     with open(table, newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
