@@ -94,7 +94,8 @@ def open_file(name: str, footage: Footage) -> MediaFile:
             picture = main_picture(name, container, pictures)
         else:
             picture = _chosen("video", footage.video_track, tracks, pictures, name)
-        if footage.audio_track is None:
+        # A chapter may have no sound at all.
+        if footage.audio_track is None or not sound_tracks:
             sound = main_stream(container, sounds)
         else:
             sound = _chosen("sound", footage.audio_track, sound_tracks, sounds, name)

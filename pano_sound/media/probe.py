@@ -58,6 +58,8 @@ def probe(source: Path | Sequence[Path], options: InputOptions = _DEFAULTS) -> M
     own = options if options.sound is None else replace(options, ambisonics=None)
     parts = [_one_file(replace(footage, paths=(path,)), own) for path in footage.paths]
     info = parts[0] if len(parts) == 1 else _joined(parts, footage)
+    if options.audio_track is not None and info.audio is None:
+        raise InputError(f"sound track {options.audio_track} is not there", info.path, "it has no sound")
     if info.duration > options.max_hours * 3600:
         what = f"the film says that it is {info.duration / 3600:.3g} hours long"
         raise InputError(what, info.path, "if that is true, raise `max_hours`; else it is damaged")

@@ -13,9 +13,11 @@ from test_writer import rewrite
 
 import pano_sound
 from pano_sound.camera_path import CameraPath
+from pano_sound.errors import InputError
 from pano_sound.media.probe import probe
 from pano_sound.media.reader import VideoReader
 from pano_sound.media.sound import SoundReader
+from pano_sound.options.input import InputOptions
 from pano_sound.options.steps import RenderOptions
 
 CHAPTERS = 20
@@ -82,6 +84,9 @@ def test_a_chapter_without_sound_is_silent(tmp_path, output_sound, caplog):
     chapters = [loud, silent, loud, silent]
     assert onsets(heard(loud, probe(chapters))[0], RATE) == pytest.approx([0.25, 1.25], abs=1.5e-3)
     assert "b.mp4: has no sound: it stays silent" in caplog.text
+    assert probe(chapters, InputOptions(audio_track=1)).audio.track == 1
+    with pytest.raises(InputError, match="sound track 1 is not there"):
+        probe([silent, loud], InputOptions(audio_track=1))
     camera = CameraPath(64, 64, np.array([[0.0, 0, 0, 0, 90]]))
     pano_sound.render(chapters, camera, tmp_path / "c.mp4", RenderOptions(output_sound=output_sound))
     assert onsets(heard(tmp_path / "c.mp4")[0], RATE) == pytest.approx([0.25, 1.25], abs=1.5e-3)
