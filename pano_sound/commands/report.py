@@ -55,10 +55,10 @@ def command(
     from ..visualize.report import write_report
 
     heard, planned, film = SoundMap.load(soundmap), CameraPath.load(path), pannable(source, options)
-    check_belongs(heard.source, film, "sound map")
-    check_belongs(planned.source, film, "camera path")
     if result is not None:
         check_result(result, film)
+    check_belongs(heard.source, film, "sound map")
+    check_belongs(planned.source, film, "camera path")
     with ProgressBar(quiet) as progress:
         write_report(
             output,

@@ -148,8 +148,9 @@ def test_a_path_or_map_of_a_picture_of_another_shape_gives_a_warning(run, film, 
 def test_a_report_needs_the_result_that_it_is_given(run, film, tmp_path):
     run("analyse", film, "-o", "a.soundmap.npz", "-q", model=True)
     run("plan", "a.soundmap.npz")
-    done = run("report", film, "a.soundmap.npz", "a.path.json", "--result", "gone.mp4", "-o", "a.html")
-    assert (done.returncode, "gone.mp4: no such file" in done.stderr) == (3, True)
+    films.make_film(tmp_path / "other.mp4", size=(256, 128))
+    done = run("report", "other.mp4", "a.soundmap.npz", "a.path.json", "--result", "gone.mp4", "-o", "a.html")
+    assert (done.returncode, "gone.mp4: no such file" in done.stderr, done.stderr.count("\n")) == (3, True, 1)
     assert not (tmp_path / "a.html").exists()
 
 
