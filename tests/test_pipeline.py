@@ -9,7 +9,8 @@ import torch
 import pano_sound
 from pano_sound.errors import ModelError, OutputError, UnsupportedInputError
 from pano_sound.media.probe import probe
-from pano_sound.options.steps import AnalyseOptions, PanOptions
+from pano_sound.options.camera import PlanOptions
+from pano_sound.options.steps import AnalyseOptions, PanOptions, RenderOptions
 from pano_sound.pipeline.analyse import analyse_segment
 
 
@@ -56,6 +57,24 @@ def test_times_are_those_of_the_film(film, tiny):
     path = pano_sound.plan(soundmap)
     assert path.times[0] == pytest.approx(1.0)
     assert path.times[-1] >= 2.9
+
+
+def test_what_is_given_in_the_wrong_place_is_named(film, tiny, tmp_path):
+    soundmap = pano_sound.analyse(film, AnalyseOptions(model=tiny))
+    path, out = pano_sound.plan(soundmap), tmp_path / "out.mp4"
+    for says, wrong in {
+        "PlanOptions is needed here, not RenderOptions": lambda: pano_sound.plan(soundmap, RenderOptions()),
+        "AnalyseOptions is needed here, not PlanOptions": lambda: pano_sound.analyse(film, PlanOptions()),
+        "CameraPath is needed here, not str": lambda: pano_sound.render(film, "a.path.json", out),
+        "RenderOptions is needed here, not PlanOptions": lambda: pano_sound.render(film, path, out, PlanOptions()),
+        "SoundMap is needed here, not CameraPath": lambda: pano_sound.overlay(film, path, out),
+        "PanOptions is needed here, not PlanOptions": lambda: pano_sound.pan(film, out, PlanOptions()),
+    }.items():
+        with pytest.raises(TypeError, match=says):
+            wrong()
+    with pytest.raises(ValueError, match="a film of no files"):
+        pano_sound.analyse([])
+    assert list(tmp_path.iterdir()) == []
 
 
 class BegunError(Exception):

@@ -30,7 +30,7 @@ from ..media.twins import probe_twin
 from ..options.listening import ListeningOptions
 from ..options.steps import AnalyseOptions
 from ..soundmap import MOST_BYTES, SILENCE_DB, Named, SoundMap
-from .film import FilmPaths, Progress, no_progress, pannable
+from .film import FilmPaths, Progress, check_kind, no_progress, pannable
 from .passes import FilmPart, feed_pictures, feed_sound
 
 log = logging.getLogger("pano_sound")
@@ -49,6 +49,7 @@ def analyse(src: FilmPaths, options: AnalyseOptions = _DEFAULTS, *, progress: Pr
 
     Raises InputError, UnsupportedInputError, ModelError.
     """
+    check_kind(options, AnalyseOptions)
     return analyse_film(pannable(src, options), options, progress or no_progress)
 
 

@@ -27,7 +27,7 @@ _OTHER_SHAPE = 0.02
 
 def pannable(src: FilmPaths, options: InputOptions) -> PannableFilm:
     """Probe a film. Raises InputError; UnsupportedInputError if it cannot be panned."""
-    return require_pannable(probe(src, options))
+    return require_pannable(probe(files(src), options))
 
 
 def check_belongs(source: dict[str, Any], info: MediaInfo, what: str) -> None:
@@ -63,9 +63,18 @@ def check_result(result: StrPath, info: MediaInfo) -> None:
         log.warning(told, os.fspath(result), length, info.duration)
 
 
+def check_kind(value: object, *kinds: type) -> None:
+    """Raises TypeError if a value is of none of these classes."""
+    if not isinstance(value, kinds):
+        raise TypeError(f"{' or '.join(kind.__name__ for kind in kinds)} is needed here, not {type(value).__name__}")
+
+
 def files(src: FilmPaths) -> Sequence[StrPath]:
-    """The files that a film consists of."""
-    return [src] if isinstance(src, (str, os.PathLike)) else src
+    """The files that a film consists of. Raises ValueError if there are none."""
+    found = [src] if isinstance(src, (str, os.PathLike)) else src
+    if not found:
+        raise ValueError("a film of no files")
+    return found
 
 
 def no_progress(stage: str, done: float, total: float) -> None:

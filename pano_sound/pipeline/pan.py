@@ -14,7 +14,7 @@ from ..options.camera import PlanOptions
 from ..options.steps import PanOptions
 from ..soundmap import SoundMap
 from .analyse import analyse_film
-from .film import FilmPaths, Progress, StrPath, files, no_progress, pannable
+from .film import FilmPaths, Progress, StrPath, check_kind, files, no_progress, pannable
 from .render import render_path
 
 _AS_PRESET, _DEFAULTS = PlanOptions(), PanOptions()
@@ -31,6 +31,8 @@ def plan(
 
     Raises ValueError for pins that overlap, and for pins with the `paper` preset.
     """
+    check_kind(soundmap, SoundMap)
+    check_kind(options, PlanOptions)
     return plan_path(soundmap, options, pins, masks)
 
 
@@ -62,6 +64,7 @@ def pan_with_map(
     progress: Progress | None = None,
 ) -> tuple[SoundMap, CameraPath]:
     """Like `pan`, but returns the sound map too."""
+    check_kind(options, PanOptions)
     read = [
         *files(src),
         *twins_beside([os.fspath(path) for path in files(src)]),

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import chain
+from types import NoneType
 
 from ..camera_path import CameraPath
 from ..media.colour import Colour
@@ -24,7 +25,7 @@ from ..sphere.convention import rotation
 from ..sphere.view import Planes, View, render_planes
 from ..visualize.overlay import Overlay
 from .ahead import Ahead
-from .film import FilmPaths, Progress, StrPath, check_belongs, files, no_progress, pannable
+from .film import FilmPaths, Progress, StrPath, check_belongs, check_kind, files, no_progress, pannable
 
 log = logging.getLogger("pano_sound")
 
@@ -44,6 +45,8 @@ def render(
 
     Raises InputError, UnsupportedInputError, OutputError.
     """
+    check_kind(path, CameraPath)
+    check_kind(options, RenderOptions)
     check_output(dst, files(src), overwrite, codec=options.codec, sound=options.output_sound)
     info = pannable(src, options)
     check_belongs(path.source, info, "camera path")
@@ -64,6 +67,9 @@ def overlay(
 
     `path`: outline the view of this camera path. Raises what `render` raises.
     """
+    check_kind(soundmap, SoundMap)
+    check_kind(path, CameraPath, NoneType)
+    check_kind(options, OverlayOptions, RenderOptions)
     check_output(dst, files(src), overwrite, spherical=True, codec=options.codec)
     info = pannable(src, options)
     check_belongs(soundmap.source, info, "sound map")
