@@ -136,7 +136,10 @@ class Alignment:
 
 
 def align(
-    directions: Maps, looks: Maps, times: Sequence[float] | NDArray[np.float64], open_order: bool = False
+    directions: NDArray[np.floating],
+    looks: Maps,
+    times: Sequence[float] | NDArray[np.float64],
+    open_order: bool = False,
 ) -> Alignment:
     """Compare the directions of a sound field with what the visual cues say.
 

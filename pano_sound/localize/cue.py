@@ -66,11 +66,11 @@ class Evidence:
     """What one cue says about a film.
 
     Args:
-        maps: (n, rows, columns) float32, log-likelihood ratios in nats, one for each analysed time.
+        maps: (n, rows, columns) float32 or float16, log-likelihood ratios in nats, one for each analysed time.
         nothing: (n,) float32, log-odds that nothing in the picture makes the sound; zeros if the cue cannot tell.
     """
 
-    maps: Maps
+    maps: NDArray[np.floating]
     nothing: NDArray[np.float32]
 
 

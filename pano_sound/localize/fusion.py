@@ -60,17 +60,18 @@ class Fusion:
             covered: (rows, columns), which cells hold any picture; None: all.
         """
         first = next(iter(evidence.values()))
-        looks, points = np.zeros_like(first.maps), np.zeros_like(first.maps)
+        looks, points = (np.zeros(first.maps.shape, np.float32) for _ in range(2))
         absent = np.full(len(looks), self.bias, np.float32)
-        areas = cell_areas(*looks.shape[1:]).astype(np.float32)
+        areas = cell_areas(first.maps.shape[1], first.maps.shape[2]).astype(np.float32)
         if covered is not None:
             areas = np.where(covered, areas, 0.0)
         areas /= areas.sum()
         for name, one in evidence.items():
-            points += self.direction.get(name, 0.0) * one.maps
             absent += self.nothing.get(name, 0.0) * one.nothing
+            if name in self.direction:
+                points += np.asarray(self.direction[name] * one.maps, np.float32)
             if name in self.weights:
-                weighted = self.weights[name] * one.maps
+                weighted = np.asarray(self.weights[name] * one.maps, np.float32)
                 looks += weighted
                 absent += _distribution(weighted, areas)[1]
         mass, agreement = _distribution(looks, areas)
@@ -103,8 +104,13 @@ class Fusion:
 
     def looks(self, maps: Mapping[str, NDArray[np.floating]]) -> NDArray[np.float32] | None:
         """The weighted sum of the visual cues' maps; None if there are none."""
-        seen = [self.weights[name] * np.asarray(one, np.float32) for name, one in maps.items() if name in self.weights]
-        return np.sum(seen, axis=0) if seen else None
+        seen: NDArray[np.float32] | None = None
+        for name, one in maps.items():
+            if name in self.weights:
+                seen = np.zeros(one.shape, np.float32) if seen is None else seen
+                for k, row in enumerate(one):
+                    seen[k] += np.float32(self.weights[name]) * row
+        return seen
 
     def to_json(self) -> dict[str, object]:
         return asdict(self)

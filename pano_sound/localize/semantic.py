@@ -33,6 +33,8 @@ _BLUR = 1.0
 _PICTURE_EVERY = 2.0
 """Seconds between pictures that go through the network (also after each cut). The sound is compared with the nearest
 one. Every three seconds held no less on real scenes, but lost the source in a sample (carpark)."""
+_AT_ONCE = 256
+"""Times for which evidence is computed at once."""
 _LATE = 1.0
 """Seconds after which a cut has been reported."""
 
@@ -145,26 +147,34 @@ class SemanticCue(Cue):
         self._looked.append(looked)
 
     def evidence(self, times: Sequence[float]) -> dict[str, Evidence]:
-        maps = self.responses()
-        if not len(maps):
-            return {"semantic": Evidence(maps, np.zeros(0, np.float32))}
         from scipy.ndimage import gaussian_filter1d
 
-        steady = self._averaged(maps, np.asarray(times))
-        steady = gaussian_filter1d(gaussian_filter1d(steady, _BLUR, axis=1, mode="nearest"), _BLUR, axis=2, mode="wrap")
-        return {"semantic": Evidence(normalized(steady / self._network.temperature), self._absence(maps))}
+        found, nothing = np.empty((len(times), *GRID), np.float16), np.empty(len(times), np.float32)
+        first, last = self._around(np.asarray(times))
+        for begin in range(0, len(times), _AT_ONCE):
+            part = slice(begin, begin + _AT_ONCE)
+            maps = self._averaged(times[part], first[part], last[part])
+            maps = gaussian_filter1d(maps, _BLUR, axis=1, mode="nearest")
+            maps = gaussian_filter1d(maps, _BLUR, axis=2, mode="wrap")
+            found[part] = normalized(maps / self._network.temperature)
+            nothing[part] = self._absence(self.responses(part))
+        return {"semantic": Evidence(found, nothing)}
 
-    def _averaged(self, maps: Maps, times: NDArray[np.float64]) -> Maps:
-        """Means over SMOOTHING seconds around each time, within its shot, each map turned with the camera."""
+    def _around(self, times: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Of each time, the first analysed one within SMOOTHING seconds in its shot, and the one after the last."""
         bounds = np.concatenate([[-np.inf], np.asarray(self._shots), [np.inf]])
         shot = np.searchsorted(bounds, times, side="right")
         first = np.searchsorted(times, np.maximum(times - SMOOTHING / 2, bounds[shot - 1]), side="left")
         last = np.searchsorted(times, np.minimum(times + SMOOTHING / 2, bounds[shot]), side="right")
-        last = np.maximum(last, first + 1)
-        between = self._orientation.between
-        found = np.empty_like(maps)
+        return first, np.maximum(last, first + 1)
+
+    def _averaged(self, times: Sequence[float], first: NDArray[np.intp], last: NDArray[np.intp]) -> Maps:
+        """Mean of the responses from `first` up to `last` of each time, each turned with the camera."""
+        begin, between = int(first[0]), self._orientation.between
+        maps = self.responses(slice(begin, int(last[-1])))
+        found = np.empty((len(times), *GRID), np.float32)
         for i, (t, a, b) in enumerate(zip(times, first, last, strict=True)):
-            turned = [turned_map(maps[k], between(self._looked[k], t)) for k in range(a, b)]
+            turned = [turned_map(maps[k - begin], between(self._looked[k], t)) for k in range(a, b)]
             found[i] = np.mean(turned, axis=0)
         return found
 
@@ -173,11 +183,12 @@ class SemanticCue(Cue):
         scores = self._network.tag_scores(self._features.pooled(np.asarray(times) - self._start, self._window))
         return named(self._network.tags, scores)
 
-    def responses(self) -> Maps:
+    def responses(self, part: slice = slice(None)) -> Maps:
         """The raw responses, cosines, in cells of GRID, (n, rows, columns)."""
-        if not self._responses:
+        chosen = self._responses[part]
+        if not chosen:
             return np.zeros((0, *GRID), np.float32)
-        maps = np.stack(self._responses).astype(np.float32)
+        maps = np.stack(chosen).astype(np.float32)
         if maps.shape[1:] == GRID:
             return maps
         return np.stack([cv2.resize(one, GRID[::-1], interpolation=cv2.INTER_AREA) for one in maps])

@@ -139,7 +139,7 @@ class Sides:
         yield self.swapped, maps[:, :, ::-1]
 
 
-def sides_of(maps: Maps, looks: Maps, times: NDArray[np.float64]) -> Sides:
+def sides_of(maps: NDArray[np.floating], looks: Maps, times: NDArray[np.float64]) -> Sides:
     """Compare a stereo cue's evidence with what the visual cues say.
 
     Args:

@@ -79,12 +79,13 @@ def analyse_segment(
     network, observed = cues.network, observe(info, options, cues, progress, segment)
     with VideoReader(info) as reader:
         covered = reader.coverage(*GRID)
+    posterior: NDArray[np.floating]
     if network is not None and options.attention:
         posterior, elsewhere = network.attention_posterior(options.attention, covered)
     else:
         # Stereo counts only after the whole film is known, see `compared`.
         at_once = {name: one for name, one in observed.evidence.items() if name != "stereo"}
-        posterior, elsewhere = fusion.learnt().posterior(at_once, covered)
+        posterior, elsewhere = _fused(at_once, covered)
     silent = observed.level_db <= SILENCE_DB
     posterior[silent], elsewhere[silent] = 0.0, 1.0
     names = None
@@ -94,7 +95,7 @@ def analyse_segment(
     width, height = info.eye
     return SoundMap(
         times=np.array(observed.times) + info.origin,
-        posterior=posterior.astype(np.float16),
+        posterior=posterior.astype(np.float16, copy=False),
         elsewhere=elsewhere,
         level_db=observed.level_db,
         source={
@@ -109,9 +110,22 @@ def analyse_segment(
         settings=options.part(ListeningOptions).to_json(),
         cuts=np.array(observed.cuts, np.float64) + info.origin,
         turned=observed.turned,
-        cues={name: one.maps.astype(np.float16) for name, one in observed.evidence.items()},
+        cues={name: one.maps.astype(np.float16, copy=False) for name, one in observed.evidence.items()},
         named=names,
     )
+
+
+def _fused(
+    evidence: dict[str, Evidence], covered: NDArray[np.bool_] | None
+) -> tuple[NDArray[np.float16], NDArray[np.float32]]:
+    """The posterior (n, rows, columns) and `elsewhere` (n,), computed for some times at once."""
+    shape = next(iter(evidence.values())).maps.shape
+    posterior, elsewhere = np.empty(shape, np.float16), np.empty(shape[0], np.float32)
+    for first in range(0, shape[0], _AT_ONCE):
+        part = slice(first, first + _AT_ONCE)
+        some = {name: Evidence(one.maps[part].astype(np.float32), one.nothing[part]) for name, one in evidence.items()}
+        posterior[part], elsewhere[part] = fusion.learnt().posterior(some, covered)
+    return posterior, elsewhere
 
 
 def names_heard(src: FilmPaths, options: AnalyseOptions = _DEFAULTS, *, progress: Progress | None = None) -> list[str]:
@@ -223,19 +237,19 @@ def _network(info: MediaInfo, options: ListeningOptions, orientation: Orientatio
 def compared(soundmap: SoundMap) -> SoundMap:
     """The sound map of a whole film, what its sound says of directions compared with the picture: a sound field is
     aligned with it, and stereo counts as far as it agrees. Says so if a field was not aligned."""
+    if not {"spatial", "stereo"} & soundmap.cues.keys():
+        return soundmap
     looks = fusion.learnt().looks(soundmap.cues)
     if looks is None:
         return soundmap
     sounds = soundmap.level_db > SILENCE_DB
     if "spatial" in soundmap.cues:
         return _aligned(soundmap, looks, sounds)
-    if "stereo" in soundmap.cues:
-        return _with_stereo(soundmap, looks, sounds)
-    return soundmap
+    return _with_stereo(soundmap, looks, sounds)
 
 
 def _with_stereo(soundmap: SoundMap, looks: NDArray[np.float32], sounds: NDArray[np.bool_]) -> SoundMap:
-    heard = soundmap.cues["stereo"].astype(np.float32)
+    heard = soundmap.cues["stereo"]
     if not heard.any():
         return soundmap
     sides = sides_of(heard[sounds], looks[sounds], soundmap.times[sounds])
@@ -245,7 +259,7 @@ def _with_stereo(soundmap: SoundMap, looks: NDArray[np.float32], sounds: NDArray
 
 
 def _aligned(soundmap: SoundMap, looks: NDArray[np.float32], sounds: NDArray[np.bool_]) -> SoundMap:
-    before = soundmap.cues["spatial"].astype(np.float32)
+    before = soundmap.cues["spatial"]
     order_is_open = "channel_order" in soundmap.source
     alignment = align(before[sounds], looks[sounds], soundmap.times[sounds], order_is_open)
     if order_is_open:
@@ -263,7 +277,7 @@ def _aligned(soundmap: SoundMap, looks: NDArray[np.float32], sounds: NDArray[np.
     return _mixed(soundmap, "spatial", before, alignment)
 
 
-def _mixed(soundmap: SoundMap, name: str, fused_as: NDArray[np.float32], cases: Alignment | Sides) -> SoundMap:
+def _mixed(soundmap: SoundMap, name: str, fused_as: NDArray[np.float16], cases: Alignment | Sides) -> SoundMap:
     """The mixture of the sound maps for all ways in which the directions in a sound may lie on the picture.
 
     Args:
@@ -275,7 +289,7 @@ def _mixed(soundmap: SoundMap, name: str, fused_as: NDArray[np.float32], cases: 
     evidence = np.empty_like(soundmap.cues[name])
     for first in range(0, len(soundmap), _AT_ONCE):
         part = slice(first, first + _AT_ONCE)
-        before, heard = fused_as[part], soundmap.cues[name][part].astype(np.float32)
+        before, heard = (one[part].astype(np.float32) for one in (fused_as, soundmap.cues[name]))
         fused = soundmap.posterior[part].astype(np.float32), soundmap.elsewhere[part]
         mass, absent = np.zeros_like(before), np.zeros(len(before), np.float32)
         ratios = np.zeros_like(before)

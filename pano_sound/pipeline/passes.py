@@ -138,10 +138,10 @@ class PicturePass:
         return np.array([0.0, *turns], np.float32)[: len(self.requested)][np.array(self.inside, bool)]
 
     def evidence(self, cues: Sequence[Cue]) -> dict[str, Evidence]:
-        """The cues' evidence at the analysed times, by name."""
+        """The cues' evidence at the analysed times, by name, as float16: in an hour there are 26 MB of each."""
         kept = np.array(self.inside, bool)
         return {
-            name: Evidence(one.maps[kept], one.nothing[kept])
+            name: Evidence(one.maps[kept].astype(np.float16), one.nothing[kept])
             for cue in cues
             for name, one in cue.evidence(self.requested).items()
         }
