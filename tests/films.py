@@ -66,8 +66,6 @@ def make_film(
         if sound is not None:
             track = out.add_stream(sound_codec, rate=rate, layout=layout)
             track.codec_context.time_base = Fraction(1, rate)
-            if sound_codec == "aac":
-                track.options = {"aac_coder": "fast"}
         if codec == "libsvtav1":
             with usual_priority():
                 out.start_encoding()

@@ -98,11 +98,19 @@ def _again(
     page: str | os.PathLike[str],
     kept: tuple[str | os.PathLike[str], str | os.PathLike[str]] | None,
 ) -> list[str]:
-    """The commands that make the video and the page again with the pins that the page saves. Only the first, where no
-    sound map is kept, is slow."""
+    """The commands, in the page's folder, that make the video and the page again with the pins that the page saves.
+    Only the first, where no sound map is kept, is slow."""
+
+    def beside(file: str | os.PathLike[str]) -> str:
+        local, here = local_path(file), local_path(page)
+        if local is None or here is None:
+            return os.fspath(file)
+        return os.path.relpath(os.fspath(local), os.path.dirname(os.path.abspath(os.fspath(here))))
+
     stem = re.sub(r"\.[^.]*$", "", name)  # As in report.js.
-    heard, path = kept or (f"{stem}.soundmap.npz", f"{stem}.path.json")
-    film, video = film or "FILM", result or f"{stem}-flat.mp4"
+    heard, path = map(beside, kept) if kept else (f"{stem}.soundmap.npz", f"{stem}.path.json")
+    film, video = beside(film) if film else "FILM", beside(result) if result else f"{stem}-flat.mp4"
+    page = beside(page)
     steps = [
         ["plan", heard, "--pins", f"{stem}.pins.json", "-o", path, "-y"],
         ["render", film, path, "-o", video, "-y"],
@@ -110,7 +118,7 @@ def _again(
     ]
     if kept is None:
         steps.insert(0, ["analyse", film, "-o", heard])
-    return [shlex.join(["pano-sound", *(os.fspath(word) for word in words)]) for words in steps]
+    return [shlex.join(["pano-sound", *words]) for words in steps]
 
 
 def _name(soundmap: SoundMap) -> str:
