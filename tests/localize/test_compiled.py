@@ -1,6 +1,8 @@
 """OpenVINO computes the numbers that PyTorch computes, and damaged weights are refused as there."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -170,3 +172,23 @@ def test_the_number_of_threads(monkeypatch):
     assert threads.count() >= 1
     threads.use(2)
     assert threads.count() == 2
+
+
+def test_a_signal_is_heard_after_another_thread_let_go_of_a_network(tiny):
+    """It ended in a crash on Linux, where OpenVINO gives a thread a stack for signals."""
+    code = """
+import os, signal, sys, threading
+from pano_sound.localize.loading import load_network
+kept = [load_network(sys.argv[1], "cpu")]
+kept[0].sound
+def let_go():
+    network = kept.pop()
+    network._visual.result()
+thread = threading.Thread(target=let_go)
+thread.start()
+thread.join()
+signal.signal(signal.SIGINT, lambda *_: print("heard"))
+os.kill(os.getpid(), signal.SIGINT)
+"""
+    done = subprocess.run([sys.executable, "-c", code, tiny], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr

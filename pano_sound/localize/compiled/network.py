@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from threading import local
 from typing import Any
@@ -32,6 +33,17 @@ def compiles(config: Mapping[str, Any]) -> bool:
     return kinds and trunk.get("name") in TRUNKS and sound.get("name", "mel") in SOUND_NETS
 
 
+@cache
+def _core() -> Core:
+    """OpenVINO's core: one for the whole process, which is never taken down.
+
+    The thread that makes the first core is given a stack of its own for signals. Where another thread lets go of the
+    last core, that stack is unmapped and still in use: Ctrl-C, which Python hears in the main thread, would end in a
+    crash.
+    """
+    return Core()
+
+
 class CompiledNetwork(Network):
     """See `Network`. Arguments: the weights file, and the architecture that it states.
 
@@ -43,8 +55,7 @@ class CompiledNetwork(Network):
         keep_freed_memory()
         count = threads.count()
         self.pictures_at_once = min(_STREAMS, count)
-        core = Core()
-        self._core = core
+        self._core = core = _core()
         # Cores are shared with what decodes; threads that are bound to one would wait for it.
         core.set_property("CPU", {"INFERENCE_NUM_THREADS": count, "ENABLE_CPU_PINNING": False})
         if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
