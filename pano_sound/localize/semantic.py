@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..errors import ModelError
 from ..presence import present_log_odds
-from ..soundmap import Named
+from ..soundmap import CHUNK, Named
 from ..sphere.geometry import cell_areas
 from .cue import GRID, Cue, Evidence, Maps, Pictures, Sound, normalized
 from .naming import named
@@ -33,8 +33,6 @@ _BLUR = 1.0
 _PICTURE_EVERY = 2.0
 """Seconds between pictures that go through the network (also after each cut). The sound is compared with the nearest
 one. Every three seconds held no less on real scenes, but lost the source in a sample (carpark)."""
-_AT_ONCE = 256
-"""Times for which evidence is computed at once."""
 _LATE = 1.0
 """Seconds after which a cut has been reported."""
 
@@ -151,8 +149,8 @@ class SemanticCue(Cue):
 
         found, nothing = np.empty((len(times), *GRID), np.float16), np.empty(len(times), np.float32)
         first, last = self._around(np.asarray(times))
-        for begin in range(0, len(times), _AT_ONCE):
-            part = slice(begin, begin + _AT_ONCE)
+        for begin in range(0, len(times), CHUNK):
+            part = slice(begin, begin + CHUNK)
             maps = self._averaged(times[part], first[part], last[part])
             maps = gaussian_filter1d(maps, _BLUR, axis=1, mode="nearest")
             maps = gaussian_filter1d(maps, _BLUR, axis=2, mode="wrap")

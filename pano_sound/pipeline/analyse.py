@@ -29,7 +29,7 @@ from ..media.segments import WHOLE, Segment
 from ..media.twins import probe_twin
 from ..options.listening import ListeningOptions
 from ..options.steps import AnalyseOptions
-from ..soundmap import MOST_BYTES, SILENCE_DB, Named, SoundMap
+from ..soundmap import CHUNK, MOST_BYTES, SILENCE_DB, Named, SoundMap
 from .film import FilmPaths, Progress, check_kind, no_progress, pannable
 from .passes import FilmPart, feed_pictures, feed_sound
 
@@ -38,8 +38,6 @@ log = logging.getLogger("pano_sound")
 _DEFAULTS = AnalyseOptions()
 _RARELY = 0.1
 """Warn if a source is likely in less than this share of the time with sound."""
-_AT_ONCE = 256
-"""Times for which maps are mixed at once."""
 _NAMED_EVERY = 0.5
 """Seconds between the times at which what is heard is named, where nothing else is asked."""
 
@@ -121,8 +119,8 @@ def _fused(
     """The posterior (n, rows, columns) and `elsewhere` (n,), computed for some times at once."""
     shape = next(iter(evidence.values())).maps.shape
     posterior, elsewhere = np.empty(shape, np.float16), np.empty(shape[0], np.float32)
-    for first in range(0, shape[0], _AT_ONCE):
-        part = slice(first, first + _AT_ONCE)
+    for first in range(0, shape[0], CHUNK):
+        part = slice(first, first + CHUNK)
         some = {name: Evidence(one.maps[part].astype(np.float32), one.nothing[part]) for name, one in evidence.items()}
         posterior[part], elsewhere[part] = fusion.learnt().posterior(some, covered)
     return posterior, elsewhere
@@ -287,8 +285,8 @@ def _mixed(soundmap: SoundMap, name: str, fused_as: NDArray[np.float16], cases: 
     learnt = fusion.learnt()
     posterior, elsewhere = np.empty_like(soundmap.posterior), np.empty_like(soundmap.elsewhere)
     evidence = np.empty_like(soundmap.cues[name])
-    for first in range(0, len(soundmap), _AT_ONCE):
-        part = slice(first, first + _AT_ONCE)
+    for first in range(0, len(soundmap), CHUNK):
+        part = slice(first, first + CHUNK)
         before, heard = (one[part].astype(np.float32) for one in (fused_as, soundmap.cues[name]))
         fused = soundmap.posterior[part].astype(np.float32), soundmap.elsewhere[part]
         mass, absent = np.zeros_like(before), np.zeros(len(before), np.float32)
