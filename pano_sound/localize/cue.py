@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..sphere.geometry import cell_areas
+from ..spool import Spool
 
 GRID = (30, 60)
 """Rows and columns of evidence: cells of 6 degrees, row 0 at the top of the sphere."""
@@ -66,11 +67,12 @@ class Evidence:
     """What one cue says about a film.
 
     Args:
-        maps: (n, rows, columns) float32 or float16, log-likelihood ratios in nats, one for each analysed time.
+        maps: (n, rows, columns) float32 or float16, log-likelihood ratios in nats, one for each analysed time; perhaps
+            on disk, where slices are read from.
         nothing: (n,) float32, log-odds that nothing in the picture makes the sound; zeros if the cue cannot tell.
     """
 
-    maps: NDArray[np.floating]
+    maps: NDArray[np.floating] | Spool
     nothing: NDArray[np.float32]
 
 

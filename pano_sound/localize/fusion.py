@@ -69,9 +69,9 @@ class Fusion:
         for name, one in evidence.items():
             absent += self.nothing.get(name, 0.0) * one.nothing
             if name in self.direction:
-                points += np.asarray(self.direction[name] * one.maps, np.float32)
+                points += np.asarray(self.direction[name] * one.maps[:], np.float32)
             if name in self.weights:
-                weighted = np.asarray(self.weights[name] * one.maps, np.float32)
+                weighted = np.asarray(self.weights[name] * one.maps[:], np.float32)
                 looks += weighted
                 absent += _distribution(weighted, areas)[1]
         mass, agreement = _distribution(looks, areas)

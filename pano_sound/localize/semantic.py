@@ -20,6 +20,7 @@ from ..errors import ModelError
 from ..presence import present_log_odds
 from ..soundmap import CHUNK, Named
 from ..sphere.geometry import cell_areas
+from ..spool import Spool
 from .cue import GRID, Cue, Evidence, Maps, Pictures, Sound, normalized
 from .naming import named
 from .network import Network
@@ -76,7 +77,7 @@ class SemanticCue(Cue):
         self._undecided: deque[tuple[float, NDArray[np.float32]]] = deque()
         self._requests: deque[tuple[float, Future[Any], NDArray[np.float32]]] = deque()
         self._latest: tuple[float, NDArray[np.int16]] | None = None
-        self._responses: list[NDArray[np.float16]] = []
+        self._responses: Spool | None = None
         self._looked: list[float] = []
         self._shots: list[float] = []
 
@@ -141,20 +142,22 @@ class SemanticCue(Cue):
         response = self._network.respond(visual.result(), sound)
         if not np.isfinite(response).all():
             raise ModelError("the weights compute NaN or infinity", path=self._network.path)
-        self._responses.append(response.astype(np.float16))
+        if self._responses is None:
+            self._responses = Spool(response.shape)
+        self._responses.extend(response[None])
         self._looked.append(looked)
 
     def evidence(self, times: Sequence[float]) -> dict[str, Evidence]:
         from scipy.ndimage import gaussian_filter1d
 
-        found, nothing = np.empty((len(times), *GRID), np.float16), np.empty(len(times), np.float32)
+        found, nothing = Spool(GRID), np.empty(len(times), np.float32)
         first, last = self._around(np.asarray(times))
         for begin in range(0, len(times), CHUNK):
             part = slice(begin, begin + CHUNK)
             maps = self._averaged(times[part], first[part], last[part])
             maps = gaussian_filter1d(maps, _BLUR, axis=1, mode="nearest")
             maps = gaussian_filter1d(maps, _BLUR, axis=2, mode="wrap")
-            found[part] = normalized(maps / self._network.temperature)
+            found.extend(normalized(maps / self._network.temperature))
             nothing[part] = self._absence(self.responses(part))
         return {"semantic": Evidence(found, nothing)}
 
@@ -183,10 +186,9 @@ class SemanticCue(Cue):
 
     def responses(self, part: slice = slice(None)) -> Maps:
         """The raw responses, cosines, in cells of GRID, (n, rows, columns)."""
-        chosen = self._responses[part]
-        if not chosen:
+        if self._responses is None:
             return np.zeros((0, *GRID), np.float32)
-        maps = np.stack(chosen).astype(np.float32)
+        maps = self._responses[part].astype(np.float32)
         if maps.shape[1:] == GRID:
             return maps
         return np.stack([cv2.resize(one, GRID[::-1], interpolation=cv2.INTER_AREA) for one in maps])

@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..spool import Spool
 from .cue import GRID, Cue, Evidence, Maps, Pictures, Sound, normalized
 from .onsets import RATE, STEP, Onsets
 from .rotation import Orientation, Stabilizer, is_identity, median, slope_down, turned_map
@@ -77,7 +78,7 @@ class TemporalCue(Cue):
         self._requested: deque[float] = deque()
         self._shots: list[float] = []
         self._now = 0.0
-        self._maps: dict[str, list[Maps]] = {name: [] for name in self.names}
+        self._maps = {name: Spool(GRID, np.float32) for name in self.names}
         self._latest: tuple[tuple[float, float], Maps] | None = None
 
     def start_sound(self, t: float) -> None:
@@ -122,9 +123,7 @@ class TemporalCue(Cue):
 
     def evidence(self, times: Sequence[float]) -> dict[str, Evidence]:
         nothing = np.zeros(len(times), np.float32)
-        return {
-            name: Evidence(np.array(maps, np.float32).reshape(-1, *GRID), nothing) for name, maps in self._maps.items()
-        }
+        return {name: Evidence(maps, nothing) for name, maps in self._maps.items()}
 
     def _grow(self, t: float, change: NDArray[np.float32], speed: float) -> None:
         """Growth of a cell's log change, smoothed over three pictures, one picture late."""
@@ -145,11 +144,11 @@ class TemporalCue(Cue):
 
     def _answer(self, t: float) -> None:
         shot = self._shot(t)
-        self._maps["motion"].append(self._seen(t, self._motion(t, *shot)))
+        self._maps["motion"].extend(self._seen(t, self._motion(t, *shot))[None])
         begin, end = _window(t, SYNCHRONY_WINDOW, shot[0] + _MARGIN, shot[1])
         if self._latest is None or self._latest[0][0] < shot[0] or abs(begin - self._latest[0][0]) >= _REFRESH:
             self._latest = (begin, end), self._synchrony(begin, end)
-        self._maps["synchrony"].append(self._seen(t, self._latest[1]))
+        self._maps["synchrony"].extend(self._seen(t, self._latest[1])[None])
 
     def _seen(self, t: float, steady: Maps) -> Maps:
         """A map as the camera saw it at `t`, from one by a camera that never turned."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+from collections import ChainMap
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -30,6 +31,7 @@ from ..media.twins import probe_twin
 from ..options.listening import ListeningOptions
 from ..options.steps import AnalyseOptions
 from ..soundmap import CHUNK, MOST_BYTES, SILENCE_DB, Named, SoundMap
+from ..spool import SpooledMaps
 from .film import FilmPaths, Progress, check_kind, no_progress, pannable
 from .passes import FilmPart, feed_pictures, feed_sound
 
@@ -108,7 +110,7 @@ def analyse_segment(
         settings=options.part(ListeningOptions).to_json(),
         cuts=np.array(observed.cuts, np.float64) + info.origin,
         turned=observed.turned,
-        cues={name: one.maps.astype(np.float16, copy=False) for name, one in observed.evidence.items()},
+        cues=SpooledMaps({name: one.maps for name, one in observed.evidence.items()}),
         named=names,
     )
 
@@ -298,7 +300,8 @@ def _mixed(soundmap: SoundMap, name: str, fused_as: NDArray[np.float16], cases: 
             ratios += share * np.exp(after)
         posterior[part], elsewhere[part] = mass, absent
         evidence[part] = normalized(np.log(np.maximum(ratios, 1e-9)))
-    return replace(soundmap, posterior=posterior, elsewhere=elsewhere, cues={**soundmap.cues, name: evidence})
+    cues = ChainMap({name: evidence}, soundmap.cues)  # type: ignore[arg-type]  # which is only read
+    return replace(soundmap, posterior=posterior, elsewhere=elsewhere, cues=cues)
 
 
 def _name(soundmap: SoundMap) -> str:

@@ -22,6 +22,8 @@ from ..media.reader import NoPictureError, VideoReader
 from ..media.segments import WHOLE, Segment, part
 from ..media.shrink import StoredPicture
 from ..media.sound import SoundReader
+from ..soundmap import CHUNK
+from ..spool import Spool
 from .ahead import Ahead
 from .consumer import Consumer
 from .film import Progress
@@ -138,13 +140,16 @@ class PicturePass:
         return np.array([0.0, *turns], np.float32)[: len(self.requested)][np.array(self.inside, bool)]
 
     def evidence(self, cues: Sequence[Cue]) -> dict[str, Evidence]:
-        """The cues' evidence at the analysed times, by name, as float16: in an hour there are 26 MB of each."""
-        kept = np.array(self.inside, bool)
-        return {
-            name: Evidence(one.maps[kept].astype(np.float16), one.nothing[kept])
-            for cue in cues
-            for name, one in cue.evidence(self.requested).items()
-        }
+        """The cues' evidence at the analysed times, by name, on disk."""
+        return {name: self._inside(one) for cue in cues for name, one in cue.evidence(self.requested).items()}
+
+    def _inside(self, evidence: Evidence) -> Evidence:
+        inside = np.array(self.inside, bool)
+        kept = Spool(evidence.maps.shape[1:])
+        for begin in range(0, len(inside), CHUNK):
+            part = slice(begin, begin + CHUNK)
+            kept.extend(evidence.maps[part][inside[part]])
+        return Evidence(kept, evidence.nothing[inside])
 
 
 def feed_pictures(film_part: FilmPart, cues: Sequence[Cue], every: float, progress: Progress) -> PicturePass:

@@ -46,7 +46,7 @@ def evidence(picture_at, cuts=()):
             requested.append(t)
     cue.end_pictures()
     found = cue.evidence(requested)
-    return found["motion"].maps, found["synchrony"].maps
+    return found["motion"].maps[:], found["synchrony"].maps[:]
 
 
 def hop(t, beats, row, column):

@@ -35,7 +35,7 @@ def sound_boxes(info: MediaInfo, times: Sequence[float]) -> list[tuple[Box, ...]
         return [()] * len(times)
     cue = SpatialCue()
     feed_sound(FilmPart(info), [cue], no_progress)
-    return [_around(one) for one in cue.evidence(times)["spatial"].maps]
+    return [_around(one) for one in cue.evidence(times)["spatial"].maps[:]]
 
 
 def _is_sphere_with_field(info: MediaInfo) -> bool:

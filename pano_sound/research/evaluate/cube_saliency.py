@@ -182,7 +182,7 @@ def picture_only(film: PannableFilm, soundmap: SoundMap, saliency: CubeSaliency,
     every = float(soundmap.settings.get("every") or 0.5)
     seen = feed_pictures(FilmPart(film), [saliency], every, progress)
     at = np.abs(np.array(seen.times)[:, None] + film.origin - soundmap.times).argmin(axis=0)
-    return from_saliency(soundmap, seen.evidence([saliency])[PICTURE].maps[at])
+    return from_saliency(soundmap, seen.evidence([saliency])[PICTURE].maps[:].astype(np.float32)[at])
 
 
 def from_saliency(soundmap: SoundMap, maps: Maps) -> SoundMap:

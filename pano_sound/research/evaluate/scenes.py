@@ -148,7 +148,7 @@ def collect_evidence(
             "level_db": observed.level_db,
             "cuts": np.array(observed.cuts, np.float64),
             "turned": observed.turned,
-            **{f"maps/{name}": one.maps.astype(np.float16) for name, one in observed.evidence.items()},
+            **{f"maps/{name}": one.maps[:].astype(np.float16) for name, one in observed.evidence.items()},
             **{f"nothing/{name}": one.nothing for name, one in observed.evidence.items()},
         }
         cache.mkdir(parents=True, exist_ok=True)
