@@ -23,7 +23,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -48,6 +47,17 @@ WORTH_SAYING = 0.05
 """Proportion by which a ratio has to differ from the baseline's to be marked."""
 
 
+_LAUNCHER = """
+import json, os, sys, time
+began = time.perf_counter()
+process = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
+_, status, usage = os.wait4(process, 0)
+found = {"wall": time.perf_counter() - began, "cpu": usage.ru_utime + usage.ru_stime, "peak": usage.ru_maxrss / 1024}
+os.write(int(sys.argv[1]), json.dumps({**found, "code": os.waitstatus_to_exitcode(status)}).encode())
+"""
+"""Starts a command from a small process: the peak that the system reports is at least that of who started it."""
+
+
 @dataclass(frozen=True)
 class Run:
     """One process: seconds by the clock, seconds of processor time, peak resident memory in MB."""
@@ -59,14 +69,16 @@ class Run:
 
 def run(command: list[str], folder: Path, quiet: bool = False) -> Run:
     """Run a command in `folder` and wait for it. `quiet`: hide its output. Raises SystemExit when it fails."""
-    began = time.perf_counter()
     out = subprocess.DEVNULL if quiet else None
-    process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=out)
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - began
-    if status:
-        raise SystemExit(f"exit code {os.waitstatus_to_exitcode(status)}: {' '.join(command)}")
-    return Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    reader, writer = os.pipe()
+    launch = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(writer), *command]
+    with subprocess.Popen(launch, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, pass_fds=[writer]):
+        os.close(writer)
+        with open(reader) as file:
+            found = json.loads(file.read() or '{"code": 127}')
+    if found["code"]:
+        raise SystemExit(f"exit code {found['code']}: {' '.join(command)}")
+    return Run(found["wall"], found["cpu"], found["peak"])
 
 
 def start(runs: int) -> dict[str, float]:
