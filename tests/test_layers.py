@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "pano_sound"
 
 FLOORS = [
     {"errors", "sphere"},
-    {"encoders", "presence", "atomic_file"},
+    {"encoders", "presence", "atomic_file", "spool"},
     {"options", "constraints"},
     {"soundmap", "camera_path"},
     {"media", "localize", "camera"},
