@@ -29,6 +29,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..sphere.convention import angles, wrap_degrees
 from ..sphere.geometry import cell_areas, cell_directions
+from ..spool import Spool
 from .cue import GRID, Evidence, Maps, Sound, normalized
 from .zones import BAND, LEAST, RATE, STEP, WINDOW, Array, ZonedCue, bins, nearness, spectra, summed
 
@@ -86,16 +87,17 @@ class SpatialCue(ZonedCue):
         self._sums: list[Array] = []
 
     def evidence(self, times: Sequence[float]) -> dict[str, Evidence]:
-        maps = np.zeros((len(times), *GRID), np.float32)
-        if self._sums and len(times):
-            sums = np.stack(self._sums)
-            silent = _lost(sums[:, 3:7].sum(axis=0))
-            for fault in _faults(sums, silent):
-                log.warning("%s", fault)
-            for first in range(0, len(times), _CHUNK):
-                part = slice(first, first + _CHUNK)
-                maps[part] = self._maps(np.asarray(times[part], np.float64), sums, silent)
-        return {"spatial": Evidence(maps, np.zeros(len(times), np.float32))}
+        nothing = np.zeros(len(times), np.float32)
+        if not (self._sums and len(times)):
+            return {"spatial": Evidence(np.zeros((len(times), *GRID), np.float32), nothing)}
+        sums = np.stack(self._sums)
+        silent = _lost(sums[:, 3:7].sum(axis=0))
+        for fault in _faults(sums, silent):
+            log.warning("%s", fault)
+        maps = Spool(GRID, np.float32)
+        for first in range(0, len(times), _CHUNK):
+            maps.extend(self._maps(np.asarray(times[first : first + _CHUNK], np.float64), sums, silent))
+        return {"spatial": Evidence(maps, nothing)}
 
     def _add(self, wave: NDArray[np.float32]) -> None:
         """Store the histogram of one step, and its totals: weight, energy, flow, power of each channel, dB of X, Y and

@@ -25,7 +25,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ..soundmap import CHUNK
 from ..sphere.geometry import cell_areas, cell_directions
+from ..spool import Spool
 from .alignment import LOOK, LOOKS
 from .cue import GRID, Evidence, Maps, Sound, normalized
 from .zones import BAND, FRAME, LEAST, RATE, STEP, WINDOW, Array, ZonedCue, bins, nearness, spectra, summed
@@ -42,7 +44,6 @@ _SPREAD = 0.35
 """Standard deviation of the left component."""
 _UNIFORM = 0.3
 """Share of the uniform distribution."""
-_CHUNK = 256
 _PRIORS = (0.4, 0.5, 0.1)
 """That a track's sides are those of the picture, that it tells nothing, and that it is swapped."""
 
@@ -62,17 +63,16 @@ class StereoCue(ZonedCue):
         self._sums: list[tuple[float, ...]] = []
 
     def evidence(self, times: Sequence[float]) -> dict[str, Evidence]:
-        maps = np.zeros((len(times), *GRID), np.float32)
-        for first in range(0, len(times) if self._sums else 0, _CHUNK):
-            part = slice(first, first + _CHUNK)
-            maps[part] = self._maps(np.asarray(times[part], np.float64))
+        maps = Spool(GRID, np.float32)
+        for first in range(0, len(times), CHUNK):
+            maps.extend(self._maps(np.asarray(times[first : first + CHUNK], np.float64)))
         return {"stereo": Evidence(maps, np.zeros(len(times), np.float32))}
 
     def _maps(self, times: Array) -> Maps:
         """Log-likelihood ratios at a few times; zeros in silence, and where both channels are one signal."""
+        maps = np.zeros((len(times), *GRID), np.float32)
         middles = self._middles(len(self._sums))
         first, last = np.searchsorted(middles, [times.min() - WINDOW, times.max() + WINDOW])
-        maps = np.zeros((len(times), *GRID), np.float32)
         if first == last:
             return maps
         near = nearness(times, middles[first:last])
@@ -149,8 +149,8 @@ def sides_of(maps: NDArray[np.floating], looks: Maps, times: NDArray[np.float64]
     areas, left = cell_areas(*GRID), cell_directions(*GRID)[..., 1].ravel()
     scores, sides = np.zeros((2, len(maps))), np.zeros(len(maps), int)
     told = np.ptp(maps, axis=(1, 2)) > 0
-    for first in range(0, len(maps), _CHUNK):
-        part = slice(first, first + _CHUNK)
+    for first in range(0, len(maps), CHUNK):
+        part = slice(first, first + CHUNK)
         seen, ratios = np.exp(looks[part].astype(np.float64)) * areas, np.exp(maps[part].astype(np.float64))
         # Swapped channels mirror the map: its columns run backwards.
         scores[:, part] = [(one * seen).sum(axis=(1, 2)) for one in (ratios, ratios[:, :, ::-1])]

@@ -18,7 +18,7 @@ def maps(field, times, block=RATE, begin=0.0):
     cue.end_sound()
     evidence = cue.evidence(times)["spatial"]
     assert not evidence.nothing.any()
-    return evidence.maps
+    return evidence.maps[:]
 
 
 def peaks(evidence, count=1, width=20.0):
@@ -44,7 +44,7 @@ def test_plane_waves_are_found_in_their_direction():
     for yaw, pitch in zip(*angles(truth), strict=True):
         cue.add_sound(plane_wave(sound, yaw, pitch))
     cue.end_sound()
-    found = [peaks(each)[0] for each in cue.evidence(2 * n)["spatial"].maps]
+    found = [peaks(each)[0] for each in cue.evidence(2 * n)["spatial"].maps[:]]
     assert angle_between(np.array(found), truth).max() < 2
 
 

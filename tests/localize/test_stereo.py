@@ -38,7 +38,7 @@ def maps(stereo, times, block=RATE, begin=0.0):
     cue.end_sound()
     evidence = cue.evidence(times)["stereo"]
     assert not evidence.nothing.any()
-    return evidence.maps
+    return evidence.maps[:]
 
 
 def most_likely_left(evidence):
