@@ -97,6 +97,14 @@ def test_pictures_are_seen_as_by_pytorch(monkeypatch, tmp_path, name, strip):
     assert compiled.respond(seen, sound).std() > 0.01
 
 
+def test_surroundings_are_seen_as_by_pytorch(tmp_path):
+    model = trained(**TINY, panorama=(96, 192), surroundings={"channels": 8, "widths": [3, 5]})
+    torch.nn.init.normal_(model.surroundings.expand.weight)
+    compiled, expected = both(tmp_path / "a.safetensors", model)
+    picture = np.random.default_rng(0).integers(0, 256, (96, 192, 3), dtype=np.uint8)
+    equal(compiled.embed_picture(picture), expected.embed_picture(picture).numpy()[0])
+
+
 def test_pictures_may_be_seen_by_several_threads_at_once(tmp_path):
     from concurrent.futures import ThreadPoolExecutor
 

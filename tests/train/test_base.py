@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from pano_sound.errors import DataFileError
+from pano_sound.errors import DataFileError, ModelError
+from pano_sound.localize.nets import weights
 from pano_sound.localize.nets.localizer import TINY, Localizer
 from pano_sound.research.datasets.labelled import Item
-from pano_sound.research.train.base import BaseRecipe, Head, _claim, fit, mosaics, train
+from pano_sound.research.train.base import BaseRecipe, Head, _claim, fit, mosaics, start_from, train
 from pano_sound.research.train.distil import STEPS, Features
 from pano_sound.research.train.log import Log
 from pano_sound.research.train.sampling import VERSIONS, Sampler, SoundBank, altered, box_cells, with_knowledge
@@ -140,6 +141,37 @@ def test_films_come_with_their_own_sound_and_what_is_heard_in_them() -> None:
     assert not batch["match"][:, 5].any()
     asked = sampler.scene_batch(np.random.default_rng(0), 1)  # a person, whom only the scene shows
     torch.testing.assert_close(asked["sounds"], torch.full_like(asked["sounds"], 2.0))
+
+
+def test_films_and_groups_have_their_share_of_a_batch() -> None:
+    films = [f"clip:{k}" for k in range(20)]
+    labels, groups = [f"thing {k}" for k in range(30)], [f"~thing {k}" for k in range(20)]
+    shown = [*films, *labels]
+    names = [*films, *labels]
+    bank = SoundBank(
+        names, features_of(torch.zeros(1, len(names), 5, 4)), {group: [20 + k] for k, group in enumerate(groups)}
+    )
+    pairs = {name: [name] for name in names} | {group: [group[1:]] for group in groups}
+    scenes = np.zeros((1, 30, 60, 4), np.float16), [[Pasted("thing 1", 0.0, 320.0, 96.0, 512.0)]]
+    pictures = [Item(Path("x"), label, "train") for label in shown]
+    maps = np.zeros((VERSIONS * len(shown), 10, 10, 4), np.float16)
+    sampler = Sampler(bank, pictures, maps, scenes, pairs, names_per_step=24)
+    drawn: list[str] = []
+    sampler.sounds.draw = lambda names, rng: drawn.extend(names) or torch.zeros(len(names), 4)  # type: ignore
+    sampler.pairs(np.random.default_rng(0))
+    assert len(drawn) == 24
+    assert [sum(name.startswith(kind) for name in drawn) for kind in ("clip:", "~", "thing")] == [6, 4, 14]
+
+
+def test_what_a_start_lacks_begins_anew(tmp_path: Path) -> None:
+    before, model = Localizer(**TINY), Localizer(**TINY, surroundings={"channels": 4, "widths": [3]})
+    weights.save(before, tmp_path / "before.safetensors", {})
+    start_from(model, tmp_path / "before.safetensors")
+    torch.testing.assert_close(model.visual_head.weight, before.visual_head.weight.half().float())
+    assert model.surroundings is not None
+    assert not model.surroundings.expand.weight.any()
+    with pytest.raises(ModelError, match="another architecture"):
+        start_from(Localizer(**TINY | {"embedding": 8}), tmp_path / "before.safetensors")
 
 
 def test_box_cells() -> None:

@@ -74,6 +74,7 @@ class CompiledNetwork(Network):
         mechanism: int = 1,
         panorama: tuple[int, int] = (480, 960),
         tags: tuple[str, ...] = (),
+        surroundings: Mapping[str, Any] | None = None,
         kind: str = "base",
     ) -> None:
         steepness, middle = presence
@@ -91,7 +92,7 @@ class CompiledNetwork(Network):
         self._last = tensors.take_norm("audio_head.5", embedding, affine=False)
         if tags:
             self._tags = tensors.take("tag_head.weight", len(tags), width), tensors.take("tag_head.bias", len(tags))
-        graph = visual_graph(tensors, trunk, embedding, self.panorama)
+        graph = visual_graph(tensors, trunk, embedding, self.panorama, surroundings)
         tensors.end()
         # That takes half a second, in which sound can be read.
         starter = ThreadPoolExecutor(1)

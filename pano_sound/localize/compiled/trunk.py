@@ -119,13 +119,20 @@ class Block(Layer):
         return self._project(self._depthwise(self._expand(x) if self._expand else x, zeros))
 
 
-def visual_graph(tensors: Tensors, trunk: Mapping[str, Any], embedding: int, panorama: tuple[int, int]) -> Model:
+def visual_graph(
+    tensors: Tensors,
+    trunk: Mapping[str, Any],
+    embedding: int,
+    panorama: tuple[int, int],
+    surroundings: Mapping[str, Any] | None = None,
+) -> Model:
     """The graph: uint8 (1, rows, columns, 3), RGB -> float32 (1, embedding, rows, columns) of cells.
 
     Args:
         trunk: its name, a key of TRUNKS, and options.
         embedding: D.
         panorama: rows and columns of pixels.
+        surroundings: options of what is averaged around each cell; None: nothing.
 
     Raises ValueError if the tensors do not fit.
     """
@@ -139,9 +146,26 @@ def visual_graph(tensors: Tensors, trunk: Mapping[str, Any], embedding: int, pan
     x = ops.divide(ops.subtract(x, ops.constant(np.float32(127.0))), ops.constant(np.float32(128.0)))
     for group in groups:
         x = _in_strips(group, x)
-    for convolution in [*last, Convolution(tensors, "visual_head", channels, embedding, relu6=False)]:
+    for convolution in last:
         x = convolution(x)
-    return Model([ops.normalize_l2(x, ops.constant(np.array([1])), 1e-12, "max")], [picture], "visual")
+    v = Convolution(tensors, "visual_head", channels, embedding, relu6=False)(x)
+    if surroundings:
+        v = ops.add(v, _surroundings(tensors, x, channels, embedding, **surroundings))
+    return Model([ops.normalize_l2(v, ops.constant(np.array([1])), 1e-12, "max")], [picture], "visual")
+
+
+def _surroundings(tensors: Tensors, x: Node, inputs: int, outputs: int, channels: int, widths: Sequence[int]) -> Node:
+    """Means over squares of cells around each cell, as `nets.surroundings` has them."""
+    x = Convolution(tensors, "surroundings.reduce", inputs, channels)(x)
+    expand = Convolution(tensors, "surroundings.expand", channels * len(widths), outputs, relu6=False)
+    return expand(ops.concat([_mean_around(x, width) for width in widths], 1))
+
+
+def _mean_around(x: Node, width: int) -> Node:
+    reach, columns = width // 2, _shape(x)[3]
+    around = np.arange(-reach, columns + reach) % columns
+    x = ops.gather(x, ops.constant(around), ops.constant(np.array(3)))
+    return ops.avg_pool(x, [1, 1], [reach, 0], [reach, 0], [width, width], exclude_pad=True)
 
 
 Trunk = tuple[list[list[Layer]], list[Convolution], int]

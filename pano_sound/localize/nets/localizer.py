@@ -18,6 +18,7 @@ from .attention import attended, mechanism1, mechanism2, response
 from .joint_encoder import JointEncoder
 from .sound_encoder import MelEncoder, SoundEncoder
 from .soundnet import SoundNet
+from .surroundings import Surroundings
 from .trunks import Conv, EfficientNetLite0, TinyTrunk, Trunk
 from .vgg import VGG16
 
@@ -38,6 +39,7 @@ BASE: dict[str, Any] = {
     "hidden": 1024,
     "embedding": 512,
     "panorama": [960, 1920],
+    "surroundings": {"channels": 128, "widths": [5, 9]},
 }
 """The architecture of the `base` model."""
 
@@ -77,6 +79,7 @@ class Localizer(nn.Module):
         mechanism: the attention that it was trained with, 1 or 2 (equations 2 and 3), which z (equation 4) uses, too.
         panorama: rows and columns of the equirectangular pictures that it is made for; 480x960 in the paper.
         tags: names of the kinds of sound for `tag_scores`; none by default.
+        surroundings: options of `Surroundings`, channels and widths; None: each cell is judged by itself.
 
     Attributes:
         config: the arguments, as JSON values; `Localizer(**config)` builds the same architecture.
@@ -98,6 +101,7 @@ class Localizer(nn.Module):
         mechanism: int = 1,
         panorama: Sequence[int] = (480, 960),
         tags: Sequence[str] = (),
+        surroundings: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         if mechanism not in (1, 2):
@@ -111,6 +115,8 @@ class Localizer(nn.Module):
             "panorama": list(panorama),
             "tags": list(tags),
         }
+        if surroundings:
+            self.config["surroundings"] = dict(surroundings)
         self.set_presence(*presence)
         self.mechanism = mechanism
         self.panorama: tuple[int, int] = (int(panorama[0]), int(panorama[1]))
@@ -120,6 +126,7 @@ class Localizer(nn.Module):
         self.tag_head = nn.Linear(self.sound_encoder.features, len(tags)) if tags else None
         self.precision = torch.float32
         self._make_heads(hidden, embedding)
+        self.surroundings = Surroundings(self.trunk.channels, embedding, **surroundings) if surroundings else None
 
     def _make_heads(self, hidden: int, embedding: int) -> None:
         """The layers between the two nets and the common space."""
@@ -160,7 +167,10 @@ class Localizer(nn.Module):
 
     def embed_map(self, features: Tensor) -> Tensor:
         """Trunk map (n, channels, rows, columns) -> unit vectors (n, D, rows, columns)."""
-        return F.normalize(self.visual_head(features).float(), dim=1)
+        v = self.visual_head(features)
+        if self.surroundings is not None:
+            v = v + self.surroundings(features, self.trunk.wrap)
+        return F.normalize(v.float(), dim=1)
 
     def visual(self, pictures: Tensor, wrap: bool) -> Tensor:
         """Visual embedding of every cell.

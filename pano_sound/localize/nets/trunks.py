@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from ..architecture import LITE0_STAGES, same_padding
 
-LITE0_LOWER = 11
-"""Blocks before the last strided one; `lower` ends there, in 112 channels at stride 16."""
+LITE0_LOWER = 15
+"""Blocks before the last one; `lower` ends there, in 192 channels."""
 
 
 class Conv(nn.Conv2d):
@@ -106,6 +106,7 @@ class Trunk(nn.Module, ABC):
 
     channels: int
     stride: int
+    wrap = False
 
     @abstractmethod
     def body(self, pictures: Tensor) -> Tensor:
@@ -132,6 +133,7 @@ class Trunk(nn.Module, ABC):
 
     def set_wrap(self, wrap: bool) -> None:
         """Treat pictures as equirectangular spheres (True) or as ordinary pictures with borders (False)."""
+        self.wrap = wrap
         for module in self.modules():
             if isinstance(module, Conv):
                 module.wrap = wrap

@@ -30,7 +30,7 @@ from ..datasets.labelled import Item, read_items, read_pairs, useful_pictures
 from . import losses
 from .caches import WaveCache, cached_maps
 from .checkpoints import StageState
-from .distil import Sounds, Tagger, distil, features_of, joint_encoder
+from .distil import Features, Sounds, Tagger, distil, features_of, joint_encoder
 from .knowledge import Knowledge
 from .log import Log
 from .parallel import Processes
@@ -292,7 +292,10 @@ def learn_sounds(
         steps, batch, rate = recipe.sound_steps, recipe.sound_batch, recipe.sound_rate
         distil(model, tagger, sounds, folder, steps, batch, rate, recipe.seed, log)
     pieces = pieces_of(items, waves, recipe.seed)
-    features = features_of(model, tagger, sounds, pieces, recipe.versions, recipe.seed)
+    kept = folder / "sounds-features.npz"
+    if not kept.exists():
+        features_of(model, tagger, sounds, pieces, recipe.versions, recipe.seed).save(kept)
+    features = Features.load(kept, sounds.samples.device)
     names = [piece.label for piece in pieces]
     pairs, groups = with_knowledge(pairs, names, Knowledge(tagger.names).of(features.tags))
     return SoundBank(names, features, groups), pairs
@@ -341,11 +344,13 @@ def look(
 
 
 def start_from(model: Localizer, path: Path) -> None:
-    """Load all weights of a file, but its tags only if they are the same. Raises ModelError if they do not fit."""
+    """Load all weights of a file; its tags only if they are the same, its surroundings if it has any. Raises ModelError
+    if they do not fit."""
     start = weights.load(path)
     theirs, ours = start.state_dict(), model.state_dict()
-    if start.tags != model.tags:
-        theirs = {**theirs, **{key: value for key, value in ours.items() if key.startswith("tag_head.")}}
+    new = ["tag_head."] if start.tags != model.tags else []
+    new += ["surroundings."] if start.surroundings is None else []
+    theirs = {**theirs, **{key: value for key, value in ours.items() if key.startswith(tuple(new))}}
     if theirs.keys() != ours.keys() or any(theirs[key].shape != value.shape for key, value in ours.items()):
         raise ModelError("the weights to start from are of another architecture", path=path)
     model.load_state_dict(theirs)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from ...atomic_file import written_whole
 from ...errors import DataFileError, ModelError, PanoSoundError
 from ...localize.nets.joint_encoder import JointEncoder, WaveEncoder
 from ...localize.nets.localizer import Localizer
@@ -279,6 +280,17 @@ class Features:
     encoded: Tensor
     lengths: NDArray[np.int64]
     tags: NDArray[np.float32]
+
+    def save(self, path: Path) -> None:
+        """Write them to a file, which is complete or absent."""
+        with written_whole(path, "wb") as file:
+            np.savez(file, encoded=self.encoded.cpu().numpy(), lengths=self.lengths, tags=self.tags)
+
+    @classmethod
+    def load(cls, path: Path, device: torch.device | str = "cpu") -> Features:
+        """What `save` wrote, on a device."""
+        with np.load(path) as kept:
+            return cls(torch.from_numpy(kept["encoded"]).to(device), kept["lengths"], kept["tags"])
 
 
 @torch.inference_mode()

@@ -231,17 +231,18 @@ class Sampler:
     def pairs(self, rng: np.random.Generator, silent: int = 8) -> dict[str, Tensor]:
         """A sound and a picture of each of some labels, ambient sounds without a picture, pictures without a sound.
 
-        A third of the labels are films, with a picture of their own.
+        A quarter of the labels are films, with a picture of their own, and a sixth are groups of sounds by what the
+        tagger hears; more if there are too few others.
 
         Returns:
             sounds (s, F); maps (p, channels, rows, columns); match bool (s, p). The first n of both belong together one
             by one: targets (n, cells), boxed bool (n,), whether the thing covers less than most of its picture.
         """
-        films = [name for name in self.names if name.startswith(CLIP)]
-        others = [name for name in self.names if not name.startswith(CLIP)]
-        share = min(len(films), self.names_per_step // 3)
-        names = [films[k] for k in rng.permutation(len(films))[:share]]
-        names += [others[k] for k in rng.permutation(len(others))[: self.names_per_step - share]]
+        labels = [name for name in self.names if not name.startswith((CLIP, PREFIX))]
+        films, groups = ([name for name in self.names if name.startswith(prefix)] for prefix in (CLIP, PREFIX))
+        films, groups, labels = ([kind[k] for k in rng.permutation(len(kind))] for kind in (films, groups, labels))
+        few, some = self.names_per_step // 4, self.names_per_step // 6
+        names = [*films[:few], *groups[:some], *labels, *films[few:], *groups[some:]][: self.names_per_step]
         shown = [self._picture_of(name, rng) for name in names]
         shown += [_one(self.silent, rng) for _ in range(silent if self.silent else 0)]
         chosen = torch.tensor([_one(self.of_label[label], rng) for label in shown], device=self.device)
@@ -268,6 +269,12 @@ class Sampler:
         photographs = [label for label in labels if not label.startswith(CLIP)]
         return _one(films if not photographs or (films and rng.random() < 0.5) else photographs, rng)
 
+    def _sound_of(self, label: str, rng: np.random.Generator) -> str:
+        """A label of matching sounds; groups by what the tagger hears less often, as they are less sure."""
+        names = self.sounds_of[label]
+        sure = [name for name in names if not name.startswith(PREFIX)]
+        return _one(sure if sure and rng.random() < 0.75 else names, rng)
+
     def scene_batch(self, rng: np.random.Generator, count: int, each: int = 3) -> dict[str, Tensor]:
         """Scenes and, for each of them, the sounds of `each` things in it (one thing may be asked for twice).
 
@@ -281,7 +288,7 @@ class Sampler:
         for k in np.repeat(chosen, each):
             things = [o for o in self.objects[k] if o.label in self.belong]
             label = _one(things, rng).label
-            name = label if label.startswith(CLIP) and rng.random() < 0.6 else _one(self.sounds_of[label], rng)
+            name = label if label.startswith(CLIP) and rng.random() < 0.6 else self._sound_of(label, rng)
             names.append(name)
             right = [cells(o, rows, columns, STRIDE) for o in things if name in self.belong[o.label]]
             targets.append(np.max(right, axis=0).ravel())
