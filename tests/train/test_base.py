@@ -163,6 +163,14 @@ def test_films_and_groups_have_their_share_of_a_batch() -> None:
     assert [sum(name.startswith(kind) for name in drawn) for kind in ("clip:", "~", "thing")] == [6, 4, 14]
 
 
+def test_what_could_sound_is_no_example_of_silence(sampler: Sampler) -> None:
+    pictures = [Item(Path("x"), label, "train") for label in ("dog", "tambourine", "bongo", "cup")]
+    pairs = {"dog": ["dog"], "tambourine": ["tambourine"]}  # of which no sound is known
+    maps = np.zeros((4 * VERSIONS, 10, 10, 16), np.float16)
+    scenes = np.zeros((1, 30, 60, 16), np.float16), [[Pasted("dog", 0.0, 320.0, 96.0, 512.0)]]
+    assert Sampler(sampler.sounds, pictures, maps, scenes, pairs, sounding=["bongo"]).silent == ["cup"]
+
+
 def test_what_a_start_lacks_begins_anew(tmp_path: Path) -> None:
     before, model = Localizer(**TINY), Localizer(**TINY, surroundings={"channels": 4, "widths": [3]})
     weights.save(before, tmp_path / "before.safetensors", {})

@@ -317,7 +317,8 @@ def learn_heads(
             part.requires_grad_(False)
     model.trunk.learn_upper()
     head = Head(model).to(bank.features.device)
-    fit(head, Sampler(bank, pictures, maps, scenes, pairs, recipe.names_per_step), recipe, folder, log)
+    sounding = Knowledge(model.tags).things
+    fit(head, Sampler(bank, pictures, maps, scenes, pairs, recipe.names_per_step, sounding), recipe, folder, log)
     model.set_presence(head.steepness.item(), head.middle.item())
 
 

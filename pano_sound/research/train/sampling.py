@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -190,6 +190,8 @@ class Sampler:
         scenes: maps and objects of scenes, as of `make_scenes`.
         pairs: sound label -> labels of pictures.
         names_per_step: at most this many labels of sounds in a batch.
+        sounding: labels of pictures that make sounds, even if there is none here. All others, but for those in `pairs`,
+            are examples of silent things.
     """
 
     def __init__(
@@ -200,6 +202,7 @@ class Sampler:
         scenes: tuple[NDArray[np.float16], list[list[Pasted]]],
         pairs: dict[str, list[str]],
         names_per_step: int = 1000,
+        sounding: Collection[str] = (),
     ) -> None:
         self.sounds, self.pictures = sounds, pictures
         self.device = sounds.features.device
@@ -219,7 +222,7 @@ class Sampler:
             for name in names if label in self.of_label else ():
                 self.seen_with.setdefault(name, []).append(label)
         self.names = sorted(self.seen_with)
-        self.silent = sorted(set(self.of_label) - set(self.sounds_of))
+        self.silent = sorted(set(self.of_label) - set(sounding).union(*pairs.values()))
         self.ambient = [label for label in AMBIENT if label in sounds.by_label]
         self.names_per_step = names_per_step
         self.belong = {label: set(names) for label, names in self.sounds_of.items()}
