@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from threading import Lock
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -23,6 +24,7 @@ class Spool:
 
     def __init__(self, shape: Sequence[int], dtype: DTypeLike = np.float16) -> None:
         self._shape, self._dtype, self._count = tuple(shape), np.dtype(dtype), 0
+        self._turn = Lock()  # Reading moves the file's position.
         with _room_on_disk():
             self._file = tempfile.TemporaryFile(prefix="pano-sound-")  # noqa: SIM115
 
@@ -38,7 +40,7 @@ class Spool:
         """Append arrays, (n, *shape). Raises DiskError if the disk is full."""
         if arrays.shape[1:] != self._shape:
             raise ValueError(f"arrays of {arrays.shape[1:]} do not fit {self._shape}")
-        with _room_on_disk():
+        with self._turn, _room_on_disk():
             self._file.seek(0, 2)
             self._file.write(np.ascontiguousarray(arrays, self._dtype).data)
         self._count += len(arrays)
@@ -46,7 +48,7 @@ class Spool:
     def __getitem__(self, part: slice) -> NDArray[np.floating]:
         begin, end, step = part.indices(self._count)
         found = np.empty((max(end - begin, 0), *self._shape), self._dtype)
-        with _room_on_disk():  # What was written last may still have to go there.
+        with self._turn, _room_on_disk():  # What was written last may still have to go there.
             self._file.seek(begin * found[:1].nbytes if len(found) else 0)
             self._file.readinto(found.reshape(-1).view(np.uint8).data)
         return found[::step]
@@ -60,6 +62,9 @@ class SpooledMaps(Mapping[str, NDArray[np.float16]]):
 
     def __getitem__(self, name: str) -> NDArray[np.float16]:
         return self._maps[name][:].astype(np.float16, copy=False)
+
+    def __reduce__(self) -> tuple[type[dict], tuple[dict[str, NDArray[np.float16]]]]:
+        return dict, (dict(self),)  # Copies and other processes get arrays.
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._maps)

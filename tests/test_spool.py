@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -40,6 +42,25 @@ def test_maps_are_read_by_name():
     assert np.array_equal(maps["motion"], np.full((3, 2, 2), 0.1, np.float16))
     assert maps["semantic"] is not None
     assert "stereo" not in maps
+
+
+def test_copies_for_other_processes_hold_arrays():
+    spool = Spool((2, 2))
+    spool.extend(np.ones((3, 2, 2)))
+    maps = pickle.loads(pickle.dumps(SpooledMaps({"motion": spool})))
+    assert type(maps) is dict
+    assert np.array_equal(maps["motion"], np.ones((3, 2, 2), np.float16))
+
+
+def test_threads_may_read_at_once():
+    arrays = np.arange(4000, dtype=np.float32).reshape(1000, 2, 2)
+    spool = Spool((2, 2), np.float32)
+    spool.extend(arrays)
+    with ThreadPoolExecutor(8) as pool:
+        read = pool.map(
+            lambda k: np.array_equal(spool[k % 990 : k % 990 + 9], arrays[k % 990 : k % 990 + 9]), range(4000)
+        )
+        assert all(read)
 
 
 def test_a_full_disk_is_one_clear_error(monkeypatch):

@@ -51,6 +51,7 @@ class Overlay:
         self.size = (width, height)
         self.path = path
         self.sureness = soundmap.sureness()
+        self._spatial = soundmap.cues.get("spatial")  # once: it may be on disk
         self._strip = Strip(soundmap, self.sureness, width, height)
 
     def heat(self, t: float) -> tuple[NDArray[np.float32], float]:
@@ -63,11 +64,11 @@ class Overlay:
     def rings(self, t: float) -> list[NDArray[np.int32]]:
         """Closed lines around the direction that the sound itself has at `t`, as of `outline`; none where it has no
         clear one."""
-        spatial = self.soundmap.cues.get("spatial")
-        if spatial is None:
+        if self._spatial is None:
             return []
         i, j, share = self._between(t)
-        ratios = (1 - share) * spatial[i].astype(np.float32) + share * spatial[j].astype(np.float32)
+        before, after = (self._spatial[k].astype(np.float32) for k in (i, j))
+        ratios = (1 - share) * before + share * after
         peak = float(ratios.max())
         return contours(ratios, max(peak - _AROUND, CLEAR), *self.size) if peak > CLEAR else []
 

@@ -119,11 +119,12 @@ def plot(path: CameraPath, file: Path, soundmap: SoundMap | None = None, overwri
 def directions_heard(soundmap: SoundMap) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """When an ambisonic film's sound has a clear direction of its own, (n,) seconds, and its yaw and pitch, (n, 2)
     degrees; none of other films."""
-    if "spatial" not in soundmap.cues:
+    maps = soundmap.cues.get("spatial")
+    if maps is None:
         return np.zeros(0), np.zeros((0, 2))
-    ratios = soundmap.cues["spatial"].reshape(len(soundmap), -1)
+    ratios = maps.reshape(len(soundmap), -1)
     clear = ratios.max(axis=1) > CLEAR
-    cells = cell_directions(*soundmap.cues["spatial"].shape[1:]).reshape(-1, 3)
+    cells = cell_directions(*maps.shape[1:]).reshape(-1, 3)
     return soundmap.times[clear], np.stack(angles(cells[ratios[clear].argmax(axis=1)]), axis=1)
 
 

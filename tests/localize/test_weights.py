@@ -204,3 +204,9 @@ def test_truncated_files_are_refused(tmp_path: Path, saved: Path, length: int) -
     path.write_bytes(saved.read_bytes()[:length])
     with pytest.raises(ModelError, match="damaged"):
         weights.load(path)
+
+
+def test_shipped_weights_name_no_path_of_the_machine_that_made_them():
+    for model in files.available():
+        recipe = json.loads(model["metadata"].get("recipe") or "{}")
+        assert not [value for value in recipe.values() if isinstance(value, str) and "/" in value]

@@ -34,7 +34,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     """The exit code of `pano-sound train` with these words and a tiny model."""
     tiny = ["--set", "start=tiny.safetensors", "--set", "batch=4"]
-    monkeypatch.setattr(sys, "argv", ["pano-sound", "train", *words, *tiny])
+    monkeypatch.setattr(sys, "argv", ["pano-sound", "train", *tiny, *words])
     with pytest.raises(SystemExit) as exit:
         main()
     return int(exit.value.code or 0)
@@ -66,6 +66,9 @@ def test_shards_are_streamed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> N
                 out.add(folder / f"{i}.{kind}", f"{i}.{kind}")
     assert run(monkeypatch, "set-{0..0}.tar", "-o", "out.safetensors", "--set", "steps=3") == 0
     assert about(folder / "out.safetensors")["mode"] == "unsupervised"
+    moved = ("--set", f"start={folder / 'tiny.safetensors'}", "--work", "moved", "--set", "steps=1")
+    assert run(monkeypatch, "set-{0..0}.tar", "-o", "moved.safetensors", *moved) == 0
+    assert about(folder / "moved.safetensors")["start"] == "tiny.safetensors"
     assert run(monkeypatch, "set-0.tar", "set.csv", "-o", "x.safetensors") == 2
     # Another part of the shards, or only what has boxes: there is none.
     assert run(monkeypatch, "set-0.tar", "-o", "x.safetensors", "--mode", "supervised", "--work", "other") == 7

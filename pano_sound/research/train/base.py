@@ -268,7 +268,8 @@ def train(data: Path, out: Path, folder: Path, recipe: BaseRecipe | None = None,
     bank, pairs = learn_sounds(model, tagger, pairs, data, folder, recipe, log)
     if recipe.steps:
         learn_heads(model, bank, pairs, data, folder, recipe, log)
-    metadata = {"name": out.stem, "version": __version__, "recipe": json.dumps(asdict(recipe))}
+    about = {**asdict(recipe), "start": Path(recipe.start).name}  # not where it lay
+    metadata = {"name": out.stem, "version": __version__, "recipe": json.dumps(about)}
     weights.save(model.cpu(), out, metadata, overwrite)
     return model
 

@@ -209,7 +209,7 @@ def train(
         fit(Objective(model, recipe.weight), batches, recipe, checkpoint, curves, processes)
         if curves is not None:
             curves.close()
-            about = {**asdict(recipe), **counts, "origin": origin}
+            about = {**asdict(recipe), **counts, "origin": origin, "start": Path(recipe.start).name}  # not where it lay
             metadata = {"name": out.stem, "version": __version__, "recipe": json.dumps(about)}
             weights.save(model, out, metadata, overwrite)
         processes.wait()
