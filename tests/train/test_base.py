@@ -14,7 +14,16 @@ from pano_sound.research.datasets.labelled import Item
 from pano_sound.research.train.base import BaseRecipe, Head, _claim, fit, mosaics, start_from, train
 from pano_sound.research.train.distil import STEPS, Features
 from pano_sound.research.train.log import Log
-from pano_sound.research.train.sampling import VERSIONS, Sampler, SoundBank, altered, box_cells, with_knowledge
+from pano_sound.research.train.sampling import (
+    VERSIONS,
+    CachedPictures,
+    CachedScenes,
+    Sampler,
+    SoundBank,
+    altered,
+    box_cells,
+    with_knowledge,
+)
 from pano_sound.research.train.scenes import Pasted
 
 LABELS = ("bell", "dog", "horn", "drum", "cat", "saw", "flute", "bird")
@@ -43,7 +52,8 @@ def sampler(tmp_path: Path) -> Sampler:
         label = LABELS[k % len(LABELS)]
         scenes[k, 10:16, 20:28] = seen[label]
         objects.append([Pasted(label, 640.0, 320.0, 896.0, 512.0)])
-    return Sampler(bank, pictures, maps, (scenes, objects), {label: [label] for label in LABELS})
+    pairs = {label: [label] for label in LABELS}
+    return Sampler(bank, CachedPictures(pictures, maps), CachedScenes(scenes, objects), pairs)
 
 
 @pytest.mark.slow
@@ -133,7 +143,8 @@ def test_films_come_with_their_own_sound_and_what_is_heard_in_them() -> None:
     bank = SoundBank(["dog_barking", "clip:park", "clip:park", "clip:sea"], features, groups)
     pictures = [Item(Path("x"), label, "train") for label in ("dog", "clip:park", "clip:sea", "cup")]
     scenes = np.zeros((1, 30, 60, 16), np.float16), [[Pasted("person", 0.0, 320.0, 96.0, 512.0)]]
-    sampler = Sampler(bank, pictures, np.zeros((4 * VERSIONS, 10, 10, 16), np.float16), scenes, pairs, names_per_step=6)
+    maps = np.zeros((4 * VERSIONS, 10, 10, 16), np.float16)
+    sampler = Sampler(bank, CachedPictures(pictures, maps), CachedScenes(*scenes), pairs, names_per_step=6)
     assert set(sampler.names) == {"dog_barking", "~dog", "~person", "clip:park", "clip:sea"}
     batch = sampler.pairs(np.random.default_rng(0), silent=1)
     assert batch["match"].shape == (5, 6)
@@ -155,7 +166,7 @@ def test_films_and_groups_have_their_share_of_a_batch() -> None:
     scenes = np.zeros((1, 30, 60, 4), np.float16), [[Pasted("thing 1", 0.0, 320.0, 96.0, 512.0)]]
     pictures = [Item(Path("x"), label, "train") for label in shown]
     maps = np.zeros((VERSIONS * len(shown), 10, 10, 4), np.float16)
-    sampler = Sampler(bank, pictures, maps, scenes, pairs, names_per_step=24)
+    sampler = Sampler(bank, CachedPictures(pictures, maps), CachedScenes(*scenes), pairs, names_per_step=24)
     drawn: list[str] = []
     sampler.sounds.draw = lambda names, rng: drawn.extend(names) or torch.zeros(len(names), 4)  # type: ignore
     sampler.pairs(np.random.default_rng(0))
@@ -168,7 +179,8 @@ def test_what_could_sound_is_no_example_of_silence(sampler: Sampler) -> None:
     pairs = {"dog": ["dog"], "tambourine": ["tambourine"]}  # of which no sound is known
     maps = np.zeros((4 * VERSIONS, 10, 10, 16), np.float16)
     scenes = np.zeros((1, 30, 60, 16), np.float16), [[Pasted("dog", 0.0, 320.0, 96.0, 512.0)]]
-    assert Sampler(sampler.sounds, pictures, maps, scenes, pairs, sounding=["bongo"]).silent == ["cup"]
+    seen = CachedPictures(pictures, maps), CachedScenes(*scenes)
+    assert Sampler(sampler.sounds, *seen, pairs, sounding=["bongo"]).silent == ["cup"]
 
 
 def test_what_a_start_lacks_begins_anew(tmp_path: Path) -> None:

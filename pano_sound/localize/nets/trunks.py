@@ -20,8 +20,7 @@ from torch import Tensor, nn
 
 from ..architecture import LITE0_STAGES, same_padding
 
-LITE0_LOWER = 15
-"""Blocks before the last one; `lower` ends there, in 192 channels."""
+LITE0_BLOCKS = 16
 
 
 class Conv(nn.Conv2d):
@@ -124,8 +123,8 @@ class Trunk(nn.Module, ABC):
         """The layers above `lower`: its output -> the map."""
         return self.last(features)
 
-    def learn_upper(self) -> None:
-        """Let only the layers of `upper` learn."""
+    def learn_upper(self, blocks: int = 1) -> None:
+        """Let only the layers of `upper` learn; where there are blocks, so many of the last ones belong to it."""
         self.requires_grad_(False)
 
     def forward(self, pictures: Tensor) -> Tensor:
@@ -157,26 +156,28 @@ class EfficientNetLite0(Trunk):
         self.blocks = nn.ModuleList(blocks)
         self.head = Conv(320, 1280, 1)
         self.channels = 1280
+        self._frozen = LITE0_BLOCKS - 1  # blocks of `lower`
 
     def body(self, pictures: Tensor) -> Tensor:
         return self._upper_blocks(self.lower(pictures))
 
     def lower(self, pictures: Tensor) -> Tensor:
         x: Tensor = self.stem(_scaled(pictures), relu6=True)
-        for block in self.blocks[:LITE0_LOWER]:
+        for block in self.blocks[: self._frozen]:
             x = block(x)
         return x
 
     def upper(self, features: Tensor) -> Tensor:
         return self.last(self._upper_blocks(features))
 
-    def learn_upper(self) -> None:
+    def learn_upper(self, blocks: int = 1) -> None:
         self.requires_grad_(False)
-        self.blocks[LITE0_LOWER:].requires_grad_(True)
+        self._frozen = LITE0_BLOCKS - blocks
+        self.blocks[self._frozen :].requires_grad_(True)
         self.head.requires_grad_(True)
 
     def _upper_blocks(self, x: Tensor) -> Tensor:
-        for block in self.blocks[LITE0_LOWER:]:
+        for block in self.blocks[self._frozen :]:
             x = block(x)
         return x
 

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,22 +36,28 @@ from .caches import WaveCache, cached_maps
 from .checkpoints import StageState
 from .distil import Features, Sounds, Tagger, distil, features_of, joint_encoder
 from .knowledge import Knowledge
+from .live import LivePictures, LiveScenes, LiveSounds
 from .log import Log
 from .parallel import Processes
 from .pretrained import lite0, soundnet_start
 from .sampling import (
     CLIP,
     VERSIONS,
+    CachedPictures,
+    CachedScenes,
+    PictureSource,
     Sampler,
+    SceneSource,
     SoundBank,
+    SoundSource,
+    TrainingScenes,
     altered,
     clip_frames,
-    make_scenes,
     pieces_of,
     training_sounds,
     with_knowledge,
 )
-from .scenes import Pasted
+from .scenes import scene_maps
 
 _CLAIM = "training.json"
 """The file in a work folder that says what is trained there."""
@@ -68,11 +78,15 @@ class BaseRecipe:
         scenes, real_scenes: numbers of made panoramas, and of real ones with a detector's boxes.
         names_per_step, scenes_per_step: labels and scenes in a batch for the heads.
         versions: distant versions of each sound, in addition to the original.
-        rate, trunk_rate: learning rates of the heads and of the trunk's upper layers.
+        trunk_rate: learning rate of the trunk's upper layers.
+        blocks: that many of the trunk's last blocks learn, and its last convolution; caches keep what is below.
+        live: alter sounds, pictures and scenes anew in each step instead of keeping a few versions of each. This needs
+            a GPU, 24 GB of its memory, and other processors to make scenes.
     """
 
     seed: int = 0
     start: str = ""
+    live: bool = False
     sound_steps: int = 8000
     sound_batch: int = 192
     sound_rate: float = 2e-3
@@ -84,6 +98,7 @@ class BaseRecipe:
     steps: int = 5000
     rate: float = 1e-3
     trunk_rate: float = 1.5e-4
+    blocks: int = 1
     names_per_step: int = 96
     scenes_per_step: int = 24
     mosaic: int = 6
@@ -103,6 +118,7 @@ class BaseRecipe:
             "mosaic": 2,
             "names_per_step": 6,
             "real_scenes": 0,
+            "blocks": 0,
         }
         for name, least in least_of.items():
             if getattr(self, name) < least:
@@ -265,9 +281,9 @@ def train(data: Path, out: Path, folder: Path, recipe: BaseRecipe | None = None,
     model.requires_grad_(True).to(device).eval()
     _claim(folder, training)  # Only now: what is refused leaves nothing behind.
     log = Log(folder / "log.jsonl")
-    bank, pairs = learn_sounds(model, tagger, pairs, data, folder, recipe, log)
+    sounds, pairs = learn_sounds(model, tagger, pairs, data, folder, recipe, log)
     if recipe.steps:
-        learn_heads(model, bank, pairs, data, folder, recipe, log)
+        learn_heads(model, sounds, pairs, data, folder, recipe, log)
     about = {**asdict(recipe), "start": Path(recipe.start).name}  # not where it lay
     metadata = {"name": out.stem, "version": __version__, "recipe": json.dumps(about)}
     weights.save(model.cpu(), out, metadata, overwrite)
@@ -282,9 +298,9 @@ def learn_sounds(
     folder: Path,
     recipe: BaseRecipe,
     log: Log,
-) -> tuple[SoundBank, dict[str, list[str]]]:
-    """Train the sound encoder and the tags in place. Returns the encoder's features of all pieces of sound, and the
-    pairs extended by the tagger."""
+) -> tuple[SoundSource, dict[str, list[str]]]:
+    """Train the sound encoder and the tags in place. Returns all pieces of sound, and the pairs extended by the
+    tagger."""
     items = training_sounds(data, recipe.sounds, recipe.seed)
     waves = WaveCache(folder, "waves", [item.path for item in items])
     labels = [None if item.label.startswith(CLIP) else item.label for item in items]
@@ -295,54 +311,79 @@ def learn_sounds(
     pieces = pieces_of(items, waves, recipe.seed)
     kept = folder / "sounds-features.npz"
     if not kept.exists():
-        features_of(model, tagger, sounds, pieces, recipe.versions, recipe.seed).save(kept)
+        versions = 0 if recipe.live else recipe.versions
+        features_of(model, tagger, sounds, pieces, versions, recipe.seed).save(kept)
     features = Features.load(kept, sounds.samples.device)
     names = [piece.label for piece in pieces]
     pairs, groups = with_knowledge(pairs, names, Knowledge(tagger.names).of(features.tags))
+    if recipe.live:
+        return LiveSounds(joint_encoder(model), sounds, pieces, groups, recipe.seed), pairs
     return SoundBank(names, features, groups), pairs
 
 
 def learn_heads(
     model: Localizer,
-    bank: SoundBank,
+    sounds: SoundSource,
     pairs: dict[str, list[str]],
     data: Path,
     folder: Path,
     recipe: BaseRecipe,
     log: Log,
 ) -> None:
-    """Train the heads in place, on cached features of all pictures and scenes."""
-    pictures, maps, scenes = look(model, pairs, data, folder, recipe)
+    """Train the heads and the trunk's last blocks in place."""
     for part in (model.sound_encoder, model.tag_head):
         if part is not None:
             part.requires_grad_(False)
-    model.trunk.learn_upper()
-    head = Head(model).to(bank.features.device)
-    sounding = Knowledge(model.tags).things
-    fit(head, Sampler(bank, pictures, maps, scenes, pairs, recipe.names_per_step, sounding), recipe, folder, log)
+    channels_last(model.trunk)
+    model.trunk.learn_upper(recipe.blocks)
+    frames = clip_frames(data, folder, recipe.frames)
+    items = useful_pictures(read_items(data, "pictures"), pairs, recipe.pictures)
+    items = [item for item in items if item.split == "train"] + frames
+    sounding = [label for seen in pairs.values() for label in seen if not label.startswith(CLIP)]
+    make = TrainingScenes(data, frames, sounding, recipe.real_scenes)
+    things = Knowledge(model.tags).things
+    head = Head(model).to(sounds.device)
+    with ExitStack() as stack:
+        pictures: PictureSource
+        scenes: SceneSource
+        if recipe.live:
+            processes = max(1, (os.cpu_count() or 1) - 2)
+            scenes = LiveScenes(make, make.real, recipe.scenes, wrapped(model), processes, sounds.device)
+            stack.enter_context(scenes)
+            pictures = LivePictures(items, flat(model), sounds.device)
+        else:
+            pictures, scenes = look(model, items, make, folder, recipe)
+        fit(head, Sampler(sounds, pictures, scenes, pairs, recipe.names_per_step, things), recipe, folder, log)
     model.set_presence(head.steepness.item(), head.middle.item())
 
 
 def look(
-    model: Localizer, pairs: dict[str, list[str]], data: Path, folder: Path, recipe: BaseRecipe
-) -> tuple[list[Item], NDArray[np.float16], tuple[NDArray[np.float16], list[list[Pasted]]]]:
-    """The pictures to train with, the output of the trunk's `lower` for each, and for scenes with what is in them."""
+    model: Localizer, items: list[Item], make: TrainingScenes, folder: Path, recipe: BaseRecipe
+) -> tuple[CachedPictures, CachedScenes]:
+    """The output of the trunk's `lower` for all pictures and scenes, from `folder` where it is known."""
     device = next(model.parameters()).device
-    frames = clip_frames(data, folder, recipe.frames)
-    pictures = useful_pictures(read_items(data, "pictures"), pairs, recipe.pictures)
-    pictures = [item for item in pictures if item.split == "train"] + frames
-    channels_last(model.trunk)
-    lower = model.trunk.lower
 
     def picture(i: int) -> NDArray[np.uint8]:
-        return altered(read_picture(pictures[i // VERSIONS].path, (PICTURE_SIZE, PICTURE_SIZE)), i % VERSIONS, i)
+        return altered(read_picture(items[i // VERSIONS].path, (PICTURE_SIZE, PICTURE_SIZE)), i % VERSIONS, i)
 
-    model.trunk.set_wrap(False)
-    maps = cached_maps(folder, "pictures", VERSIONS * len(pictures), picture, lower, device=device)
-    model.trunk.set_wrap(True)
-    sounding = [label for seen in pairs.values() for label in seen if not label.startswith(CLIP)]
-    scenes = make_scenes(data, folder, frames, sounding, recipe.scenes, recipe.real_scenes, lower, device)
-    return pictures, maps, scenes
+    maps = cached_maps(folder, "pictures", VERSIONS * len(items), picture, flat(model), device=device)
+    scenes = scene_maps(folder, "scenes", make, make.real + recipe.scenes, wrapped(model), device)
+    return CachedPictures(items, maps, device), CachedScenes(*scenes, device)
+
+
+def flat(model: Localizer) -> Callable[[Tensor], Tensor]:
+    """The trunk's `lower` for pictures with borders."""
+    return partial(_lower, model, False)
+
+
+def wrapped(model: Localizer) -> Callable[[Tensor], Tensor]:
+    """The trunk's `lower` for panoramas."""
+    return partial(_lower, model, True)
+
+
+def _lower(model: Localizer, wrap: bool, pictures: Tensor) -> Tensor:
+    model.trunk.set_wrap(wrap)
+    return model.trunk.lower(pictures)
 
 
 def start_from(model: Localizer, path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -30,7 +30,6 @@ from .scenes import (
     as_scene,
     cells,
     compressed,
-    scene_maps,
 )
 
 AMBIENT = ("air_conditioner", "fire", "rain", "sea_waves")
@@ -50,36 +49,47 @@ MIRRORED = 1
 T = TypeVar("T")
 
 
-def make_scenes(
-    data: Path,
-    folder: Path,
-    frames: Sequence[Item],
-    sounding: Sequence[str],
-    count: int,
-    real: int,
-    trunk: Callable[[Tensor], Tensor],
-    device: torch.device | str = "cpu",
-) -> tuple[NDArray[np.float16], list[list[Pasted]]]:
-    """Maps and objects of `real` panoramas as a detector boxed them, then of `count` made scenes, every third a crowd.
+class TrainingScenes:
+    """Scene number i of a data folder: panoramas as a detector boxed them, then made ones, every third a crowd.
 
     Args:
-        frames: pictures of films, pasted as they are; sounding: labels of pictures that have sounds.
+        data: the data folder.
+        frames: pictures of films, pasted as they are.
+        sounding: labels of pictures that have sounds.
+        real: at most this many boxed panoramas.
+
+    Attributes:
+        real: how many boxed panoramas there are.
     """
-    stills = read_stills(data, "train")
-    pictures = [item for item in read_items(data, "pictures") if item.split == "train"] + 2 * read_people(data)
-    photographs = read_photographs(data / "coco" / "boxes.csv", "train")
-    boxed = read_photographs(data / "stills" / "auto_boxes.csv", least=0.4)
-    boxed = [p for p in boxed if p.path in stills and any(label in sounding for label, _ in p.things)][:real]
-    few = SceneMaker(stills, pictures, sounding, {"person": 0.15}, 0, photographs, frames)
-    crowds = Crowds([], pictures, 0)
-    crowds.stills = few.stills  # read once: some 5 MB each
 
-    def scene(i: int) -> Scene:
-        if i < len(boxed):
-            return as_scene(boxed[i])
-        return (crowds if i % 3 == 2 else few).make(i - len(boxed))
+    def __init__(self, data: Path, frames: Sequence[Item], sounding: Sequence[str], real: int) -> None:
+        stills = read_stills(data, "train")
+        boxed = read_photographs(data / "stills" / "auto_boxes.csv", least=0.4)
+        self._boxed = [p for p in boxed if p.path in stills and any(label in sounding for label, _ in p.things)][:real]
+        self.real = len(self._boxed)
+        self._data, self._frames, self._sounding, self._stills = data, frames, sounding, stills
+        self._makers: tuple[SceneMaker, SceneMaker] | None = None
 
-    return scene_maps(folder, "scenes", scene, len(boxed) + count, trunk, device)
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_makers": None}
+
+    def __call__(self, i: int) -> Scene:
+        if i < self.real:
+            return as_scene(self._boxed[i])
+        if self._makers is None:
+            self._makers = self._read()
+        few, crowds = self._makers
+        return (crowds if i % 3 == 2 else few).make(i - self.real)
+
+    def _read(self) -> tuple[SceneMaker, SceneMaker]:
+        """The makers of scenes with few things and of crowds. Reads all panoramas, 5.5 MB each."""
+        pictures = [item for item in read_items(self._data, "pictures") if item.split == "train"]
+        pictures += 2 * read_people(self._data)
+        photographs = read_photographs(self._data / "coco" / "boxes.csv", "train")
+        few = SceneMaker(self._stills, pictures, self._sounding, {"person": 0.15}, 0, photographs, self._frames)
+        crowds = Crowds([], pictures, 0)
+        crowds.stills = few.stills
+        return few, crowds
 
 
 def clip_frames(data: Path, folder: Path, each: int) -> list[Item]:
@@ -165,6 +175,7 @@ class SoundBank:
 
     def __init__(self, labels: Sequence[str], features: Features, groups: dict[str, list[int]] | None = None) -> None:
         self.features, self.lengths = features.encoded, features.lengths
+        self.device = self.features.device
         self.by_label: dict[str, list[int]] = {}
         for i, label in enumerate(labels):
             self.by_label.setdefault(label, []).append(i)
@@ -174,8 +185,89 @@ class SoundBank:
         """For each label the mean feature of one of its sounds over a random window, sometimes disturbed: (n, F)."""
         chosen = np.array([self.by_label[label][int(rng.integers(len(self.by_label[label])))] for label in labels])
         versions = rng.integers(len(self.features), size=len(chosen))
-        windows = random_windows(self.lengths[versions, chosen], 1, rng)[:, 0].to(self.features.device)
+        windows = random_windows(self.lengths[versions, chosen], 1, rng)[:, 0].to(self.device)
         return torch.einsum("nsf,ns->nf", self.features[versions, chosen].float(), windows)
+
+
+class SoundSource(Protocol):
+    """Gives features of sounds: `SoundBank` from a cache, `LiveSounds` altered anew.
+
+    Attributes:
+        by_label: label or group -> numbers of its pieces.
+        device: of what `draw` gives.
+    """
+
+    by_label: dict[str, list[int]]
+    device: torch.device
+
+    def draw(self, labels: Sequence[str], rng: np.random.Generator) -> Tensor:
+        """For each label the mean feature of one of its sounds over a random window: (n, F)."""
+
+
+class PictureSource(Protocol):
+    """Gives pictures as the head takes them: `CachedPictures` or `LivePictures`."""
+
+    items: Sequence[Item]
+
+    def draw(self, numbers: Sequence[int], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Outputs of the trunk's `lower` (n, channels, rows, columns) for versions of these pictures, and targets
+        (n, rows, columns), how much of each of the map's cells the thing covers."""
+
+
+class SceneSource(Protocol):
+    """Gives scenes as the head takes them: `CachedScenes` or `LiveScenes`."""
+
+    def draw(
+        self, count: int, useful: Callable[[list[Pasted]], bool], rng: np.random.Generator
+    ) -> tuple[Tensor, list[list[Pasted]]]:
+        """Outputs of the trunk's `lower` for `count` different scenes whose things are useful, and these things."""
+
+
+class CachedPictures:
+    """Pictures, `VERSIONS` of each.
+
+    Args:
+        items: the pictures.
+        maps: outputs of the trunk's `lower` for the versions of each in turn, float16 (VERSIONS * n, rows, columns,
+            channels).
+        device: of what is drawn.
+    """
+
+    def __init__(self, items: Sequence[Item], maps: NDArray[np.float16], device: torch.device | str = "cpu") -> None:
+        self.items, self.maps = items, torch.from_numpy(maps).to(device)
+        cells = PICTURE_SIZE // STRIDE
+        targets = torch.from_numpy(np.stack([box_cells(item.box, cells, cells) for item in items])).to(device)
+        self.targets = torch.stack([targets.flip(2) if k == MIRRORED else targets for k in range(VERSIONS)], dim=1)
+
+    def draw(self, numbers: Sequence[int], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """As of `PictureSource`."""
+        chosen = torch.tensor(list(numbers), device=self.maps.device)
+        version = torch.from_numpy(rng.integers(VERSIONS, size=len(numbers))).to(self.maps.device)
+        maps = self.maps[VERSIONS * chosen + version].float().permute(0, 3, 1, 2)
+        return maps.contiguous(memory_format=torch.channels_last), self.targets[chosen, version]
+
+
+class CachedScenes:
+    """Scenes whose outputs of the trunk's `lower` are kept.
+
+    Args:
+        maps: float16 (n, rows, columns, channels); objects: what is in each.
+        device: of what is drawn.
+    """
+
+    def __init__(
+        self, maps: NDArray[np.float16], objects: list[list[Pasted]], device: torch.device | str = "cpu"
+    ) -> None:
+        self.maps, self.objects = torch.from_numpy(maps).to(device), objects
+
+    def draw(
+        self, count: int, useful: Callable[[list[Pasted]], bool], rng: np.random.Generator
+    ) -> tuple[Tensor, list[list[Pasted]]]:
+        """As of `SceneSource`."""
+        usable = [k for k, things in enumerate(self.objects) if useful(things)]
+        chosen = np.sort(rng.choice(usable, count, replace=False))
+        maps = self.maps[torch.from_numpy(chosen).to(self.maps.device)].float().permute(0, 3, 1, 2)
+        return maps.contiguous(memory_format=torch.channels_last), [self.objects[k] for k in chosen]
 
 
 class Sampler:
@@ -185,9 +277,8 @@ class Sampler:
 
     Args:
         sounds: what is heard; the batches are on its device.
-        pictures, maps: what is seen, and outputs of the trunk's `lower` for the `VERSIONS` of each in turn, float16
-            (VERSIONS * n, rows, columns, channels).
-        scenes: maps and objects of scenes, as of `make_scenes`.
+        pictures: what is seen.
+        scenes: made and real panoramas.
         pairs: sound label -> labels of pictures.
         names_per_step: at most this many labels of sounds in a batch.
         sounding: labels of pictures that make sounds, even if there is none here. All others, but for those in `pairs`,
@@ -196,20 +287,17 @@ class Sampler:
 
     def __init__(
         self,
-        sounds: SoundBank,
-        pictures: Sequence[Item],
-        maps: NDArray[np.float16],
-        scenes: tuple[NDArray[np.float16], list[list[Pasted]]],
+        sounds: SoundSource,
+        pictures: PictureSource,
+        scenes: SceneSource,
         pairs: dict[str, list[str]],
         names_per_step: int = 1000,
         sounding: Collection[str] = (),
     ) -> None:
-        self.sounds, self.pictures = sounds, pictures
-        self.device = sounds.features.device
-        self.maps, self.scenes = (torch.from_numpy(x).to(self.device) for x in (maps, scenes[0]))
-        self.objects = scenes[1]
+        self.sounds, self.pictures, self.scenes = sounds, pictures, scenes
+        self.device = sounds.device
         self.of_label: dict[str, list[int]] = {}
-        for i, item in enumerate(pictures):
+        for i, item in enumerate(pictures.items):
             if item.split == "train":
                 self.of_label.setdefault(item.label, []).append(i)
         self.sounds_of: dict[str, list[str]] = {}
@@ -226,10 +314,6 @@ class Sampler:
         self.ambient = [label for label in AMBIENT if label in sounds.by_label]
         self.names_per_step = names_per_step
         self.belong = {label: set(names) for label, names in self.sounds_of.items()}
-        cells = PICTURE_SIZE // STRIDE
-        targets = torch.from_numpy(np.stack([box_cells(item.box, cells, cells) for item in pictures])).to(self.device)
-        self.targets = torch.stack([targets.flip(2) if k == MIRRORED else targets for k in range(VERSIONS)], dim=1)
-        self.usable = np.array([k for k, o in enumerate(self.objects) if any(x.label in self.belong for x in o)])
 
     def pairs(self, rng: np.random.Generator, silent: int = 8) -> dict[str, Tensor]:
         """A sound and a picture of each of some labels, ambient sounds without a picture, pictures without a sound.
@@ -248,16 +332,14 @@ class Sampler:
         names = [*films[:few], *groups[:some], *labels, *films[few:], *groups[some:]][: self.names_per_step]
         shown = [self._picture_of(name, rng) for name in names]
         shown += [_one(self.silent, rng) for _ in range(silent if self.silent else 0)]
-        chosen = torch.tensor([_one(self.of_label[label], rng) for label in shown], device=self.device)
-        version = torch.from_numpy(rng.integers(VERSIONS, size=len(shown))).to(self.device)
+        maps, targets = self.pictures.draw([_one(self.of_label[label], rng) for label in shown], rng)
+        targets = targets[: len(names)]
         match = np.zeros((len(names) + len(self.ambient), len(shown)), bool)
         for row, name in enumerate(names):
             match[row] = [name in self.belong.get(label, ()) for label in shown]
-        maps = self.maps[VERSIONS * chosen + version].float().permute(0, 3, 1, 2)
-        targets = self.targets[chosen, version][: len(names)]
         return {
             "sounds": self.sounds.draw(names + self.ambient, rng),
-            "maps": maps.contiguous(memory_format=torch.channels_last),
+            "maps": maps,
             "targets": targets.flatten(1),
             "boxed": targets.mean(dim=(1, 2)) < 0.8,
             "match": torch.from_numpy(match).to(self.device),
@@ -272,6 +354,10 @@ class Sampler:
         photographs = [label for label in labels if not label.startswith(CLIP)]
         return _one(films if not photographs or (films and rng.random() < 0.5) else photographs, rng)
 
+    def _useful(self, things: list[Pasted]) -> bool:
+        """Whether one of the things in a scene has sounds."""
+        return any(thing.label in self.belong for thing in things)
+
     def _sound_of(self, label: str, rng: np.random.Generator) -> str:
         """A label of matching sounds; groups by what the tagger hears less often, as they are less sure."""
         names = self.sounds_of[label]
@@ -285,21 +371,20 @@ class Sampler:
             maps (count, channels, rows, columns); sounds (count * each, F) and scene (count * each,), in which of the
             maps each is; targets (count * each, cells); match bool (count * each, count).
         """
-        chosen = np.sort(rng.choice(self.usable, count, replace=False))
+        maps, objects = self.scenes.draw(count, self._useful, rng)
         names, targets = [], []
         rows, columns = HEIGHT // STRIDE, WIDTH // STRIDE
-        for k in np.repeat(chosen, each):
-            things = [o for o in self.objects[k] if o.label in self.belong]
+        for k in np.repeat(np.arange(count), each):
+            things = [o for o in objects[k] if o.label in self.belong]
             label = _one(things, rng).label
             name = label if label.startswith(CLIP) and rng.random() < 0.6 else self._sound_of(label, rng)
             names.append(name)
             right = [cells(o, rows, columns, STRIDE) for o in things if name in self.belong[o.label]]
             targets.append(np.max(right, axis=0).ravel())
-        inside = [{o.label for o in self.objects[k]} for k in chosen]
+        inside = [{o.label for o in things} for things in objects]
         match = [[any(name in self.belong.get(x, ()) for x in labels) for labels in inside] for name in names]
-        maps = self.scenes[torch.from_numpy(chosen).to(self.device)].float().permute(0, 3, 1, 2)
         return {
-            "maps": maps.contiguous(memory_format=torch.channels_last),
+            "maps": maps,
             "sounds": self.sounds.draw(names, rng),
             "scene": torch.arange(count, device=self.device).repeat_interleave(each),
             "targets": torch.from_numpy(np.stack(targets)).to(self.device),
