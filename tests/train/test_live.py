@@ -76,9 +76,9 @@ def test_the_oldest_made_scenes_are_replaced_and_real_ones_stay() -> None:
 
 
 def test_scenes_that_cannot_be_made_are_told_of() -> None:
-    with LiveScenes(no_scene, real=0, kept=4, lower=averages, processes=1) as scenes:
-        with pytest.raises(PanoSoundError, match="the disk is full"):
-            scenes.wait_for(1)
+    scenes = LiveScenes(no_scene, real=0, kept=4, lower=averages, processes=1)
+    with scenes, pytest.raises(PanoSoundError, match="the disk is full"):
+        scenes.wait_for(1)
 
 
 class Waves:

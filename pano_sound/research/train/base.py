@@ -63,6 +63,10 @@ _CLAIM = "training.json"
 """The file in a work folder that says what is trained there."""
 
 
+_MAKERS = 8
+"""Processes that make scenes, at most: more would take this one's time to receive them."""
+
+
 @dataclass
 class BaseRecipe:
     """All hyperparameters of the training.
@@ -347,7 +351,7 @@ def learn_heads(
         pictures: PictureSource
         scenes: SceneSource
         if recipe.live:
-            processes = max(1, (os.cpu_count() or 1) - 2)
+            processes = min(_MAKERS, max(1, (os.cpu_count() or 1) - 2))
             scenes = LiveScenes(make, make.real, recipe.scenes, wrapped(model), processes, sounds.device)
             stack.enter_context(scenes)
             pictures = LivePictures(items, flat(model), sounds.device)

@@ -167,12 +167,12 @@ class LiveScenes:
 
     def _fill(self) -> None:
         try:
-            with ProcessPoolExecutor(self.processes, get_context("forkserver"), _one_thread) as pool:
+            with ProcessPoolExecutor(self.processes, get_context("forkserver"), _begin, (self.make,)) as pool:
                 numbers = itertools.count()
                 waiting: set[Future[Scene]] = set()
                 while not self._stop.is_set():
                     while len(waiting) < _WAITING * self.processes:
-                        waiting.add(pool.submit(self.make, next(numbers)))
+                        waiting.add(pool.submit(_make, next(numbers)))
                     done, waiting = wait(waiting, 1.0, FIRST_COMPLETED)
                     for future in done:
                         self._keep(future.result())
@@ -297,5 +297,15 @@ def _box_in_part(
     return np.outer(covered(y0, y1, rows), covered(x0, x1, columns)).astype(np.float32)
 
 
-def _one_thread() -> None:
+_maker: Callable[[int], Scene] | None = None  # of this process, which keeps what it has read
+
+
+def _begin(make: Callable[[int], Scene]) -> None:
+    global _maker
     cv2.setNumThreads(1)
+    _maker = make
+
+
+def _make(i: int) -> Scene:
+    assert _maker is not None
+    return _maker(i)
