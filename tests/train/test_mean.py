@@ -6,7 +6,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from pano_sound.errors import ModelError
+from pano_sound.errors import ModelError, OutputError
 from pano_sound.localize.nets import weights
 from pano_sound.localize.nets.localizer import TINY, Localizer
 from pano_sound.research.train.mean import main, mean
@@ -56,4 +56,6 @@ def test_the_file_says_what_it_is_the_mean_of(tmp_path: Path) -> None:
     command = [str(out), str(tmp_path / "0.safetensors"), str(tmp_path / "1.safetensors")]
     assert CliRunner().invoke(main, command).exit_code == 0
     assert b"0.safetensors, 1.safetensors" in out.read_bytes()
-    assert CliRunner().invoke(main, command).exit_code != 0  # nothing is replaced
+    again = CliRunner().invoke(main, command)  # nothing is replaced
+    assert again.exit_code == OutputError.exit_code
+    assert again.output.count("\n") == 1

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ... import __version__
-from ...errors import ModelError
+from ...errors import ModelError, PanoSoundError
 
 if TYPE_CHECKING:
     from ...localize.nets.localizer import Localizer
@@ -60,7 +60,11 @@ def main(output: Path, files: tuple[Path, ...]) -> None:
     from ...localize.nets import weights
 
     about = {"name": output.stem, "version": __version__, "mean_of": ", ".join(file.name for file in files)}
-    weights.save(mean([weights.load(file) for file in files]), output, about, overwrite=False)
+    try:
+        weights.save(mean([weights.load(file) for file in files]), output, about, overwrite=False)
+    except PanoSoundError as error:
+        click.echo(f"mean: {error}", err=True)
+        raise SystemExit(error.exit_code) from None
 
 
 if __name__ == "__main__":
