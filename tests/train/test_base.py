@@ -210,7 +210,16 @@ def test_a_work_folder_belongs_to_one_training(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"steps": 0}, {"seed": -1}, {"rate": 0.0}, {"scenes_per_step": 9000}, {"sound_batch": 0}, {"mosaic": 1}]
+    "wrong",
+    [
+        {"steps": 0},
+        {"seed": -1},
+        {"rate": 0.0},
+        {"scenes_per_step": 9000},
+        {"sound_batch": 0},
+        {"mosaic": 1},
+        {"blocks": 17},
+    ],
 )
 def test_impossible_recipes_are_refused(wrong: dict) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):

@@ -75,6 +75,12 @@ def test_the_oldest_made_scenes_are_replaced_and_real_ones_stay() -> None:
     assert min(sorted(labels)[2:]) >= 4  # of those made, the latest
 
 
+def test_useful_scenes_are_waited_for() -> None:
+    with LiveScenes(partial(scene, 1), real=1, kept=20, lower=averages, processes=1) as scenes:
+        _, objects = scenes.draw(2, lambda things: int(things[0].label) >= 12, np.random.default_rng(0))
+    assert len({things[0].label for things in objects}) == 2
+
+
 def test_scenes_that_cannot_be_made_are_told_of() -> None:
     scenes = LiveScenes(no_scene, real=0, kept=4, lower=averages, processes=1)
     with scenes, pytest.raises(PanoSoundError, match="the disk is full"):

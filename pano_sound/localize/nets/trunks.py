@@ -20,8 +20,6 @@ from torch import Tensor, nn
 
 from ..architecture import LITE0_STAGES, same_padding
 
-LITE0_BLOCKS = 16
-
 
 class Conv(nn.Conv2d):
     """A convolution with bias, 'SAME' in size: output cells = ceil(input cells / stride).
@@ -124,7 +122,8 @@ class Trunk(nn.Module, ABC):
         return self.last(features)
 
     def learn_upper(self, blocks: int = 1) -> None:
-        """Let only the layers of `upper` learn; where there are blocks, so many of the last ones belong to it."""
+        """Let only the layers of `upper` learn; where there are blocks, so many of the last ones belong to it. Raises
+        ValueError if there are fewer."""
         self.requires_grad_(False)
 
     def forward(self, pictures: Tensor) -> Tensor:
@@ -156,7 +155,7 @@ class EfficientNetLite0(Trunk):
         self.blocks = nn.ModuleList(blocks)
         self.head = Conv(320, 1280, 1)
         self.channels = 1280
-        self._frozen = LITE0_BLOCKS - 1  # blocks of `lower`
+        self._frozen = len(blocks) - 1  # blocks of `lower`
 
     def body(self, pictures: Tensor) -> Tensor:
         return self._upper_blocks(self.lower(pictures))
@@ -171,8 +170,10 @@ class EfficientNetLite0(Trunk):
         return self.last(self._upper_blocks(features))
 
     def learn_upper(self, blocks: int = 1) -> None:
+        if not 0 <= blocks <= len(self.blocks):
+            raise ValueError(f"there are {len(self.blocks)} blocks, not {blocks}")
         self.requires_grad_(False)
-        self._frozen = LITE0_BLOCKS - blocks
+        self._frozen = len(self.blocks) - blocks
         self.blocks[self._frozen :].requires_grad_(True)
         self.head.requires_grad_(True)
 

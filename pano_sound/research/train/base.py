@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from ... import __version__
 from ...errors import DataFileError, ModelError, PanoSoundError
+from ...localize.architecture import LITE0_STAGES
 from ...localize.nets import weights
 from ...localize.nets.joint_encoder import WaveEncoder
 from ...localize.nets.localizer import BASE, Localizer
@@ -62,6 +63,9 @@ from .scenes import scene_maps
 _CLAIM = "training.json"
 """The file in a work folder that says what is trained there."""
 
+
+BLOCKS = sum(repeats for *_, repeats in LITE0_STAGES)
+"""Blocks of the trunk."""
 
 _MAKERS = 8
 """Processes that make scenes, at most: more would take this one's time to receive them."""
@@ -130,6 +134,8 @@ class BaseRecipe:
         for name in ("seed", "versions"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is 0 or more, not {getattr(self, name)}")
+        if self.blocks > BLOCKS:
+            raise ValueError(f"blocks is {BLOCKS} or less, not {self.blocks}")
         if not 1 <= self.scenes_per_step <= self.scenes:
             raise ValueError(f"scenes_per_step is between 1 and scenes, not {self.scenes_per_step}")
         for name in ("rate", "trunk_rate", "sound_rate"):
@@ -352,7 +358,7 @@ def learn_heads(
         scenes: SceneSource
         if recipe.live:
             processes = min(_MAKERS, max(1, (os.cpu_count() or 1) - 2))
-            scenes = LiveScenes(make, make.real, recipe.scenes, wrapped(model), processes, sounds.device)
+            scenes = LiveScenes(make, make.real, make.real + recipe.scenes, wrapped(model), processes, sounds.device)
             stack.enter_context(scenes)
             pictures = LivePictures(items, flat(model), sounds.device)
         else:

@@ -24,10 +24,11 @@ from ...errors import PanoSoundError
 from ...localize.architecture import RATE
 from ...localize.nets.sound_encoder import SoundEncoder
 from ...localize.nets.weights import has_bfloat16
-from ..datasets.examples import PICTURE_SIZE, read_picture
+from ..datasets.examples import PICTURE_SIZE, Box, read_picture
 from ..datasets.labelled import Item
 from . import augment
 from .distil import FASTEST, SAMPLES, STEPS, Piece, Sounds, random_windows
+from .sampling import STRIDE, box_cells
 from .scenes import HEIGHT, WIDTH, Pasted, Scene
 
 _NEAR = RATE * 2  # samples by which a piece of sound is moved, at most
@@ -117,12 +118,9 @@ class LivePictures:
         grid = F.affine_grid(torch.from_numpy(theta).to(device), list(chosen.shape), align_corners=False)
         seen = F.grid_sample(chosen, grid, padding_mode="reflection", align_corners=False)
         maps = looked_at(self.lower, recoloured(coarse(seen, rng), rng))
-        rows, columns = PICTURE_SIZE // 32, PICTURE_SIZE // 32
-        targets = np.ones((len(numbers), rows, columns), np.float32)
-        for k, i in enumerate(numbers):
-            box = self.items[i].box
-            if box is not None:
-                targets[k] = np.maximum(_box_in_part(box, parts[k], bool(mirrored[k]), rows, columns), 1e-3)
+        side = PICTURE_SIZE // STRIDE
+        boxes = [_box_in_part(self.items[i].box, part, m) for i, part, m in zip(numbers, parts, mirrored, strict=True)]
+        targets = np.stack([box_cells(box, side, side) for box in boxes])
         return maps, torch.from_numpy(targets).to(device)
 
 
@@ -195,25 +193,34 @@ class LiveScenes:
     def wait_for(self, count: int) -> None:
         """Wait until there are so many scenes. Raises PanoSoundError if none can be made."""
         while self.made < min(count, self.kept):
-            if self.failed is not None:
-                raise PanoSoundError(f"no scenes can be made: {self.failed}") from self.failed
-            self._stop.wait(0.2)
+            self._more()
+
+    def _more(self) -> None:
+        """Give the other processes time."""
+        self._check()
+        self._stop.wait(0.2)
+
+    def _check(self) -> None:
+        if self.failed is not None:
+            raise PanoSoundError(f"no scenes can be made: {self.failed}") from self.failed
 
     @torch.no_grad()
     def draw(
         self, count: int, useful: Callable[[list[Pasted]], bool], rng: np.random.Generator
     ) -> tuple[Tensor, list[list[Pasted]]]:
-        """`count` different useful scenes: the output of `lower`, and what is where in each."""
+        """`count` different useful scenes: the output of `lower`, and what is where in each. Raises PanoSoundError if
+        no more can be made."""
+        self._check()
         self.wait_for(4 * count)
-        chosen: list[int] = []
-        with self._lock:
-            for k in rng.permutation(len(self.objects)):
-                if len(chosen) == count:
+        while True:
+            with self._lock:
+                fitting = [k for k, things in enumerate(self.objects) if useful(things)]
+                if len(fitting) >= count:
+                    chosen = rng.choice(fitting, count, replace=False).tolist()
+                    objects = [self.objects[k] for k in chosen]
+                    scenes = self.pixels[torch.tensor(chosen, device=self.pixels.device)]
                     break
-                if useful(self.objects[k]):
-                    chosen.append(int(k))
-            objects = [self.objects[k] for k in chosen]
-            scenes = self.pixels[torch.tensor(chosen, device=self.pixels.device)]
+            self._more()
         turned = []
         for k, scene in enumerate(scenes):
             shift, mirrored = int(rng.integers(WIDTH)), bool(rng.random() < 0.5)
@@ -263,7 +270,7 @@ def coarse(pictures: Tensor, rng: np.random.Generator) -> Tensor:
     return pictures
 
 
-def _part(box: tuple[float, float, float, float] | None, rng: np.random.Generator) -> NDArray[np.float64]:
+def _part(box: Box | None, rng: np.random.Generator) -> NDArray[np.float64]:
     """A random part (x0, y0, x1, y1) of a picture, perhaps a little more than all of it, that shows most of a box."""
     for _ in range(_TRIES):
         size = rng.uniform(0.55, 1.1) * np.exp(rng.uniform(-0.15, 0.15) * np.array([1.0, -1.0]))
@@ -274,27 +281,20 @@ def _part(box: tuple[float, float, float, float] | None, rng: np.random.Generato
     return np.array([0.0, 0.0, 1.0, 1.0])
 
 
-def _share(box: tuple[float, float, float, float], part: NDArray[np.float64]) -> float:
+def _share(box: Box, part: NDArray[np.float64]) -> float:
     """How much of a box lies in a part of the picture."""
     wide = min(box[2], part[2]) - max(box[0], part[0])
     high = min(box[3], part[3]) - max(box[1], part[1])
     return max(0.0, wide) * max(0.0, high) / max((box[2] - box[0]) * (box[3] - box[1]), 1e-6)
 
 
-def _box_in_part(
-    box: tuple[float, float, float, float], part: NDArray[np.float64], mirrored: bool, rows: int, columns: int
-) -> NDArray[np.float32]:
-    """How much of each cell of a part a box covers, (rows, columns) in [0, 1]."""
-    x0, x1 = ((x - part[0]) / (part[2] - part[0]) * columns for x in (box[0], box[2]))
-    y0, y1 = ((y - part[1]) / (part[3] - part[1]) * rows for y in (box[1], box[3]))
-    if mirrored:
-        x0, x1 = columns - x1, columns - x0
-
-    def covered(first: float, last: float, count: int) -> NDArray[np.float64]:
-        begin = np.arange(count)
-        return np.clip(np.minimum(begin + 1, last) - np.maximum(begin, first), 0, 1)
-
-    return np.outer(covered(y0, y1, rows), covered(x0, x1, columns)).astype(np.float32)
+def _box_in_part(box: Box | None, part: NDArray[np.float64], mirrored: bool) -> Box | None:
+    """A box as shares of a part of its picture; what lies outside the part is below 0 or above 1."""
+    if box is None:
+        return None
+    x0, x1 = (float((x - part[0]) / (part[2] - part[0])) for x in (box[0], box[2]))
+    y0, y1 = (float((y - part[1]) / (part[3] - part[1])) for y in (box[1], box[3]))
+    return (1 - x1, y0, 1 - x0, y1) if mirrored else (x0, y0, x1, y1)
 
 
 _maker: Callable[[int], Scene] | None = None  # of this process, which keeps what it has read

@@ -9,6 +9,7 @@ It is often better than each of them, most of all on what none was trained on (W
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,7 @@ def mean(networks: Sequence[Localizer]) -> Localizer:
         ModelError: they are of different architectures, or of one that does not fit.
     """
     states = [network.state_dict() for network in networks]
-    out = max(networks, key=lambda network: network.surroundings is not None)
+    out = deepcopy(max(networks, key=lambda network: network.surroundings is not None))
     whole = out.state_dict()
     for state in states:
         missing = {key for key in whole if key not in state}
