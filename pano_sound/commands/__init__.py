@@ -27,7 +27,7 @@ COMMANDS = {
     "path": "Show a camera path, export it, or import one.",
     "render": "Render the video that follows a camera path.",
     "overlay": "Mark in a 360° film where the sound comes from.",
-    "report": "Make a page: what was heard, and where the camera looks.",
+    "report": "Make a page that shows what was heard and where the camera looks.",
     "probe": "Show what is in a file, and whether it can be panned.",
     "models": "List the weights that --model accepts by name.",
     "train": "Train a network on pictures and their sounds.",

@@ -84,7 +84,7 @@ def command() -> None:
     "--dry-run",
     is_flag=True,
     cls=HeadedOption,
-    help="Only estimate what would be made, how long it would take and how much space.",
+    help="Only estimate what would be made, and how much time and space it would take.",
 )
 @overwrite_option
 @_fail_fast_option
@@ -104,10 +104,10 @@ def run(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Pan every 360° film in folders, or resume after a stop.
+    """Pan every 360° film in folders, or resume an interrupted batch.
 
     FOLDER… may be folders, files, patterns, or URLs of these. Run the same command again to resume, or to add new
-    films: finished films are left alone, changed films are made again. OUT gets a video and a camera path for each
+    films: finished films are left alone, and changed films are made again. OUT gets a video and a camera path for each
     film, report.html for you and report.jsonl for programs.
 
     \b

@@ -97,7 +97,7 @@ def source_argument(function: F) -> F:
         metavar="FILE",
         cls=HeadedOption,
         heading="Input",
-        help="Continue INPUT with this file, such as the next chapter of a recording. Repeatable.",
+        help="Append this file to INPUT, such as the next chapter of a recording. Repeatable.",
     )
     @functools.wraps(function)
     def with_source(*args: Any, source: str, more: tuple[str, ...], **kwargs: Any) -> Any:

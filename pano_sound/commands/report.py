@@ -35,13 +35,13 @@ def command(
     options: InputOptions,
     quiet: bool,
 ) -> None:
-    """Make a page: what was heard, and where the camera looks.
+    """Make a page that shows what was heard and where the camera looks.
 
     INPUT is the 360° film. SOUNDMAP is the file that 'analyse' wrote for it, and PATH the one that 'plan' wrote.
 
-    The page opens from disk in any browser, without a network. The videos stay where they are and play side by side.
-    For the 360° view, the page holds a preview of INPUT. Pins that you set there can be saved for 'plan --pins';
-    the page has the commands.
+    The page opens from disk in any browser, without an internet connection. It plays the videos from where they are,
+    side by side, and holds a small preview of INPUT for the 360° view. Pins that you set there can be saved for
+    'plan --pins'; the page shows the commands.
 
     \b
     pano-sound report holiday.mp4 holiday.soundmap.npz holiday.path.json --result holiday-flat.mp4 -o holiday.html

@@ -57,8 +57,8 @@ class InputOptions(Options):
     sound: Annotated[
         str | os.PathLike[str] | None,
         Option(
-            "A separate recording to use in place of the film's own sound. It is aligned with that sound, and "
-            "refused if it does not match.",
+            "A separate recording to use in place of the film's own sound. The two are aligned; a recording that does "
+            "not match is refused.",
             metavar="FILE",
             reads=True,
         ),

@@ -54,9 +54,9 @@ class ListeningOptions(Options):
     listen: Annotated[
         Literal["auto", "mono", "spatial"],
         Option(
-            "How to find sources: 'auto' (all cues: what looks like the sound, what moves with it, the direction "
-            "recorded in an ambisonic track, and left and right of a stereo track where the picture agrees), 'mono' "
-            "(without these directions) or 'spatial' (by an ambisonic track's direction alone)."
+            "How to find sources: 'auto' (by what looks like the sound, what moves with it, the direction recorded in "
+            "an ambisonic track, and left and right of a stereo track where the picture agrees), 'mono' (by looks and "
+            "movement alone) or 'spatial' (by an ambisonic track's direction alone)."
         ),
     ] = "auto"
     attention: Annotated[

@@ -35,7 +35,7 @@ class VideoOptions(Options):
     crf: Annotated[
         float | None,
         Option(
-            "Quality in the encoder's own terms: with most, smaller is better. By default " + _DEFAULT_QUALITIES + ".",
+            "Quality in the encoder's own terms: for most, lower is better. By default " + _DEFAULT_QUALITIES + ".",
             minimum=0.0,
             maximum=100.0,
         ),
@@ -69,9 +69,9 @@ class FlatVideoOptions(VideoOptions):
     output_sound: Annotated[
         OutputSound | None,
         Option(
-            "The output's sound: 'stereo', 'mono', 'keep' (all channels; an ambisonic sound field stays one, of first "
-            "order, and turns with the camera) or 'binaural' (for headphones: ambisonic sound as two ears hear it at "
-            "the camera's place, other sound as it is; needs pip install 'pano-sound[binaural]'). By default ambisonic "
+            "The output's sound: 'stereo', 'mono', 'keep' (all channels; ambisonic sound stays ambisonic, of first "
+            "order, and turns with the camera) or 'binaural' (for headphones: ambisonic sound as two ears at the "
+            "camera hear it, other sound as it is; needs pip install 'pano-sound[binaural]'). By default ambisonic "
             "sound becomes stereo, and other sound stays as it is if players know its channels."
         ),
     ] = None
