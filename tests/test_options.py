@@ -95,6 +95,39 @@ def test_unused_and_conflicting_options_are_refused():
 
 
 @pytest.mark.parametrize(
+    ("asked", "fov", "narrowest", "widest"),
+    [
+        ({}, 90, 46.4, 104.3),
+        ({"fov": 30.0}, 30, 30, 104.3),
+        ({"fov": 130.0}, 130, 46.4, 130),
+        ({"fov": 110.0, "min_fov": 108.0}, 110, 108, 110),
+        ({"max_fov": 80.0}, 80, 46.4, 80),
+        ({"min_fov": 100.0}, 100, 100, 104.3),
+        ({"fov": 65.0, "aspect": "9:16"}, 65, 39.4305, 104.3),  # horizontally
+        ({"fov": 65.0, "size": "720x1280"}, 65, 39.4305, 104.3),
+        ({"min_fov": 70.0, "aspect": "9:16"}, 102.4479, 70, 104.3),
+        ({"fov": 130.0, "max_fov": 110.0, "zoom_speed": 0.0}, 130, 46.4, 110),
+    ],
+)
+def test_the_range_of_the_zoom_holds_the_field_of_view(asked, fov, narrowest, widest):
+    found = PlanOptions(preset="lively", **asked).resolved()
+    assert (found.fov, found.min_fov, found.max_fov) == pytest.approx((fov, narrowest, widest), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"fov": 130.0, "max_fov": 110.0}, "`fov=130` shows 130° from left to right, more than `max_fov=110` allows"),
+        ({"fov": 50.0, "min_fov": 55.5}, "`fov=50` shows 50° from left to right, less than `min_fov=55.5` allows"),
+        ({"fov": 65.0, "min_fov": 50.0, "aspect": "9:16"}, "`fov=65` shows 39.43° from left to right, less than"),
+    ],
+)
+def test_a_field_of_view_outside_a_range_that_was_asked_for_is_refused(asked, says):
+    with pytest.raises(ValueError, match=says):
+        PlanOptions(zoom_speed=5.0, **asked)
+
+
+@pytest.mark.parametrize(
     ("text", "shown"),
     [
         ("raise `max_hours`; else it is damaged", "raise --max-hours; else it is damaged"),

@@ -13,7 +13,7 @@ from ..camera_path import CameraPath
 from ..constraints import Mask, Pin, in_order
 from ..options.camera import PlanOptions
 from ..options.presets import CameraSettings, ShotSettings
-from ..options.values import parse_size
+from ..options.values import parse_aspect, parse_size
 from ..soundmap import SoundMap
 from ..sphere.convention import angles, directions, turned, wrap_degrees
 from ..sphere.view import View
@@ -100,14 +100,14 @@ def _warn_of_those_outside(pins: Sequence[Pin], masks: Sequence[Mask], start: fl
                 log.warning("the %s from %g s to %g s is outside the film and has no effect", kind, begin, last)
 
 
-def detail_size(source_width: int, hfov: float, aspect: str = "16:9") -> tuple[int, int]:
+def detail_size(source_width: int, hfov: float, aspect: str | None = None) -> tuple[int, int]:
     """The smallest common size of an aspect, in pixels, that keeps the source's detail in its middle.
 
     In the middle, where a flat picture is coarsest, a pixel is as wide as one of the source, or up to a third narrower.
     A shortfall of a twentieth is accepted, else a source 4096 wide would be enlarged to 1920 for lack of 24 pixels.
     Portrait sizes are at least 1080 pixels tall if the source is.
     """
-    across, down = map(int, aspect.split(":"))
+    across, down = parse_aspect(aspect)
     sizes = [_of_short_side(side, across, down) for side in SHORT_SIDES]
     if down > across and source_width / 2 >= _PORTRAIT_HEIGHT:
         sizes = [s for s in sizes if s[1] >= _PORTRAIT_HEIGHT]
@@ -124,10 +124,8 @@ def _frame(chosen: CameraSettings, source_width: int) -> View:
     """The output's size (given, or from the source's detail) and its field of view."""
     if chosen.size:
         return View.of_longer_side(*parse_size(chosen.size), chosen.fov)
-    aspect = chosen.aspect or "16:9"
-    across, down = map(int, aspect.split(":"))
-    shape = View.of_longer_side(across, down, chosen.fov)
-    width, height = detail_size(source_width, shape.hfov, aspect)
+    shape = View.of_longer_side(*parse_aspect(chosen.aspect), chosen.fov)
+    width, height = detail_size(source_width, shape.hfov, chosen.aspect)
     return View(width, height, shape.hfov)
 
 

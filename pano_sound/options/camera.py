@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Annotated, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from .base import Option, Options
-from .presets import PRESETS, CameraSettings, Preset, Signal
-from .values import parse_size
+from .presets import PRESETS, CameraSettings, Preset, ShotSettings, Signal
+from .values import parse_aspect, parse_size
 
 Aspect = Literal["16:9", "9:16", "1:1", "4:3", "3:4"]
 ASPECTS: tuple[Aspect, ...] = get_args(Aspect)
@@ -202,11 +202,21 @@ class CameraOptions(Options):
     ] = None
     min_fov: Annotated[
         float | None,
-        Option("Narrowest horizontal view when zooming, in degrees.", advanced=True, minimum=20.0, maximum=150.0),
+        Option(
+            "Narrowest horizontal view when zooming, in degrees. A narrower --fov lowers it.",
+            advanced=True,
+            minimum=20.0,
+            maximum=150.0,
+        ),
     ] = None
     max_fov: Annotated[
         float | None,
-        Option("Widest horizontal view when zooming, in degrees.", advanced=True, minimum=20.0, maximum=150.0),
+        Option(
+            "Widest horizontal view when zooming, in degrees. A wider --fov raises it.",
+            advanced=True,
+            minimum=20.0,
+            maximum=150.0,
+        ),
     ] = None
 
 
@@ -233,7 +243,33 @@ class PlanOptions(ViewOptions, CameraOptions):
             raise ValueError(f"`{idle[0]}` is not used by `preset='{self.preset}'`")
         if self.aspect is not None:
             asked["size"] = None
+        if isinstance(preset, ShotSettings) and asked.get("zoom_speed", preset.zoom_speed):
+            asked |= _zoom_around_fov(preset, asked)
         return replace(preset, **asked)
+
+
+def _zoom_around_fov(preset: ShotSettings, asked: dict[str, Any]) -> dict[str, float]:
+    """What has to change so that the zoom's range holds the field of view: what was not asked for gives way.
+
+    Raises ValueError where all of it was asked for.
+    """
+    from ..sphere.view import View
+
+    wanted = {name: asked.get(name, getattr(preset, name)) for name in ("fov", "size", "aspect", "min_fov", "max_fov")}
+    shape = parse_size(wanted["size"]) if wanted["size"] else parse_aspect(wanted["aspect"])
+    hfov = View.of_longer_side(*shape, wanted["fov"]).hfov
+    for name, beyond in (("min_fov", hfov < wanted["min_fov"]), ("max_fov", hfov > wanted["max_fov"])):
+        if not beyond:
+            continue
+        if name not in asked:
+            return {name: hfov}
+        if "fov" in asked:
+            what = f"`fov={wanted['fov']:g}` shows {hfov:.4g}° from left to right"
+            than = "less" if name == "min_fov" else "more"
+            raise ValueError(f"{what}, {than} than `{name}={wanted[name]:g}` allows")
+        limit = View(*shape, wanted[name])
+        return {"fov": max(limit.hfov, limit.vfov)}
+    return {}
 
 
 def preset_value(name: str, preset: Preset = "default") -> str | float | None:

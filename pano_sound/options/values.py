@@ -19,6 +19,12 @@ def parse_size(text: str) -> tuple[int, int]:
     return w, h
 
 
+def parse_aspect(text: str | None) -> tuple[int, int]:
+    """'9:16' -> (9, 16); None: 16:9."""
+    across, _, down = (text or "16:9").partition(":")
+    return int(across), int(down)
+
+
 def parse_time(text: str | float | None, name: str = "the time") -> Fraction | None:
     """Seconds of '90', '1:30', '1:02:03.5' or a number, exactly; None for None.
 

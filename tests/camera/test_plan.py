@@ -301,6 +301,22 @@ def test_the_view_is_as_wide_as_the_source_needs():
     assert np.ptp(plan(film).samples[:, 4]) == 0
 
 
+@pytest.mark.parametrize(
+    ("asked", "narrowest", "widest"),
+    [
+        ({"fov": 30.0}, 30, 30),
+        ({"fov": 130.0}, 46.4, 130),
+        ({"max_fov": 80.0}, 46.4, 80),
+        ({"fov": 65.0, "aspect": "9:16"}, 39.43, 39.43),
+    ],
+)
+def test_a_zoom_and_the_field_of_view_that_was_asked_for_agree(asked, narrowest, widest):
+    """A small source is heard from 10 s to 20 s: the view zooms to it, and has the usual width without it."""
+    film = soundmap(60, lambda t: [(0, 0)] if 10 < t < 20 else [], noise=0.0)
+    shown = plan(film, PlanOptions(preset="lively", **asked)).samples[:, 4]
+    assert (shown.min(), shown.max()) == pytest.approx((narrowest, widest), abs=0.01)
+
+
 def test_the_view_does_not_zoom_with_a_source_that_moves_to_and_fro():
     def source(t):
         return [(abs(15.0 * t % 240.0 - 120.0) - 60.0, 0.0)]

@@ -270,6 +270,7 @@ def test_outputs_are_replaced_only_when_asked_and_inputs_never(run, film, tmp_pa
     [
         ["--fov", "500"],
         ["--fov", "nan"],
+        ["--fov", "130", "--max-fov", "110", "--preset", "lively"],
         ["--size", "641x360"],
         ["--size", "big"],
         ["--every", "-1"],
