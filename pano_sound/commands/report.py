@@ -9,13 +9,13 @@ import click
 from ..options.input import InputOptions
 from .files import ReadFile, check_ending, check_outputs
 from .help import Command, HeadedOption
-from .parameters import options_of, output_option, overwrite_option
+from .parameters import options_of, output_option, overwrite_option, source_argument
 from .progress import ProgressBar, wrote
 from .verbosity import verbosity
 
 
 @click.command("report", cls=Command)
-@click.argument("source", metavar="INPUT", type=ReadFile(str))
+@source_argument
 @click.argument("soundmap", metavar="SOUNDMAP", type=ReadFile())
 @click.argument("path", metavar="PATH", type=ReadFile())
 @click.option(
@@ -26,7 +26,7 @@ from .verbosity import verbosity
 @options_of(InputOptions)
 @verbosity
 def command(
-    source: str,
+    source: list[str],
     soundmap: Path,
     path: Path,
     result: Path | None,
@@ -40,8 +40,8 @@ def command(
     INPUT is the 360° film. SOUNDMAP is the file that 'analyse' wrote for it, and PATH the one that 'plan' wrote.
 
     The page opens from disk in any browser, without an internet connection. It plays the videos from where they are,
-    side by side, and holds a small preview of INPUT for the 360° view. Pins that you set there can be saved for
-    'plan --pins'; the page shows the commands.
+    side by side, and holds a small preview of INPUT for the 360° view; of joined files, the preview is played. Pins
+    that you set there can be saved for 'plan --pins'; the page shows the commands.
 
     \b
     pano-sound report holiday.mp4 holiday.soundmap.npz holiday.path.json --result holiday-flat.mp4 -o holiday.html

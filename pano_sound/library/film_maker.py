@@ -114,7 +114,7 @@ class FilmMaker:
             soundmap,
             path,
             film=self._info,
-            source=next(iter(self._names.values())),
+            source=list(self._names.values()),
             result=self._out.name(self._output),
             at=self._out.name(report_name(self._output)),
             progress=progress,

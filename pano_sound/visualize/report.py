@@ -6,7 +6,7 @@ import base64
 import os
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ def write_report(
     path: CameraPath,
     *,
     film: MediaInfo | None = None,
-    source: str | os.PathLike[str] | None = None,
+    source: Sequence[str | os.PathLike[str]] = (),
     result: str | os.PathLike[str] | None = None,
     at: str | os.PathLike[str] | None = None,
     kept: tuple[str | os.PathLike[str], str | os.PathLike[str]] | None = None,
@@ -62,7 +62,7 @@ def write_report(
     Args:
         file: the page, .html.
         film: the 360° film, as `probe` found it; without it, the page has no 360° view and no spectrogram.
-        source: the file to play beside the result, if it is not `film.path`.
+        source: the film's files, by the names that they have beside the page, if those are not `film`'s.
         result: the video made of it.
         at: where the page will lie, if it is moved there afterwards. Videos on other machines than the page's are left
             out.
@@ -76,14 +76,14 @@ def write_report(
     templates = jinja2.Environment(
         loader=jinja2.PackageLoader("pano_sound.visualize"), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    original = source or (None if film is None else film.path)
+    originals = source or (() if film is None else film.footage.paths)
     is_one_file = film is not None and len(film.footage.paths) == 1
     page = templates.get_template("report.html").render(
         **_contents(soundmap, path, film),
         preview=None if film is None else _base64(preview_film(film, progress)),
-        source=_relative(original, at or file) if is_one_file else None,
+        source=_relative(originals[0], at or file) if is_one_file else None,
         result=_relative(result, at or file),
-        again=_again(_name(soundmap), original, result, at or file, kept),
+        again=_again(_name(soundmap), originals, result, at or file, kept),
         is_kept=kept is not None,
         three=files("pano_sound.visualize").joinpath("three/three.min.js").read_text("utf-8"),
     )
@@ -93,7 +93,7 @@ def write_report(
 
 def _again(
     name: str,
-    film: str | os.PathLike[str] | None,
+    originals: Sequence[str | os.PathLike[str]],
     result: str | os.PathLike[str] | None,
     page: str | os.PathLike[str],
     kept: tuple[str | os.PathLike[str], str | os.PathLike[str]] | None,
@@ -109,15 +109,17 @@ def _again(
 
     stem = re.sub(r"\.[^.]*$", "", name)  # As in report.js.
     heard, path = map(beside, kept) if kept else (f"{stem}.soundmap.npz", f"{stem}.path.json")
-    film, video = beside(film) if film else "FILM", beside(result) if result else f"{stem}-flat.mp4"
+    film, *following = map(beside, originals) if originals else ["FILM"]
+    joined = [word for chapter in following for word in ("--concat", chapter)]
+    video = beside(result) if result else f"{stem}-flat.mp4"
     page = beside(page)
     steps = [
         ["plan", heard, "--pins", f"{stem}.pins.json", "-o", path, "-y"],
-        ["render", film, path, "-o", video, "-y"],
-        ["report", film, heard, path, "--result", video, "-o", page, "-y"],
+        ["render", film, *joined, path, "-o", video, "-y"],
+        ["report", film, *joined, heard, path, "--result", video, "-o", page, "-y"],
     ]
     if kept is None:
-        steps.insert(0, ["analyse", film, "-o", heard])
+        steps.insert(0, ["analyse", film, *joined, "-o", heard])
     return [shlex.join(["pano-sound", *words]) for words in steps]
 
 

@@ -38,7 +38,7 @@ WRITERS = {
         "--proxy {proxy} -o {output}",
         ".mp4",
     ),
-    "report": ("{source} {soundmap} {path} --sound {sound} --result {result} -o {output}", ".html"),
+    "report": ("{source} {soundmap} {path} --concat {more} --sound {sound} --result {result} -o {output}", ".html"),
     "path show": ("{path} --soundmap {soundmap} -o {output}", ".png"),
     "path export": ("{path} --to csv -o {output}", ".csv"),
     "path import": ("{file} --from csv -o {output}", ".path.json"),

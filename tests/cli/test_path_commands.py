@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from pano_sound.camera_path import CameraPath
+from pano_sound.media.probe import probe
 from pano_sound.research.evaluate.camera_scenes import MadeScene
 
 
@@ -39,14 +40,16 @@ def test_pins_and_masks_written_by_hand_are_kept(run, soundmap, tmp_path):
     assert again["pins"] == data["pins"]
 
 
-def test_the_commands_of_a_report_make_the_corrected_video(run, film, tmp_path):
+@pytest.mark.parametrize("chapters", [1, 2])
+def test_the_commands_of_a_report_make_the_corrected_video(run, film, tmp_path, chapters):
     """A page of `pan --report` begins with `analyse`; the page that its last command makes does not."""
+    joined = ["--concat", film] * (chapters - 1)
 
     def commands():
         (block,) = re.findall(r"<pre[^>]*>(.*?)</pre>", (tmp_path / "page.html").read_text(), re.DOTALL)
         return [shlex.split(line)[1:] for line in html.unescape(block).strip().splitlines()]
 
-    assert run("pan", film, "-o", "a b.mp4", "--report", "page.html", model=True).returncode == 0
+    assert run("pan", film, *joined, "-o", "a b.mp4", "--report", "page.html", model=True).returncode == 0
     before = (tmp_path / "a b.mp4").read_bytes()
     pins = tmp_path / f"{film.stem}.pins.json"
     pins.write_text(json.dumps({"pins": [{"from": 0, "to": 1, "yaw": 170, "pitch": 20}]}))
@@ -55,6 +58,8 @@ def test_the_commands_of_a_report_make_the_corrected_video(run, film, tmp_path):
     for words in lines:
         done = run(*words, model=words[0] == "analyse")
         assert done.returncode == 0, done.stderr
+        assert "not this one" not in done.stderr
+    assert probe(tmp_path / "a b.mp4").duration == pytest.approx(2 * chapters, abs=0.05)
     assert CameraPath.load(tmp_path / f"{film.stem}.path.json").at(0.5)[:2] == pytest.approx((170, 20), abs=1e-4)
     assert (tmp_path / "a b.mp4").read_bytes() != before
     assert commands() == lines[1:]

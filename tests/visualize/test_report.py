@@ -182,9 +182,18 @@ def test_pins_and_masks_of_a_file(tmp_path):
     ],
 )
 def test_links_to_videos_from_where_the_page_will_lie(soundmap, film, tmp_path, video, page, link):
-    write_report(tmp_path / "a.html", soundmap, PATH, film=film, source=video, result=video, at=page)
+    write_report(tmp_path / "a.html", soundmap, PATH, film=film, source=[video], result=video, at=page)
     found = [attributes["src"] for tag, attributes in Tags((tmp_path / "a.html").read_text()).found if tag == "video"]
     assert found == ([link, link] if link else [])
+
+
+def test_the_commands_of_a_page_name_every_chapter_of_a_film(soundmap, film, tmp_path):
+    chapters = ["/card/GX010042.MP4", "/card/GX020042.MP4"]
+    joined = pannable([film.path] * 2, InputOptions())
+    write_report(tmp_path / "a.html", soundmap, PATH, film=joined, source=chapters, at="/card/a.html")
+    text = (tmp_path / "a.html").read_text()
+    for name in ("analyse", "render", "report"):
+        assert f"pano-sound {name} GX010042.MP4 --concat GX020042.MP4 " in text
 
 
 @pytest.mark.slow
