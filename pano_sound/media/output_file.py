@@ -93,6 +93,7 @@ class OutputFile(ABC):
         self._description = kept(source.metadata) if source else {}
         self._end = _end_of_part(source)
         self._written = 0
+        self._shown_until = Fraction(0)  # seconds
         self._partial = ""
         self._container: Any = None
         self._soundtrack: Soundtrack | None = None
@@ -171,8 +172,11 @@ class OutputFile(ABC):
 
     def _mux(self, packets: list[Any]) -> None:
         for packet in packets:
+            time_base = Fraction(packet.time_base)
             if self._soundtrack is not None and packet.dts is not None:
-                self._soundtrack.mux_until(packet.dts * Fraction(packet.time_base))
+                self._soundtrack.mux_until(packet.dts * time_base)
+            shown_for = packet.duration * time_base or 1 / Fraction(self._format.fps or 30)
+            self._shown_until = max(self._shown_until, packet.pts * time_base + shown_for)
             self._container.mux(packet)
 
     def _show_until_the_end(self, packet: Any) -> None:
@@ -185,7 +189,7 @@ class OutputFile(ABC):
             raise OutputError("no picture was written", self.path)
         self._mux(self._last_packets())
         if self._soundtrack is not None:
-            self._soundtrack.mux_until(None)
+            self._soundtrack.finish(self._shown_until)
             self._soundtrack.close()
         self._container.close()
         self._container = None

@@ -75,6 +75,7 @@ class SoundPlan:
     footage: where it is.
     audio: the track to use.
     end: sound after this presentation time (s) counts as damaged and is left out; None: no limit.
+    lasts: where the sound ends before this presentation time (s), silence follows; None: it may end early.
     pose_at: the camera, with which ambisonics turn; None: it looks at the picture's middle.
     output_sound: what becomes of it in a flat film; None: ambisonics become stereo, other sound stays as it is if
         players know its channels.
@@ -83,6 +84,7 @@ class SoundPlan:
     footage: Footage
     audio: AudioInfo
     end: float | None = None
+    lasts: float | None = None
     pose_at: PoseAt | None = None
     output_sound: OutputSound | None = None
 
@@ -93,8 +95,10 @@ class SoundPlan:
         """A film's own sound, or the recording that is heard instead; None if it has none."""
         if film.audio is None:
             return None
-        end = film.start + film.duration + _BEYOND_THE_END if film.duration else None
-        return cls(film.footage, film.audio, end, pose_at, output_sound)
+        end = film.start + film.duration if film.duration else None
+        latest = None if end is None else end + _BEYOND_THE_END
+        lasts = end if len(film.footage.paths) > 1 else None
+        return cls(film.footage, film.audio, latest, lasts, pose_at, output_sound)
 
 
 class Soundtrack:
@@ -136,6 +140,7 @@ class Soundtrack:
                 log.warning(what, self._source.path)
         self._field, self._wanted, self._pose_at = field, wanted, plan.pose_at
         self._end = None if plan.end is None else Fraction(plan.end)
+        self._lasts = None if plan.lasts is None else Fraction(plan.lasts)
         self._packets: Packets = iter(())
         self._next: tuple[Fraction, Any] | None = None
         self.copied = False
@@ -214,6 +219,12 @@ class Soundtrack:
         stream.bit_rate = _bits_per_second(stream.codec_context.layout)
         return stream
 
+    def finish(self, end: Fraction) -> None:
+        """Write all packets that are left. `end`: presentation time (s) of the end of the pictures."""
+        if self._lasts is not None:
+            self._lasts = min(self._lasts, end)  # A damaged film may end earlier than it says.
+        self.mux_until(None)
+
     def mux_until(self, t: Fraction | None) -> None:
         """Write all packets that begin before presentation time `t` (s), or all that are left."""
         while True:
@@ -266,7 +277,9 @@ class Soundtrack:
         pieces = timeline(self._source, rate, heard, Fraction(at, rate), self._end, self._field)
         footage = self._source.footage
         left = None if footage.end is None else max(0, round((footage.end - footage.origin) * rate) - at)
-        blocks: Iterable[Samples] = rechunked(until(pieces, left), _AAC_FRAME)
+        channels = 6 if self._field is not None else stream.codec_context.layout.nb_channels
+        lasting = self._silence_after(pieces, channels, at, rate)
+        blocks: Iterable[Samples] = rechunked(until(lasting, left), _AAC_FRAME)
         if self._field is not None:
             if self._pose_at is not None:
                 blocks = turned(blocks, self._pose_at, at, rate)
@@ -279,6 +292,16 @@ class Soundtrack:
             at += samples.shape[1]
             yield from self._timed(stream.encode(frame))
         yield from self._timed(stream.encode(None))
+
+    def _silence_after(self, pieces: Iterable[Samples], channels: int, at: int, rate: int) -> Iterator[Samples]:
+        """The pieces, of which the first sample has number `at` in the film, and silence while pictures follow."""
+        for piece in pieces:
+            yield piece
+            at += piece.shape[1]
+        while self._lasts is not None and (left := round(self._lasts * rate) - at) > 0:
+            silence = np.zeros((channels, min(left, _AAC_FRAME)), np.float32)
+            yield silence
+            at += silence.shape[1]
 
     def _of_field(self, blocks: Iterable[Samples], rate: int) -> Iterable[Samples]:
         """What becomes of a field in blocks (6, samples), of W, Y, Z, X and head-locked left and right."""

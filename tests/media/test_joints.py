@@ -38,6 +38,9 @@ KINDS = {
 }
 
 
+STILL = CameraPath(64, 64, np.array([[0.0, 0, 0, 0, 90]]))
+
+
 def heard(path, info=None):
     reader = SoundReader(info or probe(path), RATE)
     return np.concatenate([np.zeros(0, np.float32), *reader.blocks(1)]), reader.damaged_packets
@@ -87,12 +90,46 @@ def test_a_chapter_without_sound_is_silent(tmp_path, output_sound, caplog):
     assert probe(chapters, InputOptions(audio_track=1)).audio.track == 1
     with pytest.raises(InputError, match="sound track 1 is not there"):
         probe([silent, loud], InputOptions(audio_track=1))
-    camera = CameraPath(64, 64, np.array([[0.0, 0, 0, 0, 90]]))
-    pano_sound.render(chapters, camera, tmp_path / "c.mp4", RenderOptions(output_sound=output_sound))
+    pano_sound.render(chapters, STILL, tmp_path / "c.mp4", RenderOptions(output_sound=output_sound))
     assert onsets(heard(tmp_path / "c.mp4")[0], RATE) == pytest.approx([0.25, 1.25], abs=1.5e-3)
     made = rewrite(probe(chapters), tmp_path / "d.mp4")
     assert made.duration == pytest.approx(2, abs=0.01)
     assert onsets(heard(tmp_path / "d.mp4")[0], RATE) == pytest.approx([0.25, 1.25], abs=1.5e-3)
+
+
+@pytest.mark.parametrize("output", ["c.mp4", "c.mkv"])
+@pytest.mark.parametrize("last", [None, 0.1], ids=["silent", "shorter"])
+def test_the_sound_lasts_as_long_as_the_film(tmp_path, last, output):
+    loud = films.make_film(tmp_path / "a.mp4", films.steady(15), sound=films.clicks(0.5, [0.25]))
+    sound = None if last is None else films.clicks(last, [])
+    end = films.make_film(tmp_path / "b.mp4", films.steady(15), sound=sound)
+    pano_sound.render([loud, loud, end, end], STILL, tmp_path / output)
+    sound, _ = heard(tmp_path / output)
+    assert len(sound) / RATE == pytest.approx(2, abs=0.025)
+    assert onsets(sound, RATE) == pytest.approx([0.25, 0.75], abs=1.5e-3)
+
+
+@pytest.mark.parametrize(("start", "end"), [(0.25, 0.9), (0.6, 0.9)], ids=["from before", "from within"])
+def test_a_part_that_ends_in_a_silent_chapter_has_sound_to_its_end(tmp_path, start, end):
+    loud = films.make_film(tmp_path / "a.mp4", films.steady(15), sound=films.tone(0.5))
+    silent = films.make_film(tmp_path / "b.mp4", films.steady(15))
+    pano_sound.render([loud, silent], STILL, tmp_path / "c.mp4", RenderOptions(start=start, end=end))
+    sound, _ = heard(tmp_path / "c.mp4")
+    assert len(sound) / RATE == pytest.approx(end - start, abs=0.025)
+    assert np.abs(sound[round(max(0.3, 0.55 - start) * RATE) :]).max(initial=0) < 1e-3
+
+
+def test_no_silence_follows_where_the_last_chapter_is_cut_short(tmp_path):
+    """Such a file says that it is longer than its pictures are."""
+    loud = films.make_film(tmp_path / "a.mp4", films.steady(15), sound=films.tone(0.5))
+    options = {"movflags": "+faststart"}
+    silent = films.make_film(tmp_path / "b.mp4", films.steady(150), options=options, encoder={"g": "15"})
+    content = silent.read_bytes()
+    silent.write_bytes(content[: len(content) * 6 // 10])
+    pano_sound.render([loud, silent], STILL, tmp_path / "c.mp4")
+    made = probe(tmp_path / "c.mp4")
+    assert 1 < made.duration < 5
+    assert made.audio.end == pytest.approx(made.duration, abs=0.1)
 
 
 @pytest.mark.parametrize("container", ["mp4", "mov"])

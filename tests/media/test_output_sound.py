@@ -115,6 +115,31 @@ def test_a_sound_field(tmp_path, wanted, container, codec, layout, tag):
 
 
 @pytest.mark.parametrize(
+    ("wanted", "container", "layout"),
+    [
+        (None, "mp4", "stereo"),
+        ("mono", "mkv", "mono"),
+        ("keep", "mp4", "4.0"),
+        ("keep", "mkv", "ambisonic 1"),
+        ("360°", "mp4", "4.0"),
+    ],
+)
+def test_a_field_lasts_as_long_as_the_film_whose_last_chapter_is_silent(tmp_path, wanted, container, layout):
+    source = film_of(tmp_path / "a.mp4", at_48k(plane_wave(talker(1, 3), 40, 10)))
+    silent = films.make_film(tmp_path / "b.mp4", films.steady(5, 5))
+    tag_mp4(silent, None)
+    out = tmp_path / f"c.{container}"
+    if wanted == "360°":
+        rewrite(probe([source, silent]), out, spherical=True)
+    else:
+        render([source, silent], STILL, out, RenderOptions(output_sound=wanted))
+    sound = heard(out)
+    assert probe(out).audio.layout == layout
+    assert sound.shape[1] == pytest.approx(2 * RATE, abs=2048)
+    assert np.abs(sound[:, : RATE // 2]).max() > 0.1 > 1e-3 > np.abs(sound[:, RATE + 4096 :]).max()
+
+
+@pytest.mark.parametrize(
     ("sound", "louder"),
     [
         (plane_wave(talker(1, 3), 0), 1.0),
