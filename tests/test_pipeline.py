@@ -192,7 +192,9 @@ def test_a_gpu_gives_the_same_map(film, tiny):
 def test_a_film_is_named_by_what_is_heard(film, tmp_path):
     from pano_sound.localize.nets.localizer import TINY, Localizer
     from pano_sound.localize.nets.weights import save
+    from pano_sound.media.probe import probe
     from pano_sound.pipeline import names_heard
+    from pano_sound.pipeline.film import no_progress
 
     model = Localizer(**TINY, tags=["Guitar", "Train"])
     with torch.no_grad():
@@ -200,6 +202,6 @@ def test_a_film_is_named_by_what_is_heard(film, tmp_path):
         model.tag_head.bias.copy_(torch.tensor([3.0, -3.0]))
     save(model, tmp_path / "tagged.safetensors", {"name": "tagged", "version": "0"})
     options = AnalyseOptions(model=str(tmp_path / "tagged.safetensors"))
-    assert names_heard(film, options) == ["guitar"]
+    assert names_heard(probe(film), options, no_progress) == ["guitar"]
     soundmap = pano_sound.analyse(film, options)
     assert [soundmap.named.at(k) for k in range(len(soundmap))] == [["guitar"]] * len(soundmap)

@@ -59,16 +59,19 @@ def command(
     """
     from ..camera_path import CameraPath
     from ..media.output_format import check_output
-    from ..pipeline import analyse, overlay
+    from ..pipeline import analyse_film, overlay_film, pannable
+    from ..pipeline.film import check_belongs
     from ..soundmap import SoundMap
 
     check_outputs([output], overwrite)
-    check_output(output, source, overwrite, spherical=True)
+    check_output(output, source, overwrite, spherical=True, codec=options.codec)
     path = None if path_file is None else CameraPath.load(path_file)
+    soundmap = None if soundmap_file is None else SoundMap.load(soundmap_file)
+    film = pannable(source, options)
+    if soundmap is not None:
+        check_belongs(soundmap.source, film, "sound map")
     with ProgressBar(quiet) as progress:
-        if soundmap_file is None:
-            soundmap = analyse(source, options, progress=progress)
-        else:
-            soundmap = SoundMap.load(soundmap_file)
-        overlay(source, soundmap, output, options, path=path, overwrite=overwrite, progress=progress)
+        if soundmap is None:
+            soundmap = analyse_film(film, options, progress)
+        overlay_film(film, soundmap, output, options, path, overwrite, progress)
     wrote(output, quiet)

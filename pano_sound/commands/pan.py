@@ -54,20 +54,19 @@ def command(
         check_ending(report, "the report", ".html")
     check_outputs([output, *([report] if report else [])], overwrite)
     from ..constraints import load_constraints
-    from ..pipeline import pan_with_map, pannable
+    from ..pipeline import pan_with_map
     from ..visualize.summary import path_summary, sound_summary
 
     pins, masks = ((), ()) if pins_file is None else load_constraints(pins_file)
     if pins and options.preset == "paper":
         raise click.UsageError("--pins cannot be used with --preset paper")
     with ProgressBar(quiet) as progress:
-        soundmap, path = pan_with_map(
+        film, soundmap, path = pan_with_map(
             source, output, options, pins=pins, masks=masks, overwrite=overwrite, progress=progress
         )
         if report is not None:
             from ..visualize.report import write_report
 
-            film = pannable(source, options)
             write_report(report, soundmap, path, film=film, result=output, overwrite=overwrite, progress=progress)
     words = f"{sound_summary(soundmap)}; {path_summary(soundmap, path)}"
     summarise(f"{words}; report: {report} (open it in a browser)" if report else words, quiet)

@@ -52,7 +52,7 @@ def command(source: list[str], options: InputOptions, listen: bool, as_json: boo
         from ..pipeline import names_heard
 
         with ProgressBar(quiet) as progress:
-            heard = names_heard(source, AnalyseOptions(**vars(options)), progress=progress)
+            heard = names_heard(info, AnalyseOptions(**vars(options)), progress)
     if as_json:
         click.echo(json.dumps(info.to_json() | ({} if heard is None else {"heard": heard})))
         return

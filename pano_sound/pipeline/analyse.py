@@ -24,7 +24,6 @@ from ..localize.stereo import Sides, StereoCue, sides_of
 from ..localize.temporal import TemporalCue
 from ..media.cuts import APART
 from ..media.info import MediaInfo, PannableFilm
-from ..media.probe import probe
 from ..media.reader import VideoReader
 from ..media.segments import WHOLE, Segment
 from ..media.twins import probe_twin
@@ -128,16 +127,15 @@ def _fused(
     return posterior, elsewhere
 
 
-def names_heard(src: FilmPaths, options: AnalyseOptions = _DEFAULTS, *, progress: Progress | None = None) -> list[str]:
-    """Names of the sounds that are surely heard in `src`, the longest heard first. Pictures are not read.
+def names_heard(info: MediaInfo, options: ListeningOptions, progress: Progress) -> list[str]:
+    """Names of the sounds that are surely heard in a probed film, the longest heard first. Pictures are not read.
 
     Raises InputError, ModelError.
     """
-    info = probe(src, options)
     if info.audio is None:
         return []
     network = _network(info, options)
-    level = feed_sound(FilmPart(info), [network], progress or no_progress)
+    level = feed_sound(FilmPart(info), [network], progress)
     times = np.arange(0.0, max(info.duration, _NAMED_EVERY), _NAMED_EVERY) + info.start
     names = network.named(times)
     names.scores[level.at(times, options.window) <= SILENCE_DB] = 0.0

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from ..camera.planner import plan as plan_path
 from ..camera_path import CameraPath
 from ..constraints import Mask, Pin
+from ..media.info import PannableFilm
 from ..media.output_format import check_output
 from ..media.twins import twins_beside
 from ..options.camera import PlanOptions
@@ -50,7 +51,7 @@ def pan(
 
     Raises what `analyse`, `plan` and `render` raise.
     """
-    return pan_with_map(src, dst, options, pins=pins, masks=masks, overwrite=overwrite, progress=progress)[1]
+    return pan_with_map(src, dst, options, pins=pins, masks=masks, overwrite=overwrite, progress=progress)[2]
 
 
 def pan_with_map(
@@ -62,8 +63,8 @@ def pan_with_map(
     masks: Sequence[Mask] = (),
     overwrite: bool = False,
     progress: Progress | None = None,
-) -> tuple[SoundMap, CameraPath]:
-    """Like `pan`, but returns the sound map too."""
+) -> tuple[PannableFilm, SoundMap, CameraPath]:
+    """Like `pan`, but returns the probed film and its sound map too."""
     check_kind(options, PanOptions)
     read = [
         *files(src),
@@ -78,4 +79,4 @@ def pan_with_map(
     soundmap = analyse_film(info, options, progress or no_progress)
     path = plan_path(soundmap, options, pins, masks)
     render_path(info, path, dst, options, overwrite, progress or no_progress)
-    return soundmap, path
+    return info, soundmap, path

@@ -73,6 +73,19 @@ def overlay(
     check_output(dst, files(src), overwrite, spherical=True, codec=options.codec)
     info = pannable(src, options)
     check_belongs(soundmap.source, info, "sound map")
+    overlay_film(info, soundmap, dst, options, path, overwrite, progress or no_progress)
+
+
+def overlay_film(
+    info: PannableFilm,
+    soundmap: SoundMap,
+    dst: StrPath,
+    options: VideoOptions,
+    path: CameraPath | None,
+    overwrite: bool,
+    progress: Progress,
+) -> None:
+    """The same for a probed film and its sound map."""
     if path is not None:
         check_belongs(path.source, info, "camera path")
     width, height = (side // 2 * 2 for side in info.eye)
@@ -84,7 +97,7 @@ def overlay(
     def writer(pictures: VideoFormat) -> VideoWriter:
         return VideoWriter(dst, pictures, options, sound=SoundPlan.of(info), source=info, overwrite=overwrite)
 
-    _write(info, _Drawing("overlay", (width, height), draw, spherical=True), writer, progress or no_progress)
+    _write(info, _Drawing("overlay", (width, height), draw, spherical=True), writer, progress)
 
 
 def render_segment(

@@ -109,6 +109,18 @@ def test_overlay_keeps_the_sphere_and_its_sound(run, film, tmp_path):
     assert stamps(tmp_path / "heard.mp4") == stamps(film)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [["overlay", "-o", "heard.mp4"], ["pan", "-o", "flat.mp4", "--report", "page.html"], ["probe", "--listen"]],
+    ids=lambda words: words[0],
+)
+def test_a_command_says_once_what_it_finds_in_a_film(run, film, tmp_path, words):
+    silent = films.make_film(tmp_path / "silent.mp4", films.steady(30, 15), size=(256, 128))
+    done = run(words[0], film, "--concat", silent, *words[1:], model=words[0] != "probe")
+    assert done.returncode == 0
+    assert done.stderr.count("has no sound: it stays silent") == 1
+
+
 def test_overlay_refuses_formats_without_360_tags_at_once(run, film):
     done = run("overlay", film, "-o", "heard.mkv", "--model", "there is no such model")
     assert done.returncode == 5
