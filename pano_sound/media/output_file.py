@@ -175,7 +175,7 @@ class OutputFile(ABC):
             time_base = Fraction(packet.time_base)
             if self._soundtrack is not None and packet.dts is not None:
                 self._soundtrack.mux_until(packet.dts * time_base)
-            shown_for = packet.duration * time_base or 1 / Fraction(self._format.fps or 30)
+            shown_for = (packet.duration or 0) * time_base or 1 / Fraction(self._format.fps or 30)
             self._shown_until = max(self._shown_until, packet.pts * time_base + shown_for)
             self._container.mux(packet)
 
