@@ -1,12 +1,17 @@
 import inspect
+from itertools import product
 from typing import get_args
 
+import click
 import pytest
 
 import pano_sound
+from pano_sound.commands.parameters import options_of
 from pano_sound.options.base import described
-from pano_sound.options.camera import PlanOptions
-from pano_sound.options.flags import with_flags
+from pano_sound.options.batch import BatchOptions
+from pano_sound.options.camera import PlanOptions, options_behind
+from pano_sound.options.flags import command_words, with_flags
+from pano_sound.options.input import InputOptions
 from pano_sound.options.presets import PRESETS, Preset
 from pano_sound.options.steps import CLASSES, PanOptions
 from pano_sound.options.values import parse_size
@@ -149,3 +154,60 @@ def test_sizes_are_read(text, size):
 def test_malformed_sizes_are_refused(text):
     with pytest.raises(ValueError, match="`size`"):
         parse_size(text)
+
+
+OTHER = PanOptions(
+    projection="eac",
+    start="1:30",
+    duration="0.5",
+    audio_track=2,
+    sound="my own.wav",
+    max_damage=0.125,
+    model="-weights.safetensors",
+    attention=2,
+    aspect="9:16",
+    fov=77.0,
+    yaw=-20.5,
+    preset="lively",
+    home_after=0.0,
+    codec="libx265",
+    crf=0.0,
+    output_sound="keep",
+)
+
+
+@pytest.mark.parametrize(
+    "options", [OTHER, PanOptions(), BatchOptions(reports=True, workers=3), BatchOptions(name="{stem} 'b'.mov")]
+)
+def test_options_as_words_are_read_as_the_same_options(options):
+    kind = type(options)
+
+    @click.command()
+    @options_of(kind)
+    def command(options):
+        return options
+
+    assert command.main(command_words(kind, options.to_json()), standalone_mode=False) == options
+
+
+def test_words_are_few_and_those_of_the_class():
+    assert command_words(PanOptions, PanOptions().to_json()) == []
+    assert command_words(BatchOptions, BatchOptions(reports=True).to_json()) == ["--reports"]
+    assert command_words(PlanOptions, OTHER.to_json())[:4] == ["--preset", "lively", "--home-after", "0"]
+    words = command_words(InputOptions, OTHER.to_json(), lambda name: f"../{name}")
+    assert words[words.index("--sound") + 1] == "../my own.wav"
+    assert "--fov" not in words
+
+
+def test_settings_tell_the_options_behind_them():
+    assert options_behind(PlanOptions(preset="calm", fov=80.0).resolved().to_json()) == {"preset": "calm", "fov": 80.0}
+    assert options_behind({}) == {}
+    assert options_behind({"preset": ["x"], "fov": "wide", "model": "base"}) == {"preset": ["x"], "fov": "wide"}
+    shapes, views = (None, "9:16", "4:3", "3:4", "1:1"), (None, 25.0, 47.0, 110.0, 149.9)
+    for preset, aspect, fov, narrowest, widest in product(PRESETS, shapes, views, (None, 60.0), (None, 61.3, 120.0)):
+        try:
+            options = PlanOptions(preset=preset, aspect=aspect, fov=fov, min_fov=narrowest, max_fov=widest)
+        except ValueError:
+            continue
+        settings = options.resolved().to_json()
+        assert PlanOptions(**options_behind(settings)).resolved().to_json() == settings, options

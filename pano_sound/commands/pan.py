@@ -67,7 +67,16 @@ def command(
         if report is not None:
             from ..visualize.report import write_report
 
-            write_report(report, soundmap, path, film=film, result=output, overwrite=overwrite, progress=progress)
+            write_report(
+                report,
+                soundmap,
+                path,
+                film=film,
+                options=options,
+                result=output,
+                overwrite=overwrite,
+                progress=progress,
+            )
     words = f"{sound_summary(soundmap)}; {path_summary(soundmap, path)}"
     summarise(f"{words}; report: {report} (open it in a browser)" if report else words, quiet)
     wrote(output, quiet)

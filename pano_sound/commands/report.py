@@ -65,6 +65,7 @@ def command(
             heard,
             planned,
             film=film,
+            options=options,
             result=result,
             kept=(soundmap, path),
             overwrite=overwrite,

@@ -114,6 +114,7 @@ class FilmMaker:
             soundmap,
             path,
             film=self._info,
+            options=self.options,
             source=list(self._names.values()),
             result=self._out.name(self._output),
             at=self._out.name(report_name(self._output)),

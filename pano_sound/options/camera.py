@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
@@ -270,6 +272,23 @@ def _zoom_around_fov(preset: ShotSettings, asked: dict[str, Any]) -> dict[str, f
         limit = View(*shape, wanted[name])
         return {"fov": max(limit.hfov, limit.vfov)}
     return {}
+
+
+def options_behind(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that resolve to these settings, by name: the preset, and what differs from its values.
+
+    Those of a camera path may have been edited, and are not checked.
+    """
+    name = settings.get("preset")
+    preset = next((known for known in PRESETS.values() if known.preset == name), PRESETS["default"])
+    asked = {f.name: value for f in fields(PlanOptions) if (value := settings.get(f.name)) is not None}
+    asked = {key: value for key, value in asked.items() if key == "preset" or value != getattr(preset, key, None)}
+    for key in ("min_fov", "max_fov", "fov"):  # They give way to each other, and then need not be valid options.
+        fewer = {each: value for each, value in asked.items() if each != key}
+        with suppress(TypeError, ValueError):
+            if PlanOptions(**fewer).resolved().to_json() == settings:
+                asked = fewer
+    return asked
 
 
 def preset_value(name: str, preset: Preset = "default") -> str | float | None:

@@ -20,6 +20,11 @@ from ..atomic_file import local_path, written_whole
 from ..camera_path import CameraPath
 from ..errors import ModelError
 from ..media.probe import MediaInfo
+from ..options.base import Options
+from ..options.camera import PlanOptions, options_behind
+from ..options.flags import command_words
+from ..options.input import InputOptions
+from ..options.steps import AnalyseOptions, RenderOptions
 from ..soundmap import SoundMap
 from .colours import heat_colours
 from .curve import camera_curve, curve_shapes
@@ -47,6 +52,7 @@ def write_report(
     path: CameraPath,
     *,
     film: MediaInfo | None = None,
+    options: Options | None = None,
     source: Sequence[str | os.PathLike[str]] = (),
     result: str | os.PathLike[str] | None = None,
     at: str | os.PathLike[str] | None = None,
@@ -62,6 +68,8 @@ def write_report(
     Args:
         file: the page, .html.
         film: the 360° film, as `probe` found it; without it, the page has no 360° view and no spectrogram.
+        options: those of `pan`, or of any of its steps, for the commands on the page that make the video again. The
+            sound map and the camera path tell those for listening, view and camera, where these do not.
         source: the film's files, by the names that they have beside the page, if those are not `film`'s.
         result: the video made of it.
         at: where the page will lie, if it is moved there afterwards. Videos on other machines than the page's are left
@@ -83,7 +91,8 @@ def write_report(
         preview=None if film is None else _base64(preview_film(film, progress)),
         source=_relative(originals[0], at or file) if is_one_file else None,
         result=_relative(result, at or file),
-        again=_again(_name(soundmap), originals, result, at or file, kept),
+        again=_again(soundmap, path, options, originals, result, at or file, kept),
+        is_video_known=isinstance(options, RenderOptions),
         is_kept=kept is not None,
         three=files("pano_sound.visualize").joinpath("three/three.min.js").read_text("utf-8"),
     )
@@ -92,14 +101,16 @@ def write_report(
 
 
 def _again(
-    name: str,
+    soundmap: SoundMap,
+    planned: CameraPath,
+    options: Options | None,
     originals: Sequence[str | os.PathLike[str]],
     result: str | os.PathLike[str] | None,
     page: str | os.PathLike[str],
     kept: tuple[str | os.PathLike[str], str | os.PathLike[str]] | None,
 ) -> list[str]:
-    """The commands, in the page's folder, that make the video and the page again with the pins that the page saves.
-    Only the first, where no sound map is kept, is slow."""
+    """The commands, in the page's folder, that make the video and the page again with the pins that the page saves,
+    each with the options it has. Only the first, where no sound map is kept, is slow."""
 
     def beside(file: str | os.PathLike[str]) -> str:
         local, here = local_path(file), local_path(page)
@@ -107,20 +118,25 @@ def _again(
             return os.fspath(file)
         return os.path.relpath(os.fspath(local), os.path.dirname(os.path.abspath(os.fspath(here))))
 
-    stem = re.sub(r"\.[^.]*$", "", name)  # As in report.js.
+    given = {**soundmap.settings, **options_behind(planned.settings), **(options.to_json() if options else {})}
+
+    def words(kind: type[Options]) -> list[str]:
+        # Weights and proxies may also be names of no file, such as 'base' and 'none'.
+        return command_words(kind, given, lambda name: beside(name) if os.path.isfile(local_path(name) or "") else name)
+
+    stem = re.sub(r"\.[^.]*$", "", _name(soundmap))  # As in report.js.
     heard, path = map(beside, kept) if kept else (f"{stem}.soundmap.npz", f"{stem}.path.json")
     film, *following = map(beside, originals) if originals else ["FILM"]
     joined = [word for chapter in following for word in ("--concat", chapter)]
     video = beside(result) if result else f"{stem}-flat.mp4"
-    page = beside(page)
     steps = [
-        ["plan", heard, "--pins", f"{stem}.pins.json", "-o", path, "-y"],
-        ["render", film, *joined, path, "-o", video, "-y"],
-        ["report", film, *joined, heard, path, "--result", video, "-o", page, "-y"],
+        ["plan", heard, "--pins", f"{stem}.pins.json", *words(PlanOptions), "-o", path, "-y"],
+        ["render", film, *joined, path, *words(RenderOptions), "-o", video, "-y"],
+        ["report", film, *joined, heard, path, *words(InputOptions), "--result", video, "-o", beside(page), "-y"],
     ]
     if kept is None:
-        steps.insert(0, ["analyse", film, *joined, "-o", heard])
-    return [shlex.join(["pano-sound", *words]) for words in steps]
+        steps.insert(0, ["analyse", film, *joined, *words(AnalyseOptions), "-o", heard])
+    return [shlex.join(["pano-sound", *step]) for step in steps]
 
 
 def _name(soundmap: SoundMap) -> str:

@@ -6,6 +6,7 @@ import re
 import shlex
 
 import cv2
+import films
 import numpy as np
 import pytest
 
@@ -44,25 +45,51 @@ def test_pins_and_masks_written_by_hand_are_kept(run, soundmap, tmp_path):
 def test_the_commands_of_a_report_make_the_corrected_video(run, film, tmp_path, chapters):
     """A page of `pan --report` begins with `analyse`; the page that its last command makes does not."""
     joined = ["--concat", film] * (chapters - 1)
-
-    def commands():
-        (block,) = re.findall(r"<pre[^>]*>(.*?)</pre>", (tmp_path / "page.html").read_text(), re.DOTALL)
-        return [shlex.split(line)[1:] for line in html.unescape(block).strip().splitlines()]
-
     assert run("pan", film, *joined, "-o", "a b.mp4", "--report", "page.html", model=True).returncode == 0
     before = (tmp_path / "a b.mp4").read_bytes()
     pins = tmp_path / f"{film.stem}.pins.json"
     pins.write_text(json.dumps({"pins": [{"from": 0, "to": 1, "yaw": 170, "pitch": 20}]}))
-    lines = commands()
+    lines = commands_of(tmp_path / "page.html")
     assert [words[0] for words in lines] == ["analyse", "plan", "render", "report"]
     for words in lines:
-        done = run(*words, model=words[0] == "analyse")
+        done = run(*words)
         assert done.returncode == 0, done.stderr
         assert "not this one" not in done.stderr
     assert probe(tmp_path / "a b.mp4").duration == pytest.approx(2 * chapters, abs=0.05)
     assert CameraPath.load(tmp_path / f"{film.stem}.path.json").at(0.5)[:2] == pytest.approx((170, 20), abs=1e-4)
     assert (tmp_path / "a b.mp4").read_bytes() != before
-    assert commands() == lines[1:]
+    assert lines[2].pop(lines[2].index("--encoder-preset") + 1) == "ultrafast"
+    lines[2].remove("--encoder-preset")  # `report` does not know it, and its page says so.
+    assert commands_of(tmp_path / "page.html") == lines[1:]
+
+
+def test_the_commands_of_a_report_have_the_options_that_were_given(run, film, tmp_path, monkeypatch):
+    """With no pins, they make the same video of the same part of the film."""
+    options = ["--start", "0.5", "--end", "1.5", "--fov", "80", "--crf", "30", "--every", "0.25", "--yaw", "-20"]
+    (tmp_path / "out").mkdir()
+    proxy = films.make_film(tmp_path / "small.mp4", films.steady(30, 15), size=(128, 64), halves=True)
+    files = ["-o", "flat.mp4", "--report", "out/page.html", "--proxy", proxy.name]
+    done = run("pan", film, *files, *options, model=True)
+    assert done.returncode == 0, done.stderr
+    before = (tmp_path / "flat.mp4").read_bytes()
+    lines = commands_of(tmp_path / "out" / "page.html")
+    assert lines[0][lines[0].index("--proxy") :][:2] == ["--proxy", "../small.mp4"]
+    (tmp_path / "out" / f"{film.stem}.pins.json").write_text('{"pins": [], "masks": []}')
+    monkeypatch.chdir(tmp_path / "out")
+    for words in lines:
+        done = run(*words)
+        assert done.returncode == 0, done.stderr
+        assert "not this one" not in done.stderr
+    made = probe(tmp_path / "flat.mp4")
+    assert made.duration == pytest.approx(1, abs=0.05)
+    assert (tmp_path / "flat.mp4").read_bytes() == before
+    again = commands_of(tmp_path / "out" / "page.html")
+    assert [again[0], again[2]] == [lines[1], lines[3]]
+
+
+def commands_of(page):
+    (block,) = re.findall(r"<pre[^>]*>(.*?)</pre>", page.read_text(), re.DOTALL)
+    return [shlex.split(line)[1:] for line in html.unescape(block).strip().splitlines()]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 import base64
 import hashlib
+import html
 import io
 import json
 import os
@@ -18,6 +19,7 @@ from pano_sound.camera_path import CameraPath
 from pano_sound.constraints import Pin, load_constraints
 from pano_sound.errors import DataFileError
 from pano_sound.options.input import InputOptions
+from pano_sound.options.steps import PanOptions
 from pano_sound.pipeline import pannable
 from pano_sound.soundmap import Named, SoundMap
 from pano_sound.visualize import preview
@@ -194,6 +196,29 @@ def test_the_commands_of_a_page_name_every_chapter_of_a_film(soundmap, film, tmp
     text = (tmp_path / "a.html").read_text()
     for name in ("analyse", "render", "report"):
         assert f"pano-sound {name} GX010042.MP4 --concat GX020042.MP4 " in text
+
+
+def test_the_commands_of_a_page_have_the_options_of_their_step(soundmap, film, tmp_path, monkeypatch):
+    def commands(path, options):
+        write_report(page, heard, path, film=film, source=["a.mp4"], result="b.mp4", options=options)
+        return [line for line in html.unescape(page.read_text()).splitlines() if "pano-sound " in line][:4]
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.wav").touch()
+    heard = replace(soundmap, source={**soundmap.source, "path": "x.mp4"})
+    page = tmp_path / "pages" / "a.html"
+    page.parent.mkdir()
+    given = PanOptions(sound="own.wav", model="small", proxy="none", preset="calm", crf=30.0)
+    lines = commands(PATH, given)
+    assert lines[0].endswith(" --model small --proxy none --sound ../own.wav -o x.soundmap.npz")
+    assert " --pins x.pins.json --preset calm -o " in lines[1]
+    assert " --crf 30 --sound ../own.wav -o ../b.mp4 " in lines[2]
+    assert " x.path.json --sound ../own.wav --result ../b.mp4 " in lines[3]
+    assert "such as --crf" not in page.read_text()
+    lines = commands(replace(PATH, settings=given.resolved().to_json()), InputOptions(start=1.5))
+    assert " --pins x.pins.json --preset calm -o " in lines[1]
+    assert " x.path.json --start 1.5 -o ../b.mp4 " in lines[2]
+    assert "such as --crf" in page.read_text()
 
 
 @pytest.mark.slow
