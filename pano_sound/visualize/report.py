@@ -20,8 +20,8 @@ from ..atomic_file import local_path, written_whole
 from ..camera_path import CameraPath
 from ..errors import ModelError
 from ..media.probe import MediaInfo
-from ..options.base import Options
-from ..options.camera import PlanOptions, options_behind
+from ..options.base import Options, described
+from ..options.camera import CameraOptions, PlanOptions, options_behind
 from ..options.flags import command_words
 from ..options.input import InputOptions
 from ..options.steps import AnalyseOptions, RenderOptions
@@ -119,6 +119,8 @@ def _again(
         return os.path.relpath(os.fspath(local), os.path.dirname(os.path.abspath(os.fspath(here))))
 
     given = {**soundmap.settings, **options_behind(planned.settings), **(options.to_json() if options else {})}
+    if given.get("preset") == "paper":  # The paper's camera takes no pins.
+        given = {name: value for name, value in given.items() if name not in described(CameraOptions)}
 
     def words(kind: type[Options]) -> list[str]:
         # Weights and proxies may also be names of no file, such as 'base' and 'none'.

@@ -219,6 +219,9 @@ def test_the_commands_of_a_page_have_the_options_of_their_step(soundmap, film, t
     assert " --pins x.pins.json --preset calm -o " in lines[1]
     assert " x.path.json --start 1.5 -o ../b.mp4 " in lines[2]
     assert "such as --crf" in page.read_text()
+    paper = PanOptions(preset="paper", fov=80.0)  # which takes no pins
+    for planned, options in ((PATH, paper), (replace(PATH, settings=paper.resolved().to_json()), InputOptions())):
+        assert " --pins x.pins.json --fov 80 -o " in commands(planned, options)[1]
 
 
 @pytest.mark.slow
