@@ -96,7 +96,7 @@ def test_unused_and_conflicting_options_are_refused():
     with pytest.raises(ValueError, match="`attention` and `listen='spatial'`"):
         PanOptions(attention=1, listen="spatial")
     with pytest.raises(ValueError, match="`min_fov`"):
-        PlanOptions(min_fov=110.0)
+        PlanOptions(min_fov=110.0, max_fov=100.0)
 
 
 @pytest.mark.parametrize(
@@ -107,11 +107,14 @@ def test_unused_and_conflicting_options_are_refused():
         ({"fov": 130.0}, 130, 46.4, 130),
         ({"fov": 110.0, "min_fov": 108.0}, 110, 108, 110),
         ({"max_fov": 80.0}, 80, 46.4, 80),
+        ({"max_fov": 40.0}, 40, 40, 40),
         ({"min_fov": 100.0}, 100, 100, 104.3),
+        ({"min_fov": 110.0}, 110, 110, 110),
         ({"fov": 65.0, "aspect": "9:16"}, 65, 39.4305, 104.3),  # horizontally
         ({"fov": 65.0, "size": "720x1280"}, 65, 39.4305, 104.3),
         ({"min_fov": 70.0, "aspect": "9:16"}, 102.4479, 70, 104.3),
         ({"fov": 130.0, "max_fov": 110.0, "zoom_speed": 0.0}, 130, 46.4, 110),
+        ({"max_fov": 40.0, "zoom_speed": 0.0}, 90, 40, 40),
     ],
 )
 def test_the_range_of_the_zoom_holds_the_field_of_view(asked, fov, narrowest, widest):
@@ -204,7 +207,8 @@ def test_settings_tell_the_options_behind_them():
     assert options_behind({}) == {}
     assert options_behind({"preset": ["x"], "fov": "wide", "model": "base"}) == {"preset": ["x"], "fov": "wide"}
     shapes, views = (None, "9:16", "4:3", "3:4", "1:1"), (None, 25.0, 47.0, 110.0, 149.9)
-    for preset, aspect, fov, narrowest, widest in product(PRESETS, shapes, views, (None, 60.0), (None, 61.3, 120.0)):
+    limits = (None, 60.0, 110.0), (None, 40.0, 61.3, 120.0)
+    for preset, aspect, fov, narrowest, widest in product(PRESETS, shapes, views, *limits):
         try:
             options = PlanOptions(preset=preset, aspect=aspect, fov=fov, min_fov=narrowest, max_fov=widest)
         except ValueError:

@@ -245,9 +245,19 @@ class PlanOptions(ViewOptions, CameraOptions):
             raise ValueError(f"`{idle[0]}` is not used by `preset='{self.preset}'`")
         if self.aspect is not None:
             asked["size"] = None
-        if isinstance(preset, ShotSettings) and asked.get("zoom_speed", preset.zoom_speed):
-            asked |= _zoom_around_fov(preset, asked)
+        if isinstance(preset, ShotSettings):
+            if asked.get("zoom_speed", preset.zoom_speed):
+                asked |= _zoom_around_fov(preset, asked)
+            asked |= _ends_of_zoom(preset, asked)
         return replace(preset, **asked)
+
+
+def _ends_of_zoom(preset: ShotSettings, asked: dict[str, Any]) -> dict[str, float]:
+    """The end of the zoom's range that has to change because only the other one was asked for, and is beyond it."""
+    narrowest, widest = (asked.get(name, getattr(preset, name)) for name in ("min_fov", "max_fov"))
+    if narrowest <= widest or {"min_fov", "max_fov"} <= asked.keys():
+        return {}
+    return {"max_fov": narrowest} if "min_fov" in asked else {"min_fov": widest}
 
 
 def _zoom_around_fov(preset: ShotSettings, asked: dict[str, Any]) -> dict[str, float]:
