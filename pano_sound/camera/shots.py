@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..constraints import Mask, Pin
 from ..options.presets import ShotSettings
+from ..soundmap import CHUNK
 from ..sphere.convention import angles, directions
 from ..sphere.geometry import angle_between
 from ..sphere.view import View
@@ -229,7 +230,9 @@ def _way(old: Hold, new: Hold, when: float) -> float:
 def _follow(context: PlanContext, timeline: Timeline, looks: NDArray[np.intp], seen: NDArray[np.bool_]) -> Hold:
     """The calmest line along the source within the chosen looks, where it is `seen`, (t,)."""
     chosen, step = context.settings, float(timeline.edges[1] - timeline.edges[0])
-    where, width = glimpses.refine(timeline.maps, context.weights[looks], timeline.cells().reshape(-1, 3))
+    cells, some = timeline.cells().reshape(-1, 3), [slice(i, i + CHUNK) for i in range(0, len(looks), CHUNK)]
+    found = [glimpses.refine(timeline.maps[part], context.weights[looks[part]], cells) for part in some]
+    where, width = (np.concatenate(each) for each in zip(*found, strict=True))
     sure = seen & (width > 0)
     begin, end = timeline.edges[0], timeline.edges[-1]
     times = np.arange(0.0, max(end - begin, motion.SAMPLE_EVERY / 2), motion.SAMPLE_EVERY)
