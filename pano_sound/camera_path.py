@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .atomic_file import written_whole
-from .constraints import Mask, Pin, number, read_json, read_masks, read_pins
+from .constraints import HUGE, Mask, Pin, number, read_json, read_masks, read_pins
 from .errors import DataFileError
 from .sphere.convention import angles, directions, wrap_degrees
 from .sphere.geometry import angle_between, slerp
@@ -35,6 +35,8 @@ FORMAT = "pano-sound.path/2"
 BEFORE = "pano-sound.path/1"
 """The format before, without cuts, pins and masks; still read."""
 COLUMNS = ("t", "yaw", "pitch", "roll", "hfov")
+_LOWEST = np.array([-HUGE, -HUGE, -90.001, -HUGE, 0.0])
+_HIGHEST = np.array([HUGE, HUGE, 90.001, HUGE, 180.0])
 SHORTEST_STEP = 1e-9
 """Least time between samples, in seconds; closer samples have no computable speed."""
 
@@ -42,6 +44,8 @@ SHORTEST_STEP = 1e-9
 @dataclass(frozen=True)
 class CameraPath:
     """A camera's orientation and field of view over time.
+
+    Raises ValueError for samples of another form, out of order, or that are no view.
 
     Args:
         width, height: size of the output in pixels, even.
@@ -60,6 +64,16 @@ class CameraPath:
     cuts: frozenset[int] = frozenset()
     pins: tuple[Pin, ...] = ()
     masks: tuple[Mask, ...] = ()
+
+    def __post_init__(self) -> None:
+        samples = np.asarray(self.samples, np.float64)
+        if samples.ndim != 2 or samples.shape[1] != len(COLUMNS) or not len(samples):
+            raise ValueError(f"`samples` must be rows of {', '.join(COLUMNS)}, not of shape {samples.shape}")
+        for i, column in np.argwhere(~((samples > _LOWEST) & (samples < _HIGHEST))):
+            raise ValueError(f"`samples[{i}]`: {COLUMNS[column]} cannot be {samples[i, column]:g}")
+        for i in np.flatnonzero(np.diff(samples[:, 0]) < SHORTEST_STEP):
+            raise ValueError(f"`samples[{i + 1}]`: t must be greater than the one before")
+        object.__setattr__(self, "samples", samples)
 
     @property
     def times(self) -> NDArray[np.float64]:

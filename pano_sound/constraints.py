@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ LIMITS = {
     "roll": (-360, 360),
     "hfov": (1, 170),
 }
+One = TypeVar("One")
 Where = str | os.PathLike[str] | None
 
 
@@ -44,10 +45,9 @@ class Pin:
     hfov: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("start", "end", "yaw", "pitch"):
-            _check(getattr(self, name), name)
-        if self.hfov is not None:
-            _check(self.hfov, "hfov")
+        for name in ("start", "end", "yaw", "pitch", "hfov"):
+            if name != "hfov" or self.hfov is not None:
+                object.__setattr__(self, name, _checked(getattr(self, name), name))
         if self.end < self.start:
             raise ValueError(f"`end` must not be before `start`, but {self.end:g} s is before {self.start:g} s")
 
@@ -76,13 +76,12 @@ class Mask:
             span = getattr(self, name)
             if not isinstance(span, (tuple, list)) or len(span) != 2:
                 raise TypeError(f"`{name}` must be two numbers, not {span!r}")
-            for value in span:
-                _check(value, name)
+            object.__setattr__(self, name, tuple(_checked(value, name) for value in span))
         if self.pitch[0] > self.pitch[1]:
             raise ValueError(f"`pitch` must be (lower, higher), not {self.pitch}")
         for name in ("start", "end"):
             if getattr(self, name) is not None:
-                _check(getattr(self, name), name)
+                object.__setattr__(self, name, _checked(getattr(self, name), name))
         if self.start is not None and self.end is not None and self.end < self.start:
             raise ValueError(f"`end` must not be before `start`, but {self.end:g} s is before {self.start:g} s")
 
@@ -104,9 +103,14 @@ class Mask:
         return after & (times <= (np.inf if self.end is None else self.end))
 
 
-def in_order(pins: Sequence[Pin]) -> tuple[Pin, ...]:
-    """Pins ordered by time. Raises ValueError if one overlaps the next."""
-    ordered = sorted(pins, key=lambda pin: pin.start)
+def only_masks(masks: Iterable[Mask]) -> tuple[Mask, ...]:
+    """Raises TypeError for anything but masks."""
+    return _only(Mask, masks)
+
+
+def in_order(pins: Iterable[Pin]) -> tuple[Pin, ...]:
+    """Pins ordered by time. Raises ValueError if one overlaps the next, TypeError for anything but pins."""
+    ordered = sorted(_only(Pin, pins), key=lambda pin: pin.start)
     for a, b in pairwise(ordered):
         if b.start <= a.end:
             raise ValueError(f"one from {b.start:g} s begins before the one to {a.end:g} s ends")
@@ -184,13 +188,26 @@ def number(row: dict[str, Any], name: str, where: str, path: Where = None) -> fl
     return float(value)
 
 
-def _check(value: Any, name: str) -> None:
-    """Raises TypeError or ValueError if a value is not a number, or outside its LIMITS."""
+def _checked(value: Any, name: str) -> float:
+    """A value as Python's own number, because JSON holds no others. Raises TypeError or ValueError if it is not a
+    number, or outside its LIMITS."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"`{name}` must be a number, not {value!r}")
     low, high = LIMITS[name]
     if not low <= float(value) <= high:
         raise ValueError(f"`{name}` must be from {low:g} to {high:g}, not {value}")
+    return value if isinstance(value, int) else float(value)
+
+
+def _only(kind: type[One], ones: Iterable[One]) -> tuple[One, ...]:
+    name = kind.__name__
+    if not isinstance(ones, Iterable):
+        raise TypeError(f"a list of {name}s is needed here, not {type(ones).__name__}")
+    found = tuple(ones)
+    for one in found:
+        if not isinstance(one, kind):
+            raise TypeError(f"{name} is needed here, not {type(one).__name__}")
+    return found
 
 
 def _rows(rows: Any, name: str, keys: Sequence[str], path: Where) -> list[tuple[str, dict[str, Any]]]:

@@ -1,4 +1,5 @@
 import json
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -95,3 +96,33 @@ def test_impossible_pins_and_masks_are_refused(make, error, says):
 def test_masks_that_end_before_they_begin_are_refused():
     with pytest.raises(DataFileError, match="to must not be before from"):
         read_masks([{"yaw": [0, 10], "pitch": [0, 10], "from": 3, "to": 1}])
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ([], "rows of t, yaw, pitch, roll, hfov"),
+        ([0, 0, 0, 0, 90], "rows of t"),
+        ([[0, 0, 0, 90]], "rows of t"),
+        ([[0, 0, 0, 0, 90], [1, np.nan, 0, 0, 90]], r"`samples\[1\]`: yaw cannot be nan"),
+        ([[0, 0, 0, 0, 0]], "hfov cannot be 0"),
+        ([[0, 0, 95, 0, 90]], "pitch cannot be 95"),
+        ([[1, 0, 0, 0, 90], [0, 0, 0, 0, 90]], r"`samples\[1\]`: t must be greater"),
+    ],
+)
+def test_a_path_that_cannot_be_followed_cannot_be_made(rows, says):
+    with pytest.raises(ValueError, match=says):
+        CameraPath(640, 360, rows)
+
+
+def test_a_path_can_be_made_from_lists():
+    assert CameraPath(640, 360, [[0, 10, 0, 0, 90], [2, 20, 0, 0, 90]]).at(1)[0] == pytest.approx(15)
+
+
+def test_pins_and_masks_of_numpy_numbers_can_be_saved(tmp_path):
+    pin = Pin(np.float32(1), Fraction(5, 2), np.int64(30), np.float32(0.5), np.float32(60))
+    mask = Mask((np.float32(1), np.int64(2)), (np.int16(-30), 0), np.float32(1))
+    path = CameraPath(640, 360, [[0, 0, 0, 0, 90]], pins=(pin,), masks=(mask,))
+    path.save(tmp_path / "a.json")
+    back = CameraPath.load(tmp_path / "a.json")
+    assert (back.pins, back.masks) == (path.pins, path.masks)

@@ -1,8 +1,11 @@
 import inspect
+import json
+from fractions import Fraction
 from itertools import product
 from typing import get_args
 
 import click
+import numpy as np
 import pytest
 
 import pano_sound
@@ -14,7 +17,7 @@ from pano_sound.options.flags import command_words, with_flags
 from pano_sound.options.input import InputOptions
 from pano_sound.options.presets import PRESETS, Preset
 from pano_sound.options.steps import CLASSES, PanOptions
-from pano_sound.options.values import parse_size
+from pano_sound.options.values import parse_size, parse_time
 
 
 @pytest.mark.parametrize("kind", CLASSES)
@@ -76,6 +79,20 @@ def test_options_of_pan_are_those_of_its_steps_and_survive_json():
     options = PanOptions(fov=80.0, start="1:30", crf=20)
     assert options.part(PlanOptions) == PlanOptions(fov=80.0)
     assert PanOptions.from_json({**options.to_json(), "weights": "of another time"}) == options
+
+
+def test_numbers_of_other_kinds_survive_json():
+    options = PanOptions(fov=np.float32(80.5), crf=np.int64(20), every=Fraction(1, 2), audio_track=np.int32(2))
+    assert PanOptions.from_json(json.loads(json.dumps(options.to_json()))) == options
+    assert (options.fov, options.every, options.audio_track) == (80.5, 0.5, 2)
+
+
+@pytest.mark.parametrize(
+    ("time", "seconds"), [(1 / 3, 1 / 3), (1e-5, 1e-5), (np.float32(2.7), 2.7), (Fraction(1001, 30000), 0.0333667)]
+)
+def test_times_that_were_computed_are_understood(time, seconds):
+    assert PanOptions(start=time).start == time
+    assert float(parse_time(time)) == pytest.approx(seconds, rel=1e-6)
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -7,6 +7,8 @@ import pytest
 import torch
 
 import pano_sound
+from pano_sound.camera_path import CameraPath
+from pano_sound.constraints import Pin
 from pano_sound.errors import ModelError, OutputError, UnsupportedInputError
 from pano_sound.media.probe import probe
 from pano_sound.options.camera import PlanOptions
@@ -48,6 +50,27 @@ def test_stopping_from_progress_leaves_nothing(film, tiny, tmp_path):
 def test_an_impossible_output_is_refused_before_any_work(film, tmp_path):
     with pytest.raises(OutputError):
         pano_sound.pan(film, film, PanOptions(model="there is no such model"), overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "pins"),
+    [
+        (PanOptions(model="there is no such model"), [Pin(1, 3, 0, 0), Pin(2, 4, 9, 0)]),
+        (PanOptions(model="there is no such model", preset="paper"), [Pin(1, 3, 0, 0)]),
+    ],
+)
+def test_impossible_pins_are_refused_before_any_work(film, tmp_path, options, pins):
+    with pytest.raises(ValueError, match=r"begins before|paper"):
+        pano_sound.pan(film, tmp_path / "out.mp4", options, pins=pins)
+
+
+def test_films_may_be_given_by_a_generator(film, tmp_path):
+    path = CameraPath(64, 64, [[0, 0, 0, 0, 90]])
+    pano_sound.render((one for one in [film, film]), path, tmp_path / "out.mp4")
+    assert probe(tmp_path / "out.mp4").duration == pytest.approx(4.0, abs=0.1)
+    for wrong in (None, 3, b"film.mp4"):
+        with pytest.raises(TypeError, match="a file, or a list of files, is needed here"):
+            pano_sound.render(wrong, path, tmp_path / "b.mp4")
 
 
 def test_times_are_those_of_the_film(film, tiny):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
 from ..camera_path import CameraPath
-from ..constraints import Mask, Pin, in_order
+from ..constraints import Mask, Pin, in_order, only_masks
 from ..options.camera import PlanOptions
 from ..options.presets import CameraSettings, ShotSettings
 from ..options.values import parse_aspect, parse_size
@@ -34,8 +34,8 @@ _PORTRAIT_HEIGHT = 1080
 def plan(
     soundmap: SoundMap,
     options: PlanOptions | None = None,
-    pins: Sequence[Pin] = (),
-    masks: Sequence[Mask] = (),
+    pins: Iterable[Pin] = (),
+    masks: Iterable[Mask] = (),
 ) -> CameraPath:
     """The best camera path: the first of `plan_paths`."""
     return plan_paths(soundmap, options, 1, pins, masks)[0]
@@ -45,8 +45,8 @@ def plan_paths(
     soundmap: SoundMap,
     options: PlanOptions | None = None,
     count: int = 1,
-    pins: Sequence[Pin] = (),
-    masks: Sequence[Mask] = (),
+    pins: Iterable[Pin] = (),
+    masks: Iterable[Mask] = (),
 ) -> list[CameraPath]:
     """Up to `count` paths through a film, the best first, each unlike the ones before it.
 
@@ -66,7 +66,7 @@ def plan_paths(
     Raises:
         ValueError: pins that overlap, or pins with the `paper` preset.
     """
-    pins = in_order(pins)
+    pins, masks = in_order(pins), only_masks(masks)
     chosen = (options or PlanOptions()).resolved()
     view = _frame(chosen, soundmap.source.get("width", 3840))
     start, end = soundmap.times[0], max(soundmap.times[-1], soundmap.source.get("end", 0.0))

@@ -81,7 +81,11 @@ class Options:
 
     def __post_init__(self) -> None:
         for name, about in described(type(self)).items():
-            about.check(getattr(self, name))
+            value = getattr(self, name)
+            about.check(value)
+            if about.kind in (int, float) and not isinstance(value, (int, float, NoneType)):
+                # NumPy's numbers and fractions cannot be written as JSON.
+                object.__setattr__(self, name, about.kind(value))
 
     def part(self, kind: type[O]) -> O:
         """The part of these options that belongs to `kind`, a base class."""

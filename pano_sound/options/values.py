@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from numbers import Real
+
+_LONGEST = 10_000 * 3600
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -32,12 +35,14 @@ def parse_time(text: str | float | None, name: str = "the time") -> Fraction | N
     """
     if text is None:
         return None
+    if isinstance(text, Real) and 0 <= text < _LONGEST:
+        return Fraction(float(text)).limit_denominator(10**9)
     match = re.fullmatch(r"(?:(?:(\d{1,5}):)?(\d{1,8}):)?(\d{1,8}(?:\.\d{1,9})?)", str(text).strip())
     if match is None:
         raise ValueError(f"{name} must look like 90, 1:30 or 1:02:03.5, not {text!r}")
     hours, minutes, seconds = (Fraction(part or 0) for part in match.groups())
     total = hours * 3600 + minutes * 60 + seconds
-    if total > 10_000 * 3600:
+    if total > _LONGEST:
         raise ValueError(f"{name} must be at most 10000 hours, not {text!r}")
     return total
 

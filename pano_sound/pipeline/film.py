@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..media.info import MediaInfo, PannableFilm, require_pannable
@@ -14,7 +14,7 @@ from ..options.input import InputOptions
 log = logging.getLogger("pano_sound")
 
 StrPath = str | os.PathLike[str]
-FilmPaths = StrPath | Sequence[StrPath]
+FilmPaths = StrPath | Iterable[StrPath]
 """A file or URL, or several in a row that make one film."""
 Progress = Callable[[str, float, float], None]
 """Called as progress(stage, done, total) with seconds of film; it may raise to stop the work."""
@@ -69,9 +69,13 @@ def check_kind(value: object, *kinds: type) -> None:
         raise TypeError(f"{' or '.join(kind.__name__ for kind in kinds)} is needed here, not {type(value).__name__}")
 
 
-def files(src: FilmPaths) -> Sequence[StrPath]:
-    """The files that a film consists of. Raises ValueError if there are none."""
-    found = [src] if isinstance(src, (str, os.PathLike)) else src
+def files(src: FilmPaths) -> tuple[StrPath, ...]:
+    """The files that a film consists of. Raises ValueError if there are none, TypeError for what names no files."""
+    if isinstance(src, (str, os.PathLike)):
+        return (src,)
+    if isinstance(src, bytes) or not isinstance(src, Iterable):
+        raise TypeError(f"a file, or a list of files, is needed here, not {src!r}")
+    found = tuple(src)
     if not found:
         raise ValueError("a film of no files")
     return found

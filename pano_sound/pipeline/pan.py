@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from ..camera.planner import plan as plan_path
 from ..camera_path import CameraPath
-from ..constraints import Mask, Pin
+from ..constraints import Mask, Pin, in_order, only_masks
 from ..media.info import PannableFilm
 from ..media.output_format import check_output
 from ..media.twins import twins_beside
@@ -25,8 +25,8 @@ def plan(
     soundmap: SoundMap,
     options: PlanOptions = _AS_PRESET,
     *,
-    pins: Sequence[Pin] = (),
-    masks: Sequence[Mask] = (),
+    pins: Iterable[Pin] = (),
+    masks: Iterable[Mask] = (),
 ) -> CameraPath:
     """Plan where to look, with respect to pins and masks.
 
@@ -42,8 +42,8 @@ def pan(
     dst: StrPath,
     options: PanOptions = _DEFAULTS,
     *,
-    pins: Sequence[Pin] = (),
-    masks: Sequence[Mask] = (),
+    pins: Iterable[Pin] = (),
+    masks: Iterable[Mask] = (),
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> CameraPath:
@@ -59,20 +59,17 @@ def pan_with_map(
     dst: StrPath,
     options: PanOptions = _DEFAULTS,
     *,
-    pins: Sequence[Pin] = (),
-    masks: Sequence[Mask] = (),
+    pins: Iterable[Pin] = (),
+    masks: Iterable[Mask] = (),
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> tuple[PannableFilm, SoundMap, CameraPath]:
     """Like `pan`, but returns the probed film and its sound map too."""
     check_kind(options, PanOptions)
-    read = [
-        *files(src),
-        *twins_beside([os.fspath(path) for path in files(src)]),
-        options.model,
-        options.sound,
-        options.proxy,
-    ]
+    src, pins, masks = files(src), in_order(pins), only_masks(masks)
+    if pins and options.preset == "paper":
+        raise ValueError("pins cannot be used with `preset='paper'`")
+    read = [*src, *twins_beside([os.fspath(path) for path in src]), options.model, options.sound, options.proxy]
     inputs = [one for one in read if one is not None]
     check_output(dst, inputs, overwrite, codec=options.codec, sound=options.output_sound)
     info = pannable(src, options)

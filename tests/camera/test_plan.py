@@ -426,3 +426,17 @@ def test_masks_apply_only_in_their_time():
     path = plan(soundmap(30, lambda t: [(0, 0)] + ([(120, 0)] if 10 <= t <= 20 else [])), masks=[mask])
     assert angle_between(looks(path, 15), directions(120, 0)) < 6
     assert angle_between(looks(path, 5), directions(0, 0)) < 6
+
+
+def test_masks_from_a_generator_count():
+    footage = soundmap(20, still((170, -20)))
+    masks = [Mask((140.0, -150.0), (-90.0, 10.0))]
+    assert plan(footage, masks=(mask for mask in masks)).samples == pytest.approx(plan(footage, masks=masks).samples)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"pins": [{"from": 1}]}, {"pins": Pin(1, 2, 0, 0)}, {"pins": None}, {"masks": [Pin(1, 2, 0, 0)]}]
+)
+def test_what_is_no_pin_or_mask_is_named(wrong):
+    with pytest.raises(TypeError, match="needed here, not"):
+        plan(soundmap(4, still((0, 0))), **wrong)
