@@ -18,6 +18,7 @@ import logging
 import re
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,8 @@ _MOST_ROWS = 3_000_000
 DEFAULT_SIZE = (1280, 720)
 ENDINGS = {"csv": ".csv", "sendcmd": ".cmd", "ae": ".txt", "humanedit": ".json"}
 _COMMAND = re.compile(r"\[(?:enter|expr)\] v360 (\w+) (?:'[^']*lerp\(([^,'(]+),([^,'(]+),TI\)[^']*'|([^\s,]+))(?:,|$)")
+_CLOCK_STARTS_ANYWHERE = {".ts", ".m2ts", ".mts", ".m2t", ".mpg", ".mpeg", ".vob"}
+"""Endings of MPEG streams. Paths count from their beginning, as FFmpeg does unless it is given -copyts."""
 _AE = "Adobe After Effects 8.0 Keyframe Data"
 _SIZES = {
     "sendcmd": r"\bw=(\d{1,6}):h=(\d{1,6})\b",
@@ -95,17 +98,19 @@ def to_sendcmd(path: CameraPath, fps: float) -> str:
     """Commands that move FFmpeg's v360 along the path, at any frame rate. The head says how to run them.
 
     FFmpeg evaluates an [expr] for each frame, so values are interpolated linearly between samples. v360 adds up
-    rotations unless `reset_rot` is 1.
+    rotations unless `reset_rot` is 1. Its commands cannot have times below 0: the path begins there at the latest.
     """
-    rows, cut = _dense(path)
+    rows, cut = _dense(_from_zero(path))
     heights = np.array([View(path.width, path.height, hfov).vfov for hfov in rows[:, 4]])
     values = {"yaw": rows[:, 1], "pitch": rows[:, 2], "roll": rows[:, 3], "h_fov": rows[:, 4], "v_fov": heights}
     now = {name: round(float(column[0]), 4) for name, column in values.items()}
     options = ":".join(f"{name}={value:g}" for name, value in now.items())
     size = f"w={path.width}:h={path.height}"
+    mpeg = Path(str(path.source.get("path"))).suffix.lower() in _CLOCK_STARTS_ANYWHERE
+    times = "" if mpeg else "-copyts "
     lines = [
         "# pano-sound camera path for FFmpeg's v360. Run it with",
-        f"# ffmpeg -copyts -i INPUT -vf sendcmd=f=THIS_FILE,v360=e:flat:{size}:interp=cubic:reset_rot=1:{options}"
+        f"# ffmpeg {times}-i INPUT -vf sendcmd=f=THIS_FILE,v360=e:flat:{size}:interp=cubic:reset_rot=1:{options}"
         " -c:a copy OUTPUT",
     ]
     for i, t in enumerate(rows[:, 0]):
@@ -345,6 +350,15 @@ def _dense(path: CameraPath) -> tuple[Array, set[int]]:
     found = np.concatenate(rows)
     found[:, 1] = wrap_degrees(found[:, 1])
     return found, cut
+
+
+def _from_zero(path: CameraPath) -> CameraPath:
+    """A path without its part before time 0."""
+    if path.times[0] >= 0:
+        return path
+    after = int(np.searchsorted(path.times, 0.0, side="right"))
+    samples = np.vstack([[0.0, *path.at(0.0)], path.samples[after:]])
+    return replace(path, samples=samples, cuts=frozenset(i - after + 1 for i in path.cuts if i >= after))
 
 
 def _frames(path: CameraPath, fps: float) -> Array:

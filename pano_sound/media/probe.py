@@ -67,7 +67,8 @@ def probe(source: Path | Sequence[Path], options: InputOptions = _DEFAULTS) -> M
         info = _with_recording(info, options.sound, options)
     start, end = parse_time(options.start), parse_time(options.end)
     if options.duration is not None:
-        end = (start or Fraction(0)) + (parse_time(options.duration) or 0)
+        begin = Fraction(info.start).limit_denominator(10**9) if options.start is None else start or 0
+        end = begin + (parse_time(options.duration) or 0)
     return info if not start and end is None else excerpt(info, start or None, end)
 
 
@@ -223,14 +224,15 @@ def excerpt(info: MediaInfo, start: Fraction | None, end: Fraction | None) -> Me
         raise InputError(f"`start={float(start):g}` is after the film's end, {whole:.2f} s", info.path)
     footage = replace(info.footage, start=start, end=end)
     first = info.start
+    if end is not None and end <= info.start:
+        told = f"the part ends at {float(end):g} s, before the film's first picture at {info.start:.2f} s"
+        raise InputError(told, info.path, "`start` and `end` are the film's own times")
     if start is not None and info.video is not None:
         with open_source(footage) as source:
             frame = next(source.frames(source.video), None)
             if frame is None:
                 raise InputError("there is no picture between `start` and `end`", info.path)
             first = float(frame.pts * info.video.time_base)
-    elif end is not None and end <= info.start:
-        raise InputError(f"`end={float(end):g}` is before the film's first picture, {info.start:.2f} s", info.path)
     ends = [t for t in (whole, None if end is None else float(end)) if t is not None]
     duration = max(0.0, min(ends) - float(start or 0) - first) if ends else 0.0
     return replace(info, start=first, duration=duration, footage=footage)

@@ -118,6 +118,26 @@ def test_the_command_line_is_one_that_ffmpeg_can_parse(tmp_path):
     assert "reset_rot=1" in filters
 
 
+@pytest.mark.parametrize(("source", "kept"), [("a.mkv", True), ("a.ts", False), ("a.M2TS", False), (None, True)])
+def test_times_are_kept_only_where_the_path_counts_in_the_films_own(source, kept):
+    """The clock of a transport stream starts anywhere; its paths begin at 0."""
+    path = replace(path_of("one sample"), source={"path": source} if source else {})
+    assert ("-copyts" in to_sendcmd(path, FPS)) == kept
+    assert ("-copyts" in sendcmd_line(path, "a.cmd")) == kept
+
+
+@pytest.mark.parametrize("late", [0.5, 1.5, 2.5, 9])
+def test_commands_do_not_begin_before_time_0(tmp_path, late):
+    """FFmpeg refuses a file with times below 0."""
+    path = path_of("holds and a move", cuts=[2])
+    early = replace(path, samples=path.samples - [late, 0, 0, 0, 0])
+    file = tmp_path / "a.cmd"
+    file.write_text(to_sendcmd(early, FPS))
+    assert "\n-" not in file.read_text()
+    back = read(file, "sendcmd", None, FPS)
+    assert apart(early, back, np.arange(0, 3, 0.1) + 1e-3) < 0.05
+
+
 def unescaped(text):
     out, at = "", 0
     while at < len(text):

@@ -10,6 +10,8 @@ import pytest
 from pano_sound.errors import InputError, UnsupportedInputError
 from pano_sound.media.info import require_pannable
 from pano_sound.media.probe import probe
+from pano_sound.media.reader import VideoReader
+from pano_sound.options.input import InputOptions
 
 
 def test_picture_and_sound_are_reported(tmp_path):
@@ -60,6 +62,25 @@ def test_start_and_duration_agree_between_containers(tmp_path, container):
     # A transport stream's clock is taken to start with what comes first: here the sound's priming.
     assert info.start == pytest.approx(0, abs=0.08 if container == "ts" else 1e-3)
     assert info.duration == pytest.approx(1, abs=0.05)
+
+
+@pytest.fixture(scope="module")
+def late(tmp_path_factory):
+    """A film whose own times begin at 100 s."""
+    path = tmp_path_factory.mktemp("late") / "late.mkv"
+    return films.make_film(path, films.steady(60, start=100), sound=films.tone(2.0), sound_start=100)
+
+
+def test_without_a_start_the_duration_counts_from_the_first_picture(late):
+    part = probe(late, InputOptions(duration=0.5))
+    assert (part.start, part.duration) == (pytest.approx(100), pytest.approx(0.5))
+    assert len(list(VideoReader(require_pannable(part)).pictures())) == 15
+
+
+@pytest.mark.parametrize("options", [{"end": 2}, {"start": 1, "end": 2}, {"start": 1, "duration": 1}])
+def test_a_part_before_the_film_says_when_the_film_begins(late, options):
+    with pytest.raises(InputError, match=r"ends at 2 s, before the film's first picture at 100\.00 s"):
+        probe(late, InputOptions(**options))
 
 
 @pytest.mark.parametrize(
