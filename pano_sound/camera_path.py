@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .atomic_file import written_whole
+from .atomic_file import check_file, written_whole
 from .constraints import HUGE, Mask, Pin, number, read_json, read_masks, read_pins
 from .errors import DataFileError
 from .sphere.convention import angles, directions, wrap_degrees
@@ -135,6 +135,7 @@ class CameraPath:
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = True) -> None:
         """Write the file, one sample per line. Raises OutputError, also if it exists and `overwrite` is False."""
+        check_file(path, overwrite=overwrite)
         whole = self.to_json()
         parts = {name: json.dumps(value, indent=1) for name, value in whole.items()}
         for name in ("pins", "masks", "samples"):

@@ -33,7 +33,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from .atomic_file import written_whole
+from .atomic_file import check_file, written_whole
 from .errors import DataFileError
 from .presence import present_log_odds
 from .sphere.geometry import cell_areas, cell_directions
@@ -169,6 +169,7 @@ class SoundMap:
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = True) -> None:
         """Write the file atomically. Raises OutputError."""
+        check_file(path, overwrite=overwrite)
         about: dict[str, Any] = {"source": self.source, "settings": self.settings}
         more: dict[str, Any] = {f"cues/{name}": maps for name, maps in self.cues.items()}
         if self.named is not None:

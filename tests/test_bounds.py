@@ -97,8 +97,8 @@ def test_absurd_numbers_of_pins_or_masks_are_refused(tmp_path, kind):
 
 def test_samples_too_close_in_time_are_refused(tmp_path):
     file = tmp_path / "a.path.json"
-    CameraPath(128, 64, np.array([[0.0, 0, 0, 0, 90], [5e-324, 90, 0, 0, 90]])).save(file)
-    text = file.read_text().replace('"t": 0.0, "yaw": 90.0', '"t": 5e-324, "yaw": 90.0')
+    CameraPath(128, 64, np.array([[0.0, 0, 0, 0, 90], [1.0, 90, 0, 0, 90]])).save(file)
+    text = file.read_text().replace('"t": 1.0, "yaw": 90.0', '"t": 5e-324, "yaw": 90.0')
     file.write_text(text)
     with pytest.raises(DataFileError, match=r"samples\[1\]: t must be greater"):
         CameraPath.load(file)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pano_sound.camera_path import CameraPath
 from pano_sound.constraints import Mask, Pin, read_masks
-from pano_sound.errors import DataFileError
+from pano_sound.errors import DataFileError, OutputError
 
 
 def path_of(*rows):
@@ -126,3 +126,12 @@ def test_pins_and_masks_of_numpy_numbers_can_be_saved(tmp_path):
     path.save(tmp_path / "a.json")
     back = CameraPath.load(tmp_path / "a.json")
     assert (back.pins, back.masks) == (path.pins, path.masks)
+
+
+def test_saving_says_why_it_cannot(tmp_path):
+    path = path_of([0, 0, 0, 0, 90])
+    path.save(tmp_path / "a.json")
+    with pytest.raises(OutputError, match="exists already"):
+        path.save(tmp_path / "a.json", overwrite=False)
+    with pytest.raises(OutputError, match="the folder does not exist"):
+        path.save(tmp_path / "none" / "a.json")
