@@ -67,7 +67,7 @@ def probe(source: Path | Sequence[Path], options: InputOptions = _DEFAULTS) -> M
         info = _with_recording(info, options.sound, options)
     start, end = parse_time(options.start), parse_time(options.end)
     if options.duration is not None:
-        begin = Fraction(info.start).limit_denominator(10**9) if options.start is None else start or 0
+        begin = Fraction(info.start).limit_denominator(10**9) if options.start is None else start or Fraction(0)
         end = begin + (parse_time(options.duration) or 0)
     return info if not start and end is None else excerpt(info, start or None, end)
 
