@@ -97,7 +97,8 @@ def _warn_of_those_outside(pins: Sequence[Pin], masks: Sequence[Mask], start: fl
         for one in ones:
             begin, last = (bound if t is None else t for t, bound in ((one.start, start), (one.end, end)))
             if last < start or begin > end:
-                log.warning("the %s from %g s to %g s is outside the film and has no effect", kind, begin, last)
+                told = "the %s from %g s to %g s has no effect: the camera is planned from %g s to %g s"
+                log.warning(told, kind, begin, last, start, end)
 
 
 def detail_size(source_width: int, hfov: float, aspect: str | None = None) -> tuple[int, int]:

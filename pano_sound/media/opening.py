@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import Any
 
 import av
+import cv2
 
 from ..errors import InputError
 from . import threads
@@ -74,6 +75,8 @@ def open_file(name: str, footage: Footage) -> MediaFile:
             handle.close()
         if isinstance(error, PermissionError):
             raise InputError("cannot be read: permission denied", name) from None
+        if handle is None and cv2.haveImageReader(name):
+            raise InputError("a photo, not a film", name, "give a video with sound") from None
         hint = "if it is a recording that was cut short, repair it with its camera's software"
         raise InputError("not a media file that can be read, or damaged beyond use", name, hint) from None
 

@@ -3,6 +3,7 @@ import os
 from fractions import Fraction
 
 import av
+import cv2
 import films
 import numpy as np
 import pytest
@@ -150,6 +151,14 @@ def test_files_that_are_not_media_are_refused(tmp_path, content, word):
         probe(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [".jpg", ".png", ".webp"])
+def test_photos_are_named_as_such(tmp_path, kind):
+    path = tmp_path / "a.mp4"
+    path.write_bytes(cv2.imencode(kind, np.zeros((48, 96, 3), np.uint8))[1].tobytes())
+    with pytest.raises(InputError, match="a photo, not a film"):
+        probe(path)
 
 
 def test_missing_files_folders_and_pipes_are_refused(tmp_path):
