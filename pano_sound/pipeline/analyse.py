@@ -78,18 +78,19 @@ def analyse_segment(
     network, observed = cues.network, observe(info, options, cues, progress, segment)
     with VideoReader(info) as reader:
         covered = reader.coverage(*GRID)
+    names = None if network is None else network.named(observed.times)
     posterior: NDArray[np.floating]
     if network is not None and options.attention:
         posterior, elsewhere = network.attention_posterior(options.attention, covered)
     else:
+        del cues, network
+        return_freed_memory()  # A long film's posterior takes the network's place.
         # Stereo counts only after the whole film is known, see `compared`.
         at_once = {name: one for name, one in observed.evidence.items() if name != "stereo"}
         posterior, elsewhere = _fused(at_once, covered)
     silent = observed.level_db <= SILENCE_DB
     posterior[silent], elsewhere[silent] = 0.0, 1.0
-    names = None
-    if network is not None:
-        names = network.named(observed.times)
+    if names is not None:
         names.scores[silent] = 0.0
     width, height = info.eye
     return SoundMap(
