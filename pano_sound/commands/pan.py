@@ -43,7 +43,7 @@ def command(
     """Turn a 360° film into a video that follows the sound.
 
     INPUT is the 360° film. The camera turns to the source of the sound, or cuts to it if it is far away. It holds
-    still while there is none. The video keeps the film's sound. INPUT is never changed.
+    still while there is nothing to follow. The video keeps the film's sound. INPUT is never changed.
 
     \b
     pano-sound pan holiday.mp4 -o holiday-flat.mp4

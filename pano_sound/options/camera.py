@@ -28,8 +28,8 @@ class ViewOptions(Options):
     size: Annotated[
         str | None,
         Option(
-            "Exact output size in pixels. By default 16:9, as large as the source's detail allows; 640x480 with "
-            "--preset paper.",
+            "Exact output size in pixels. By default as large as the source's detail allows, in the shape of --aspect; "
+            "640x480 with --preset paper.",
             metavar="WxH",
         ),
     ] = None
@@ -141,8 +141,7 @@ class CameraOptions(Options):
     look_ahead: Annotated[
         float | None,
         Option(
-            "How early to start turning, in seconds: the middle of a move comes this long before the new source "
-            "starts.",
+            "How early to turn, in seconds: the middle of a move comes this long before the new source starts.",
             advanced=True,
             minimum=0.0,
             maximum=10.0,

@@ -82,11 +82,21 @@ class InputOptions(Options):
     ] = 0.5
     max_megapixels: Annotated[
         float,
-        Option("Refuse larger pictures. 16384x8192 is 134 megapixels.", advanced=True, minimum=0.01, maximum=1000.0),
+        Option(
+            "Refuse pictures larger than this many megapixels. 16384x8192 is 134 megapixels.",
+            advanced=True,
+            minimum=0.01,
+            maximum=1000.0,
+        ),
     ] = 150.0
     max_hours: Annotated[
         float,
-        Option("Refuse longer films: their index is probably damaged.", advanced=True, minimum=0.01, maximum=10000.0),
+        Option(
+            "Refuse films longer than this many hours: their index is probably damaged.",
+            advanced=True,
+            minimum=0.01,
+            maximum=10000.0,
+        ),
     ] = 24.0
 
     def __post_init__(self) -> None:

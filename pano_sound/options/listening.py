@@ -26,8 +26,9 @@ class ListeningOptions(Options):
     proxy: Annotated[
         str | os.PathLike[str] | None,
         Option(
-            "A low-resolution copy of the film, to speed up analysis. By default one beside the film with the film's "
-            "name and .LRV, .LRF or _proxy, if it is at least 1920 pixels wide. 'none': analyse the film itself.",
+            "A low-resolution copy of the film, to speed up analysis. By default a file beside the film with the "
+            "film's name and .LRV, .LRF or _proxy, if it is at least 1920 pixels wide. 'none': analyse the film "
+            "itself.",
             metavar="FILE|none",
             reads=True,
         ),

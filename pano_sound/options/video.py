@@ -71,7 +71,7 @@ class FlatVideoOptions(VideoOptions):
         Option(
             "The output's sound: 'stereo', 'mono', 'keep' (all channels; ambisonic sound stays ambisonic, of first "
             "order, and turns with the camera) or 'binaural' (for headphones: ambisonic sound as two ears at the "
-            "camera hear it, other sound as it is; needs pip install 'pano-sound[binaural]'). By default ambisonic "
-            "sound becomes stereo, and other sound stays as it is if players know its channels."
+            "camera would hear it, other sound as it is; needs pip install 'pano-sound[binaural]'). By default "
+            "ambisonic sound becomes stereo, and other sound stays as it is if players know its channels."
         ),
     ] = None
