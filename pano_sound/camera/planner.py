@@ -54,8 +54,8 @@ def plan_paths(
     worth: the expected time with the source in its view. Dynamic programming finds which source is shown when, where
     moving has a price; where in its view it is, the map tells; the camera then takes the calmest line along it,
     and moves to the next within limits of speed, acceleration and jerk. Where the camera of the film turns, all this is
-    as if it did not, and the path turns with it. Where one still view can be expected to hold
-    the source for longer than all that, the camera takes that and does not turn.
+    as if it did not, and the path turns with it. If that path can be expected to hold the source for less than 90 % of
+    the time that the best still view holds it, the camera does not turn.
 
     With the `paper` preset: AUTOCAM (Su et al. 2016, section 3), whose moves are limited to max_speed * step degrees
     per axis from clip to clip, and whose key points, in the middle of each clip, are joined linearly.

@@ -63,7 +63,7 @@ class ListeningOptions(Options):
     attention: Annotated[
         Literal[1, 2] | None,
         Option(
-            "Use only the paper's network, with its attention mechanism 1 (softmax) or 2 (ReLU, then softmax).",
+            "Use the network alone, with the paper's attention mechanism 1 (softmax) or 2 (ReLU, then softmax).",
             advanced=True,
         ),
     ] = None
