@@ -68,11 +68,11 @@ class CameraPath:
     def __post_init__(self) -> None:
         samples = np.asarray(self.samples, np.float64)
         if samples.ndim != 2 or samples.shape[1] != len(COLUMNS) or not len(samples):
-            raise ValueError(f"`samples` must be rows of {', '.join(COLUMNS)}, not of shape {samples.shape}")
+            raise ValueError(f"samples must be rows of {', '.join(COLUMNS)}, not of shape {samples.shape}")
         for i, column in np.argwhere(~((samples > _LOWEST) & (samples < _HIGHEST))):
-            raise ValueError(f"`samples[{i}]`: {COLUMNS[column]} cannot be {samples[i, column]:g}")
+            raise ValueError(f"samples[{i}]: {COLUMNS[column]} cannot be {samples[i, column]:g}")
         for i in np.flatnonzero(np.diff(samples[:, 0]) < SHORTEST_STEP):
-            raise ValueError(f"`samples[{i + 1}]`: t must be greater than the one before")
+            raise ValueError(f"samples[{i + 1}]: t must be greater than the one before")
         object.__setattr__(self, "samples", samples)
 
     @property
@@ -165,19 +165,13 @@ class CameraPath:
         if not all(isinstance(data.get(name) or {}, dict) for name in ("source", "settings")):
             raise DataFileError("source and settings must be objects", path)
         samples = np.array([_sample(row, i, path) for i, row in enumerate(rows)])
-        late = np.flatnonzero(np.diff(samples[:, 0]) < SHORTEST_STEP)
-        if len(late):
-            raise DataFileError(f"samples[{late[0] + 1}]: t must be greater than the one before", path)
-        return cls(
-            sides[0],
-            sides[1],
-            samples,
-            data.get("source") or {},
-            data.get("settings") or {},
-            frozenset(i for i, row in enumerate(rows) if row.get("cut")),
-            read_pins(data.get("pins", []), path),
-            read_masks(data.get("masks", []), path),
-        )
+        cuts = frozenset(i for i, row in enumerate(rows) if row.get("cut"))
+        source, settings = (data.get(name) or {} for name in ("source", "settings"))
+        pins, masks = read_pins(data.get("pins", []), path), read_masks(data.get("masks", []), path)
+        try:
+            return cls(sides[0], sides[1], samples, source, settings, cuts, pins, masks)
+        except ValueError as error:
+            raise DataFileError(str(error), path) from None
 
 
 def _sample(row: Any, i: int, path: str | os.PathLike[str] | None) -> list[float]:

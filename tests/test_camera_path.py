@@ -104,10 +104,10 @@ def test_masks_that_end_before_they_begin_are_refused():
         ([], "rows of t, yaw, pitch, roll, hfov"),
         ([0, 0, 0, 0, 90], "rows of t"),
         ([[0, 0, 0, 90]], "rows of t"),
-        ([[0, 0, 0, 0, 90], [1, np.nan, 0, 0, 90]], r"`samples\[1\]`: yaw cannot be nan"),
+        ([[0, 0, 0, 0, 90], [1, np.nan, 0, 0, 90]], r"samples\[1\]: yaw cannot be nan"),
         ([[0, 0, 0, 0, 0]], "hfov cannot be 0"),
         ([[0, 0, 95, 0, 90]], "pitch cannot be 95"),
-        ([[1, 0, 0, 0, 90], [0, 0, 0, 0, 90]], r"`samples\[1\]`: t must be greater"),
+        ([[1, 0, 0, 0, 90], [0, 0, 0, 0, 90]], r"samples\[1\]: t must be greater"),
     ],
 )
 def test_a_path_that_cannot_be_followed_cannot_be_made(rows, says):

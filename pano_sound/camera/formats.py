@@ -43,8 +43,8 @@ _MOST_ROWS = 3_000_000
 DEFAULT_SIZE = (1280, 720)
 ENDINGS = {"csv": ".csv", "sendcmd": ".cmd", "ae": ".txt", "humanedit": ".json"}
 _COMMAND = re.compile(r"\[(?:enter|expr)\] v360 (\w+) (?:'[^']*lerp\(([^,'(]+),([^,'(]+),TI\)[^']*'|([^\s,]+))(?:,|$)")
-_CLOCK_STARTS_ANYWHERE = {".ts", ".m2ts", ".mts", ".m2t", ".mpg", ".mpeg", ".vob"}
-"""Endings of MPEG streams. Paths count from their beginning, as FFmpeg does unless it is given -copyts."""
+_MPEG_ENDINGS = {".ts", ".m2ts", ".mts", ".m2t", ".mpg", ".mpeg", ".vob"}
+"""Films whose clock may start anywhere. Paths count from their beginning, as FFmpeg does unless it is given -copyts."""
 _AE = "Adobe After Effects 8.0 Keyframe Data"
 _SIZES = {
     "sendcmd": r"\bw=(\d{1,6}):h=(\d{1,6})\b",
@@ -106,7 +106,7 @@ def to_sendcmd(path: CameraPath, fps: float) -> str:
     now = {name: round(float(column[0]), 4) for name, column in values.items()}
     options = ":".join(f"{name}={value:g}" for name, value in now.items())
     size = f"w={path.width}:h={path.height}"
-    mpeg = Path(str(path.source.get("path"))).suffix.lower() in _CLOCK_STARTS_ANYWHERE
+    mpeg = Path(str(path.source.get("path"))).suffix.lower() in _MPEG_ENDINGS
     times = "" if mpeg else "-copyts "
     lines = [
         "# pano-sound camera path for FFmpeg's v360. Run it with",

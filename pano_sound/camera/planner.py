@@ -65,16 +65,15 @@ def plan_paths(
 
     Raises:
         ValueError: pins that overlap, or pins with the `paper` preset.
+        TypeError: something else among them.
     """
-    pins, masks = in_order(pins), only_masks(masks)
+    pins, masks = usable(pins, masks, options)
     chosen = (options or PlanOptions()).resolved()
     view = _frame(chosen, soundmap.source.get("width", 3840))
     start, end = soundmap.times[0], max(soundmap.times[-1], soundmap.source.get("end", 0.0))
     _warn_of_those_outside(pins, masks, start, end)
     if isinstance(chosen, ShotSettings):
         found = _by_shots(soundmap, chosen, view, count, pins, masks, start, end)
-    elif pins:
-        raise ValueError("pins cannot be used with `preset='paper'`")
     else:
         found = autocam.plan(soundmap, chosen, view, count, masks, start, end)
     return [
@@ -90,6 +89,16 @@ def plan_paths(
         )
         for samples, cuts in found
     ]
+
+
+def usable(
+    pins: Iterable[Pin], masks: Iterable[Mask], options: PlanOptions | None = None
+) -> tuple[tuple[Pin, ...], tuple[Mask, ...]]:
+    """Pins in order, and masks, if a camera can be planned with them. Raises as `plan_paths`."""
+    in_time = in_order(pins)
+    if in_time and options is not None and options.preset == "paper":
+        raise ValueError("pins cannot be used with `preset='paper'`")
+    return in_time, only_masks(masks)
 
 
 def _warn_of_those_outside(pins: Sequence[Pin], masks: Sequence[Mask], start: float, end: float) -> None:

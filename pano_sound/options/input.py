@@ -41,7 +41,9 @@ class InputOptions(Options):
         None
     )
     end: Annotated[str | float | None, Option("Stop at this time.", metavar="TIME")] = None
-    duration: Annotated[str | float | None, Option("Stop this long after --start.", metavar="TIME")] = None
+    duration: Annotated[
+        str | float | None, Option("Stop this long after --start, or after the first picture.", metavar="TIME")
+    ] = None
     video_track: Annotated[
         int | None,
         Option(

@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterable
 
 from ..camera.planner import plan as plan_path
+from ..camera.planner import usable
 from ..camera_path import CameraPath
-from ..constraints import Mask, Pin, in_order, only_masks
+from ..constraints import Mask, Pin
 from ..media.info import PannableFilm
 from ..media.output_format import check_output
 from ..media.twins import twins_beside
@@ -66,9 +67,7 @@ def pan_with_map(
 ) -> tuple[PannableFilm, SoundMap, CameraPath]:
     """Like `pan`, but returns the probed film and its sound map too."""
     check_kind(options, PanOptions)
-    src, pins, masks = files(src), in_order(pins), only_masks(masks)
-    if pins and options.preset == "paper":
-        raise ValueError("pins cannot be used with `preset='paper'`")
+    src, (pins, masks) = files(src), usable(pins, masks, options)
     read = [*src, *twins_beside([os.fspath(path) for path in src]), options.model, options.sound, options.proxy]
     inputs = [one for one in read if one is not None]
     check_output(dst, inputs, overwrite, codec=options.codec, sound=options.output_sound)
