@@ -158,4 +158,6 @@ def _compiled(core: Core, model: Model) -> CompiledModel:
 
 def _run(model: CompiledModel, value: Floats) -> Floats:
     found: Floats = model(value)[0][0]
+    # Else the layers of half a minute of sound, 44 MB, would stay while pictures are looked at.
+    model.release_memory()
     return found
