@@ -11,9 +11,10 @@ from click.testing import CliRunner
 from pano_sound.errors import DataFileError, OutputError
 from pano_sound.research.datasets import instruments
 from pano_sound.research.datasets.examples import read_sound
-from pano_sound.research.datasets.instruments import RATE, add, main, render, scaled, write_opus
+from pano_sound.research.datasets.extension import RATE, scaled, write_opus
+from pano_sound.research.datasets.instruments import add, main, render
 from pano_sound.research.datasets.labelled import read_items, read_pairs, read_table
-from pano_sound.research.datasets.phrases import INSTRUMENTS, PERCUSSION, phrase
+from pano_sound.research.datasets.phrases import INSTRUMENTS, PERCUSSION, note, phrase
 
 SOUNDFONT = Path("/usr/share/sounds/sf2/TimGM6mb.sf2")
 LABELS = (*INSTRUMENTS, *PERCUSSION)
@@ -82,6 +83,21 @@ def test_phrases_are_midi_within_their_instruments_range(label: str) -> None:
     assert programs == (set(INSTRUMENTS[label].programs) if label in INSTRUMENTS else {0})
 
 
+@pytest.mark.parametrize("label", INSTRUMENTS)
+def test_notes_are_of_one_key_near_their_instruments_range(label: str) -> None:
+    keys, lengths = set(), set()
+    for number in range(40):
+        events = parsed(note(label, number))
+        on = [event for _, event in events if event[0] >> 4 == 9]
+        assert len(on) in (1, 3)
+        assert len({event[1] for event in on}) == 1
+        keys.add(on[0][1])
+        lengths.add(events[-1][0] if len(on) == 1 else 0)
+    about = INSTRUMENTS[label]
+    assert about.low <= min(keys) <= about.high < max(keys) <= about.high + 12
+    assert max(lengths) <= 1500
+
+
 def test_no_key_begins_while_it_sounds() -> None:
     for label in LABELS:
         sounding = set()
@@ -117,10 +133,10 @@ def test_sounds_are_written_as_opus(tmp_path: Path) -> None:
 
 def test_the_new_folder_has_both_old_and_new_sounds(data: Path, tmp_path: Path, soundfont: Path) -> None:
     out = tmp_path / "new" / "data"
-    add(data, out, soundfont, each=2)
+    add(data, out, soundfont, each=2, notes=1)
     items = read_items(out, "sounds")
     assert items[0].path.read_bytes() == b"a harp"
-    assert [item.label for item in items[1:]] == [label for label in LABELS for _ in range(2)]
+    assert [item.label for item in items[1:]] == [label for label in LABELS for _ in range(2)] + list(INSTRUMENTS)
     assert {item.split for item in items[1:]} == {"train"}
     assert all(len(read_sound(item.path, RATE)) for item in items[1:4])
     row = read_table(out / "sounds.csv")[1]

@@ -1,4 +1,4 @@
-"""Random phrases of instruments as MIDI files: melodies and, for percussion, rhythms."""
+"""Random phrases of instruments as MIDI files: melodies and, for percussion, rhythms; and single notes."""
 
 from __future__ import annotations
 
@@ -83,6 +83,27 @@ def phrase(label: str, number: int, seed: int = 0) -> bytes:
     instrument = INSTRUMENTS[label]
     program = instrument.programs[number % len(instrument.programs)]
     return _midi(0, program, room, _melody(instrument, end, beat, loud, rng))
+
+
+def note(label: str, number: int, seed: int = 0) -> bytes:
+    """A MIDI file of one note of 0.15 to 1.5 s, in one of five cases played three times, up to an octave above the
+    instrument's phrases. A short high note is what recognition of instruments fails for first.
+
+    Args:
+        label: one of INSTRUMENTS.
+        number: of the note; an instrument's programs take turns.
+        seed: same label, number and seed, same bytes.
+    """
+    instrument = INSTRUMENTS[label]
+    rng = np.random.default_rng((seed, zlib.crc32(label.encode()), number, 1))
+    highest = min(108, instrument.high + 12)
+    lowest = instrument.low if rng.random() < 0.7 else instrument.high - 5
+    key, velocity = int(rng.integers(lowest, highest + 1)), int(rng.integers(40, 125))
+    length = round(150 * 10 ** rng.uniform(0, 1))
+    begins = [i * (length + 60) for i in range(3 if rng.random() < 0.2 else 1)]
+    played = [(begin, begin + length, key, velocity) for begin in begins]
+    program = instrument.programs[number % len(instrument.programs)]
+    return _midi(0, program, int(rng.integers(0, 61)), played)
 
 
 def _velocity(loud: int, rng: np.random.Generator) -> int:
