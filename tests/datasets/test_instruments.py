@@ -1,4 +1,4 @@
-"""Phrases of sampled instruments: valid MIDI, the same for one seed, and a data folder that gains them."""
+"""Phrases and notes of sampled instruments: valid MIDI, the same for one seed, and a data folder that gains them."""
 
 import os
 import shutil
@@ -110,9 +110,11 @@ def test_no_key_begins_while_it_sounds() -> None:
         assert not sounding
 
 
-def test_the_same_seed_gives_the_same_phrase() -> None:
+def test_the_same_seed_gives_the_same_phrase_and_note() -> None:
     assert phrase("piano", 0, 3) == phrase("piano", 0, 3)
     assert len({phrase("piano", number, seed) for number in range(4) for seed in range(4)}) == 16
+    assert note("piano", 0, 3) == note("piano", 0, 3)
+    assert len({note("piano", number, seed) for number in range(4) for seed in range(4)}) == 16
 
 
 def test_levels_are_kept_unless_the_sound_would_clip() -> None:
@@ -147,7 +149,7 @@ def test_the_new_folder_has_both_old_and_new_sounds(data: Path, tmp_path: Path, 
     assert (out / "pictures.csv").is_symlink()
     assert os.listdir(out.parent) == ["data"]
     assert len(read_table(data / "sounds.csv")) == 1
-    with pytest.raises(DataFileError, match="has sounds of small already"):
+    with pytest.raises(DataFileError, match="already has sounds of the source 'small'"):
         add(out, tmp_path / "third", soundfont, each=1)
 
 

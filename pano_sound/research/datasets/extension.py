@@ -1,4 +1,4 @@
-"""A data folder (see `labelled`) made of links to another, with new training sounds besides."""
+"""A data folder (see `labelled`) made of links to another, with new training sounds added."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class Extension:
         self._shown, self._paired = shown, paired
 
     def add(self, label: str, name: str, wave: NDArray[np.float32]) -> None:
-        """Write mono float32 (samples,) at RATE as `SOURCE_NAME.ogg`, of split 'train'. Its label is paired with the
-        pictures of that label, if there are any."""
+        """Write mono float32 (samples,) at RATE as `SOURCE_NAME.ogg`, of split 'train'. If there are pictures of its
+        label, the label is paired with itself."""
         name = f"{self.source}_{name}"
         write_opus(self.folder / f"{name}.ogg", wave)
         row = {"file": f"sounds/{self.source}/{name}.ogg", "label": label, "source": self.source, "group": name}
@@ -78,7 +78,7 @@ def extended(data: Path, out: Path, source: str) -> Iterator[Extension]:
     old = [entry for entry in data.iterdir() if entry.name not in ("sounds", "sounds.csv", "pairs.csv")]
     old += (data / "sounds").iterdir() if (data / "sounds").is_dir() else ()
     if data / "sounds" / source in old:
-        raise DataFileError(f"the data has sounds of {source} already", data)
+        raise DataFileError(f"the data already has sounds of the source '{source}'", data)
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=out.parent) as folder:
         new = Path(folder) / out.name
@@ -95,7 +95,7 @@ def extended(data: Path, out: Path, source: str) -> Iterator[Extension]:
 
 
 def scaled(wave: NDArray[np.float32], level: float) -> NDArray[np.float32]:
-    """A sound at that level (RMS, dBFS), or as loud as it can be without clipping."""
+    """A sound (samples,) at that level (RMS, dBFS), or as loud as it can be without clipping."""
     gain = 10 ** (level / 20) / np.sqrt(np.mean(np.square(wave, dtype=np.float64)))
     return np.float32(min(gain, 0.99 / np.abs(wave).max())) * wave
 

@@ -83,7 +83,7 @@ def add(data: Path, out: Path, soundfont: Path, each: int = 40, notes: int = 16,
 @click.option("--notes", type=click.IntRange(0), default=16, show_default=True, help="Single notes of each instrument.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of phrases, notes and levels.")
 def main(data: Path, out: Path, soundfont: Path, each: int, notes: int, seed: int) -> None:
-    """Make OUT of links to DATA, with phrases and notes of sampled instruments besides."""
+    """Make OUT of links to DATA, and add phrases and notes of sampled instruments."""
     try:
         add(data, out, soundfont, each, notes, seed)
     except (PanoSoundError, OSError) as error:

@@ -86,8 +86,8 @@ def phrase(label: str, number: int, seed: int = 0) -> bytes:
 
 
 def note(label: str, number: int, seed: int = 0) -> bytes:
-    """A MIDI file of one note of 0.15 to 1.5 s, in one of five cases played three times, up to an octave above the
-    instrument's phrases. A short high note is what recognition of instruments fails for first.
+    """A MIDI file of one note of 0.15 to 1.5 s, at most an octave above the instrument's phrases; one in five is played
+    three times. Short high notes are the first that a network mistakes for something else.
 
     Args:
         label: one of INSTRUMENTS.

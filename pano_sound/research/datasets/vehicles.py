@@ -1,9 +1,9 @@
-"""Car horns, engines and helicopters, made by rule and added to a data folder (see `labelled`), for training on labels
+"""Car horns, engines and helicopters, synthesised and added to a data folder (see `labelled`), for training on labels
 whose recordings are few and alike:
 
     python -m pano_sound.research.datasets.vehicles DATA OUT
 
-What is kept is what the tagger DATA/teachers/mn04.py takes for the real thing.
+Only sounds that the tagger DATA/teachers/mn04.py takes for the real thing are kept.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from ..train.distil import Tagger
 
 Wave = NDArray[np.float64]
+"""Mono, (samples,) at RATE."""
 _MUSIC = 0.15
-"""A sound that the tagger takes for music with this score is dropped."""
+"""A sound is dropped if the tagger's score of music is higher."""
 
 
 def horn(rng: np.random.Generator) -> Wave:
@@ -59,7 +60,7 @@ def horn(rng: np.random.Generator) -> Wave:
 
 
 def engine(rng: np.random.Generator) -> Wave:
-    """3 to 8 s of an engine that idles; one in three revs once."""
+    """3 to 8 s of an idling engine; three in ten rev up once."""
     t = np.arange(int(RATE * rng.uniform(3, 8))) / RATE
     unsteady = np.interp(t, np.linspace(0, t[-1], 9), rng.standard_normal(9))
     firing = _log_uniform(rng, 14, 70) * (1 + 0.02 * unsteady)
@@ -101,7 +102,7 @@ def helicopter(rng: np.random.Generator) -> Wave:
 
 
 class Kind(NamedTuple):
-    """How a label's sounds are made, how many are tried and kept, and the tags of which one must have this score."""
+    """How a label's sounds are made, the most to try and to keep, and tags, one of which must reach this score."""
 
     make: Callable[[np.random.Generator], Wave]
     tries: int
@@ -138,9 +139,10 @@ def add(data: Path, out: Path, seed: int = 0) -> None:
     from ..train.distil import Tagger
 
     tagger = Tagger(data)
+    music = tagger.names.index("Music")
     with extended(data, out, "made") as extension:
         for at, (label, kind) in enumerate(KINDS.items()):
-            wanted, music = [tagger.names.index(tag) for tag in kind.tags], tagger.names.index("Music")
+            wanted = [tagger.names.index(tag) for tag in kind.tags]
             kept = 0
             for i in tqdm(range(kind.tries), label, disable=None):
                 rng = np.random.default_rng((seed, at, i))
@@ -155,15 +157,16 @@ def add(data: Path, out: Path, seed: int = 0) -> None:
 
 
 def heard(tagger: Tagger, wave: Wave) -> NDArray[np.float32]:
-    """The tagger's scores of the first 5.12 s of a sound at RATE, as if silence followed a short one: (tags,)."""
+    """The tagger's scores of the first 5.12 s of a sound, (tags,). A shorter one is followed by silence, of which only
+    what is within the first 2 s counts."""
     import torch
     from scipy.signal import resample_poly
 
     from ...localize.architecture import RATE as HEARD
-    from ..train.distil import SAMPLES
+    from ..train.distil import HOP, SAMPLES
 
     piece = resample_poly(wave, HEARD, RATE)[:SAMPLES]
-    steps = -(-max(len(piece), 2 * HEARD) * 16 // SAMPLES)
+    steps = -(-max(len(piece), 2 * HEARD) // HOP)
     piece = np.pad(piece, (0, SAMPLES - len(piece))).astype(np.float32)
     with torch.inference_mode():
         return tagger.scores(tagger.columns(torch.from_numpy(piece[None]))[0, :steps].mean(dim=0)).numpy()
@@ -174,7 +177,7 @@ def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
 
 
 def _noise(samples: int, rng: np.random.Generator, slope: float) -> Wave:
-    """Noise whose spectrum falls as the frequency to the power of `slope`, of standard deviation 1."""
+    """Noise of standard deviation 1, (samples,). Above 30 Hz its amplitude is in proportion to frequency**-slope."""
     frequencies = np.maximum(np.fft.rfftfreq(samples, 1 / RATE), 30.0)
     wave = np.fft.irfft(np.fft.rfft(rng.standard_normal(samples)) * frequencies**-slope, samples)
     return np.asarray(wave / wave.std())
@@ -185,7 +188,7 @@ def _band(wave: Wave, low: float, high: float) -> Wave:
 
 
 def _pulses(rate: Wave, rng: np.random.Generator, gains: Wave, jitter: float) -> Wave:
-    """Pulses that repeat at `rate` (Hz at each sample), the gains in turn."""
+    """Pulses that repeat at `rate` (Hz at each sample) with these gains in turn, early or late by `jitter` periods."""
     phase = np.cumsum(rate) / RATE
     numbers = np.arange(1, int(phase[-1]))
     at = np.searchsorted(phase, numbers + jitter * rng.standard_normal(len(numbers)))
@@ -196,7 +199,8 @@ def _pulses(rate: Wave, rng: np.random.Generator, gains: Wave, jitter: float) ->
 
 
 def _resonances(rng: np.random.Generator, count: int, hertz: tuple[float, float], seconds: tuple[float, float]) -> Wave:
-    """The response of a body to a pulse: decaying tones of random frequencies and decay times."""
+    """0.15 s of a body's response to a pulse: `count` tones of random frequencies (`hertz`, lowest and highest) and
+    decay times (`seconds`)."""
     t = np.arange(int(RATE * 0.15)) / RATE
     wave = np.zeros(len(t))
     for _ in range(count):
@@ -206,7 +210,8 @@ def _resonances(rng: np.random.Generator, count: int, hertz: tuple[float, float]
 
 
 def _outdoors(wave: Wave, rng: np.random.Generator, noise: tuple[float, float]) -> Wave:
-    """Some farther away, which takes high tones; some with echoes; all under noise of that level (dB, from and to)."""
+    """The sound with noise added, at a random level relative to it (dB, lowest and highest). Half lose high
+    frequencies, as by distance, and seven in ten get echoes."""
     if rng.random() < 0.5:
         wave = np.asarray(sosfilt(butter(1, _log_uniform(rng, 1500, 9000), "low", fs=RATE, output="sos"), wave))
     if rng.random() < 0.7:
@@ -223,7 +228,7 @@ def _outdoors(wave: Wave, rng: np.random.Generator, noise: tuple[float, float]) 
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the sounds.")
 def main(data: Path, out: Path, seed: int) -> None:
-    """Make OUT of links to DATA, with made horns, engines and helicopters besides."""
+    """Make OUT of links to DATA, and add synthesised horns, engines and helicopters."""
     try:
         add(data, out, seed)
     except (PanoSoundError, OSError) as error:
