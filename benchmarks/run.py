@@ -202,7 +202,7 @@ def table(report: dict[str, Any], baseline: dict[str, Any] | None) -> Iterator[s
         c for c in ("wall / ffmpeg", "cpu / ffmpeg", "wall / older", "cpu / older") if any(c in row for row in rows)
     ]
     columns = (
-        f"{report['seconds']:g} s of film",
+        f"{report['seconds']:g} s of film" if report["seconds"] else "film",
         "wall s",
         "cpu s",
         "peak MB",
@@ -239,7 +239,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where to write the figures")
     parser.add_argument("--baseline", type=Path, default=HERE / "benchmarks" / "baseline.json")
     args = parser.parse_args()
-    report: dict[str, Any] = {"machine": machine(), "start": start(args.runs), "seconds": args.seconds, "sizes": {}}
+    report: dict[str, Any] = {"machine": machine(), "start": start(args.runs), "sizes": {}}
+    report["seconds"] = None if args.films else args.seconds
     given = [Path(name).resolve() for name in args.films.split(",")] if args.films else []
     films = [(film, probe(film)) for film in given]
     widths = [info.eye[0] for _, info in films] if films else list(map(int, args.sizes.split(",")))
