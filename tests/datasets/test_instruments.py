@@ -11,8 +11,8 @@ from click.testing import CliRunner
 from pano_sound.errors import DataFileError, OutputError
 from pano_sound.research.datasets import instruments
 from pano_sound.research.datasets.examples import read_sound
-from pano_sound.research.datasets.extension import RATE, scaled, write_opus
-from pano_sound.research.datasets.instruments import add, main, render
+from pano_sound.research.datasets.extension import RATE, write_opus
+from pano_sound.research.datasets.instruments import add, main, render, scaled
 from pano_sound.research.datasets.labelled import read_items, read_pairs, read_table
 from pano_sound.research.datasets.phrases import INSTRUMENTS, PERCUSSION, note, phrase
 

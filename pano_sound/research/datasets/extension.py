@@ -94,12 +94,6 @@ def extended(data: Path, out: Path, source: str) -> Iterator[Extension]:
         new.replace(out)
 
 
-def scaled(wave: NDArray[np.float32], level: float) -> NDArray[np.float32]:
-    """A sound (samples,) at that level (RMS, dBFS), or as loud as it can be without clipping."""
-    gain = 10 ** (level / 20) / np.sqrt(np.mean(np.square(wave, dtype=np.float64)))
-    return np.float32(min(gain, 0.99 / np.abs(wave).max())) * wave
-
-
 def write_opus(path: Path, wave: NDArray[np.float32]) -> None:
     """Write mono float32 (samples,) at RATE as Opus of 32 kbit/s in Ogg."""
     import av

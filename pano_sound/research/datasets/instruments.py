@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import DataFileError, OutputError, PanoSoundError
-from .extension import RATE, extended, scaled
+from .extension import RATE, extended
 from .phrases import INSTRUMENTS, PERCUSSION, note, phrase
 
 LONGEST = 10.0  # s of a file
@@ -48,6 +48,12 @@ def render(midi: bytes, soundfont: Path) -> NDArray[np.float32]:
         raise DataFileError("fluidsynth made no sound", soundfont, said[-1].strip() if said else "is it a soundfont?")
     loud = np.abs(wave)
     return wave[: int(np.flatnonzero(loud >= FADED * loud.max())[-1]) + 1]
+
+
+def scaled(wave: NDArray[np.float32], level: float) -> NDArray[np.float32]:
+    """A sound (samples,) at that level (RMS, dBFS), or as loud as it can be without clipping."""
+    gain = 10 ** (level / 20) / np.sqrt(np.mean(np.square(wave, dtype=np.float64)))
+    return np.float32(min(gain, 0.99 / np.abs(wave).max())) * wave
 
 
 def add(data: Path, out: Path, soundfont: Path, each: int = 40, notes: int = 16, seed: int = 0) -> None:
