@@ -1,12 +1,13 @@
 """Synthesised sounds of vehicles: what the tagger takes for the real thing is kept, the rest is not."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from pano_sound.errors import DataFileError
+from pano_sound.errors import DataFileError, OutputError
 from pano_sound.research.datasets import vehicles
 from pano_sound.research.datasets.extension import RATE
 from pano_sound.research.datasets.labelled import read_items, read_pairs, read_table
@@ -67,6 +68,30 @@ def test_only_what_the_tagger_takes_for_real_is_kept(
     assert next(said) == (0.0, 0.9)  # Enough were kept: no more was tried.
     assert [item.label for item in read_items(tmp_path / "out", "sounds")] == ["dog", "car_horn", "car_horn"]
     assert read_pairs(tmp_path / "out") == {"car_horn": ["car"]}  # As before: there is no picture of a horn.
+
+
+def test_it_warns_if_the_tagger_takes_too_few_for_real(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = iter([(0.0, 0.5), (0.0, 0.1), (0.0, 0.1)])
+    monkeypatch.setattr(
+        "pano_sound.research.train.distil.Tagger", lambda folder: SimpleNamespace(names=("Music", "Toot"))
+    )
+    monkeypatch.setattr(vehicles, "heard", lambda tagger, wave: np.array(next(said)))
+    monkeypatch.setattr(vehicles, "KINDS", {"car_horn": Kind(vehicles.horn, 3, 2, ("Toot",), 0.25)})
+    add(data, tmp_path / "out")
+    assert [record.message for record in caplog.records] == ["car_horn: only 1 of 2 sounds wanted are taken for real"]
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "pano_sound.research.train.distil.Tagger", lambda folder: SimpleNamespace(names=("Music", "Toot"))
+    )
+    (tmp_path / "file").touch()
+    done = CliRunner().invoke(main, [str(data), str(tmp_path / "file" / "out")])
+    assert done.exit_code == OutputError.exit_code
+    assert "cannot be written" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_missing_tagger_is_one_line(data: Path, tmp_path: Path) -> None:

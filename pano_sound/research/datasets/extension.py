@@ -64,7 +64,7 @@ def extended(data: Path, out: Path, source: str) -> Iterator[Extension]:
         source: of the new sounds.
 
     Raises:
-        OutputError: `out` holds files already, or is in `data`.
+        OutputError: `out` holds files already, is in `data`, or cannot be written.
         DataFileError: a table cannot be read, or the data has sounds of that source.
     """
     data, out = data.resolve(), out.resolve()
@@ -79,19 +79,22 @@ def extended(data: Path, out: Path, source: str) -> Iterator[Extension]:
     old += (data / "sounds").iterdir() if (data / "sounds").is_dir() else ()
     if data / "sounds" / source in old:
         raise DataFileError(f"the data already has sounds of the source '{source}'", data)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=out.parent) as folder:
-        new = Path(folder) / out.name
-        (new / "sounds" / source).mkdir(parents=True)
-        for entry in old:
-            (new / entry.relative_to(data)).symlink_to(entry)
-        yield Extension(new / "sounds" / source, source, sounds, pairs, shown, read_pairs(data))
-        for table, rows in (("sounds", sounds), ("pairs", pairs)):
-            with open(new / f"{table}.csv", "w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, list(rows[0]), restval="")
-                writer.writeheader()
-                writer.writerows(rows)
-        new.replace(out)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=out.parent) as folder:
+            new = Path(folder) / out.name
+            (new / "sounds" / source).mkdir(parents=True)
+            for entry in old:
+                (new / entry.relative_to(data)).symlink_to(entry)
+            yield Extension(new / "sounds" / source, source, sounds, pairs, shown, read_pairs(data))
+            for table, rows in (("sounds", sounds), ("pairs", pairs)):
+                with open(new / f"{table}.csv", "w", newline="", encoding="utf-8") as file:
+                    writer = csv.DictWriter(file, list(rows[0]), restval="")
+                    writer.writeheader()
+                    writer.writerows(rows)
+            new.replace(out)
+    except OSError as error:
+        raise OutputError(f"cannot be written: {error.strerror or error}", out) from error
 
 
 def write_opus(path: Path, wave: NDArray[np.float32]) -> None:

@@ -14,7 +14,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import DataFileError, OutputError, PanoSoundError
+from ...errors import DataFileError, PanoSoundError
 from .extension import RATE, extended
 from .phrases import INSTRUMENTS, PERCUSSION, note, phrase
 
@@ -68,7 +68,7 @@ def add(data: Path, out: Path, soundfont: Path, each: int = 40, notes: int = 16,
         seed: of phrases, notes and levels.
 
     Raises:
-        OutputError: `out` holds files already, or is in `data`.
+        OutputError: `out` holds files already, is in `data`, or cannot be written.
         DataFileError: a table cannot be read, the data has sounds of that source, or as `render`.
     """
     from tqdm import tqdm
@@ -92,9 +92,9 @@ def main(data: Path, out: Path, soundfont: Path, each: int, notes: int, seed: in
     """Make OUT of links to DATA, and add phrases and notes of sampled instruments."""
     try:
         add(data, out, soundfont, each, notes, seed)
-    except (PanoSoundError, OSError) as error:
+    except PanoSoundError as error:
         click.echo(f"instruments: {error}", err=True)
-        raise SystemExit(error.exit_code if isinstance(error, PanoSoundError) else OutputError.exit_code) from None
+        raise SystemExit(error.exit_code) from None
 
 
 if __name__ == "__main__":

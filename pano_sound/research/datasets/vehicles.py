@@ -8,6 +8,7 @@ Only sounds that the tagger DATA/teachers/mn04.py takes for the real thing are k
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,11 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import butter, fftconvolve, sosfilt
 
-from ...errors import OutputError, PanoSoundError
+from ...errors import PanoSoundError
 from .extension import RATE, extended
 
 if TYPE_CHECKING:
     from ..train.distil import Tagger
+
+_log = logging.getLogger(__name__)
 
 Wave = NDArray[np.float64]
 """Mono, (samples,) at RATE."""
@@ -131,7 +134,7 @@ def add(data: Path, out: Path, seed: int = 0) -> None:
         seed: of the sounds.
 
     Raises:
-        OutputError: `out` holds files already, or is in `data`.
+        OutputError: `out` holds files already, is in `data`, or cannot be written.
         DataFileError: a table cannot be read, the tagger is missing, or the data has such sounds already.
     """
     from tqdm import tqdm
@@ -154,6 +157,8 @@ def add(data: Path, out: Path, seed: int = 0) -> None:
                     kept += 1
                 if kept == kind.kept:
                     break
+            else:
+                _log.warning("%s: only %d of %d sounds wanted are taken for real", label, kept, kind.kept)
 
 
 def heard(tagger: Tagger, wave: Wave) -> NDArray[np.float32]:
@@ -231,9 +236,9 @@ def main(data: Path, out: Path, seed: int) -> None:
     """Make OUT of links to DATA, and add synthesised horns, engines and helicopters."""
     try:
         add(data, out, seed)
-    except (PanoSoundError, OSError) as error:
+    except PanoSoundError as error:
         click.echo(f"vehicles: {error}", err=True)
-        raise SystemExit(error.exit_code if isinstance(error, PanoSoundError) else OutputError.exit_code) from None
+        raise SystemExit(error.exit_code) from None
 
 
 if __name__ == "__main__":
