@@ -55,7 +55,6 @@ def measure(films: list[Path], model: str) -> None:
     from pano_sound.pipeline import analyse
 
     prepare_process()
-    every = AnalyseOptions().every
     for film in films:
         info = probe(film)
         minutes = info.duration / 60
@@ -77,8 +76,9 @@ def measure(films: list[Path], model: str) -> None:
             f"written {made / minutes / 1e6:.2f} MB, sound map {kept / part * 60 / 1e6:.2f} MB"
         )
         decoding = took["decode for analysis"] + took["decode for rendering"]
+        looks = estimate.looks(fps, info.duration, AnalyseOptions())
         print(
-            f"  DECODE {decoding / 2 / decoded:.5f}  LOOK {took['look (visual net)'] / (info.duration / every):.3f}  "
+            f"  DECODE {decoding / 2 / decoded:.5f}  LOOK {took['look (visual net)'] / looks:.3f}  "
             f"LISTEN {(took['decode sound'] + took['listen (sound net)']) / minutes:.2f}  "
             f"DRAW {(took['render'] + took['encode']) / drawn:.4f}  "
             f"BITS_A_PIXEL {8 * made / (drawn * 1e6):.3f}"

@@ -19,11 +19,13 @@ import numpy as np
 
 from ..camera.planner import plan
 from ..errors import PanoSoundError
+from ..localize.semantic import PICTURE_EVERY
 from ..media.info import MediaInfo, PannableFilm
 from ..media.probe import probe
 from ..options.batch import BatchOptions
 from ..options.camera import PlanOptions
 from ..options.input import InputOptions
+from ..options.listening import ListeningOptions
 from ..options.steps import PanOptions
 from ..soundmap import SoundMap
 from .intake import Library, manifest_path
@@ -34,9 +36,9 @@ from .records import FilmRecord
 from .storage import Bucket, store
 
 # Seconds of one core: per decoded megapixel, per picture and per minute of sound that the network analyses, per
-# rendered megapixel.
-DECODE, LOOK, LISTEN, DRAW = 0.0014, 0.56, 1.0, 0.034
-BITS_A_PIXEL = 0.043
+# rendered megapixel. Of a film with a camera's noise: clean ones take less.
+DECODE, LOOK, LISTEN, DRAW = 0.0029, 0.58, 1.7, 0.079
+BITS_A_PIXEL = 0.245
 SOUND_BYTES = 24_000
 _ENOUGH = 3
 """With this many finished films, the estimate is based on them."""
@@ -170,10 +172,14 @@ def _costs(infos: list[PannableFilm], options: PanOptions, rows: list[FilmRecord
 def core_seconds(width: int, height: int, fps: float, duration: float, options: PanOptions) -> float:
     """The cost model: seconds of one core for a film of this size (pixels), frame rate and duration (s)."""
     across, down = _frame(width, options.part(PlanOptions))
-    every = options.every or 1 / fps
     frames = fps * duration
     decoded, drawn = 2 * width * height * frames / 1e6, across * down * frames / 1e6
-    return DECODE * decoded + LOOK * duration / every + LISTEN * duration / 60 + DRAW * drawn
+    return DECODE * decoded + LOOK * looks(fps, duration, options) + LISTEN * duration / 60 + DRAW * drawn
+
+
+def looks(fps: float, duration: float, options: ListeningOptions) -> float:
+    """How many pictures of a film of this frame rate and duration (s) go through the network."""
+    return duration * fps if options.every == 0 else duration / max(options.every, PICTURE_EVERY)
 
 
 @lru_cache

@@ -31,7 +31,7 @@ SMOOTHING = 2.0
 """Seconds over which responses are averaged, to reduce noise."""
 _BLUR = 1.0
 """Standard deviation of their blur in cells."""
-_PICTURE_EVERY = 2.0
+PICTURE_EVERY = 2.0
 """Seconds between pictures that go through the network (also after each cut). The sound is compared with the nearest
 one. Every three seconds held no less on real scenes, but lost the source in a sample (carpark)."""
 _LATE = 1.0
@@ -63,11 +63,11 @@ class SemanticCue(Cue):
         self._network, self._window = network, window
         self._orientation = orientation or Orientation()
         rows, columns = network.panorama
-        rate = 0.0 if every == 0 or every >= _PICTURE_EVERY else 1.0 / _PICTURE_EVERY
+        rate = 0.0 if every == 0 or every >= PICTURE_EVERY else 1.0 / PICTURE_EVERY
         self.pictures = Pictures(columns, rows, rate=rate)
         self.sound = Sound(network.sound.rate, hop=network.sound.hop)
         before, after = (samples / network.sound.rate for samples in network.sound.field)
-        self.context = max(max(before, after) + window, _STILL_FOR + _PICTURE_EVERY) + SMOOTHING
+        self.context = max(max(before, after) + window, _STILL_FOR + PICTURE_EVERY) + SMOOTHING
         self._features = SoundFeatures(network)
         self._start = 0.0
         self._workers = ThreadPoolExecutor(network.pictures_at_once)
