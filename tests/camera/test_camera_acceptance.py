@@ -43,8 +43,9 @@ def test_a_single_source_is_in_view(planned, name, preset, window):
 
 
 @pytest.mark.parametrize("window", [0.0, 3.0])
-def test_after_a_switch_the_new_source_is_in_view(planned, window):
-    scene, path = planned("alternating, 6 s", window=window)
+@pytest.mark.parametrize("preset", ["default", pytest.param("lively", marks=pytest.mark.slow)])
+def test_after_a_switch_the_new_source_is_in_view(planned, preset, window):
+    scene, path = planned("alternating, 6 s", preset, window)
     delays = camera.delays(path, scene.sources, 0, scene.seconds)
     assert len(delays) == 9
     assert max(delays) <= 1.5
