@@ -50,7 +50,7 @@ than W there, relative to direct sound, because each microphone has its own nois
 _WINDY = 0.2
 """Share of the time with wind from which it is reported."""
 
-# Chosen for the least error in yaw in simulated rooms (RT60 0.5 s).
+# Chosen near the least error in yaw in simulated rooms (RT60 0.5 s): docs/spatial.md says what others give.
 _LOUDNESS, _DIRECTNESS, _RISE = 0.35, 2.0, 2.0
 """The weight of a zone is the product of its energy, its directness and its share of the energy of itself and the zone
 before, with these exponents."""
