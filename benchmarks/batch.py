@@ -31,7 +31,7 @@ def films(folder: Path, count: int) -> None:
             out.metadata["title"] = f"part {i}"
             streams = {s.index: out.add_stream_from_template(s) for s in source.streams}
             for packet in source.demux():
-                if packet.dts is not None and packet.pts * packet.time_base < 3:
+                if packet.pts is not None and packet.pts * packet.time_base < 3:
                     packet.stream = streams[packet.stream.index]
                     out.mux(packet)
 

@@ -175,7 +175,7 @@ def mutated(rng: np.random.Generator, data: bytes, others: list[bytes]) -> tuple
     return how, bytes(content)
 
 
-ODD_VALUES = (None, True, -1, 0, 1e308, -1e-300, 10**40, "", "é" * 9999, "1e999", [], {}, [[]], [{"t": 0}])
+ODD_VALUES: tuple = (None, True, -1, 0, 1e308, -1e-300, 10**40, "", "é" * 9999, "1e999", [], {}, [[]], [{"t": 0}])
 ODD_NUMBERS = (np.nan, np.inf, -np.inf, 0.0, -1.0, 6e4, 1e30)
 
 
@@ -323,9 +323,12 @@ def plays(path: Path) -> int:
     """0 if a film decodes to its end and its time stamps grow."""
     with av.open(str(path)) as film:
         stamps = [frame.pts for frame in film.decode(video=0)]
-        for _ in film.decode(audio=0) if film.streams.audio and not film.seek(0) else ():
-            pass
-    return 0 if stamps and all(a < b for a, b in itertools.pairwise(stamps)) else 3
+        if film.streams.audio:
+            film.seek(0)
+            for _ in film.decode(audio=0):
+                pass
+    known = [stamp for stamp in stamps if stamp is not None]
+    return 0 if stamps and known == stamps and all(a < b for a, b in itertools.pairwise(known)) else 3
 
 
 def faults(code: int | str, said: str, output: Path | None, folder: Path, inputs: dict[Path, bytes]) -> Iterator[str]:

@@ -22,7 +22,7 @@ SAMPLE = Path(__file__).parents[1] / "samples" / "meadow.mp4"
 def make(path: Path, seconds: float) -> None:
     """Repeat the sample's packets, picture and sound, until there are `seconds` of film."""
     with av.open(str(path), "w") as out, av.open(str(SAMPLE)) as first:
-        streams = {s.type: out.add_stream_from_template(s) for s in (first.streams.video[0], first.streams.audio[0])}
+        streams = {s.index: out.add_stream_from_template(s) for s in (first.streams.video[0], first.streams.audio[0])}
         begin = 0.0
         while begin < seconds:
             with av.open(str(SAMPLE)) as film:
@@ -30,11 +30,12 @@ def make(path: Path, seconds: float) -> None:
                 for packet in film.demux(video=0, audio=0):
                     if packet.dts is None:
                         continue
-                    stream = packet.stream
-                    end = max(end, begin + float((packet.pts + packet.duration) * stream.time_base))
-                    shift = round(begin / stream.time_base)
+                    assert packet.pts is not None
+                    assert packet.duration is not None
+                    end = max(end, begin + float((packet.pts + packet.duration) * packet.time_base))
+                    shift = round(begin / packet.time_base)
                     packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
-                    packet.stream = streams[stream.type]
+                    packet.stream = streams[packet.stream.index]
                     out.mux(packet)
             begin = end + 0.1  # room for time stamps before 0: B-frames, AAC priming
 

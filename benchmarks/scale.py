@@ -50,13 +50,14 @@ def measure(films: list[Path], model: str) -> None:
     from stages import stages
 
     from pano_sound.library.work import prepare_process
+    from pano_sound.media.info import require_pannable
     from pano_sound.media.probe import probe
     from pano_sound.options.steps import AnalyseOptions
     from pano_sound.pipeline import analyse
 
     prepare_process()
     for film in films:
-        info = probe(film)
+        info = require_pannable(probe(film))
         minutes = info.duration / 60
         with tempfile.TemporaryDirectory() as folder:
             took = stages(film, model, folder, clock=time.process_time)
@@ -64,6 +65,8 @@ def measure(films: list[Path], model: str) -> None:
             analyse(film, AnalyseOptions(model=model, duration=f"{part}")).save(f"{folder}/map.npz")
             made, kept = (os.path.getsize(f"{folder}/{name}") for name in ("out.mp4", "map.npz"))
             result = probe(f"{folder}/out.mp4").video
+        assert info.video.fps is not None
+        assert result is not None
         fps = float(info.video.fps)
         decoded = info.video.width * info.video.height * fps * info.duration / 1e6
         drawn = result.width * result.height * fps * info.duration / 1e6

@@ -23,6 +23,7 @@ from pano_sound.localize import threads
 from pano_sound.localize.loading import load_network
 from pano_sound.localize.semantic import SemanticCue
 from pano_sound.localize.windows import SoundFeatures
+from pano_sound.media.info import require_pannable
 from pano_sound.media.output_file import VideoFormat
 from pano_sound.media.probe import probe
 from pano_sound.media.reader import VideoReader
@@ -43,7 +44,8 @@ def stages(
     film: Path, model_name: str, folder: str, clock: Callable[[], float] = time.perf_counter
 ) -> dict[str, float]:
     """Seconds by `clock` that each stage takes for the whole film."""
-    info, settings, rendering = probe(film), ListeningOptions(model=model_name), VideoOptions()
+    info = require_pannable(probe(film))
+    settings, rendering = ListeningOptions(model=model_name), VideoOptions()
     network = load_network(model_name)
     took: dict[str, float] = {}
 
@@ -63,15 +65,17 @@ def stages(
     with VideoReader(info) as reader:
         height, width = network.panorama
         start = Fraction(info.start).limit_denominator(10**9)
-        cue = SemanticCue(network, settings.window, settings.every)
-        schedule = Schedule(1 / cue.pictures.rate, start)
+        looks = SemanticCue(network, settings.window, settings.every).pictures
+        assert looks is not None
+        schedule = Schedule(1 / looks.rate, start)
         pictures = ((float(p.t), p.rgb(width, height)) for p in reader.stored() if schedule.due(p.t))
         while True:
             began = clock()
-            t, rgb = next(pictures, (None, None))
+            found = next(pictures, None)
             timed("decode for analysis", began)
-            if t is None:
+            if found is None:
                 break
+            t, rgb = found
             began = clock()
             seen = network.embed_picture(rgb)
             timed("look (visual net)", began)
@@ -112,7 +116,7 @@ def main() -> None:
     parser.add_argument("--model", default="base")
     parser.add_argument("--runs", type=int, default=3)
     args = parser.parse_args()
-    info = probe(args.film)
+    info = require_pannable(probe(args.film))
     minutes = info.duration / 60
     with tempfile.TemporaryDirectory() as folder:
         runs = [stages(args.film, args.model, folder) for _ in range(args.runs)]

@@ -39,8 +39,8 @@ def chosen(data: Path, each: int) -> dict[str, list[Path]]:
 @torch.inference_mode()
 def scores(model: Localizer, tagger: Tagger, path: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """(tags,) of the model and of the tagger, both from the first 5.12 s at most."""
-    wave = read_sound(path, model.sound_rate)[:SAMPLES]
-    wave = torch.from_numpy(np.pad(wave, (0, max(0, model.sound_rate - len(wave)))))
+    sound = read_sound(path, model.sound_rate)[:SAMPLES]
+    wave = torch.from_numpy(np.pad(sound, (0, max(0, model.sound_rate - len(sound)))))
     ours = model.tag_scores(model.sound_features(wave).mean(dim=0, keepdim=True))[0]
     features = tagger.net.features(tagger.log_mel(wave[None]))
     return ours.numpy(), tagger.scores(features.mean(dim=(2, 3)))[0].numpy()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -55,14 +56,14 @@ def make_film(
     levels = levels or grey_levels(len(times))
     with av.open(str(path), "w", container_options=options or {}) as out:
         out.metadata.update(metadata or {})
-        stream = out.add_stream(codec, rate=(len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else 30)
+        stream: Any = out.add_stream(codec, rate=(len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else 30)
         stream.width, stream.height, stream.pix_fmt = *size, pix_fmt
         stream.options = encoder or {}
         if stereo is not None:
             packing = {"left-right": 3, "top-bottom": 4}[stereo]
             stream.options = {"x264-params": f"frame-packing={packing}"}
         stream.codec_context.time_base = time_base
-        track = None
+        track: Any = None
         if sound is not None:
             track = out.add_stream(sound_codec, rate=rate, layout=layout)
             track.codec_context.time_base = Fraction(1, rate)
@@ -78,22 +79,22 @@ def make_film(
             frame.pts, frame.time_base = round(t / time_base), time_base
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
-        if track is not None:
+        if sound is not None:
             begin = round(Fraction(sound_start) * rate)
             packets = []
             for at in range(0, sound.shape[1], 1024):
-                block = np.ascontiguousarray(sound[:, at : at + 1024], np.float32)
+                block: np.ndarray = np.ascontiguousarray(sound[:, at : at + 1024], np.float32)
                 if sound_codec == "flac":
                     block = (block * 32767).astype(np.int16).T.reshape(1, -1)
                 kind = "s16" if sound_codec == "flac" else "fltp"
-                frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block), format=kind, layout=layout)
-                frame.sample_rate, frame.pts, frame.time_base = rate, begin + at, Fraction(1, rate)
-                packets += track.encode(frame)
+                heard = av.AudioFrame.from_ndarray(np.ascontiguousarray(block), format=kind, layout=layout)
+                heard.sample_rate, heard.pts, heard.time_base = rate, begin + at, Fraction(1, rate)
+                packets += track.encode(heard)
             for packet in packets + track.encode(None):
-                t = float(packet.pts * packet.time_base)
-                if any(a <= t < b for a, b in holes):
+                begins = float(packet.pts * packet.time_base)
+                if any(a <= begins < b for a, b in holes):
                     continue
-                if jump is not None and t > jump[0]:
+                if jump is not None and begins > jump[0]:
                     packet.pts += round(jump[1] / packet.time_base)
                     packet.dts = packet.pts
                 out.mux(packet)
@@ -131,7 +132,7 @@ def clicks(seconds: float, at: Sequence[float], rate: int = 48000, channels: int
 def damage(path: Path, numbers: Sequence[int], kind: str = "video") -> None:
     """Overwrite packets of an mp4 file, counted from 0, with zeros."""
     with av.open(str(path)) as film:
-        places = [(p.pos, p.size) for p in film.demux(**{kind: 0}) if p.size]
+        places = [(p.pos, p.size) for p in film.demux(**{kind: 0}) if p.pos is not None and p.size]
     content = bytearray(path.read_bytes())
     for pos, size in (places[n] for n in numbers):
         content[pos : pos + size] = bytes(size)
