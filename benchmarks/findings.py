@@ -3,8 +3,8 @@
 DATA is a folder of labelled pictures and sounds (sounds.csv, pictures.csv, pairs.csv; docs/training.md). The network is
 the paper's, SoundNet included, on EfficientNet-Lite0 instead of VGG-16 (stride 32, the 320 channels before its last
 layer). Trunk and sound net are frozen and only the FC layers learn, so that a training takes seconds. "Labelled"
-are pairs whose boxes are used, "unlabelled" pairs whose boxes are hidden. Measured is on the `val` rows, which no
-training sees.
+are pairs whose boxes are used, "unlabelled" pairs whose boxes are hidden. Some runs also learn, unlabelled, from the
+films of DATA/clips with their own sound. Measured is on the `val` rows, which no training sees.
 
 Results go to FOLDER/results.jsonl, one training per line; a stopped run resumes. The table is printed.
 """
@@ -26,10 +26,11 @@ from torch import Tensor
 
 from pano_sound.localize.nets.paper import PaperLocalizer
 from pano_sound.localize.nets.pretrained import imported
+from pano_sound.localize.nets.torch_network import pooled
 from pano_sound.localize.nets.trunks import EfficientNetLite0, channels_last
-from pano_sound.localize.windows import pooled
-from pano_sound.research.datasets.examples import read_sound
-from pano_sound.research.datasets.labelled import paired, read_items, read_pairs
+from pano_sound.research.datasets.examples import Example, read_sound
+from pano_sound.research.datasets.labelled import paired, read_clips, read_items, read_pairs
+from pano_sound.research.datasets.videos import read as read_film
 from pano_sound.research.evaluate.metrics import (
     answer,
     area_under_curve,
@@ -53,6 +54,7 @@ class Run:
 
     Attributes:
         half: draw labelled pairs as often as unlabelled ones; otherwise draw all pairs equally often.
+        films: learn from the films of DATA/clips, too.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Run:
     balance: float = 0.5
     mechanism: int = 1
     half: bool = True
+    films: bool = False
 
 
 UNSUPERVISED, SUPERVISED = "unsupervised, all pairs", "supervised, 300"
@@ -82,6 +85,9 @@ RUNS = [
     Run("semi, all boxes + all others", "semi", -1),
     Run(f"{SEMI}, as they come", "semi", half=False),
     *(Run(f"{SEMI}, balance {b}", "semi", balance=b) for b in (0.1, 0.25, 0.75, 0.9)),
+    Run("unsupervised, films", "unsupervised", 0, 0, films=True),
+    Run(f"{UNSUPERVISED} and films", "unsupervised", films=True),
+    Run(f"{SEMI} and films", "semi", films=True),
 ]
 
 
@@ -89,7 +95,7 @@ class Bottleneck(EfficientNetLite0):
     """Lite0 that ends before its last 1x1 convolution, in 320 channels of both signs, as conv5_3 has them."""
 
     def __init__(self) -> None:
-        super().__init__(stride=32)
+        super().__init__()
         self.channels = 320
 
     def last(self, features: Tensor) -> Tensor:
@@ -107,9 +113,9 @@ class PaperOnLite0(PaperLocalizer):
 def network(mechanism: int, seed: int) -> PaperOnLite0:
     """Trunk and sound net as published, and new FC layers."""
     torch.manual_seed(seed)
-    trunk, sound_encoder = {"name": "lite0", "stride": 32}, {"name": "soundnet"}
+    trunk, sound_encoder = {"name": "lite0"}, {"name": "soundnet"}
     model = PaperOnLite0(trunk, sound_encoder, hidden=1000, embedding=320, mechanism=mechanism)
-    model.trunk.load_state_dict(lite0(32).state_dict())
+    model.trunk.load_state_dict(lite0().state_dict())
     model.sound_encoder.load_state_dict(imported("soundnet"))
     channels_last(model.trunk)
     model.trunk.requires_grad_(False)
@@ -117,9 +123,17 @@ def network(mechanism: int, seed: int) -> PaperOnLite0:
     return model.eval()
 
 
+def films(data: Path) -> list[Example]:
+    """A picture every three seconds of DATA's films of the split 'train', each with the 20 s of sound around it."""
+    return [example for film in read_clips(data, "train") for example in read_film(film, every=3.0)]
+
+
 def fit(model: PaperLocalizer, cache: Cached, run: Run, seed: int, steps: int, rate: float) -> None:
     """Adam, batches of 30, as `pano_sound.research.train.paper` does, without checkpoints."""
-    chosen = select(cache.examples, run.mode, run.labelled, run.unlabelled, seed)
+    pairs = [example for example in cache.examples if example.label]  # They come first; films have no labels.
+    chosen = select(pairs, run.mode, run.labelled, run.unlabelled, seed) if run.labelled or run.unlabelled else []
+    if run.films:
+        chosen += list(enumerate(cache.examples))[len(pairs) :]
     known, hidden = ([one for one in chosen if any(one[1].boxes) == has] for has in (True, False))
     if run.half and known and hidden:
         chosen = known * max(1, round(len(hidden) / len(known))) + hidden
@@ -261,7 +275,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("findings"))
     given = parser.parse_args()
     model = network(1, 0)
-    cache = Cached(model, paired(given.data, "train"), given.work, "train")
+    cache = Cached(model, paired(given.data, "train") + films(given.data), given.work, "train")
     judge = Judge(model, given.data, given.work)
     at = given.work / "results.jsonl"
     results = [json.loads(line) for line in at.read_text().splitlines()] if at.exists() else []
@@ -286,6 +300,8 @@ def main() -> None:
             print(differences(mine, column, SEMI, other))
         print(differences(mine, column, "semi, 50 + all others", "supervised, 50"))
         print(differences(mine, column, UNSUPERVISED, "unsupervised, 300 pairs"))
+        for name in (UNSUPERVISED, SEMI):
+            print(differences(mine, column, f"{name} and films", name))
     for name in (UNSUPERVISED, SUPERVISED, SEMI):
         for column in ("ambient_mean", "ambient_ratio"):
             print(differences(mine, column, f"{name}, mechanism 2", name))
