@@ -22,6 +22,7 @@ from ..media.binaural import check_installed
 from ..media.footage import is_url
 from ..media.output_format import check_format
 from ..options.batch import BatchOptions
+from ..options.listening import ListeningOptions
 from ..options.steps import PanOptions
 from .discover import Film, discover, outputs, path_name, report_name, result_names
 from .lease import ManifestLease
@@ -340,7 +341,7 @@ def _open_and_lock(at: Path, create: bool, alone: bool) -> tuple[Manifest, Proce
         lock.end()
 
 
-def full_settings(options: PanOptions) -> dict[str, Any]:
+def full_settings(options: ListeningOptions) -> dict[str, Any]:
     """Everything that a result depends on besides the film: all options, and the SHA-256 of the weights.
 
     Raises ModelError if there are no such weights.

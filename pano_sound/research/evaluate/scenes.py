@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ...camera.planner import plan
 from ...errors import InputError
+from ...library.intake import full_settings, settings_key
 from ...localize.cue import Evidence
 from ...localize.fusion import Fusion
 from ...options.camera import PlanOptions
@@ -133,8 +134,9 @@ def composed_scenes(
 def collect_evidence(
     scene: LabelledScene, sound_of: LabelledScene | None, options: ListeningOptions, cache: Path
 ) -> Heard:
-    """The evidence of a scene, with its own sound or another one's; kept in a folder."""
+    """The evidence of a scene, with its own sound or another one's; kept in a folder for these options and weights."""
     other = sound_of or scene
+    cache = cache / settings_key(full_settings(options))[:12]
     kept = cache / f"{scene.film.stem}{'' if other is scene else '~' + other.film.stem}.npz"
     if not kept.exists():
         info = pannable(str(scene.film), InputOptions())
