@@ -60,11 +60,11 @@ def command(
     from ..camera_path import CameraPath
     from ..media.output_format import check_output
     from ..pipeline import analyse_film, overlay_film, pannable
-    from ..pipeline.film import check_belongs
+    from ..pipeline.film import check_belongs, inputs_of
     from ..soundmap import SoundMap
 
     check_outputs([output], overwrite)
-    check_output(output, source, overwrite, spherical=True, codec=options.codec)
+    check_output(output, inputs_of(source, options), overwrite, spherical=True, codec=options.codec)
     path = None if path_file is None else CameraPath.load(path_file)
     soundmap = None if soundmap_file is None else SoundMap.load(soundmap_file)
     film = pannable(source, options)

@@ -9,7 +9,9 @@ from typing import Any
 
 from ..media.info import MediaInfo, PannableFilm, require_pannable
 from ..media.probe import probe
+from ..media.twins import twins_beside
 from ..options.input import InputOptions
+from ..options.steps import AnalyseOptions
 
 log = logging.getLogger("pano_sound")
 
@@ -79,6 +81,12 @@ def files(src: FilmPaths) -> tuple[StrPath, ...]:
     if not found:
         raise ValueError("a film of no files")
     return found
+
+
+def inputs_of(src: Iterable[StrPath], options: AnalyseOptions) -> list[StrPath]:
+    """All files that may be read to analyse a film, its low-resolution twins included."""
+    twins = twins_beside([os.fspath(path) for path in src])
+    return [one for one in (*src, *twins, options.model, options.sound, options.proxy) if one is not None]
 
 
 def no_progress(stage: str, done: float, total: float) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 
 from ..camera.planner import plan as plan_path
@@ -11,12 +10,11 @@ from ..camera_path import CameraPath
 from ..constraints import Mask, Pin
 from ..media.info import PannableFilm
 from ..media.output_format import check_output
-from ..media.twins import twins_beside
 from ..options.camera import PlanOptions
 from ..options.steps import PanOptions
 from ..soundmap import SoundMap
 from .analyse import analyse_film
-from .film import FilmPaths, Progress, StrPath, check_kind, files, no_progress, pannable
+from .film import FilmPaths, Progress, StrPath, check_kind, files, inputs_of, no_progress, pannable
 from .render import render_path
 
 _AS_PRESET, _DEFAULTS = PlanOptions(), PanOptions()
@@ -68,9 +66,7 @@ def pan_with_map(
     """Like `pan`, but returns the probed film and its sound map too."""
     check_kind(options, PanOptions)
     src, (pins, masks) = files(src), usable(pins, masks, options)
-    read = [*src, *twins_beside([os.fspath(path) for path in src]), options.model, options.sound, options.proxy]
-    inputs = [one for one in read if one is not None]
-    check_output(dst, inputs, overwrite, codec=options.codec, sound=options.output_sound)
+    check_output(dst, inputs_of(src, options), overwrite, codec=options.codec, sound=options.output_sound)
     info = pannable(src, options)
     soundmap = analyse_film(info, options, progress or no_progress)
     path = plan_path(soundmap, options, pins, masks)

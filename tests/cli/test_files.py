@@ -149,6 +149,14 @@ def test_other_files_are_not_replaced_unasked(run, tmp_path, name):
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
 
 
+@pytest.mark.parametrize("command", ["pan", "overlay"])
+def test_a_proxy_beside_the_film_is_an_input(run, tmp_path, command):
+    for name in ("holiday.mp4", "holiday_proxy.mp4"):
+        (tmp_path / name).write_bytes(b"a film")
+    done = run(command, "holiday.mp4", "-o", "holiday_proxy.mp4", "-y")
+    assert (done.returncode, "is an input, which is never replaced" in done.stderr) == (5, True), done.stderr
+
+
 def test_files_within_an_input_folder_are_inputs(run, tmp_path):
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "a.png").write_bytes(b"a picture")
