@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .shrink import luma
+
 ROWS, COLUMNS = 36, 64
 LEAST = 10.0
 """Mean difference of brightness, of 255, below which nothing is a cut."""
@@ -70,11 +72,7 @@ def _difference(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
 
 
 def _brightness(frame: Any) -> NDArray[np.float32]:
-    """Points of a frame's first plane, (ROWS, COLUMNS), 0..255."""
-    plane, bits = frame.planes[0], frame.format.components[0].bits
-    kind = np.uint8 if bits <= 8 else np.uint16
-    rows = np.frombuffer(plane, kind).reshape(plane.height, -1)
-    used = rows[:, : rows.shape[1] if frame.format.is_rgb else plane.width]
-    down, across = max(used.shape[0] // ROWS, 1), max(used.shape[1] // COLUMNS, 1)
-    points = used[down // 2 :: down, across // 2 :: across].astype(np.float32)
-    return points if bits <= 8 else points / 2.0 ** (bits - 8)
+    """Points of a frame's luma, (ROWS, COLUMNS), 0..255."""
+    rows, shift = luma(frame)
+    down, across = max(rows.shape[0] // ROWS, 1), max(rows.shape[1] // COLUMNS, 1)
+    return rows[down // 2 :: down, across // 2 :: across].astype(np.float32) / 2.0**shift

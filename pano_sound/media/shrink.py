@@ -84,17 +84,22 @@ class StoredPicture:
         return self._shrink.grey(self.frame, width, height)
 
 
-def _luma(frame: Any, width: int, height: int) -> NDArray[np.uint8]:
-    """The first plane of a frame, scaled."""
+def luma(frame: Any) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], int]:
+    """A frame's luma as it is stored, (height, width), and by how many bits its values are longer than 8 bits."""
     plane, component = frame.planes[0], frame.format.components[0]
     packed = frame.format.is_rgb or (len(frame.planes) == 1 and len(frame.format.components) > 1)
     if packed or plane.line_size <= 0 or component.bits > 16:
-        grey = frame.reformat(format="gray")
-        return _luma(grey, width, height)
-    kind = np.uint8 if component.bits <= 8 else np.uint16
+        return luma(frame.reformat(format="gray"))
+    kind: type[np.uint8] | type[np.uint16] = np.uint8 if component.bits <= 8 else np.uint16
     rows = np.frombuffer(plane, kind).reshape(plane.height, -1)[:, : plane.width]
-    skip = max(1, plane.height // (height * _ROWS_EACH))
-    small: Any = cv2.resize(np.asarray(rows[skip // 2 :: skip]), (width, height), interpolation=cv2.INTER_AREA)
     # Semi-planar formats such as p010 keep their bits at the top.
-    shift = 0 if kind == np.uint8 else (8 if frame.format.name.startswith("p0") else component.bits - 8)
+    at_the_top = frame.format.name[:2] in ("p0", "p2", "p4")
+    return rows, 0 if component.bits <= 8 else 8 if at_the_top else component.bits - 8
+
+
+def _luma(frame: Any, width: int, height: int) -> NDArray[np.uint8]:
+    """The luma of a frame, scaled."""
+    rows, shift = luma(frame)
+    skip = max(1, len(rows) // (height * _ROWS_EACH))
+    small: Any = cv2.resize(np.asarray(rows[skip // 2 :: skip]), (width, height), interpolation=cv2.INTER_AREA)
     return np.asarray(small >> shift, np.uint8)

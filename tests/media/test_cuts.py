@@ -24,10 +24,17 @@ def scene(seed, count, noise=3.0):
     return [blocks + noise * rng.standard_normal(blocks.shape) for _ in range(count)]
 
 
-@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv420p10le", "rgb24", "nv12"])
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv420p10le", "rgb24", "nv12", "p010le"])
 def test_cuts_are_found_between_the_two_pictures(pix_fmt):
     film = scene(1, 20) + scene(2, 15) + scene(3, 10)
     assert found(film, pix_fmt=pix_fmt) == pytest.approx([1.95, 3.45])
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv420p10le", "p010le", "p210le", "rgb24"])
+def test_a_small_change_of_brightness_is_no_cut(pix_fmt):
+    grey = np.full((128, 256), 100)
+    assert found([grey] * 10 + [grey + 6] * 10, pix_fmt=pix_fmt) == []
+    assert found([grey] * 10 + [grey + 30] * 10, pix_fmt=pix_fmt) == pytest.approx([0.95])
 
 
 def test_flashes_movement_and_fades_are_no_cuts():
