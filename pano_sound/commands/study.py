@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from .files import ReadFile, WrittenFile, check_folder_of, check_outputs
+from .files import ReadFile, WrittenFile, check_folder_of
 from .help import Command, HeadedOption
 from .parameters import json_option, overwrite_option
 from .progress import ProgressBar, wrote
@@ -67,30 +67,32 @@ def make(sources: tuple[Path, ...], output: Path, methods: tuple[str, ...], over
     check_folder_of(output, [PAGE], overwrite)
     from ..options.steps import AnalyseOptions, RenderOptions
     from ..pipeline import analyse, pannable, render
+    from ..pipeline.analyse import make_cues
     from ..research.evaluate.cube_saliency import PICTURE, picture_only, pretrained
     from ..research.study import AUTOCAM, FRONT, OURS, Studied, camera_paths, write_page
 
-    # Before the first is analysed, which takes minutes.
+    # All that can be refused, before the first is analysed, which takes minutes.
     infos = [pannable(source, AnalyseOptions()) for source in sources]
-    saliency = pretrained() if {PICTURE, AUTOCAM} & set(methods) else None
     films = []
+    for source, info in zip(sources, infos, strict=True):
+        cues = [name for cue in make_cues(info, AnalyseOptions()).all for name in cue.names]
+        for unknown in set(methods) - {OURS, FRONT, PICTURE, AUTOCAM, *cues}:
+            known = ", ".join(sorted({OURS, FRONT, PICTURE, AUTOCAM, *cues}))
+            raise click.UsageError(f"{source.name} has no method {unknown!r}; it has {known}")
+        pans = {method: output / f"{source.stem}-{method}.mp4" for method in methods or (OURS, *cues, FRONT)}
+        films.append(Studied(source.stem, source, pans))
+    check_folder_of(output, [pan.name for film in films for pan in film.pans.values()], overwrite)
+    saliency = pretrained() if {PICTURE, AUTOCAM} & set(methods) else None
     output.mkdir(parents=True, exist_ok=True)
     with ProgressBar(quiet) as progress:
-        for source, info in zip(sources, infos, strict=True):
-            soundmap = analyse(source, AnalyseOptions(), progress=progress)
+        for film, info in zip(films, infos, strict=True):
+            soundmap = analyse(film.film, AnalyseOptions(), progress=progress)
             pictures = None
             if saliency is not None:
                 pictures = picture_only(info, soundmap, saliency, progress)
             paths = camera_paths(soundmap, pictures)
-            for unknown in set(methods) - set(paths):
-                known = ", ".join(sorted({OURS, FRONT, PICTURE, AUTOCAM, *paths}))
-                raise click.UsageError(f"{source.name} has no method {unknown!r}; it has {known}")
-            paths = {name: path for name, path in paths.items() if not methods or name in methods}
-            pans = {method: output / f"{source.stem}-{method}.mp4" for method in paths}
-            check_outputs(pans.values(), overwrite)
-            for method, path in paths.items():
-                render(source, path, pans[method], RenderOptions(), overwrite=overwrite, progress=progress)
-            films.append(Studied(source.stem, source, pans))
+            for method, pan in film.pans.items():
+                render(film.film, paths[method], pan, RenderOptions(), overwrite=overwrite, progress=progress)
     write_page(output / PAGE, films, overwrite)
     wrote(output / PAGE, quiet)
 

@@ -1,12 +1,14 @@
 import json
 
+import click
 import films
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import pano_sound.pipeline
 from pano_sound.commands import cli
-from pano_sound.errors import DataFileError
+from pano_sound.errors import DataFileError, OutputError
 from pano_sound.research.study import SIMILAR, Studied, alone, camera_paths, read_votes, tally, write_page
 from pano_sound.soundmap import SoundMap
 
@@ -91,6 +93,21 @@ def test_two_films_of_one_name_are_refused(tmp_path):
     words = [str(tmp_path / folder / "x.mp4") for folder in ("a", "b")]
     done = CliRunner().invoke(cli, ["study", "make", *words, "-o", str(tmp_path / "out")])
     assert (done.exit_code, (tmp_path / "out").exists()) == (2, False)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [([], "exists already"), (["--method", "ours", "--method", "spatial"], "x.mp4 has no method 'spatial'")],
+    ids=["a pan that exists", "a method that a film lacks"],
+)
+def test_a_study_is_refused_before_a_film_is_analysed(tmp_path, monkeypatch, words, told):
+    monkeypatch.setattr(pano_sound.pipeline, "analyse", lambda *_, **__: pytest.fail("a film was analysed"))
+    film = films.make_film(tmp_path / "x.mp4", sound=films.tone(0.4))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "x-semantic.mp4").write_bytes(b"mine")
+    with pytest.raises((OutputError, click.UsageError), match=told):
+        cli(["study", "make", str(film), "-o", str(tmp_path / "out"), *words], standalone_mode=False)
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["x-semantic.mp4"]
 
 
 def test_the_rivals_follow_the_pictures_map(soundmap):
