@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import av
 
@@ -36,6 +36,14 @@ Pictures = Literal["all", "reference", "key"]
 """Which frames are decoded: all, reference frames, or key frames."""
 
 
+class Stretch(NamedTuple):
+    """The number of a file, how many of its packets its edit list has left out, and how often its clock has jumped."""
+
+    file: int = 0
+    left_out: int = 0
+    jumps: int = 0
+
+
 class Source:
     """Open footage. Close it with `close()`, or use it as a context manager.
 
@@ -44,9 +52,7 @@ class Source:
         video, audio: the streams of its first file that are read; None if there is none.
         video_tracks, audio_tracks: all of its first file; covers are left out.
         damaged: packets skipped so far because they could not be read or decoded.
-        stretch: what `frames` is reading: (number of the file, number of packets that its edit list leaves out, number
-            of clock jumps so far).
-            Sound of another stretch does not go on where the one before ended.
+        stretch: what `frames` is reading. Sound of another stretch does not go on where the one before ended.
     """
 
     def __init__(self, footage: Footage) -> None:
@@ -59,7 +65,7 @@ class Source:
         self.video_tracks, self.audio_tracks = self._first.video_tracks, self._first.audio_tracks
         self.video, self.audio = self._first.video, self._first.audio
         self.damaged = 0
-        self.stretch = (0, 0)
+        self.stretch = Stretch()
 
     def __enter__(self) -> Source:
         return self
@@ -169,7 +175,7 @@ class Source:
                 continue
             if first is not None and end is not None and first >= end:
                 return
-            self.stretch = (number, 0)
+            self.stretch = Stretch(number)
             file = open_file(path, self.footage) if number else self._first
             file.clock = self._clock(number)
             try:
@@ -208,12 +214,11 @@ class Source:
         if file.clock is None:
             yield from self._stored(file, track)
             return
-        base, position, before = Fraction(track.time_base), 0, 0
+        base, position = Fraction(track.time_base), 0
         for packet in self._stored(file, track):
             position = packet.pos if packet.pos is not None and packet.pos >= 0 else position
             jumps = file.clock.jumps_before(track.index, position)
-            if jumps != before:
-                before, self.stretch = jumps, (self.stretch[0], self.stretch[1] + 1)
+            self.stretch = self.stretch._replace(jumps=jumps)
             if jumps:
                 packet.pts, packet.dts = (
                     None if t is None else t + round(file.clock.shift(jumps, t * base) / base)
@@ -246,7 +251,7 @@ class Source:
         counts = counts and track.codec_context.skip_frame == _SKIPPED["all"]
         for packet in itertools.chain(self._demuxed(file, track), [None]):
             if packet is not None and packet.is_discard:
-                self.stretch = (self.stretch[0], self.stretch[1] + 1)
+                self.stretch = self.stretch._replace(left_out=self.stretch.left_out + 1)
             else:
                 missing += packet is not None
             if first is None and packet is not None:

@@ -148,7 +148,7 @@ class VideoReader:
                 if last is not None and latest is not None and pts > latest:
                     pts = last + step  # Otherwise all frames after it would come too early.
                 if last is not None and pts <= last:
-                    dropped += not source.stretch[1]  # Pieces joined by an edit list overlap.
+                    dropped += not source.stretch.left_out  # Pieces joined by an edit list overlap.
                     continue
                 last = pts
                 self.corrupt_frames = source.damaged + dropped

@@ -170,7 +170,7 @@ def _placed(
         try:
             if run is None or source.stretch != stretch or not run.goes_on_with(frame, t):
                 if run is not None:
-                    yield from _within(run.finish(), source.footage.extent(stretch[0]), begin, rate)
+                    yield from _within(run.finish(), source.footage.extent(stretch.file), begin, rate)
                 if t is None:
                     t = begin if run is None else run.expected
                 run, stretch = _Run(frame, t, round((t - begin) * rate), rate, layout, field), source.stretch
@@ -182,9 +182,9 @@ def _placed(
                 with contextlib.suppress(av.FFmpegError, ValueError):
                     pieces = run.finish()
             run = None
-        yield from _within(pieces, source.footage.extent(stretch[0]), begin, rate)
+        yield from _within(pieces, source.footage.extent(stretch.file), begin, rate)
     if run is not None:
-        yield from _within(run.finish(), source.footage.extent(stretch[0]), begin, rate)
+        yield from _within(run.finish(), source.footage.extent(stretch.file), begin, rate)
 
 
 def _within(

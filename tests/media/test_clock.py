@@ -110,6 +110,13 @@ def test_spliced_transport_streams(tmp_path, starts, caplog):
     check(spliced(tmp_path, starts), len(starts), caplog, out=tmp_path / "b.mp4")
 
 
+@pytest.mark.parametrize("starts", [(0, 1.5), (0, 5000, 5001.5)], ids=["no jump before", "after a jump"])
+def test_pictures_that_repeat_the_same_times_are_damage(tmp_path, starts):
+    with VideoReader(probe(spliced(tmp_path, starts))) as reader:
+        pictures = len(list(reader.pictures()))
+    assert reader.corrupt_frames == len(starts) * SECONDS * FPS - pictures > 0
+
+
 @pytest.mark.parametrize("starts", [(0, 0), (50, 3), (0, 5000)], ids=lambda starts: "-".join(map(str, starts)))
 @pytest.mark.parametrize("codec", ["libx264", slow("libx265"), slow("mpeg2video")])
 def test_spliced_streams_without_sound(tmp_path, starts, codec, caplog):
