@@ -94,7 +94,7 @@ def mean_direction(saliency: NDArray[np.float32]) -> tuple[NDArray[np.float64], 
 def centroid_direction(saliency: NDArray[np.float32]) -> NDArray[np.float64]:
     """The paper's planar mean of pixel positions of maps (n, rows, columns) -> yaw and pitch (n, 2) in degrees."""
     rows, columns = saliency.shape[1:]
-    share = saliency / saliency.sum(axis=(1, 2), keepdims=True)
+    share = saliency / np.maximum(saliency.sum(axis=(1, 2), keepdims=True), 1e-30)
     u = (share.sum(axis=1) * (np.arange(columns) + 0.5)).sum(axis=1) / columns
     v = (share.sum(axis=2) * (np.arange(rows) + 0.5)).sum(axis=1) / rows
     return np.stack([(u - 0.5) * 360.0, (0.5 - v) * 180.0], axis=1)

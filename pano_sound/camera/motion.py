@@ -15,6 +15,16 @@ SAMPLE_EVERY = 0.1
 SAME = 1e-4
 
 
+def sample_times(begin: float, end: float) -> Array:
+    """Times (n,) every SAMPLE_EVERY seconds from `begin` and before `end`, seconds; at least one.
+
+    None is so near to `end` that the first one of the next shot would not be later.
+    """
+    count = max(1, math.ceil((end - begin) / SAMPLE_EVERY - 0.01))
+    times: Array = begin + SAMPLE_EVERY * np.arange(count)
+    return times
+
+
 def ease_seconds(speed: float, acceleration: float, jerk: float) -> float:
     """Seconds over which a change of `speed` (deg/s) is eased so that neither limit (deg/s², deg/s³) is exceeded.
 
@@ -32,8 +42,8 @@ def glide_seconds(way: float, speed: float, ease: float) -> float:
 def glide(t: Array, seconds: float, ease: float) -> Array:
     """The share of a turn, 0..1, completed at times `t` (seconds since its beginning).
 
-    The turn takes `seconds`, including `ease` seconds each for speeding up and slowing down (a constant speed, averaged
-    over a Hann window). With `ease` 0 it starts and stops at once.
+    The turn takes `seconds`, including `ease` seconds each, more than 0, for speeding up and slowing down (a constant
+    speed, averaged over a Hann window).
     """
     if seconds <= 0.0:
         return (t >= 0.0).astype(np.float64)

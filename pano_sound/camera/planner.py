@@ -70,25 +70,29 @@ def plan_paths(
     pins, masks = usable(pins, masks, options)
     chosen = (options or PlanOptions()).resolved()
     view = _frame(chosen, soundmap.source.get("width", 3840))
-    start, end = soundmap.times[0], max(soundmap.times[-1], soundmap.source.get("end", 0.0))
+    start = float(soundmap.times[0])
+    end = max(start + motion.SAMPLE_EVERY, float(soundmap.times[-1]), soundmap.source.get("end", 0.0))
     _warn_of_those_outside(pins, masks, start, end)
     if isinstance(chosen, ShotSettings):
         found = _by_shots(soundmap, chosen, view, count, pins, masks, start, end)
     else:
         found = autocam.plan(soundmap, chosen, view, count, masks, start, end)
-    return [
-        CameraPath(
-            view.width,
-            view.height,
-            kept_inside(samples, soundmap.source.get("covers"), view.width / view.height),
-            source=soundmap.source,
-            settings=chosen.to_json(),
-            cuts=cuts,
-            pins=pins,
-            masks=tuple(masks),
+    paths = []
+    for samples, cuts in found:
+        inside, jumps = kept_inside(samples, soundmap.source.get("covers"), view.width / view.height)
+        paths.append(
+            CameraPath(
+                view.width,
+                view.height,
+                inside,
+                source=soundmap.source,
+                settings=chosen.to_json(),
+                cuts=cuts | jumps,
+                pins=pins,
+                masks=masks,
+            )
         )
-        for samples, cuts in found
-    ]
+    return paths
 
 
 def usable(

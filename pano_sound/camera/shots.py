@@ -52,7 +52,7 @@ class Hold:
     """A period in which one source is shown and followed, from `begin` to `end`, seconds.
 
     `track`: (n, 2) yaw (not wrapped) and pitch in degrees, every motion.SAMPLE_EVERY seconds from `begin`;
-    `hfov`: (n,) degrees.
+    `hfov`: (n,) degrees. `turns`: whether `track` is only how the film's own camera turns.
     """
 
     begin: float
@@ -60,6 +60,7 @@ class Hold:
     track: NDArray[np.float64]
     hfov: NDArray[np.float64]
     pin: Pin | None = None
+    turns: bool = False
 
     def at(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
         """Yaw (not wrapped) and pitch at times (n,), held before `begin` and after `end`: (n, 2)."""
@@ -70,7 +71,9 @@ class Hold:
         return self._row(times, self.hfov)
 
     def speed(self) -> float:
-        """The fastest speed of following, degrees per second."""
+        """The fastest speed of following, degrees per second; turning with the film's own camera is not following."""
+        if self.turns:
+            return 0.0
         look = directions(*self.track.T)
         return float(angle_between(look[1:], look[:-1]).max(initial=0.0)) / motion.SAMPLE_EVERY
 
@@ -163,22 +166,37 @@ def holds(
         there = near[np.arange(b - a), best]
         seen = shown[np.arange(a, b), there] >= FOLLOWED
         if number >= 0:
-            pin = context.pins[number]
-            hfov = context.view.hfov if pin.hfov is None else pin.hfov
-            found.append(Hold(part.edges[0], part.edges[-1], np.array([[pin.yaw, pin.pitch]]), np.array([hfov]), pin))
+            found.append(_at_pin(context, context.pins[number], part.edges[0], part.edges[-1]))
         elif at_home[a:b].all():
             found.append(_front(context, part))
         else:
             found.append(_follow(context, part, there, seen))
-    return _with_time_for_pins(context, found)
+    return _with_time_for_pins(context, _with_every_pin(context, timeline, found))
+
+
+def _at_pin(context: PlanContext, pin: Pin, begin: float, end: float) -> Hold:
+    hfov = context.view.hfov if pin.hfov is None else pin.hfov
+    return Hold(begin, end, np.array([[pin.yaw, pin.pitch]]), np.array([hfov]), pin)
+
+
+def _with_every_pin(context: PlanContext, timeline: Timeline, parts: list[Hold]) -> list[Hold]:
+    """Add the pins of this shot that had no step of their own, because another one is in the same step."""
+    found = list(parts)
+    for pin in context.pins:
+        here = pin.start < timeline.edges[-1] and pin.end >= timeline.edges[0]
+        if here and all(part.pin is not pin for part in found):
+            later = (i for i, part in enumerate(found) if part.pin is not None and part.pin.start > pin.start)
+            at = next(later, len(found))
+            found.insert(at, _at_pin(context, pin, pin.start, pin.end))
+    return found
 
 
 def _front(context: PlanContext, timeline: Timeline) -> Hold:
     """Looking to the front of the picture."""
     begin, end = timeline.edges[0], timeline.edges[-1]
-    times = np.arange(begin, max(end, begin + motion.SAMPLE_EVERY / 2), motion.SAMPLE_EVERY)
+    times = motion.sample_times(begin, end)
     track = np.stack([np.interp(times, timeline.middles, timeline.heading), np.zeros(len(times))], axis=1)
-    return Hold(begin, end, track, np.full(len(times), context.view.hfov))
+    return Hold(begin, end, track, np.full(len(times), context.view.hfov), turns=True)
 
 
 def _priced(context: PlanContext, held: NDArray[np.float32]) -> Moves:
@@ -235,7 +253,7 @@ def _follow(context: PlanContext, timeline: Timeline, looks: NDArray[np.intp], s
     where, width = (np.concatenate(each) for each in zip(*found, strict=True))
     sure = seen & (width > 0)
     begin, end = timeline.edges[0], timeline.edges[-1]
-    times = np.arange(0.0, max(end - begin, motion.SAMPLE_EVERY / 2), motion.SAMPLE_EVERY)
+    times = motion.sample_times(0.0, end - begin)
     if not sure.any():
         still = np.repeat(context.looks[looks[:1]], len(times), axis=0)
         return Hold(begin, end, still, np.full(len(times), context.view.hfov))
@@ -330,7 +348,7 @@ def compose(
     start, end = timeline.edges[0], timeline.edges[-1]
     moves = moves_between(context, timeline, parts)
     cuts = np.array([turn.begin for turn in moves if turn.seconds == 0.0])
-    times = np.arange(start, end, motion.SAMPLE_EVERY)
+    times = motion.sample_times(start, end)
     if len(cuts):
         times = times[np.abs(times[:, None] - cuts).min(axis=1) > 1e-3]
         times = np.sort(np.concatenate([times, cuts]))

@@ -26,7 +26,9 @@ def test_a_source_at_the_edge_of_a_half_sphere_is_shown_without_the_black(preset
 def test_whole_or_invalid_coverage_changes_nothing():
     samples = np.array([[0.0, 170.0, 80.0, 3.0, 90.0]])
     for covers in (None, [], ["a", 1, 2, 3], [np.nan, 1e308, 0, 0], [-180.0, 180.0, -90.0, 90.0]):
-        assert (kept_inside(samples, covers, 16 / 9) == samples).all()
+        kept, jumps = kept_inside(samples, covers, 16 / 9)
+        assert (kept == samples).all()
+        assert not jumps
 
 
 @pytest.mark.parametrize(
@@ -39,6 +41,17 @@ def test_whole_or_invalid_coverage_changes_nothing():
     ],
 )
 def test_the_view_is_moved_no_more_than_needed(covers, look, kept):
-    t, yaw, pitch, roll, hfov = kept_inside(np.array([[0.0, *look, 0.0, 90.0]]), covers, 1.0)[0]
+    ((t, yaw, pitch, roll, hfov),), _ = kept_inside(np.array([[0.0, *look, 0.0, 90.0]]), covers, 1.0)
     assert (t, roll, hfov) == (0, 0, 90)
     assert (yaw, pitch) == pytest.approx(kept)
+
+
+@pytest.mark.parametrize("preset", ["default", "calm", "lively"])
+def test_from_one_edge_to_the_other_the_camera_cuts_instead_of_racing(preset):
+    heard = soundmap(20.0, lambda t: [(-125.0 if t < 10 else 125.0, 0.0)])
+    heard.source["covers"] = [-140.0, 140.0, -90.0, 90.0]
+    path = plan(heard, PlanOptions(preset=preset))
+    assert -125 < path.at(5.0)[0] < -94
+    assert 94 < path.at(18.0)[0] < 125
+    assert len(path.cuts) == 1
+    assert path.speed().max() <= path.settings["max_speed"]
