@@ -84,6 +84,16 @@ def test_pictures_come_from_the_twin_at_the_films_times(tmp_path):
     assert min(entry[3] for entry in cue.log if entry[0] == "picture") > 120
 
 
+def test_films_of_variable_rate_have_enough_pictures_throughout(tmp_path):
+    fast, slow = films.steady(90, 45), [2 + Fraction(2 * n + 1, 30) for n in range(30)]  # On average 30 per second.
+    film = films.make_film(tmp_path / "a.mp4", fast + slow, time_base=Fraction(1, 90000))
+    cue = Recorder(Pictures(16, 8, grey=True, rate=15.0))
+    feed_pictures(FilmPart(probe(film)), [cue], 0.5, silent)
+    times = np.array(cue.of("picture"))
+    assert (times < 2).sum() >= 30
+    assert (times > 2).sum() == 30
+
+
 def test_one_picture_is_due_in_each_period_and_every_picture_without_one():
     times = [Fraction(n, 30) + 1 for n in range(60)]
     schedule = Schedule(0.5, Fraction(1))

@@ -168,7 +168,7 @@ def feed_pictures(film_part: FilmPart, cues: Sequence[Cue], every: float, progre
     later = begin or Fraction(0)
     start = round(info.start / film_part.base) * film_part.base
     inside, needed = film_part.bounds(0.0), film_part.bounds(_AVERAGED)
-    fps = seen.video.fps if seen.video else None
+    fps = seen.video.fps if seen.video and seen.video.steady else None
     analysed = Schedule(every, start)
     cuts, passed_on = CutFinder(), 0
     found = PicturePass()
@@ -259,7 +259,7 @@ class _Feed:
     def add_picture(self, t: Fraction, picture: StoredPicture, shared: dict[Pictures, NDArray[np.uint8]]) -> None:
         if (self._begin is not None and t < self._begin) or (self._end is not None and t >= self._end):
             return
-        # At high rates take every n-th picture, counted from the film's start, so that segments get the same ones.
+        # At high constant rates take every n-th picture, counted from the film's start, so that segments get the same.
         if self._each > 1 and self._fps and round((t - self._start) * self._fps) % self._each:
             return
         if not self._schedule.due(t):
