@@ -37,18 +37,18 @@ BEFORE = "pano-sound.path/1"
 COLUMNS = ("t", "yaw", "pitch", "roll", "hfov")
 _LOWEST = np.array([-HUGE, -HUGE, -90.001, -HUGE, 0.0])
 _HIGHEST = np.array([HUGE, HUGE, 90.001, HUGE, 180.0])
-SHORTEST_STEP = 1e-9
-"""Least time between samples, in seconds; closer samples have no computable speed."""
+SHORTEST_STEP = 1e-6
+"""Least time between samples, in seconds. Times are rounded to it."""
 
 
 @dataclass(frozen=True)
 class CameraPath:
     """A camera's orientation and field of view over time.
 
-    Raises ValueError for samples of another form, out of order, or that are no view.
+    Raises ValueError for a size, samples or cuts of another form, samples out of order, and those that are no view.
 
     Args:
-        width, height: size of the output in pixels, even.
+        width, height: size of the output in pixels, even, 64 to 8192.
         samples: (n, 5) float64: t (seconds, growing), yaw, pitch, roll, hfov (degrees).
         source: the film it was planned for, as in the sound map.
         settings: the CameraSettings used, as JSON.
@@ -66,13 +66,20 @@ class CameraPath:
     masks: tuple[Mask, ...] = ()
 
     def __post_init__(self) -> None:
-        samples = np.asarray(self.samples, np.float64)
+        if not all(
+            isinstance(side, int) and 64 <= side <= 8192 and side % 2 == 0 for side in (self.width, self.height)
+        ):
+            raise ValueError("view: width and height must be even numbers from 64 to 8192")
+        samples = np.array(self.samples, np.float64)
         if samples.ndim != 2 or samples.shape[1] != len(COLUMNS) or not len(samples):
             raise ValueError(f"samples must be rows of {', '.join(COLUMNS)}, not of shape {samples.shape}")
         for i, column in np.argwhere(~((samples > _LOWEST) & (samples < _HIGHEST))):
             raise ValueError(f"samples[{i}]: {COLUMNS[column]} cannot be {samples[i, column]:g}")
-        for i in np.flatnonzero(np.diff(samples[:, 0]) < SHORTEST_STEP):
+        samples[:, 0] = samples[:, 0].round(6)
+        for i in np.flatnonzero(np.diff(samples[:, 0]) < SHORTEST_STEP / 2):
             raise ValueError(f"samples[{i + 1}]: t must be greater than the one before")
+        if not self.cuts <= set(range(len(samples))):
+            raise ValueError(f"cuts must be indices of samples, not {sorted(self.cuts)}")
         object.__setattr__(self, "samples", samples)
 
     @property
@@ -158,8 +165,6 @@ class CameraPath:
             raise DataFileError(f"not a camera path: format is {found!r}, not {FORMAT!r}", path)
         view, rows = data.get("view"), data.get("samples")
         sides: list[Any] = [view.get(k) if isinstance(view, dict) else None for k in ("width", "height")]
-        if not all(isinstance(s, int) and 64 <= s <= 8192 and s % 2 == 0 for s in sides):
-            raise DataFileError("view: width and height must be even numbers from 64 to 8192", path)
         if not isinstance(rows, list) or not rows:
             raise DataFileError("samples: there are none", path)
         if not all(isinstance(data.get(name) or {}, dict) for name in ("source", "settings")):

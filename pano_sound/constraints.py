@@ -35,7 +35,7 @@ Where = str | os.PathLike[str] | None
 class Pin:
     """Look to (yaw, pitch), degrees, from `start` to `end`, seconds, with `hfov` degrees of view or the plan's.
 
-    Raises TypeError for what is not a number, ValueError for numbers out of range (LIMITS), or an end before the start.
+    The yaw is wrapped to (-180, 180]. Raises TypeError for what is not a number, ValueError for numbers out of range (LIMITS), or an end before the start.
     """
 
     start: float
@@ -48,6 +48,7 @@ class Pin:
         for name in ("start", "end", "yaw", "pitch", "hfov"):
             if name != "hfov" or self.hfov is not None:
                 object.__setattr__(self, name, _checked(getattr(self, name), name))
+        object.__setattr__(self, "yaw", float(wrap_degrees(self.yaw)))
         if self.end < self.start:
             raise ValueError(f"`end` must not be before `start`, but {self.end:g} s is before {self.start:g} s")
 
@@ -113,7 +114,7 @@ def in_order(pins: Iterable[Pin]) -> tuple[Pin, ...]:
     ordered = sorted(_only(Pin, pins), key=lambda pin: pin.start)
     for a, b in pairwise(ordered):
         if b.start <= a.end:
-            raise ValueError(f"one from {b.start:g} s begins before the one to {a.end:g} s ends")
+            raise ValueError(f"the pin from {b.start:g} s must begin after the one before it has ended, at {a.end:g} s")
     return tuple(ordered)
 
 
@@ -125,8 +126,8 @@ def read_pins(rows: Any, path: Where = None) -> tuple[Pin, ...]:
         if end < start:
             raise DataFileError(f"{where}: to must not be before from", path)
         hfov = number(row, "hfov", where, path) if "hfov" in row else None
-        yaw = float(wrap_degrees(number(row, "yaw", where, path)))
-        pins.append(Pin(start, end, yaw, number(row, "pitch", where, path), hfov))
+        yaw, pitch = number(row, "yaw", where, path), number(row, "pitch", where, path)
+        pins.append(Pin(start, end, yaw, pitch, hfov))
     try:
         return in_order(pins)
     except ValueError as error:

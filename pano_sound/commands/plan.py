@@ -68,7 +68,7 @@ def command(
     outputs = [output, *(_numbered(output, i) for i in range(2, paths + 1))]
     check_outputs(outputs, overwrite)
     check_ending(output, "the path", ".json")
-    from ..camera.planner import plan_paths
+    from ..camera.planner import plan_paths, usable
     from ..camera_path import CameraPath
     from ..constraints import load_constraints
     from ..errors import DataFileError
@@ -81,9 +81,10 @@ def command(
     if pins_file is not None:
         pins, masks = load_constraints(pins_file)
     try:
-        found = plan_paths(SoundMap.load(soundmap), options, paths, pins, masks)
+        usable(pins, masks, options)
     except ValueError as error:
         raise click.UsageError(with_flags(str(error))) from None
+    found = plan_paths(SoundMap.load(soundmap), options, paths, pins, masks)
     for path, file in zip(found, outputs, strict=True):
         path.save(file, overwrite)
         wrote(file, quiet)

@@ -381,7 +381,7 @@ def test_pins_and_masks_from_python():
     source, pin, mask = still((100, 0)), pano_sound.Pin(5, 8, -60, 20), pano_sound.Mask((80, 120), (-90, 90))
     path = pano_sound.plan(soundmap(12, source), PlanOptions(fov=70), pins=[pin], masks=[mask])
     assert (path.pins, path.masks, path.at(6)[:2]) == ((pin,), (mask,), pytest.approx((-60, 20)))
-    with pytest.raises(ValueError, match="begins"):
+    with pytest.raises(ValueError, match="must begin after"):
         pano_sound.plan(soundmap(12, source), pins=[pin, pano_sound.Pin(7, 9, 0, 0)])
 
 
