@@ -35,7 +35,8 @@ Where = str | os.PathLike[str] | None
 class Pin:
     """Look to (yaw, pitch), degrees, from `start` to `end`, seconds, with `hfov` degrees of view or the plan's.
 
-    The yaw is wrapped to (-180, 180]. Raises TypeError for what is not a number, ValueError for numbers out of range (LIMITS), or an end before the start.
+    The yaw is wrapped to (-180, 180]. Raises TypeError for what is not a number, ValueError for numbers out of range
+    (LIMITS), or an end before the start.
     """
 
     start: float

@@ -60,7 +60,7 @@ def test_an_impossible_output_is_refused_before_any_work(film, tmp_path):
     ],
 )
 def test_impossible_pins_are_refused_before_any_work(film, tmp_path, options, pins):
-    with pytest.raises(ValueError, match=r"begins before|paper"):
+    with pytest.raises(ValueError, match=r"must begin after|paper"):
         pano_sound.pan(film, tmp_path / "out.mp4", options, pins=pins)
 
 

@@ -21,8 +21,7 @@ def sample_times(begin: float, end: float) -> Array:
     None is so near to `end` that the first one of the next shot would not be later.
     """
     count = max(1, math.ceil((end - begin) / SAMPLE_EVERY - 0.01))
-    times: Array = begin + SAMPLE_EVERY * np.arange(count)
-    return times
+    return np.asarray(begin + SAMPLE_EVERY * np.arange(count), np.float64)
 
 
 def ease_seconds(speed: float, acceleration: float, jerk: float) -> float:
