@@ -90,8 +90,8 @@ def luma(frame: Any) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], int]:
     packed = frame.format.is_rgb or (len(frame.planes) == 1 and len(frame.format.components) > 1)
     if packed or plane.line_size <= 0 or component.bits > 16:
         return luma(frame.reformat(format="gray"))
-    kind: type[np.uint8] | type[np.uint16] = np.uint8 if component.bits <= 8 else np.uint16
-    rows = np.frombuffer(plane, kind).reshape(plane.height, -1)[:, : plane.width]
+    kind = np.uint8 if component.bits <= 8 else np.uint16
+    rows: Any = np.frombuffer(plane, kind).reshape(plane.height, -1)[:, : plane.width]
     # Semi-planar formats such as p010 keep their bits at the top.
     at_the_top = frame.format.name[:2] in ("p0", "p2", "p4")
     return rows, 0 if component.bits <= 8 else 8 if at_the_top else component.bits - 8
