@@ -56,6 +56,8 @@ class Encoder:
         low, high = sorted((self.best, self.worst))
         if crf is not None and not low <= crf <= high:
             raise ValueError(f"`crf` of {name} must be from {low:g} to {high:g}, not {crf:g}")
+        if preset is not None and not self.presets:
+            raise ValueError(f"{name} has no `encoder_preset`")
         if preset is not None and preset not in self.presets:
             raise ValueError(f"`encoder_preset` of {name} must be one of {', '.join(self.presets)}, not {preset!r}")
 
