@@ -95,7 +95,7 @@ def test_what_is_given_in_the_wrong_place_is_named(film, tiny, tmp_path):
     }.items():
         with pytest.raises(TypeError, match=says):
             wrong()
-    with pytest.raises(ValueError, match="a film of no files"):
+    with pytest.raises(ValueError, match="no file is given"):
         pano_sound.analyse([])
     assert list(tmp_path.iterdir()) == []
 

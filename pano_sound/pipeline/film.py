@@ -79,7 +79,7 @@ def files(src: FilmPaths) -> tuple[StrPath, ...]:
         raise TypeError(f"a file, or a list of files, is needed here, not {src!r}")
     found = tuple(src)
     if not found:
-        raise ValueError("a film of no files")
+        raise ValueError("no file is given")
     return found
 
 
