@@ -93,7 +93,7 @@ def _picture(video: VideoInfo) -> str:
     if video.tracks > 1:
         words.append(f"track {video.track} of {video.tracks}")
     if video.rotation:
-        words.append(f"to be turned by {-video.rotation}° clockwise")
+        words.append(f"to be turned by {abs(video.rotation)}° {'counter-' if video.rotation > 0 else ''}clockwise")
     return ", ".join(words)
 
 

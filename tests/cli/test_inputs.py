@@ -56,6 +56,12 @@ def test_probe_prints_the_offset_of_sound_to_picture(run, tmp_path):
     assert "on average, variable" in rows(run("probe", "b.mp4"))["picture"]
 
 
+@pytest.mark.parametrize(("turn", "how"), [(90, "counter-clockwise"), (270, "clockwise")])
+def test_probe_says_which_way_a_film_is_turned(run, tmp_path, turn, how):
+    spheres.film(tmp_path / "a.mp4", np.zeros((256, 128, 3), np.uint8), turn=turn)
+    assert rows(run("probe", "a.mp4"))["picture"].endswith(f", to be turned by 90° {how}")
+
+
 def test_probe_names_the_next_chapters(run, tmp_path):
     for name in ("GS010042.mp4", "GS020042.mp4"):
         films.make_film(tmp_path / name)
