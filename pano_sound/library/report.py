@@ -53,13 +53,13 @@ def jsonl(rows: Iterable[FilmRecord]) -> bytes:
     return "".join(json.dumps(row.to_json()) + "\n" for row in rows).encode()
 
 
-def pages(rows: Sequence[FilmRecord], looks: Iterable[Look], title: str) -> dict[str, bytes]:
+def pages(rows: Sequence[FilmRecord], thumbnails: Iterable[Look], title: str) -> dict[str, bytes]:
     """The contact sheet: file name -> HTML; 'report.html' first.
 
     Args:
         thumbnails: for each row, its strip of pictures (JPEG; b'' for none) and its camera curve ([time, yaw, view]).
     """
-    cards = sorted(zip(rows, looks, strict=True), key=lambda card: (_ORDER.index(card[0].state), card[0].output))
+    cards = sorted(zip(rows, thumbnails, strict=True), key=lambda card: (_ORDER.index(card[0].state), card[0].output))
     counts = {state: sum(row.state == state for row in rows) for state in _ORDER}
     names = page_names(len(cards))
     found = {}
