@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ..architecture import FULL_SCALE
 from .sound_encoder import SoundEncoder
 
 # (kernel, stride, padding, max-pooling after it: kernel = stride, cells dropped at the end) of conv1 to conv8. The last
@@ -33,8 +34,6 @@ LAYERS = (
 )
 WIDTHS = (16, 32, 64, 128, 256, 512, 1024, 1000)
 """Channels of conv1 to conv8."""
-LOUDNESS = 256.0
-"""The net was trained on waves in [-256, 256]."""
 
 
 class SoundNet(SoundEncoder):
@@ -85,7 +84,7 @@ class SoundNet(SoundEncoder):
         if waves.shape[-1] < self.shortest:
             waves = F.pad(waves, (0, 1)) if waves.shape[-1] == 0 else waves
             waves = waves.tile(-(-self.shortest // waves.shape[-1]))[..., : self.shortest]
-        x, found = waves[:, None] * LOUDNESS, []
+        x, found = waves[:, None] * FULL_SCALE, []
         for i, convolve in enumerate(self.convolutions):
             x = convolve(x)
             if i < len(self.norms):
