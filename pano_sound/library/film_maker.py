@@ -20,6 +20,7 @@ from ..pipeline.film import Progress
 from ..pipeline.render import render_path
 from ..soundmap import FORMAT as SOUNDMAP_FORMAT
 from ..soundmap import SoundMap
+from ..visualize.curve import camera_curve
 from ..visualize.report import write_report
 from .discover import path_name, report_name
 from .intake import key_of, settings_key
@@ -27,7 +28,9 @@ from .job import Job
 from .long import LongFilm
 from .records import RenderResult
 from .storage import digest, store
-from .thumbnails import curve, thumbnails
+from .thumbnails import thumbnails
+
+_CURVE_POINTS = 200
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ class FilmMaker:
                     took=took,
                     warnings=tuple(dict.fromkeys(lines)),
                     jpeg=thumbnails(video),
-                    curve=curve(path, start, end),
+                    curve=camera_curve(path, start, end, _CURVE_POINTS),
                     report_sha256=digest(page) if page else "",
                 )
         return NewFiles(files, made)

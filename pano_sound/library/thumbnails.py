@@ -1,4 +1,4 @@
-"""What the contact sheet shows of a result: a strip of pictures, and the camera's curve."""
+"""The strip of pictures that the contact sheet shows of a result."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..camera_path import CameraPath
 from ..media.probe import probe
 from ..media.reader import VideoReader
 from ..media.segments import part
 
 _THUMBNAILS, _THUMBNAIL_SIZE = 3, (160, 90)
-_CURVE_POINTS = 200
 
 
 def thumbnails(video: Path) -> bytes:
@@ -35,10 +33,3 @@ def _thumbnail_size(size: tuple[int, int]) -> tuple[int, int]:
     across, down = _THUMBNAIL_SIZE
     scale = max(across, down) / max(width, height)
     return max(2, round(width * scale / 2) * 2), max(2, round(height * scale / 2) * 2)
-
-
-def curve(path: CameraPath, start: float, end: float) -> list[list[float]]:
-    """[time, yaw, width of view] for a small plot; time in seconds from the film's start."""
-    times = np.linspace(start, max(end, start + 0.1), _CURVE_POINTS)
-    looks = path.looks(times)
-    return [[round(float(v), 2) for v in (t - start, look[0], look[3])] for t, look in zip(times, looks, strict=True)]

@@ -5,17 +5,17 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from ..camera_path import CameraPath
 
-_POINTS = 1000
 
-
-def camera_curve(path: CameraPath, start: float, end: float) -> list[list[float]]:
-    """[t, yaw, hfov] of a camera path at even times from `start` to `end`, seconds and degrees."""
-    step = (end - start) / (_POINTS - 1)
-    times = [start + i * step for i in range(_POINTS)]
-    return [[t, look[0], look[3]] for t, look in ((t, path.at(t)) for t in times)]
+def camera_curve(path: CameraPath, start: float, end: float, points: int) -> list[list[float]]:
+    """[t, yaw, hfov] of a camera path at even times from `start` to `end`: seconds from `start`, and degrees."""
+    times = np.linspace(start, max(end, start + 0.1), points)
+    looks = path.looks(times)
+    return np.round(np.column_stack([times - start, looks[:, 0], looks[:, 3]]), 3).tolist()
 
 
 def curve_shapes(curve: list[list[float]], width: float, height: float, end: float) -> str:

@@ -155,7 +155,6 @@ def _contents(soundmap: SoundMap, path: CameraPath, film: MediaInfo | None) -> d
     heat = relative * (_FAINTEST + (1 - _FAINTEST) * sureness[chosen, None])
     level = np.clip(soundmap.level_db[chosen] / -_FLOOR_DB + 1, 0, 1)
     x = np.linspace(0, _WIDTH, len(chosen))
-    curve = [[t - start, yaw, hfov] for t, yaw, hfov in camera_curve(path, start, end)]
     settings = {
         "analysed with": soundmap.settings,
         "weights": _weights(soundmap.settings.get("model")),
@@ -165,7 +164,7 @@ def _contents(soundmap: SoundMap, path: CameraPath, film: MediaInfo | None) -> d
         "name": _name(soundmap),
         "size": (_WIDTH, _HEIGHT, _LEVEL_HEIGHT),
         "heat": _png(heat),
-        "camera": curve_shapes(curve, _WIDTH, _HEIGHT, end - start),
+        "camera": curve_shapes(camera_curve(path, start, end, _WIDTH), _WIDTH, _HEIGHT, end - start),
         "cuts": [(t - start) / (end - start) * _WIDTH for t in soundmap.cuts if start < t < end],
         "level": _points(x, level),
         "sure": _points(x, sureness[chosen]),
