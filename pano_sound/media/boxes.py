@@ -11,6 +11,8 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
+PICTURE_ENTRY_FIELDS = 78
+"""Bytes in a picture track's sample entry before its boxes."""
 _INDEX_BYTES = 1 << 28
 _TOP_LEVEL_BOXES = 10_000
 
@@ -71,21 +73,17 @@ def track_id(trak: bytes) -> int:
 def read_index(file: BinaryIO) -> bytes | None:
     """The content of `moov`, the index of an mp4 or mov file; None where there is none, or a damaged one."""
     try:
+        end, at = file.seek(0, os.SEEK_END), 0
         for _ in range(_TOP_LEVEL_BOXES):
-            head = file.read(8)
-            if len(head) < 8:
-                return None
-            size, kind = struct.unpack(">I4s", head)
-            header = 8
-            if size == 1:
-                (size,) = struct.unpack(">Q", file.read(8))
-                header = 16
-            if kind == b"moov":
-                content = file.read(min(size - header, _INDEX_BYTES) if size else _INDEX_BYTES)
-                return content if not size or len(content) == size - header else None
+            file.seek(at)
+            kind, header, size = box_header(file.read(16), end - at)
             if size < header:
                 return None
-            file.seek(size - header, os.SEEK_CUR)
+            if kind == b"moov":
+                file.seek(at + header)
+                content = file.read(min(size - header, _INDEX_BYTES))
+                return content if len(content) == size - header else None
+            at += size
     except (OSError, ValueError, OverflowError, struct.error):
         pass
     return None

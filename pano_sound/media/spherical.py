@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from ..atomic_file import new_partial, output_error, remove_partial
 from ..errors import OutputError
-from .boxes import box, box_header, children
+from .boxes import PICTURE_ENTRY_FIELDS, box, box_header, children
 from .tags import V1_UUID
 
 _V1_XML = (
@@ -27,7 +27,6 @@ _V1_XML = (
     b"<GSpherical:ProjectionType>equirectangular</GSpherical:ProjectionType>"
     b"</rdf:SphericalVideo>"
 )
-_VISUAL_ENTRY_FIELDS = 78
 _SOUND_ENTRY_FIELDS = {0: 28, 1: 44}
 _ENTRY_ENDING = (b"pasp", b"clap", b"colr", b"btrt", b"fiel")
 _COPY_BYTES = 1 << 22
@@ -60,7 +59,7 @@ def _with_sample_entries(trak: bytes, edit: Callable[[bytes], bytes]) -> bytes:
 
 
 def _tagged_picture_entry(content: bytes) -> bytes:
-    fields, extensions = content[:_VISUAL_ENTRY_FIELDS], content[_VISUAL_ENTRY_FIELDS:]
+    fields, extensions = content[:PICTURE_ENTRY_FIELDS], content[PICTURE_ENTRY_FIELDS:]
     kept = [(k, c) for k, c in children(extensions) if k not in (b"st3d", b"sv3d")]
     first = next((i for i, (k, _) in enumerate(kept) if k in _ENTRY_ENDING), len(kept))
     boxes = [box(k, c) for k, c in kept]

@@ -16,7 +16,7 @@ from typing import Any
 
 from av.sidedata.sidedata import Type
 
-from .boxes import children, descend, track_id
+from .boxes import PICTURE_ENTRY_FIELDS, children, descend, track_id
 from .matroska import VideoTrack
 
 PROJECTIONS = (
@@ -50,7 +50,6 @@ _STEREO_MODE = (
 """By Matroska's StereoMode. Which eye comes first does not matter."""
 
 V1_UUID = bytes.fromhex("ffcc8263f8554a938814587a02521fdd")
-_PICTURE_ENTRY_FIELDS = 78
 _UNTOLD = {0: "rectilinear", 3: "mesh"}
 """Values of Matroska's ProjectionType that FFmpeg ignores."""
 _HALF = (0.25, 0.0, 0.25, 0.0)
@@ -199,7 +198,7 @@ def tags_in_index(moov: bytes, stream_id: int) -> ContainerTags:
             if kind != b"trak" or track_id(trak) != stream_id:
                 continue
             entries = descend(trak, b"mdia", b"minf", b"stbl", b"stsd")[8:]
-            boxes = [box for _, entry in children(entries) for box in children(entry[_PICTURE_ENTRY_FIELDS:])]
+            boxes = [box for _, entry in children(entries) for box in children(entry[PICTURE_ENTRY_FIELDS:])]
             v2 = [content for kind, content in boxes if kind == b"sv3d"]
             modes = [content[4] if len(content) > 4 else -1 for kind, content in boxes if kind == b"st3d"]
             return ContainerTags(
