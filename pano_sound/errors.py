@@ -16,6 +16,11 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of another program's error, or its class."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
 class PanoSoundError(Exception):
     """Base of every error meant for users.
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import PanoSoundError
+from ..errors import PanoSoundError, first_line
 from .discover import report_name
 from .intake import Library
 from .job import Job
@@ -24,7 +24,7 @@ from .manifest import MAX_TRIES, LostClaimError
 from .ownership import PENDING
 from .pool import WORKER_BYTES, Tell, record_outcome, say_warnings, unexpected
 from .records import FilmRecord, RenderResult, file_hashes
-from .storage import first_line, store
+from .storage import store
 
 if TYPE_CHECKING:
     from .work import Outcome

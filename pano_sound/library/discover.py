@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from ..errors import InputError
+from ..errors import InputError, first_line
 from ..media.footage import following_chapters, is_url
 from ..media.twins import of_which
-from .storage import Stamp, first_line, is_inside, stamp_of
+from .storage import Stamp, is_inside, stamp_of
 
 ENDINGS = frozenset(
     [

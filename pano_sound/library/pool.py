@@ -23,14 +23,14 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from ..atomic_file import remove_partials
-from ..errors import PanoSoundError
+from ..errors import PanoSoundError, first_line
 from .discover import report_name
 from .intake import Library
 from .job import Job
 from .manifest import MAX_TRIES, LostClaimError, Manifest
 from .process_lock import ProcessLock, is_alive
 from .records import FilmRecord, file_hashes
-from .storage import Store, digest, first_line, store
+from .storage import Store, digest, store
 
 if TYPE_CHECKING:
     from .work import Outcome

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..atomic_file import local_path, new_partial, output_error, put_in_place, remove_partial, written_whole
-from ..errors import DiskError, OutputError, PanoSoundError
+from ..errors import DiskError, OutputError, PanoSoundError, first_line
 from ..media.footage import open_bytes
 
 HIDDEN = ".pano-sound"
@@ -291,11 +291,6 @@ def digest(path: str | os.PathLike[str], copy_to: Path | None = None) -> str:
         except OSError as error:
             raise output_error(error, copy_to or path) from error
     return found.hexdigest()
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text, or its class."""
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 def _blocks(file: BinaryIO) -> Iterator[bytes]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, BinaryIO
 
-from ..errors import InputError
+from ..errors import InputError, first_line
 from .clock import Clock
 
 _CHAPTER = re.compile(r"(G[HXSPL])(\d\d)(\d{4}\.\w+)", re.IGNORECASE)
@@ -163,11 +163,11 @@ class RemoteFile:
             self._file: Any = fsspec.open(url, "rb").open()
         except (ImportError, ValueError) as error:
             hint = "pip install 'pano-sound[cloud]', or download the file first"
-            raise InputError(f"cannot be opened: {_first_line(error)}", url, hint) from None
+            raise InputError(f"cannot be opened: {first_line(error)}", url, hint) from None
         except FileNotFoundError:
             raise InputError("no such file, or no connection", url) from None
         except Exception as error:  # Each file system has its own errors.
-            raise InputError(f"cannot be opened: {_first_line(error)}", url) from None
+            raise InputError(f"cannot be opened: {first_line(error)}", url) from None
         try:
             self._file.seek(0, os.SEEK_END)
             self._file.seek(0)
@@ -199,8 +199,4 @@ class RemoteFile:
         try:
             return what()
         except Exception as error:
-            raise InputError(f"the connection failed: {_first_line(error)}", self._url, "try again") from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+            raise InputError(f"the connection failed: {first_line(error)}", self._url, "try again") from None
