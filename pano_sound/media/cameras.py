@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .info import EXPORT
+
 _RAW = {
     ".360": ("GoPro's own 360° format", "GoPro Player or GoPro Quik"),
     ".insv": ("Insta360's own 360° format", "Insta360 Studio"),
     ".osv": ("DJI's own 360° format", "DJI Studio"),
     ".qoo": ("Kandao's own 360° format", "QooCam Studio"),
 }
-_EXPORT = "export it as a 360° video (equirectangular, 2:1) with the camera's software"
 _HALF_EAC = (3.02, 3.12)
 """Width by height of each of the two tracks of GoPro's .360."""
 
@@ -56,7 +57,7 @@ def raw_tracks(sizes: Sequence[tuple[int, int]]) -> str | None:
         what = f"these are halves of {_RAW['.360'][0]}, not stitched yet"
         return f"{what}: export it with {_RAW['.360'][1]} as a 360° video (equirectangular, 2:1)"
     if len(sizes) > 1 and len(set(sizes)) == 1 and 0.95 <= shapes[0] <= 1.05:
-        return f"each lens has a video track of its own, not stitched yet: {_EXPORT}"
+        return f"each lens has a video track of its own, not stitched yet: {EXPORT}"
     return None
 
 

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from .colour import FULL
 from .deinterlace import deinterlaced
 from .footage import Footage
 from .inputs import open_source
 from .samples import rechunked, timeline
 
-_FULL_RANGE = 2
 _EARLY = Fraction(1, 10_000)
 """Seconds by which a frame may come too early: people write rounded times."""
 
@@ -41,7 +41,7 @@ def picture_at(path: str | os.PathLike[str], t: float) -> NDArray[np.uint8]:
                 if footage.start is not None or found.pts * stream.time_base >= start:
                     break
         if found is not None:
-            return found.to_ndarray(format="rgb24", dst_color_range=_FULL_RANGE)
+            return found.to_ndarray(format="rgb24", dst_color_range=FULL)
     raise InputError("no picture can be decoded", name, "the file is damaged or cut short")
 
 
