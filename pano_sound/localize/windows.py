@@ -9,24 +9,22 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..soundmap import SILENCE_DB
 from .network import Network
 
-SILENCE = -70.0  # dBFS; quieter steps do not count beside louder ones
 _FAINT = 1e-7  # weight of a silent step, which only matters if all are silent
 _BLOCK = 30.0  # seconds computed at once
 
 
 class SoundFeatures:
-    """Features and loudness of one track.
+    """Features of one track.
 
-    Feed it with `add(block)`, end with `finish()`, then call `pooled` and `level`.
+    Feed it with `add(block)`, end with `finish()`, then call `pooled`.
 
     Args:
         network: the one whose sound net is used.
 
     Attributes:
-        features: float16 (k, F), after `finish()`.
-        levels: float32 (k,), dBFS of the sound around each feature (-120 for digital silence), after `finish()`.
         times: float64 (k,), seconds from the first sample to the middle of each feature, after `finish()`.
     """
 
@@ -57,16 +55,6 @@ class SoundFeatures:
                 return
             self._compute(self._wave[:needed], self._chunk)
 
-    @property
-    def features(self) -> NDArray[np.float16]:
-        """All features, (k, F), copied together."""
-        return np.concatenate(self._parts)
-
-    @property
-    def seconds(self) -> float:
-        """Seconds of sound so far."""
-        return self._samples / self._sound.rate
-
     def finish(self) -> None:
         """Compute the remaining features. A track without samples becomes one silent feature."""
         if self._finished:
@@ -85,16 +73,14 @@ class SoundFeatures:
         energy[-1] += self._energy[heard:].sum()
         sizes = np.maximum(np.diff(edges), 1)
         self.times = np.arange(count) * self.step + self._sound.middle / self._sound.rate
-        self.levels = _decibels(energy / sizes).astype(np.float32)
-        self._weights = np.where(self.levels > SILENCE, 1.0, _FAINT)
-        self._energy_sums, self._size_sums = _prefix(energy), _prefix(sizes)
+        self._weights = np.where(energy / sizes > 10 ** (SILENCE_DB / 10), 1.0, _FAINT)
 
     def pooled(self, times: ArrayLike, window: float) -> NDArray[np.float32]:
         """Mean feature over the window (s) centred on each time (s from the first sample): (n,) -> float32 (n, F).
 
         A window contains the features whose middle is inside by at least the sound encoder's `margin`. Windows are cut
-        at the ends of the track and always contain at least the nearest feature. Steps below `SILENCE` have no weight
-        unless the whole window is that quiet.
+        at the ends of the track and always contain at least the nearest feature. Steps below `SILENCE_DB` have no
+        weight unless the whole window is that quiet.
         """
         means = [self._mean(i, j) for i, j in zip(*self._window(times, window), strict=True)]
         return np.array(means, np.float32).reshape(-1, self._parts[0].shape[1])
@@ -107,12 +93,6 @@ class SoundFeatures:
             weights = self._weights[max(first, begin) : min(last, begin + self._chunk)]
             total += weights @ self._parts[i][max(first - begin, 0) : last - begin].astype(np.float64)
         return (total / self._weights[first:last].sum()).astype(np.float32)
-
-    def level(self, times: ArrayLike, window: float) -> NDArray[np.float32]:
-        """Loudness of the same windows in dBFS (a full-scale square wave is 0, digital silence -120): float32 (n,)."""
-        first, last = self._window(times, window)
-        energy = self._energy_sums[last] - self._energy_sums[first]
-        return _decibels(energy / (self._size_sums[last] - self._size_sums[first])).astype(np.float32)
 
     def _window(self, times: ArrayLike, window: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """First feature in each window, and the one after its last."""
@@ -149,12 +129,3 @@ class SoundFeatures:
             sums = np.bincount(cells, np.square(samples, dtype=np.float64), len(self._energy)).astype(np.float64)
             sums[: len(self._energy)] += self._energy
             self._energy = sums
-
-
-def _prefix(values: NDArray) -> NDArray[np.float64]:
-    """Sums of the first 0, 1, 2, … rows."""
-    return np.concatenate([np.zeros_like(values[:1], np.float64), np.cumsum(values, axis=0, dtype=np.float64)])
-
-
-def _decibels(power: NDArray[np.float64]) -> NDArray[np.float64]:
-    return 10.0 * np.log10(np.maximum(power, 1e-12))

@@ -17,7 +17,6 @@ class SoundReader:
 
     Attributes:
         info: the film.
-        present: whether there is a sound track.
         damaged_packets: damaged packets skipped in the latest `blocks`.
     """
 
@@ -28,7 +27,6 @@ class SoundReader:
             channels: 'mono'; 'stereo'; or 'field': W, Y, Z, X of ambisonics.
         """
         self.info, self.rate, self.channels = info, rate, channels
-        self.present = self.info.audio is not None
         self.damaged_packets = 0
 
     def blocks(self, seconds: float) -> Iterator[Samples]:
