@@ -50,7 +50,7 @@ from pano_sound.commands import main as pano_sound_main
 from pano_sound.errors import EXIT_CODES
 from pano_sound.library.intake import Library
 from pano_sound.library.pool import work as work_through
-from pano_sound.localize import threads
+from pano_sound.localize import network_threads
 from pano_sound.localize.nets.localizer import TINY, Localizer
 from pano_sound.localize.nets.weights import save
 from pano_sound.media.ambisonics import FIRST_ORDER
@@ -395,7 +395,7 @@ def main() -> None:
     parser.add_argument("--only", type=int, help="do this run alone and show what it said")
     parser.add_argument("--keep", type=Path, help="folder for the damaged files that were not met well")
     args = parser.parse_args()
-    threads.use(1)
+    network_threads.use(1)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     ends: dict[str, collections.Counter] = collections.defaultdict(collections.Counter)
     wrong: list[str] = []

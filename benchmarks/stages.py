@@ -19,7 +19,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from pano_sound.camera.planner import plan
-from pano_sound.localize import threads
+from pano_sound.localize import network_threads
 from pano_sound.localize.loading import load_network
 from pano_sound.localize.semantic import SemanticCue
 from pano_sound.localize.windows import SoundFeatures
@@ -127,7 +127,7 @@ def main() -> None:
     print(f"{'stage':24}{'s per minute':>14}{'share':>8}")
     for name, seconds in [*median.items(), ("all", whole)]:
         print(f"{name:24}{seconds / minutes:14.2f}{seconds / whole:8.0%}")
-    print(f"{info.duration / whole:.2f} x real time on {threads.count()} threads")
+    print(f"{info.duration / whole:.2f} x real time on {network_threads.count()} threads")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import cv2
 
 from ..atomic_file import output_error
 from ..errors import DiskError, InputError, OutputError, PanoSoundError, UnsupportedInputError
-from ..localize import threads as network_threads
+from ..localize import network_threads
 from ..media import threads
 from ..media.footage import is_url
 from ..pipeline import plan

@@ -32,7 +32,7 @@ _AT_A_CUT = Fraction(1, 1000)
 """A frame that begins within this time (s) after a cut counts as the one at the cut: containers and people round
 times."""
 
-Pictures = Literal["all", "reference", "key"]
+DecodedPictures = Literal["all", "reference", "key"]
 """Which frames are decoded: all, reference frames, or key frames."""
 
 
@@ -86,7 +86,7 @@ class Source:
         t = (stream.start_time or 0) * Fraction(stream.time_base) + self.offset
         return t if self.footage.start is None else max(t, Fraction(0))
 
-    def decode_roughly(self, stream: Any, pictures: Pictures) -> None:
+    def decode_roughly(self, stream: Any, pictures: DecodedPictures) -> None:
         """Skip the loop filter, which smooths block borders, and unwanted frames. Call this before the first frame."""
         stream.codec_context.options = stream.codec_context.options | {"skip_loop_filter": "all"}
         stream.codec_context.skip_frame = _SKIPPED[pictures]

@@ -19,7 +19,7 @@ from ..errors import InputError
 from .colour import BT709, FULL, LIMITED, Colour, colour_of, matrix_of
 from .deinterlace import deinterlaced
 from .info import MediaInfo
-from .inputs import Pictures, log, open_source
+from .inputs import DecodedPictures, log, open_source
 from .shrink import Shrink, StoredPicture
 from .unwrap import FilterChain, coverage
 
@@ -65,7 +65,7 @@ class VideoReader:
             in time.
     """
 
-    def __init__(self, info: MediaInfo, *, for_analysis: bool = False, only: Pictures = "all") -> None:
+    def __init__(self, info: MediaInfo, *, for_analysis: bool = False, only: DecodedPictures = "all") -> None:
         """
         Args:
             for_analysis: decode faster and not quite exactly: without the loop filter of H.264 and similar codecs.

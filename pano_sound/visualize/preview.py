@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..media import threads
+from ..media.inputs import DecodedPictures
 from ..media.probe import MediaInfo
-from ..media.reader import Pictures, VideoReader
+from ..media.reader import VideoReader
 from ..media.sound import SoundReader
 
 MOST_BYTES = 8 << 20
@@ -72,7 +73,7 @@ def preview_film(info: MediaInfo, progress: Callable[[str, float, float], None] 
     return file.getvalue()
 
 
-def _pictures(fps: float) -> Pictures:
+def _pictures(fps: float) -> DecodedPictures:
     """Which pictures need be decoded for so many a second."""
     return "all" if fps > _MOST_FPS / 3 else "reference" if fps > 0.5 else "key"
 

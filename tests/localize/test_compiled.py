@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pano_sound.errors import ModelError
-from pano_sound.localize import threads
+from pano_sound.localize import network_threads
 from pano_sound.localize.compiled import trunk
 from pano_sound.localize.compiled.network import CompiledNetwork
 from pano_sound.localize.loading import load_network
@@ -173,13 +173,13 @@ def test_damaged_weights_are_refused(tmp_path, what):
 
 
 def test_the_number_of_threads(monkeypatch):
-    monkeypatch.setattr(threads, "_count", None)
+    monkeypatch.setattr(network_threads, "_count", None)
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    assert threads.count() == 3
+    assert network_threads.count() == 3
     monkeypatch.setenv("OMP_NUM_THREADS", "")
-    assert threads.count() >= 1
-    threads.use(2)
-    assert threads.count() == 2
+    assert network_threads.count() >= 1
+    network_threads.use(2)
+    assert network_threads.count() == 2
 
 
 def test_a_signal_is_heard_after_another_thread_let_go_of_a_network(tiny):

@@ -83,7 +83,7 @@ def common(function: F) -> F:
     @functools.wraps(function)
     def with_common(*args: Any, threads: int | None, **kwargs: Any) -> Any:
         if threads is not None:
-            from ...localize.threads import use
+            from ...localize.network_threads import use
 
             use(threads)
         return function(*args, **kwargs)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from openvino import Core
 
-from .. import threads
+from .. import network_threads
 from ..memory import keep_freed_memory
 from ..nets.files import LARGEST, must_fit
 from ..network import Floats, Network
@@ -53,7 +53,7 @@ class CompiledNetwork(Network):
     def __init__(self, path: Path, config: Mapping[str, Any]) -> None:
         self.path = path
         keep_freed_memory()
-        count = threads.count()
+        count = network_threads.count()
         self.pictures_at_once = min(_STREAMS, count)
         self._core = core = _core()
         # Cores are shared with what decodes; threads that are bound to one would wait for it.

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 
 from ...atomic_file import written_whole
-from .. import threads
+from .. import network_threads
 from ..memory import keep_freed_memory
 from .files import FORMAT, LARGEST, find, must_fit, read_config, today
 from .localizer import Localizer
@@ -36,7 +36,7 @@ def build(config: Mapping[str, Any]) -> Localizer:
 
 def load(model: str | os.PathLike[str] = "base", device: str | torch.device | None = None) -> Localizer:
     """Read a model, ready to use (eval mode, no gradients). This also makes the process keep freed memory
-    (`memory.py`), and PyTorch use as many threads as `threads.py` says.
+    (`memory.py`), and PyTorch use as many threads as `network_threads.py` says.
 
     Args:
         model: a name such as 'base', or a path to a .safetensors file.
@@ -48,7 +48,7 @@ def load(model: str | os.PathLike[str] = "base", device: str | torch.device | No
     path = find(model)
     config = read_config(path)
     keep_freed_memory()
-    torch.set_num_threads(threads.count())
+    torch.set_num_threads(network_threads.count())
     with must_fit(path):
         _check_shapes(path, config)
         network = build(config)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ...localize import threads
+from ...localize import network_threads
 from ...localize.loading import load_network
 
 
@@ -19,7 +19,7 @@ def speed(model: str = "base", repeats: int = 10) -> dict[str, float]:
     height, width = network.panorama
     random = np.random.default_rng(0)
     picture = random.integers(0, 256, (height, width, 3), np.uint8)
-    out: dict[str, float] = {"threads": threads.count(), "width": width, "height": height}
+    out: dict[str, float] = {"threads": network_threads.count(), "width": width, "height": height}
     out["ms per panorama"] = best(lambda: network.embed_picture(picture), repeats)
     wave = random.normal(0.0, 0.1, 30 * network.sound.rate).astype(np.float32)
     out["ms per second of sound"] = best(lambda: network.sound_features(wave), repeats) / 30
