@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from functools import cache
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -51,8 +52,6 @@ _REFRESH = 1.0
 """Seconds by which the synchrony window moves before it is computed again."""
 _LATE = 1.0
 """Seconds after which a cut has been reported."""
-_MARGIN = 0.2
-"""Seconds after a cut for which growth still depends on the shot before."""
 
 
 class TemporalCue(Cue):
@@ -74,7 +73,7 @@ class TemporalCue(Cue):
         self._stabilizer = Stabilizer(HEIGHT, WIDTH, orientation)
         self._quick, self._slow = _Change(), _Change()
         self._growth, self._change = _Recent(), _Recent()
-        self._activity: deque[tuple[float, NDArray[np.float32], float]] = deque(maxlen=3)
+        self._activity: deque[_Row] = deque(maxlen=3)
         self._requested: deque[float] = deque()
         self._shots: list[float] = []
         self._now = 0.0
@@ -101,11 +100,11 @@ class TemporalCue(Cue):
         self._now = t
         quick = self._quick.since_last(t, grey, matrix)
         if quick is not None:
-            self._grow(t, *quick)
+            self._grow(quick)
         if t - self._slow.latest >= MOTION_STEP - 1e-3:
             slow = self._slow.since_last(t, grey, matrix)
             if slow is not None:
-                self._change.add(t, slow[0] * _LEVEL, slow[1])
+                self._change.add(slow._replace(values=slow.values * _LEVEL))
         while self._requested and self._ready(self._requested[0]):
             self._answer(self._requested.popleft())
         for recent in (self._growth, self._change):
@@ -125,12 +124,13 @@ class TemporalCue(Cue):
         nothing = np.zeros(len(times), np.float32)
         return {name: Evidence(maps, nothing) for name, maps in self._maps.items()}
 
-    def _grow(self, t: float, change: NDArray[np.float32], speed: float) -> None:
+    def _grow(self, change: _Row) -> None:
         """Growth of a cell's log change, smoothed over three pictures, one picture late."""
-        self._activity.append((t, np.log(_blurred(change) + 0.3), speed))
+        self._activity.append(change._replace(values=np.log(_blurred(change.values) + 0.3)))
         if len(self._activity) == 3:
-            (t0, before, _), (t1, _, speed), (t2, after, _) = self._activity
-            self._growth.add(t1, np.maximum(after - before, 0) / max(t2 - t0, 1e-3), speed)
+            before, now, after = self._activity
+            growth = np.maximum(after.values - before.values, 0) / max(after.t - before.t, 1e-3)
+            self._growth.add(_Row(now.t, before.first, after.last, growth, now.speed))
 
     def _shot(self, t: float) -> tuple[float, float]:
         """Begin and end of the shot at `t`, as far as it is known."""
@@ -144,10 +144,10 @@ class TemporalCue(Cue):
 
     def _answer(self, t: float) -> None:
         shot = self._shot(t)
-        self._maps["motion"].extend(self._seen(t, self._motion(t, *shot))[None])
-        begin, end = _window(t, SYNCHRONY_WINDOW, shot[0] + _MARGIN, shot[1])
+        self._maps["motion"].extend(self._seen(t, self._motion(t, shot))[None])
+        begin, end = _window(t, SYNCHRONY_WINDOW, *shot)
         if self._latest is None or self._latest[0][0] < shot[0] or abs(begin - self._latest[0][0]) >= _REFRESH:
-            self._latest = (begin, end), self._synchrony(begin, end)
+            self._latest = (begin, end), self._synchrony(begin, end, shot)
         self._maps["synchrony"].extend(self._seen(t, self._latest[1])[None])
 
     def _seen(self, t: float, steady: Maps) -> Maps:
@@ -155,16 +155,16 @@ class TemporalCue(Cue):
         turn = self._orientation.at(t)
         return steady if is_identity(turn) else normalized(turned_map(steady, turn)[None])[0]
 
-    def _motion(self, t: float, begin: float, end: float) -> Maps:
-        _, change, speed = self._change.between(*_window(t, MOTION_WINDOW, begin + MOTION_STEP, end))
+    def _motion(self, t: float, shot: tuple[float, float]) -> Maps:
+        _, change, speed = self._change.between(*_window(t, MOTION_WINDOW, *shot), shot)
         if not len(change):
             return np.zeros(GRID, np.float32)
         moving = _blurred(change.mean(axis=0))
         share = np.minimum(np.log(moving / max(float(moving.mean()), 1e-6) + 0.1), _MOTION_CAP)
         return normalized((share * _trust(speed))[None])[0]
 
-    def _synchrony(self, begin: float, end: float) -> Maps:
-        times, growth, speed = self._growth.between(begin, end)
+    def _synchrony(self, begin: float, end: float, shot: tuple[float, float]) -> Maps:
+        times, growth, speed = self._growth.between(begin, end, shot)
         if len(times) < 2 * PICTURES_A_SECOND:
             return np.zeros(GRID, np.float32)
         growth = growth.reshape(len(times), -1)
@@ -182,6 +182,17 @@ class TemporalCue(Cue):
         return normalized((_blurred(correlation) * (np.sqrt(length) * _trust(speed)))[None])[0]
 
 
+class _Row(NamedTuple):
+    """A map of what changes at time `t`, made of pictures from the `first` to the `last`, all in seconds, and the
+    camera's `speed`, in degrees per second."""
+
+    t: float
+    first: float
+    last: float
+    values: NDArray[np.float32]
+    speed: float
+
+
 class _Change:
     """Measures the change of each cell from picture to picture."""
 
@@ -189,22 +200,20 @@ class _Change:
         self._before: tuple[NDArray[np.float32], NDArray[np.float64]] | None = None
         self.latest = -np.inf
 
-    def since_last(
-        self, t: float, picture: NDArray[np.float32], turn: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float32], float] | None:
-        """Mean change of each cell, GRID, in grey levels, and the camera's rotation in degrees per second.
+    def since_last(self, t: float, picture: NDArray[np.float32], turn: NDArray[np.float64]) -> _Row | None:
+        """Mean change of each cell, GRID, in grey levels.
 
         Args:
             picture: turned back. turn: the camera's orientation.
         """
         last, self._before = self._before, (picture, turn)
-        seconds, self.latest = t - self.latest, t
+        since, self.latest = self.latest, t
         if last is None:
             return None
         before, speed = last[0], 0.0
         change = picture - before
         if not (turn == last[1]).all():
-            speed = float(np.degrees(np.linalg.norm(cv2.Rodrigues(turn @ last[1].T)[0]))) / max(seconds, 1e-3)
+            speed = float(np.degrees(np.linalg.norm(cv2.Rodrigues(turn @ last[1].T)[0]))) / max(t - since, 1e-3)
             change = _smooth(change)
         change = np.abs(change - np.float32(median(change[::2, ::2])))
         if speed > 0:
@@ -212,28 +221,32 @@ class _Change:
             share = median(change[_LOW]) / max(median(edges[_LOW]), 0.5)
             change = np.maximum(change - _EDGES * share * edges, 0)
         change = np.minimum(change, _CHANGE_CAP)
-        return change.reshape(GRID[0], HEIGHT // GRID[0], GRID[1], WIDTH // GRID[1]).mean(axis=(1, 3)), speed
+        cells = change.reshape(GRID[0], HEIGHT // GRID[0], GRID[1], WIDTH // GRID[1]).mean(axis=(1, 3))
+        return _Row(t, since, t, cells, speed)
 
 
 class _Recent:
-    """The latest maps, with their times and the camera's speed."""
+    """The latest maps of change."""
 
     def __init__(self) -> None:
-        self._rows: deque[tuple[float, NDArray[np.float32], float]] = deque()
+        self._rows: deque[_Row] = deque()
 
-    def add(self, t: float, values: NDArray[np.float32], speed: float) -> None:
-        self._rows.append((t, values, speed))
+    def add(self, row: _Row) -> None:
+        self._rows.append(row)
 
     def forget(self, before: float) -> None:
-        while self._rows and self._rows[0][0] < before:
+        while self._rows and self._rows[0].t < before:
             self._rows.popleft()
 
-    def between(self, begin: float, end: float) -> tuple[NDArray[np.float64], NDArray[np.float32], float]:
-        """Times (n,), maps (n, rows, columns) and the mean speed."""
-        rows = [row for row in self._rows if begin <= row[0] <= end]
-        times = np.array([row[0] for row in rows])
-        maps = np.array([row[1] for row in rows], np.float32).reshape(-1, *GRID)
-        return times, maps, float(np.mean([row[2] for row in rows])) if rows else 0.0
+    def between(
+        self, begin: float, end: float, shot: tuple[float, float]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32], float]:
+        """Of the maps between two times, those all of whose pictures are of one shot: times (n,), maps (n, rows,
+        columns) and the mean speed."""
+        rows = [row for row in self._rows if begin <= row.t <= end and shot[0] <= row.first and row.last <= shot[1]]
+        times = np.array([row.t for row in rows])
+        maps = np.array([row.values for row in rows], np.float32).reshape(-1, *GRID)
+        return times, maps, float(np.mean([row.speed for row in rows])) if rows else 0.0
 
 
 def _window(t: float, seconds: float, begin: float, end: float) -> tuple[float, float]:
