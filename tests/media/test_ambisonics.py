@@ -161,7 +161,7 @@ def test_head_locked_sound_is_kept_in_stereo(tmp_path):
 def test_the_flat_film_hears_what_its_camera_does(tmp_path, yaw, heard):
     """Left is to the camera's left; W is heard on both sides."""
     path = film_with(tmp_path / "a.mkv")
-    look = CameraPath(64, 32, np.array([[0.0, yaw, 0, 0, 90]]))
+    look = CameraPath(64, 64, np.array([[0.0, yaw, 0, 0, 90]]))
     render(path, look, tmp_path / "b.mp4", RenderOptions(ambisonics="ambix"))
     sides = stereo(tmp_path / "b.mp4")
     assert sides["W"] == pytest.approx((0.1, 0.1), abs=0.01)

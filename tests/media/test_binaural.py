@@ -130,7 +130,7 @@ def test_a_film_is_heard_with_two_ears(ears, tmp_path, monkeypatch):
         source, films.steady(5, 5), sound=plane_wave(sound, 30), rate=RATE, layout="4.0", sound_codec="flac"
     )
     tag_mp4(source, FIRST_ORDER.box)
-    look = CameraPath(64, 32, np.array([[0.0, 70, 0, 0, 90]]))
+    look = CameraPath(64, 64, np.array([[0.0, 70, 0, 0, 90]]))
     found = {}
     for wanted in ("stereo", "binaural"):
         render(source, look, tmp_path / "b.mp4", RenderOptions(output_sound=wanted), overwrite=True)

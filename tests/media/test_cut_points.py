@@ -22,7 +22,7 @@ from pano_sound.options.steps import RenderOptions
 from pano_sound.options.video import VideoOptions
 from pano_sound.pipeline import render_segment
 
-PATH = CameraPath(64, 48, np.array([[0.0, 0, 0, 0, 90]]))
+PATH = CameraPath(64, 64, np.array([[0.0, 0, 0, 0, 90]]))
 RARE = [Fraction(4 * n) for n in range(5)]
 """A film with a picture every 4 s; the last one is shown until 20 s."""
 LEVELS = [40, 80, 120, 160, 200]

@@ -30,9 +30,9 @@ from pano_sound.soundmap import SoundMap
 from pano_sound.sphere.convention import directions, rotation
 
 RATE = 48000
-TURNING = CameraPath(64, 32, np.array([[0, 20, 0, 0, 90], [0.4, 60, 10, 0, 90], [0.42, -70, 0, 15, 90]]))
+TURNING = CameraPath(64, 64, np.array([[0, 20, 0, 0, 90], [0.4, 60, 10, 0, 90], [0.42, -70, 0, 15, 90]]))
 """A camera that turns, and jumps after 0.4 s."""
-STILL = CameraPath(64, 32, np.array([[0.0, 0, 0, 0, 90]]))
+STILL = CameraPath(128, 64, np.array([[0.0, 0, 0, 0, 90]]))
 KEPT = Ambisonics(1, (0, 1, 2, 3))
 KEEP_FIELD = {"output_sound": "keep", "ambisonics": "ambix"}
 
@@ -187,7 +187,7 @@ def test_head_locked_sound_is_beside_the_field_and_does_not_turn(tmp_path, wante
     source = film_with(tmp_path / "a.mp4", "LRWYZX", "5.1", "flac")
     tag_mp4(source, sa3d(kind=0x80, channels=(4, 5, 0, 1, 2, 3)))
     out = tmp_path / f"b.{container}"
-    render(source, CameraPath(64, 32, np.array([[0.0, 90, 0, 0, 90]])), out, RenderOptions(output_sound=wanted))
+    render(source, CameraPath(64, 64, np.array([[0.0, 90, 0, 0, 90]])), out, RenderOptions(output_sound=wanted))
     found = spectrum(heard(out))
     for name, amplitudes in loudness.items():
         assert found[name] == pytest.approx(amplitudes, abs=0.01)
@@ -220,7 +220,7 @@ def test_a_field_of_open_order_turns_only_once_it_is_decided(tmp_path, caplog, d
     source = film_with(tmp_path / "a.mkv", "WYZX")
     info = probe(source)
     info = replace(info, audio=replace(info.audio, ambisonic=replace(FIRST_ORDER, certain=False))).pannable
-    look = CameraPath(64, 32, np.array([[0.0, 90, 0, 0, 90]]), source={"channel_order": decided})
+    look = CameraPath(64, 64, np.array([[0.0, 90, 0, 0, 90]]), source={"channel_order": decided})
     out = tmp_path / "b.mp4"
     render_path(info, look, out, FlatVideoOptions(output_sound="keep"), False, no_progress)
     assert probe(out).audio.ambisonic == tag
@@ -359,7 +359,7 @@ def test_channels_whose_tag_is_wrong_are_plain(tmp_path, wanted, channels):
     plain = replace(info, audio=probe(tagged, RenderOptions(ambisonics="none")).audio)
     out = tmp_path / "b.mkv"
     sound = SoundPlan.of(plain, None, wanted)
-    with VideoWriter(out, VideoFormat(64, 32, Fraction(1, 5), Fraction(5)), sound=sound) as writer:
+    with VideoWriter(out, VideoFormat(128, 64, Fraction(1, 5), Fraction(5)), sound=sound) as writer:
         writer.write(next(VideoReader(plain.pannable).pictures()))
     assert probe(out, RenderOptions(ambisonics="none")).audio.channels == channels
     assert probe(out).audio.layout != "ambisonic 1"

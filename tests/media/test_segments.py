@@ -29,7 +29,7 @@ from pano_sound.pipeline.analyse import analyse_segment, joined
 EVEN = films.steady(80, 10)
 NTSC = films.steady(100, Fraction(12000, 1001), start=Fraction(3, 10))
 VARIABLE = [Fraction(n * n + 40 * n, 1700) for n in range(101)]
-PATH = CameraPath(64, 48, np.array([[0.0, 0, 0, 0, 90], [9.0, 90, 0, 0, 90]]))
+PATH = CameraPath(64, 64, np.array([[0.0, 0, 0, 0, 90], [9.0, 90, 0, 0, 90]]))
 
 
 def silent(stage, done, total):
