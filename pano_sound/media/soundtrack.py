@@ -34,7 +34,7 @@ _COPIED = {"mp4": _EVERYWHERE, "mov": _EVERYWHERE | {f"pcm_{form}" for form in (
 _COPIED_WHOLE = {"mp4": _COPIED["mp4"] | {"flac", "opus", "libopus"}, "mov": _COPIED["mov"]}
 """The same where a sound field or all channels are kept: AAC degrades fields, and sites that play them take these."""
 _BEYOND_THE_END = 10.0
-"""Seconds of sound after the picture's end that are kept; later time stamps are damaged."""
+"""Seconds of sound after the picture's end that are kept; time stamps that jump beyond are damaged."""
 _LONGEST_PACKET = 10.0
 """In seconds: no codec has longer ones. A packet that claims to be longer gets the duration of the one before it."""
 _DESCRIPTION_BYTES = {"aac": 2, "flac": 34, "alac": 36, "opus": 19, "libopus": 19}
@@ -74,7 +74,7 @@ class SoundPlan:
 
     footage: where it is.
     audio: the track to use.
-    end: sound after this presentation time (s) counts as damaged and is left out; None: no limit.
+    end: sound after this presentation time (s) is left out, and counts as damaged after a jump in time; None: no limit.
     lasts: where the sound ends before this presentation time (s), silence follows; None: it may end early.
     pose_at: the camera, with which ambisonics turn; None: it looks at the picture's middle.
     output_sound: what becomes of it in a flat film; None: ambisonics become stereo, other sound stays as it is if
@@ -254,6 +254,8 @@ class Soundtrack:
                 continue  # Codecs need the packets before the first audible one.
             heard = not packet.is_discard
             late = self._end is not None and time * Fraction(sound.time_base) > self._end
+            if late and last is not None and 0 < (time - last) * Fraction(sound.time_base) <= _LONGEST_PACKET:
+                return  # The sound goes on: nothing is damaged.
             if packet.is_corrupt or late or (last is not None and time <= last) or not _decodes(sound, packet):
                 self._source.damaged += 1
                 continue
@@ -276,7 +278,8 @@ class Soundtrack:
         heard = layout if self._field is None else "4.0+2"
         pieces = timeline(self._source, rate, heard, Fraction(at, rate), self._end, self._field)
         footage = self._source.footage
-        left = None if footage.end is None else max(0, round((footage.end - footage.origin) * rate) - at)
+        ends = [self._end, None if footage.end is None else footage.end - footage.origin]
+        left = min((max(0, round(t * rate) - at) for t in ends if t is not None), default=None)
         channels = 6 if self._field is not None else stream.codec_context.layout.nb_channels
         lasting = self._silence_after(pieces, channels, at, rate)
         blocks: Iterable[Samples] = rechunked(until(lasting, left), _AAC_FRAME)

@@ -198,6 +198,15 @@ def test_sound_longer_than_the_picture_is_kept(tmp_path):
     assert onsets(whole(tmp_path / "b.mp4"), 16000) == pytest.approx([2.5], abs=2e-3)
 
 
+@pytest.mark.parametrize(("container", "sound_codec"), [("mp4", "aac"), ("mkv", "flac")])
+def test_ten_seconds_of_sound_after_the_picture_are_kept(tmp_path, caplog, container, sound_codec):
+    """Whether it is copied or encoded; the rest is left out, but not damaged."""
+    source = tmp_path / f"a.{container}"
+    films.make_film(source, films.steady(6), sound=films.tone(13), sound_codec=sound_codec)
+    assert rewrite(source, tmp_path / "b.mp4").audio.end == pytest.approx(10.2, abs=0.05)
+    assert "damaged" not in caplog.text
+
+
 @pytest.mark.parametrize("depth", [8, 10])
 @pytest.mark.parametrize("colour", [Colour(1, 1, 1, 1), Colour(2, 5, 5, 6), Colour(1, 9, 9, 16)])
 def test_depth_and_colour_are_carried_through(tmp_path, depth, colour):
