@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from pano_sound.errors import DataFileError
 from pano_sound.localize.nets.localizer import TINY, Localizer
 from pano_sound.localize.nets.weights import save
 from pano_sound.options.listening import ListeningOptions
-from pano_sound.research.evaluate.scenes import LabelledScene, collect_evidence
+from pano_sound.research.evaluate.scenes import LabelledScene, collect_evidence, of_another_place, real_scenes
 
 
 @pytest.fixture
@@ -29,3 +30,38 @@ def test_evidence_is_kept_for_its_weights_and_options_alone(scene, tiny_weights,
     assert len(list((tmp_path / "evidence").rglob("*.npz"))) == 1
     assert not np.array_equal(first, semantic(ListeningOptions(model=other_weights)))
     assert len(semantic(dataclasses.replace(options, every=0.25))) > len(first)
+
+
+def real_set(folder, columns, *rows):
+    """A table of directions, and the scenes of it whose films are there."""
+    (folder / "pano").mkdir()
+    lines = [f"file,tier,t_s,yaw_deg,pitch_deg{columns}", *rows]
+    # Excel begins its tables with a byte order mark.
+    (folder / "pano" / "directions.csv").write_text("\n".join(lines), encoding="utf-8-sig")
+    for row in rows:
+        (folder / f"{row.split('.')[0]}.mp4").touch()
+    return real_scenes(folder, folder)
+
+
+def test_a_film_is_a_place_unless_it_is_an_excerpt_of_a_recording(tmp_path):
+    names = ("aieThfuvmtY_151.webm", "aieThfuvmtY_274.webm", "scene_kitchen.mp4", "scene_street.mp4")
+    scenes = real_set(tmp_path, "", *(f"{name},A,0.5,40,0" for name in names))
+    assert len({scene.place for scene in scenes}) == 3
+    assert scenes[0].place == scenes[1].place
+    assert [other.film.stem for other in of_another_place(scenes)] == [
+        *("scene_kitchen", "scene_kitchen", "scene_street", "aieThfuvmtY_151")
+    ]
+
+
+def test_the_table_says_what_a_place_is(tmp_path):
+    scenes = real_set(tmp_path, ",place", "a.mp4,A,0.5,40,0,kitchen", "b.mp4,A,0.5,40,0,kitchen")
+    assert [scene.place for scene in scenes] == ["kitchen", "kitchen"]
+    with pytest.raises(DataFileError, match="all scenes are of one place, kitchen"):
+        of_another_place(scenes)
+
+
+def test_a_table_that_lacks_a_column_is_refused(tmp_path):
+    (tmp_path / "pano").mkdir()
+    (tmp_path / "pano" / "directions.csv").write_text("file,tier\na.mp4,A\n")
+    with pytest.raises(DataFileError, match="lacks the column t_s"):
+        real_scenes(tmp_path, tmp_path)

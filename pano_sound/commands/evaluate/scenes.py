@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -13,9 +12,6 @@ from ...atomic_file import written_whole
 from ..files import WrittenFile, check_folder_of, check_outputs, check_work_folder
 from ..parameters import overwrite_option
 from .common import common, data_argument, model_option, seed_option, show
-
-if TYPE_CHECKING:
-    from ...research.evaluate.scenes import LabelledScene
 
 log = logging.getLogger("pano_sound")
 
@@ -26,7 +22,7 @@ log = logging.getLogger("pano_sound")
 @click.option("--work", type=WrittenFile(), required=True, metavar="FOLDER", help="Folder for made films and evidence.")
 @click.option("--kind", type=click.Choice(["all", "real", "made"]), default="all", show_default=True, help="Scenes.")
 @click.option(
-    "--made", type=click.IntRange(1), default=12, show_default=True, help="Number of scenes to make per split."
+    "--made", type=click.IntRange(2), default=12, show_default=True, help="Number of scenes to make per split."
 )
 @click.option(
     "--camera",
@@ -90,6 +86,7 @@ def scenes(
     real = judging.real_scenes(data, work / "real", camera) if kind != "made" else []
     composed = judging.composed_scenes(data, work / "made", "val", made, seed, camera) if kind != "real" else []
     judged = real + composed
+    others = judging.of_another_place(real) + judging.of_another_place(composed)
 
     def heard(scene: judging.LabelledScene, sound_of: judging.LabelledScene | None = None) -> judging.Heard:
         log.info("%s", scene.film.name)
@@ -97,7 +94,7 @@ def scenes(
 
     saliency = cube_saliency.pretrained() if picture_only else None
     own = [heard(scene) for scene in judged]
-    swapped = [heard(scene, _another(judged, i)) for i, scene in enumerate(judged)]
+    swapped = [heard(scene, other) for scene, other in zip(judged, others, strict=True)]
     chosen = fusion.learnt()
     if fit is not None:
         train = judging.composed_scenes(data, work / "made", "train", 2 * made, seed)
@@ -109,9 +106,3 @@ def scenes(
     if output is not None:
         found.save(output)
     show(found, as_json)
-
-
-def _another(scenes: list[LabelledScene], i: int) -> LabelledScene:
-    """The next scene of another place."""
-    rest = scenes[i + 1 :] + scenes[:i]
-    return next((scene for scene in rest if scene.place != scenes[i].place), scenes[i])

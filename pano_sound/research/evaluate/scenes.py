@@ -7,8 +7,8 @@ The evidence for each film is computed once and kept; fusing, planning and judgi
 from __future__ import annotations
 
 import collections
-import csv
 import random
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...camera.planner import plan
-from ...errors import InputError
+from ...errors import DataFileError, InputError
 from ...library.intake import full_settings, settings_key
 from ...localize.cue import Evidence
 from ...localize.fusion import Fusion
@@ -31,7 +31,7 @@ from ...pipeline.passes import FilmPart, feed_pictures, feed_sound
 from ...soundmap import SILENCE_DB, SoundMap
 from ...sphere.convention import angles, directions, rotation, wrap_degrees
 from ...sphere.geometry import angle_between
-from ..datasets.labelled import table_of_directions
+from ..datasets.labelled import read_table, table_of_directions
 from .cube_saliency import CubeSaliency, picture_only
 from .made_scenes import HEIGHT, MOTIONS, RATE, WIDTH, Sources, make_scenes, move_camera, write_film
 
@@ -101,25 +101,44 @@ class Heard:
 def real_scenes(data: Path, folder: Path, motion: str = "still") -> list[LabelledScene]:
     """The real scenes of DATA/pano as mono films, each turned by a fixed random yaw.
 
-    Raises DataFileError when there is no table of directions.
+    Their places are those of the table's column `place`, if it has one.
+
+    Raises DataFileError when there is no table of directions, or it lacks a column.
     """
-    table = table_of_directions(data)
     rows = collections.defaultdict(list)
-    with open(table, newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            rows[row["file"]].append(row)
+    for row in read_table(table_of_directions(data), ("file", "tier", "t_s", "yaw_deg", "pitch_deg")):
+        rows[row["file"]].append(row)
     found = []
     for name, truth in sorted(rows.items()):
         turn = random.Random(name).uniform(-180, 180)
         film = folder / f"{Path(name).stem}{'' if motion == 'still' else '-' + motion}.mp4"
         if not film.exists():
             _turned(data / "pano" / name, film, turn, motion)
-        places = []
+        seen = []
         for row in truth:
             t, yaw, pitch = (float(row[key]) for key in ("t_s", "yaw_deg", "pitch_deg"))
-            seen = angles(directions(yaw - turn, pitch) @ rotation(*MOTIONS[motion](t)))
-            places.append((t, float(seen[0]), float(seen[1])))
-        found.append(LabelledScene(film, truth[0]["tier"], name[:4], places))
+            there = angles(directions(yaw - turn, pitch) @ rotation(*MOTIONS[motion](t)))
+            seen.append((t, float(there[0]), float(there[1])))
+        found.append(LabelledScene(film, truth[0]["tier"], truth[0].get("place") or _recording(name), seen))
+    return found
+
+
+def _recording(name: str) -> str:
+    """The recording that a film is of: YouTube's ID of 11 characters, if it is named ID_SECOND; else the film."""
+    excerpt = re.fullmatch(r"([\w-]{11})_\d+", Path(name).stem)
+    return excerpt[1] if excerpt else name
+
+
+def of_another_place(scenes: Sequence[LabelledScene]) -> list[LabelledScene]:
+    """For each scene the next one of another place. Raises DataFileError if all are of one place."""
+    found = []
+    for i, scene in enumerate(scenes):
+        rest = [*scenes[i + 1 :], *scenes[:i]]
+        other = next((one for one in rest if one.place != scene.place), None)
+        if other is None:
+            hint = "each scene also hears the sound of another place; pano/directions.csv names it in the column place"
+            raise DataFileError(f"all scenes are of one place, {scene.place}", hint=hint)
+        found.append(other)
     return found
 
 
