@@ -24,7 +24,7 @@ _ONE_PICTURE_A_PACKET = ("h264", "hevc", "mpeg2video", "prores", "mjpeg")
 """Decoders for which a packet without a frame is damaged; some drop frames silently."""
 _SKIPPED = {"all": "DEFAULT", "reference": "NONREF", "key": "NONKEY"}
 _BEYOND_IN_A_ROW = 30
-"""This many frames in a row beyond the end are the end, not damaged time stamps."""
+"""This many frames, or packets, in a row beyond the end are the end, not damaged time stamps."""
 _BEFORE = Fraction(1)
 """Decoding begins this many seconds before the start: audio codecs need a few packets to settle."""
 _SEEKING_PAYS = 2
@@ -98,6 +98,7 @@ class Source:
         base = Fraction(stream.time_base)
         for number, file, track in self._files(stream):
             own, ticks = Fraction(track.time_base), round(self._offset(number, file) / base)
+            beyond = 0
             for packet in self._from_start(number, file, track, self._demuxed):
                 packet.pts, packet.dts = (
                     None if t is None else round(t * own / base) + ticks for t in (packet.pts, packet.dts)
@@ -105,7 +106,12 @@ class Source:
                 packet.time_base = base
                 t = packet.pts if packet.pts is not None else packet.dts
                 if t is None or self._inside(t * base, 2 * (packet.duration or 0) * own):
+                    beyond = 0
                     yield packet
+                elif t > 0:
+                    beyond += 1
+                    if beyond > _BEYOND_IN_A_ROW:
+                        break
 
     def frames(self, stream: Any) -> Iterator[Any]:
         """A stream's decoded frames in presentation order, with presentation times in its time base (pictures always

@@ -13,6 +13,7 @@ import pytest
 
 import pano_sound
 from pano_sound.camera_path import CameraPath
+from pano_sound.media.inputs import open_source
 from pano_sound.media.joining import join
 from pano_sound.media.probe import probe
 from pano_sound.media.reader import VideoReader
@@ -168,6 +169,17 @@ def test_sound_is_from_the_instant_of_the_cut(tmp_path, sound_codec, output):
     # Nothing fades in that is loud in the film.
     assert np.abs(sound[:480] - wave[0, begin : begin + 480]).max() < 0.12
     assert end == pytest.approx(3 - 1.2345, abs=0.025)
+
+
+def test_reading_sound_stops_soon_after_the_part(rare):
+    """Films may be large, and far away."""
+    info = probe(rare(), InputOptions(end=3))
+    with open_source(info.footage) as source:
+        base = source.audio.time_base
+        assert [p.pts * base for p in source.packets(source.audio)][-1] == pytest.approx(3, abs=0.025)
+        following = next(source.container.demux(source.audio))
+        assert following.size
+        assert following.pts * base < 4
 
 
 @pytest.mark.parametrize("start", [None, "1.5", 5])
