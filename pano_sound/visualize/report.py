@@ -295,7 +295,8 @@ def _relative(video: str | os.PathLike[str] | None, page: str | os.PathLike[str]
         return None
     local, here = local_path(video), local_path(page)
     if local is None and here is None and os.path.dirname(os.fspath(video)) == os.path.dirname(os.fspath(page)):
-        return quote(os.path.basename(os.fspath(video)))
+        return quote(os.fsencode(os.path.basename(os.fspath(video))))
     if local is None or here is None:
         return None
-    return quote(Path(os.path.relpath(os.fspath(local), os.path.dirname(os.fspath(here)))).as_posix())
+    relative = Path(os.path.relpath(os.fspath(local), os.path.dirname(os.fspath(here))))
+    return quote(os.fsencode(relative.as_posix()))

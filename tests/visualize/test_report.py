@@ -181,6 +181,8 @@ def test_pins_and_masks_of_a_file(tmp_path):
         ("/films/a.mp4", "s3://flat/a.report.html", None),
         ("s3://films/a.mp4", "/flat/a.report.html", None),
         ("/films/a.mp4", "/flat/a.report.html", "../films/a.mp4"),
+        (os.fsdecode(b"/flat/caf\xe9.mp4"), "/flat/a.report.html", "caf%E9.mp4"),
+        ("s3://flat/caf\xe9.mp4", "s3://flat/a.report.html", "caf%C3%A9.mp4"),
     ],
 )
 def test_links_to_videos_from_where_the_page_will_lie(soundmap, film, tmp_path, video, page, link):
