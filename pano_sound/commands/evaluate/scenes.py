@@ -19,7 +19,13 @@ log = logging.getLogger("pano_sound")
 @click.command("scenes")
 @data_argument
 @model_option
-@click.option("--work", type=WrittenFile(), required=True, metavar="FOLDER", help="Folder for made films and evidence.")
+@click.option(
+    "--work",
+    type=WrittenFile(),
+    required=True,
+    metavar="FOLDER",
+    help="Folder for made films and evidence, used again by later runs. Take a new one when you change a cue's code.",
+)
 @click.option("--kind", type=click.Choice(["all", "real", "made"]), default="all", show_default=True, help="Scenes.")
 @click.option(
     "--made", type=click.IntRange(2), default=12, show_default=True, help="Number of scenes to make per split."

@@ -1,12 +1,11 @@
 """Made 360° scenes with known truth: real clips play in a still panorama, and one of them is heard at a time.
 
 All clips move all the time, so that motion alone gives nothing away. The camera may shake, as if hand-held, or turn
-slowly; the sound may come from a clip that is not in the picture.
+slowly.
 """
 
 from __future__ import annotations
 
-import csv
 import random
 import zlib
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from ...errors import InputError
 from ...sphere.convention import angles, angles_to_pixel, directions, rotation
 from ...sphere.geometry import cell_directions
+from ..datasets.labelled import read_clips, read_stills
 
 WIDTH, HEIGHT, FPS, RATE = 1920, 960, 25, 48_000
 TURN = 6.0
@@ -81,33 +81,37 @@ class _Layer:
 
 
 def make_scenes(
-    data: Path, folder: Path, split: str, count: int, seed: int, motion: str = "still", offscreen: bool = False
+    data: Path, folder: Path, split: str, count: int, seed: int, motion: str = "still"
 ) -> dict[Path, Sources]:
-    """Make films of scenes in a folder, once, and return the true sources of each.
+    """Make films of scenes in a folder and return the true sources of each. Those that are there are kept: a film's
+    name ends with a hash of what it shows and where.
 
     Args:
         data: a folder with clips/ (clips.csv: file, split) and stills/.
         motion: one of MOTIONS.
-        offscreen: what is heard is in none of the pictures; then there are no sources.
+
+    Raises:
+        DataFileError: the table of clips cannot be read or lacks a column.
+        InputError: there are too few clips or panoramas of the split.
     """
-    clips = [data / "clips" / row["file"] for row in _rows(data / "clips" / "clips.csv") if row["split"] == split]
-    clips = [clip for clip in clips if _has_sound(clip)]
-    stills = [f for f in sorted((data / "stills").glob("*.jpg")) if (_hash(f.name) % 10 < 2) == (split == "val")]
+    clips = [clip for clip in read_clips(data, split) if _has_sound(clip)]
+    stills = read_stills(data, split)
     if len(clips) < 4 or not stills:
         raise InputError("too few clips or panoramas for scenes", data)
     found: dict[Path, Sources] = {}
     for k in range(count):
         rng = random.Random(f"{seed} {k}")
-        film = folder / f"{split}-{seed}-{k:02d}{'' if motion == 'still' else '-' + motion}{'-off' * offscreen}.mp4"
-        *shown, hidden = rng.sample(clips, 4)
+        shown = rng.sample(clips, 4)[:3]  # the fourth was heard without being seen; the published scenes drew it
         back = rng.choice(stills), rng.randrange(WIDTH)
         start = rng.uniform(-180, 180)
         places = [(start + 120 * i + rng.uniform(-20, 20), rng.uniform(-15, 8), rng.uniform(14, 26)) for i in range(3)]
         order = rng.sample(range(3), 3)
+        drawn = [clip.name for clip in shown], back[0].name, back[1], places, order
+        name = f"{split}-{seed}-{k:02d}-{zlib.crc32(repr(drawn).encode()):08x}"
+        film = folder / f"{name}{'' if motion == 'still' else '-' + motion}.mp4"
         if not film.exists():
-            heard = [hidden] * 3 if offscreen else [shown[i] for i in order]
-            _make(film, shown, places, heard, back, MOTIONS[motion], seed + k)
-        times = [] if offscreen else [t for t in np.arange(0.25, 3 * TURN, 0.5) if t % TURN > SETTLED]
+            _make(film, shown, places, [shown[i] for i in order], back, MOTIONS[motion], seed + k)
+        times = [t for t in np.arange(0.25, 3 * TURN, 0.5) if t % TURN > SETTLED]
         found[film] = [_seen(float(t), *places[order[int(t / TURN)]][:2], MOTIONS[motion]) for t in times]
     return found
 
@@ -219,12 +223,3 @@ def _sound(clip: Path, seconds: float) -> NDArray[np.float64]:
 def _has_sound(clip: Path) -> bool:
     with av.open(str(clip)) as file:
         return bool(file.streams.audio)
-
-
-def _rows(table: Path) -> list[dict[str, str]]:
-    with open(table, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def _hash(name: str) -> int:
-    return zlib.crc32(name.encode())

@@ -17,6 +17,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from ... import __version__
 from ...camera.planner import plan
 from ...errors import DataFileError, InputError
 from ...library.intake import full_settings, settings_key
@@ -153,9 +154,10 @@ def composed_scenes(
 def collect_evidence(
     scene: LabelledScene, sound_of: LabelledScene | None, options: ListeningOptions, cache: Path
 ) -> Heard:
-    """The evidence of a scene, with its own sound or another one's; kept in a folder for these options and weights."""
+    """The evidence of a scene, with its own sound or another one's; kept in a folder for these options and weights
+    and this version of the program."""
     other = sound_of or scene
-    cache = cache / settings_key(full_settings(options))[:12]
+    cache = cache / settings_key({**full_settings(options), "version": __version__})[:12]
     kept = cache / f"{scene.film.stem}{'' if other is scene else '~' + other.film.stem}.npz"
     if not kept.exists():
         info = pannable(str(scene.film), InputOptions())
