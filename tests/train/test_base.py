@@ -194,6 +194,14 @@ def test_what_a_start_lacks_begins_anew(tmp_path: Path) -> None:
         start_from(Localizer(**TINY | {"embedding": 8}), tmp_path / "before.safetensors")
 
 
+def test_tags_that_would_not_be_learnt_are_refused(tmp_path: Path) -> None:
+    weights.save(Localizer(**TINY, tags=["bell"]), tmp_path / "before.safetensors", {})
+    start_from(Localizer(**TINY, tags=["bell"]), tmp_path / "before.safetensors", new_tags=False)
+    start_from(Localizer(**TINY, tags=["dog"]), tmp_path / "before.safetensors")
+    with pytest.raises(ModelError, match="other tags"):
+        start_from(Localizer(**TINY, tags=["dog"]), tmp_path / "before.safetensors", new_tags=False)
+
+
 def test_box_cells() -> None:
     assert (box_cells(None, 10, 10) == 1).all()
     half = box_cells((0.0, 0.0, 0.5, 1.0), 10, 10)

@@ -216,6 +216,19 @@ def test_base_learns_its_heads_on_its_frozen_nets(tmp_path: Path) -> None:
     assert type(model) is Localizer
 
 
+def test_tags_stay_with_the_sound_net_that_they_were_learnt_on(tmp_path: Path) -> None:
+    base = Localizer(**TINY, tags=["bell", "dog"])
+    weights.save(base, tmp_path / "base.safetensors", {"name": "base"})
+    chosen = PaperRecipe(start=str(tmp_path / "base.safetensors"), steps=1, batch=4)
+    frozen = train(examples(), tmp_path / "out.safetensors", tmp_path / "work", chosen)
+    optimiser = torch.load(tmp_path / "work" / "checkpoint.pt", weights_only=True)["optimiser"]
+    assert len(optimiser["state"]) == len(optimiser["param_groups"][0]["params"])  # as several processes demand
+    heard = torch.rand(3, base.sound_encoder.features)
+    torch.testing.assert_close(frozen.tag_scores(heard), base.tag_scores(heard), atol=1e-3, rtol=1e-3)
+    for heads in (True, False):
+        assert start(chosen.start, 1, 0, heads=heads, whole=True)[0].tags == []
+
+
 @pytest.mark.slow
 def test_a_stopped_run_goes_on_with_the_same_batches(tiny: str, tmp_path: Path) -> None:
     whole = train(examples(), tmp_path / "a.safetensors", tmp_path / "a", recipe(tiny, mode="semi"))

@@ -285,7 +285,7 @@ def train(data: Path, out: Path, folder: Path, recipe: BaseRecipe | None = None,
     tagger, pairs = Tagger(data, device), read_pairs(data)
     model = Localizer(**{**BASE, "tags": tagger.names})
     if recipe.start:
-        start_from(model, Path(recipe.start))
+        start_from(model, Path(recipe.start), new_tags=recipe.sound_steps > 0)
     else:
         start_from_public_weights(model)
     model.requires_grad_(True).to(device).eval()
@@ -396,10 +396,12 @@ def _lower(model: Localizer, wrap: bool, pictures: Tensor) -> Tensor:
     return model.trunk.lower(pictures)
 
 
-def start_from(model: Localizer, path: Path) -> None:
+def start_from(model: Localizer, path: Path, new_tags: bool = True) -> None:
     """Load all weights of a file; its tags only if they are the same, its surroundings if it has any. Raises ModelError
-    if they do not fit."""
+    if they do not fit, or if the tags are others and no `new_tags` will be learnt."""
     start = weights.load(path)
+    if start.tags != model.tags and not new_tags:
+        raise ModelError("the weights to start from have other tags than the tagger", path, "set sound_steps above 0")
     theirs, ours = start.state_dict(), model.state_dict()
     new = ["tag_head."] if start.tags != model.tags else []
     new += ["surroundings."] if start.surroundings is None else []

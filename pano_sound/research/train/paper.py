@@ -89,8 +89,10 @@ class PaperRecipe:
         return {"unsupervised": 1.0, "supervised": 0.0, "semi": self.balance}[self.mode]
 
 
-def start(name: str, mechanism: int, seed: int, heads: bool = False) -> tuple[Localizer, str]:
-    """The initial model (`PaperRecipe.start`, `heads`), and a description of where its nets are from.
+def start(name: str, mechanism: int, seed: int, heads: bool = False, whole: bool = False) -> tuple[Localizer, str]:
+    """The initial model (`PaperRecipe.start`, `heads`, `whole`), and a description of where its nets are from.
+
+    Its tags belong to its sound net: they come with it, and are left out where it will learn, because they do not.
 
     Raises:
         ModelError: no such model.
@@ -102,11 +104,11 @@ def start(name: str, mechanism: int, seed: int, heads: bool = False) -> tuple[Lo
         origins = [_begin(model.trunk, "vgg16"), _begin(model.sound_encoder, "soundnet")]
         return model, ", ".join(origins)
     kept = weights.load(name)
-    model = weights.build({**kept.config, "mechanism": mechanism})
-    parts = {"": model} if heads else {"trunk.": model.trunk, "sound_encoder.": model.sound_encoder}
-    for prefix, part in parts.items():
-        state = kept.state_dict()
-        part.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+    tags = [] if whole else kept.tags
+    model = weights.build({**kept.config, "mechanism": mechanism, "tags": tags})
+    parts = "" if heads else ("trunk.", "sound_encoder.", "tag_head.")
+    taken = {k: v for k, v in kept.state_dict().items() if k.startswith(parts) and k in model.state_dict()}
+    model.load_state_dict(taken, strict=False)
     return model, f"{'all' if heads else 'trunk and sound net'} of {Path(name).stem}"
 
 
@@ -196,13 +198,13 @@ def train(
     checkpoint = Checkpoint(folder, asdict(recipe), identity(examples))
     done = checkpoint.steps()
     with Processes() as processes:
-        model, origin = start(recipe.start, recipe.mechanism, recipe.seed, recipe.heads)
+        model, origin = start(recipe.start, recipe.mechanism, recipe.seed, recipe.heads, recipe.whole)
         model.to(processes.device)
         model.requires_grad_(True)
         for net in (model.trunk, model.sound_encoder):
             net.requires_grad_(recipe.whole).eval()
         for name, parameter in model.named_parameters():
-            if name == "log_temperature":  # of `base`; the paper's attention has none to learn
+            if name.startswith(("log_temperature", "tag_head.")):  # of `base`; no loss of the paper's reaches them
                 parameter.requires_grad_(False)
         batches, counts = _batches(model, examples, recipe, folder, done, processes)
         curves = Curves(folder) if processes.first else None
