@@ -16,7 +16,7 @@ from typing import Any
 
 import platformdirs
 
-from ..errors import OutputError, PanoSoundError
+from ..errors import DataFileError, OutputError, PanoSoundError
 from ..localize.nets.files import find
 from ..media.binaural import check_installed
 from ..media.footage import is_url
@@ -93,6 +93,8 @@ class Library:
         lease = ManifestLease(results, at) if isinstance(results, Bucket) and not rehearsal else None
         if lease:
             lease.fetch()
+            if not create and not at.is_file():
+                raise DataFileError("there is no batch here", out, "give the URL of the results")
         parents = [*at.parents, *(Path(results.name("x")).parents if isinstance(results, Folder) else ())]
         new_folders = [folder for folder in parents if not folder.exists()]
         is_new = not at.exists()

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import socket
 import tempfile
 import time
 import uuid
+from functools import cached_property
 from pathlib import Path
 
+from ..atomic_file import new_partial, output_error, put_in_place, remove_partial
 from ..errors import PanoSoundError
 from .manifest import Manifest
 from .storage import HIDDEN, Bucket
@@ -38,24 +39,46 @@ class ManifestLease:
     def __init__(self, out: Bucket, manifest: Path) -> None:
         self._out, self._path = out, manifest
         self._next = 0.0
-        mine = manifest.with_suffix(".holder")
+
+    @cached_property
+    def _me(self) -> str:
+        """This machine's name, which is kept beside the manifest."""
+        mine = self._path.with_suffix(".holder")
         with contextlib.suppress(FileExistsError):
             mine.parent.mkdir(parents=True, exist_ok=True)
             with open(mine, "x", encoding="utf-8") as file:
                 file.write(uuid.uuid4().hex)
-        self._me = mine.read_text(encoding="utf-8")
+        return mine.read_text(encoding="utf-8")
 
     def fetch(self) -> None:
-        """Download the store's copy, unless it is this machine's own. Raises OutputError."""
-        holder = self._read(_HOLDER)
-        if not holder or (holder.get("id") == self._me and self._path.exists()):
+        """Download the store's copy, unless this machine's is as new or newer. Raises OutputError, DataFileError."""
+        if self._is_newest():
             return
-        with tempfile.NamedTemporaryFile(dir=self._path.parent, delete=False) as file:
-            file.write(self._out.read(_COPY))
-        for ending in ("-wal", "-shm"):
-            with contextlib.suppress(FileNotFoundError):
-                os.remove(f"{self._path}{ending}")
-        os.replace(file.name, self._path)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        partial = new_partial(self._path)
+        try:
+            partial.write_bytes(self._out.read(_COPY))
+            if self._is_newest():  # Another run on this machine may have begun in the meantime.
+                return
+            if self._path.exists():
+                # Others may have it open, so it stays the same file. One that is no manifest is left alone.
+                Manifest(self._path, create=False).close()
+                with Manifest(partial, create=False) as copy:
+                    copy.copy_to(self._path)
+            else:
+                for ending in ("-wal", "-shm"):
+                    Path(f"{self._path}{ending}").unlink(missing_ok=True)
+                put_in_place(partial, self._path)
+        except OSError as error:
+            raise output_error(error, self._path) from error
+        finally:
+            remove_partial(partial)
+
+    def _is_newest(self) -> bool:
+        """Whether the store has no copy, or an older one: this machine's own, or one that it had before it took the
+        lease. Runs on this machine may have the manifest open then."""
+        holder = self._read(_HOLDER)
+        return not holder or (self._path.exists() and self._me in (holder.get("id"), self._read(_LEASE).get("id")))
 
     def take(self) -> None:
         """Take the lease. Raises PanoSoundError if another machine has it."""

@@ -1,0 +1,117 @@
+"""The manifest of results in an object store, and machines that take over from each other."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from pano_sound.errors import DataFileError, OutputError
+from pano_sound.library.intake import Library
+from pano_sound.library.manifest import Manifest
+from pano_sound.library.storage import Bucket
+from pano_sound.options.batch import BatchOptions
+from pano_sound.options.steps import PanOptions
+
+
+@pytest.fixture
+def card(tmp_path) -> Path:
+    folder = tmp_path / "card"
+    folder.mkdir()
+    for name in ("a.mp4", "b.mp4"):
+        (folder / name).write_text(name)
+    return folder
+
+
+class Machine:
+    """A machine with a manifest of its own, which works on the same results as the others."""
+
+    def __init__(self, folder: Path, card: Path, tiny: str) -> None:
+        self.manifest, self._card, self._tiny = folder / "manifest.sqlite", card, tiny
+        self.out = f"memory://{folder.parent.name}/out"
+
+    def open(self, create: bool = True) -> Library:
+        return Library.open(self.out, BatchOptions(manifest=str(self.manifest)), create=create)
+
+    def take_in(self, library: Library) -> None:
+        library.take_in([str(self._card)], [], PanOptions(model=self._tiny))
+
+
+@pytest.fixture
+def machines(tmp_path, card, tiny) -> tuple[Machine, Machine]:
+    """The first has already worked here."""
+    first, second = (Machine(tmp_path / name, card, tiny) for name in ("first", "second"))
+    with first.open() as library:
+        first.take_in(library)
+    return first, second
+
+
+def test_the_manifest_of_a_run_is_not_replaced_under_it(machines):
+    _, machine = machines
+    with machine.open() as library:
+        machine.open(create=False).close()  # Such as 'batch status'.
+        machine.take_in(library)
+        with machine.open(create=False) as other:
+            assert other.manifest.count()["waiting"] == 2
+        with Manifest(machine.manifest, create=False) as as_worker:
+            assert as_worker.count(library.run)["waiting"] == 2
+
+
+def test_a_copy_that_arrives_after_a_run_has_begun_is_left(machines, monkeypatch):
+    _, machine = machines
+    with machine.open() as library:
+        other = machine.open(create=False)._lease
+        read = other._out.read
+
+        def read_slowly(name):
+            content = read(name)
+            if name.endswith("manifest.sqlite"):
+                machine.take_in(library)
+            return content
+
+        monkeypatch.setattr(other._out, "read", read_slowly)
+        other.fetch()
+        with Manifest(machine.manifest, create=False) as as_worker:
+            assert as_worker.count(library.run)["waiting"] == 2
+
+
+def test_a_file_that_is_no_manifest_is_not_replaced_by_the_copy(machines):
+    _, machine = machines
+    machine.manifest.parent.mkdir()
+    with contextlib.closing(sqlite3.connect(machine.manifest)) as db:
+        db.execute("CREATE TABLE mine (a)")
+    before = machine.manifest.read_bytes()
+    with pytest.raises(DataFileError, match="manifest"):
+        machine.open()
+    assert machine.manifest.read_bytes() == before
+
+
+def test_a_failed_download_leaves_nothing(machines, monkeypatch):
+    def fail(self, name):
+        raise OutputError("the store failed", name)
+
+    _, machine = machines
+    read = Bucket.read
+    monkeypatch.setattr(Bucket, "read", lambda self, name: fail(self, name) if "sqlite" in name else read(self, name))
+    with pytest.raises(OutputError, match="the store failed"):
+        machine.open()
+    assert [p for p in machine.manifest.parent.iterdir() if p.suffix != ".holder"] == []
+
+
+def test_the_status_of_no_batch_names_the_url_and_leaves_nothing(tmp_path, card, tiny):
+    machine = Machine(tmp_path / "first", card, tiny)
+    with pytest.raises(DataFileError, match="there is no batch here") as error:
+        machine.open(create=False)
+    assert error.value.path == machine.out
+    assert not machine.manifest.parent.exists()
+
+
+def test_the_manifest_goes_from_machine_to_machine(machines, card):
+    first, second = machines
+    (card / "c.mp4").write_text("c")
+    with second.open() as library:
+        second.take_in(library)
+    with first.open() as library:
+        assert library.manifest.count()["waiting"] == 3
