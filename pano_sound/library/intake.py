@@ -156,20 +156,22 @@ class Library:
         if settings["output_sound"] == "binaural":
             check_installed()
         self._begin()
-        films = self._without_results(discover(sources, listed, self.out.root))
-        names = outputs(films, self.options.name, self._known_names(films))
-        copies = self._copies(films, dict(zip((film.paths for film in films), names, strict=True)))
-        wanted = [Wanted(name, film, copies.get(film.paths)) for name, film in zip(names, films, strict=True)]
-        key = settings_key(settings)
-        self._same_content(wanted)
-        checked = self._checked(names, overwrite)
-        to_make = [one.output for one in wanted if not one.same_as and self._is_to_make(one, key, checked)]
-        read = [*(path for film in films for path in film.paths), str(find(settings["model"])), *inputs]
-        self._check_results(to_make, read, overwrite)
-        found = self.manifest.sync(self.run, wanted, settings, key, checked)
-        if self.options.limit is not None:
-            self.manifest.limit(self.run, self.options.limit)
-        return found
+        # Looking for films and reading equal ones can take longer than a lease lasts.
+        with self._lease.held() if self._lease else contextlib.nullcontext():
+            films = self._without_results(discover(sources, listed, self.out.root))
+            names = outputs(films, self.options.name, self._known_names(films))
+            copies = self._copies(films, dict(zip((film.paths for film in films), names, strict=True)))
+            wanted = [Wanted(name, film, copies.get(film.paths)) for name, film in zip(names, films, strict=True)]
+            key = settings_key(settings)
+            self._same_content(wanted)
+            checked = self._checked(names, overwrite)
+            to_make = [one.output for one in wanted if not one.same_as and self._is_to_make(one, key, checked)]
+            read = [*(path for film in films for path in film.paths), str(find(settings["model"])), *inputs]
+            self._check_results(to_make, read, overwrite)
+            found = self.manifest.sync(self.run, wanted, settings, key, checked)
+            if self.options.limit is not None:
+                self.manifest.limit(self.run, self.options.limit)
+            return found
 
     def retake(self, state: str = "failed", overwrite: bool = False) -> int:
         """Queue all films of a state again, with the settings that they had. Returns their number.
@@ -201,7 +203,12 @@ class Library:
             raise OutputError(f"has disappeared since it was made{more}", self.out.name(gone[0]), "run it again")
 
     def report(self) -> None:
-        """Write report.jsonl and report.html beside the results. Raises OutputError."""
+        """Write report.jsonl and report.html beside the results.
+
+        Raises OutputError; PanoSoundError if another machine has taken over, whose reports are right.
+        """
+        if self._lease:
+            self._lease.check()
         rows = list(self.manifest.rows())
         title = f"pano-sound: {self.out.root}"
         reports = {"report.jsonl": jsonl(rows), **pages(rows, map(self.manifest.thumbnail, rows), title)}

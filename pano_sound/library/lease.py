@@ -12,8 +12,10 @@ import contextlib
 import json
 import socket
 import tempfile
+import threading
 import time
 import uuid
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -38,7 +40,7 @@ class ManifestLease:
 
     def __init__(self, out: Bucket, manifest: Path) -> None:
         self._out, self._path = out, manifest
-        self._next = 0.0
+        self._next = self._next_copy = 0.0
 
     @cached_property
     def _me(self) -> str:
@@ -89,25 +91,49 @@ class ManifestLease:
         self._write_lease()
         if lease and lease["id"] != self._me:
             time.sleep(1)  # If another machine wrote at the same time, the later one has the lease.
-        self._check()
+        self.check()
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Renew the lease while the block works, however long. Raises, at its end, as `check`."""
+        over = threading.Event()
+
+        def renew() -> None:
+            while not over.wait(RENEWED_EVERY):
+                with contextlib.suppress(PanoSoundError):  # If the store fails: it is tried again.
+                    self.check()
+                    self._write_lease()
+
+        thread = threading.Thread(target=renew, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+        self.check()
 
     def renew(self, manifest: Manifest) -> None:
-        """Renew the lease and update the store's copy, if it is time.
+        """Renew the lease and update the store's copy, each if it is time.
 
         Raises OutputError; PanoSoundError if another machine has taken the lease.
         """
-        if time.monotonic() < self._next:
-            return
         began = time.monotonic()
-        self._check()
+        if began < self._next:
+            return
+        self.check()
         self._write_lease()
-        self._upload(manifest)
-        self._next = time.monotonic() + max(RENEWED_EVERY, _SHARE * (time.monotonic() - began))
+        if began >= self._next_copy:
+            with self.held():
+                self._upload(manifest)
+            self._next_copy = time.monotonic() + _SHARE * (time.monotonic() - began)
+        self._next = time.monotonic() + RENEWED_EVERY
 
     def end(self, manifest: Manifest) -> None:
         """Update the copy and give up the lease."""
-        self._check()
-        self._upload(manifest)
+        self.check()
+        with self.held():
+            self._upload(manifest)
         self._out.remove(_LEASE)
 
     def _upload(self, manifest: Manifest) -> None:
@@ -115,15 +141,19 @@ class ManifestLease:
             copy = Path(folder) / "copy"
             manifest.copy_to(copy)
             self._out.put(copy, _COPY, overwrite=True)
-        self._out.write(_HOLDER, json.dumps({"id": self._me}).encode())
+        self._out.write(_HOLDER, self._name())
 
-    def _check(self) -> None:
-        lease = self._read(_LEASE)
-        if lease and lease["id"] != self._me:
-            raise PanoSoundError(f"another machine has taken over: {lease['host']}", self._out.root)
+    def check(self) -> None:
+        """Raises PanoSoundError if another machine has taken over, and may have ended since."""
+        found = self._read(_LEASE) or self._read(_HOLDER)
+        if found and found["id"] != self._me:
+            raise PanoSoundError(f"another machine has taken over: {found.get('host', 'unknown')}", self._out.root)
 
     def _write_lease(self) -> None:
-        self._out.write(_LEASE, json.dumps({"id": self._me, "host": socket.gethostname()}).encode())
+        self._out.write(_LEASE, self._name())
+
+    def _name(self) -> bytes:
+        return json.dumps({"id": self._me, "host": socket.gethostname()}).encode()
 
     def _age(self) -> float:
         """Seconds since the lease was renewed, by the store's own clock."""

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
+from waiting import wait_until
 
-from pano_sound.errors import DataFileError, OutputError
+from pano_sound.errors import DataFileError, OutputError, PanoSoundError
+from pano_sound.library import intake, lease
 from pano_sound.library.intake import Library
+from pano_sound.library.lease import ManifestLease
 from pano_sound.library.manifest import Manifest
-from pano_sound.library.storage import Bucket
+from pano_sound.library.storage import Bucket, digest
 from pano_sound.options.batch import BatchOptions
 from pano_sound.options.steps import PanOptions
 
@@ -21,7 +25,7 @@ def card(tmp_path) -> Path:
     folder = tmp_path / "card"
     folder.mkdir()
     for name in ("a.mp4", "b.mp4"):
-        (folder / name).write_text(name)
+        (folder / name).write_text(name)  # Of equal size.
     return folder
 
 
@@ -75,6 +79,69 @@ def test_a_copy_that_arrives_after_a_run_has_begun_is_left(machines, monkeypatch
         other.fetch()
         with Manifest(machine.manifest, create=False) as as_worker:
             assert as_worker.count(library.run)["waiting"] == 2
+
+
+def test_a_machine_that_was_asleep_leaves_the_results_to_the_other(machines, monkeypatch, card):
+    """Whether the other one is at work or has ended."""
+    monkeypatch.setattr(lease, "EXPIRES_AFTER", -1.0)
+    sleeper, other = machines
+    (card / "c.mp4").write_text("c")
+    with sleeper.open() as asleep:
+        sleeper.take_in(asleep)
+        with other.open() as library:
+            other.take_in(library)
+            library.report()
+            for use in (asleep.report, asleep.keep):
+                with pytest.raises(PanoSoundError, match="another machine has taken over: "):
+                    use()
+        for use in (asleep.report, asleep.keep):
+            with pytest.raises(PanoSoundError, match="another machine has taken over: "):
+                use()
+    with other.open() as library:
+        other.take_in(library)
+        library.report()  # It is still the one that it wrote.
+
+
+def test_the_lease_is_kept_while_films_are_read(machines, monkeypatch, card):
+    """Films of equal size are read whole, which can take long."""
+    machine, other = machines
+    (card / "c.mp4").write_text("c.mp4")
+    monkeypatch.setattr(lease, "RENEWED_EVERY", 0.01)
+    reading = []
+
+    def slowly(path):
+        store = library._lease._out
+        before = store.changed(".pano-sound/lease.json")
+        wait_until(lambda: store.changed(".pano-sound/lease.json") > before)
+        reading.append(path)
+        return digest(path)
+
+    monkeypatch.setattr(intake, "digest", slowly)
+    with machine.open() as library:
+        machine.take_in(library)
+        with other.open() as refused, pytest.raises(PanoSoundError, match="another machine is at work here"):
+            other.take_in(refused)
+    assert reading
+
+
+def test_a_lease_lasts_longer_than_a_slow_copy(machines, monkeypatch):
+    machine, _ = machines
+    monkeypatch.setattr(lease, "RENEWED_EVERY", 0.01)
+    copies = []
+
+    def slowly(self, manifest):
+        copies.append(self._out.changed(".pano-sound/lease.json"))
+        wait_until(lambda: self._out.changed(".pano-sound/lease.json") > copies[-1])
+
+    monkeypatch.setattr(ManifestLease, "_upload", slowly)
+    with machine.open() as library:
+        machine.take_in(library)
+        library.keep()
+        renewed = library._lease._out.changed(".pano-sound/lease.json")
+        time.sleep(0.02)
+        library.keep()  # It is not yet time for another copy.
+        assert library._lease._out.changed(".pano-sound/lease.json") > renewed
+        assert len(copies) == 1
 
 
 def test_a_file_that_is_no_manifest_is_not_replaced_by_the_copy(machines):
