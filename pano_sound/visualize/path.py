@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..atomic_file import written_whole
 from ..camera_path import CameraPath
-from ..errors import PanoSoundError
+from ..errors import PanoSoundError, printable
 from ..soundmap import SoundMap
 from ..sphere.convention import angles
 from ..sphere.geometry import cell_directions
@@ -110,7 +110,8 @@ def plot(path: CameraPath, file: Path, soundmap: SoundMap | None = None, overwri
         axes.set(ylim=(-limit, limit), yticks=np.arange(-limit, limit + 1, limit / 2))
     colour = "white" if soundmap is not None else "grey"
     upper.vlines(path.times[sorted(path.cuts)], -180, 180, color=colour, linewidth=1, linestyle=":")
-    upper.set(ylabel="yaw (degrees to the right)", title=str(path.source.get("path", "")))
+    upper.set(ylabel="yaw (degrees to the right)")
+    upper.set_title(printable(str(path.source.get("path", ""))), parse_math=False)
     lower.set(ylabel="pitch (degrees up)", xlabel="time (s)", xlim=(start, end))
     with written_whole(file, overwrite=overwrite) as out:
         figure.savefig(out, format="png")

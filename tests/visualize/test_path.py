@@ -1,12 +1,15 @@
+import os
+
 import numpy as np
 import pytest
 
+from pano_sound.camera_path import CameraPath
 from pano_sound.localize.cue import GRID, normalized
 from pano_sound.localize.spatial import blur
 from pano_sound.soundmap import SoundMap
 from pano_sound.sphere.convention import directions
 from pano_sound.sphere.geometry import cell_directions
-from pano_sound.visualize.path import directions_heard
+from pano_sound.visualize.path import directions_heard, plot
 
 
 def test_the_sound_s_own_direction_is_drawn_where_it_is_clear():
@@ -24,3 +27,12 @@ def test_films_without_a_sound_field_have_no_direction_to_draw():
     even, nothing = np.full((1, *GRID), 1 / 1800, np.float16), np.zeros(1, np.float32)
     times, heard = directions_heard(SoundMap(np.zeros(1), even, nothing, nothing - 20, {}))
     assert len(times) == len(heard) == 0
+
+
+@pytest.mark.parametrize("name", ["$a_$.mp4", os.fsdecode(b"caf\xe9.mp4")])
+def test_a_plot_is_titled_with_any_name(tmp_path, name):
+    pytest.importorskip("matplotlib")
+    plot(
+        CameraPath(64, 64, np.array([[0.0, 0, 0, 0, 90], [1, 0, 0, 0, 90]]), source={"path": name}), tmp_path / "a.png"
+    )
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
