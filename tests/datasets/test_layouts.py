@@ -151,6 +151,18 @@ def test_a_table_of_examples_is_read(tmp_path: Path) -> None:
     assert np.abs(third.sound(sets.RATE)[100:-100] - 0.25).max() < 0.01
 
 
+def test_annotators_are_told_apart_by_name(tmp_path: Path) -> None:
+    sets.sound(tmp_path / "a.wav", 0.25)
+    of = {"anna": (0.1, 0.1, 0.5, 0.5), "ben": (0.2, 0.1, 0.5, 0.5)}
+    rows = ["picture,sound,annotator,x0,y0,x1,y1"]
+    for picture, names in {"a": ["anna", "ben"], "b": ["ben", "anna"], "c": ["ben"], "d": ["anna"]}.items():
+        sets.picture(tmp_path / f"{picture}.png", 50)
+        rows += [f"{picture}.png,a.wav,{name},{','.join(map(str, of[name]))}" for name in names]
+    (tmp_path / "set.csv").write_text("\n".join(rows))
+    anna, ben = ((of[name],) for name in ("anna", "ben"))
+    assert [e.boxes for e in read_set(tmp_path / "set.csv")] == [(anna, ben), (anna, ben), ((), ben), (anna, ())]
+
+
 @pytest.mark.parametrize(
     "row", ["a.png,gone.wav,,,,", "a.png,,,,,", "a.png,a.wav,1,2,30,40", "a.png,a.wav,0.1,,0.5,0.5", ",,,,,"]
 )

@@ -83,6 +83,15 @@ def test_several_annotators() -> None:
     assert "annotator 3 alone" in str(result)
 
 
+def test_annotators_who_drew_nothing_are_not_listed() -> None:
+    left, right = (0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)
+    two = example(0, "red", left, boxes=((), (left,), (right,)))
+    result = boxed.evaluate(Knowing(), [two], repeats=0)
+    assert sorted(result.subjects) == [(1, 1), (1, 2), (2, 1), (2, 2)]
+    one = replace(two, boxes=((), (left,)))
+    assert boxed.evaluate(Knowing(), [one], repeats=0).subjects == {}
+
+
 def test_a_deaf_model_scores_the_same_whatever_sounds(examples) -> None:
     result = boxed.evaluate(Deaf(), examples, repeats=0)
     for mechanism in (1, 2):

@@ -30,7 +30,8 @@ class Example:
         video: the recording that it was taken from; negatives are taken from another one.
         picture: () -> RGB uint8 (H, W, 3).
         sound: rate in Hz -> mono float32 (samples,) in [-1, 1], as long as the set keeps around the picture.
-        boxes: for each annotator the boxes that they drew around the source; empty without annotators.
+        boxes: for each annotator the boxes that they drew around the source, none if they did not see it; empty without
+            annotators.
         ambient: annotators say that the sound comes from no object in the picture.
         label: the set's label of the source; "" if there is none.
         split: "train", "val", "test" or another part of the set.

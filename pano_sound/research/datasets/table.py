@@ -22,7 +22,8 @@ CORNERS = ("x0", "y0", "x1", "y1")
 
 
 def read(path: Path) -> list[Example]:
-    """The examples of a table, in its order.
+    """The examples of a table, in its order. Annotators, too, are in the order in which it first names them, the same
+    for each example.
 
     Raises:
         DataFileError: the table cannot be read, lacks a column, or too many of its rows are bad.
@@ -41,7 +42,9 @@ def read(path: Path) -> list[Example]:
             continue
         key = (row.get("picture") or row.get("clip") or "", row.get("sound") or "", row.get("time") or "")
         groups.setdefault(key, []).append(row)
-    return [_example(path.parent, same) for same in groups.values()]
+    kept = [row for same in groups.values() for row in same]
+    annotators = list(dict.fromkeys(row.get("annotator") or "" for row in kept if _box(row) is not None))
+    return [_example(path.parent, same, annotators) for same in groups.values()]
 
 
 def _check(row: dict[str, str], folder: Path) -> None:
@@ -67,7 +70,7 @@ def _box(row: dict[str, str]) -> Box | None:
     return x0, y0, x1, y1
 
 
-def _example(folder: Path, rows: list[dict[str, str]]) -> Example:
+def _example(folder: Path, rows: list[dict[str, str]], annotators: list[str]) -> Example:
     first = rows[0]
     boxes: dict[str, list[Box]] = {}
     for row in rows:
@@ -79,7 +82,7 @@ def _example(folder: Path, rows: list[dict[str, str]]) -> Example:
     about = {
         "key": "|".join(part for part in (picture or clip, sound, t) if part),
         "video": first.get("video") or clip or picture,
-        "boxes": tuple(tuple(drawn) for drawn in boxes.values()),
+        "boxes": tuple(tuple(boxes.get(name, ())) for name in annotators) if boxes else (),
         "label": first.get("label") or "",
         "split": first.get("split") or "train",
     }

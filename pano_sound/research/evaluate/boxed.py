@@ -63,8 +63,8 @@ class Boxed:
         overlaps: for each kind of answer.
         centres: for each fixed box of CENTRES.
         random: success (0..1) and AUC of each repetition of the random pattern, float64 (repeats, 2).
-        subjects: for each annotator and mechanism the IoU with that annotator's boxes alone (cut 'level'); nan where
-            the annotator drew none.
+        subjects: for each annotator who drew any box, and each mechanism, the IoU with that annotator's boxes alone
+            (cut 'level'); nan where the annotator drew none. Empty if only one drew any: alone, that is the consensus.
     """
 
     keys: list[str]
@@ -108,11 +108,7 @@ class Boxed:
             "answers": [{**row._asdict(), **figures(o)} for row, o in self.overlaps.items()],
             "centres": {name: figures(o) for name, o in self.centres.items()},
             "random": self._chance() if len(self.random) else None,
-            "subjects": [
-                {"subject": subject, "mechanism": mechanism, **figures(o)}
-                for (subject, mechanism), o in self.subjects.items()
-                if np.isfinite(o).any()
-            ],
+            "subjects": [{"subject": s, "mechanism": m, **figures(o)} for (s, m), o in self.subjects.items()],
         }
 
     def _chance(self) -> dict[str, float]:
@@ -124,8 +120,6 @@ class Boxed:
     def __str__(self) -> str:
         def line(name: str, overlaps: NDArray[np.float64]) -> str:
             known = overlaps[np.isfinite(overlaps)]
-            if not len(known):
-                return f"{name:<42}drew no box"
             return f"{name:<42}{success(known)!s:<36}{100 * area_under_curve(known):8.1f}"
 
         lines = [f"{'cIoU at least 0.5, and AUC':<42}{'success':<36}{'AUC':>8}"]
@@ -170,7 +164,7 @@ def evaluate(
     h = embed(model, [example.sound for example in chosen])
     bank = h[rng.permutation(len(h))[:BANK]]
     hearings = [name for name in HEARINGS if name != "another" or swap is not None]
-    annotators = max(len(example.boxes) for example in chosen)
+    subjects = sorted({k for example in chosen for k, drawn in enumerate(example.boxes) if drawn})
     areas = []
     randoms = [np.random.default_rng((seed, k)) for k in range(repeats)]
     chance: list[list[NDArray[np.float64]]] = [[] for _ in range(repeats)]
@@ -188,8 +182,8 @@ def evaluate(
                 for cut in CUTS:
                     active = answer(maps, cut)
                     _extend(result.overlaps, Variant(hearing, mechanism, cut), consensus_iou(active, truth))
-                    if hearing == "own" and cut == "level":
-                        for subject in range(annotators):
+                    if hearing == "own" and cut == "level" and len(subjects) > 1:
+                        for subject in subjects:
                             alone = _overlap_with(subject, few, active)
                             _extend(result.subjects, (subject, mechanism), alone)
         for name, box in CENTRES.items():
@@ -202,8 +196,6 @@ def evaluate(
     if repeats:
         drawn = [np.concatenate(overlaps) for overlaps in chance]
         result.random = np.array([[success(one).value, area_under_curve(one)] for one in drawn])
-    if annotators == 1:
-        result.subjects.clear()  # one annotator alone is the consensus
     return result
 
 

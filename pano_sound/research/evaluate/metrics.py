@@ -94,19 +94,17 @@ def majority(annotators: int) -> int:
     return annotators // 2 + 1
 
 
-def consensus_map(
-    annotations: Sequence[Sequence[Box]], height: int, width: int, consensus: int | None = None
-) -> NDArray[np.float32]:
+def consensus_map(annotations: Sequence[Sequence[Box]], height: int, width: int) -> NDArray[np.float32]:
     """Equation 9: how much of the consensus each pixel has, float32 (height, width) in [0, 1].
 
     Args:
-        annotations: for each annotator the boxes that they drew.
-        consensus: how many opinions make an agreement; None is the majority of the annotators.
+        annotations: for each annotator the boxes that they drew. Those who drew none do not count.
     """
+    drawn = [boxes for boxes in annotations if boxes]
     votes = np.zeros((height, width), np.float32)
-    for boxes in annotations:
+    for boxes in drawn:
         votes += box_map(boxes, height, width)
-    return np.minimum(votes / (consensus or majority(len(annotations))), 1)
+    return np.minimum(votes / majority(len(drawn)), 1)
 
 
 def heat_map(response: Tensor, height: int, width: int) -> NDArray[np.float32]:

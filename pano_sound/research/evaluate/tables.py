@@ -212,10 +212,7 @@ def _subjects(on_boxes: Sequence[tuple[Measured, Boxed]]) -> dict[str, tuple[str
     """As many annotators as the paper's table has columns for; the average is over those."""
     rows = {}
     for one, result in on_boxes:
-        found = [
-            o[np.isfinite(o)] for (_, mechanism), o in sorted(result.subjects.items()) if mechanism == one.mechanism
-        ]
-        found = [overlaps for overlaps in found if len(overlaps)][:3]
+        found = [o[np.isfinite(o)] for (_, m), o in sorted(result.subjects.items()) if m == one.mechanism][:3]
         if found:
             pairs = [_figures(overlaps) for overlaps in found] + [("", "")] * (3 - len(found))
             average = np.mean([[success(o).value, area_under_curve(o)] for o in found], axis=0)
