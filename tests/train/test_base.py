@@ -1,17 +1,18 @@
 """Training, on a handful of made pictures and sounds: the loss falls, and a stopped run goes on where it was."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from pano_sound.errors import DataFileError, ModelError
+from pano_sound.errors import DataFileError, ModelError, PanoSoundError
 from pano_sound.localize.nets import weights
 from pano_sound.localize.nets.localizer import TINY, Localizer
 from pano_sound.research.datasets.labelled import Item
-from pano_sound.research.train.base import BaseRecipe, Head, _claim, fit, mosaics, start_from, train
+from pano_sound.research.train.base import BaseRecipe, Head, fit, mosaics, start_from, train
+from pano_sound.research.train.claim import Claim
 from pano_sound.research.train.distil import STEPS, Features
 from pano_sound.research.train.log import Log
 from pano_sound.research.train.sampling import (
@@ -209,12 +210,46 @@ def test_box_cells() -> None:
     assert half[:, 6:].max() < 0.01
 
 
-def test_a_work_folder_belongs_to_one_training(tmp_path: Path) -> None:
-    work = tmp_path / "work"
-    _claim(work, {"data": str(tmp_path), **asdict(BaseRecipe())})
-    with pytest.raises(DataFileError, match="another training"):
-        train(tmp_path, tmp_path / "out.safetensors", work, BaseRecipe(seed=1))
-    assert not (tmp_path / "out.safetensors").exists()
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """The tables of a data folder, without files."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "sounds.csv").write_text("file,label,split\nbark.wav,dog,train\n")
+    (folder / "pictures.csv").write_text("file,label,split\ndog.jpg,dog,train\ncat.jpg,cat,val\n")
+    (folder / "pairs.csv").write_text("sound,picture\ndog,dog\n")
+    return folder
+
+
+def test_a_work_folder_belongs_to_one_training(data: Path, tmp_path: Path) -> None:
+    def begin(chosen: BaseRecipe) -> None:
+        train(data, tmp_path / "out.safetensors", tmp_path / "work", chosen)
+
+    weights.save(Localizer(**TINY), tmp_path / "before.safetensors", {})
+    recipe = BaseRecipe(start=str(tmp_path / "before.safetensors"))
+    Claim(tmp_path / "work", data, asdict(recipe)).write()
+    with pytest.raises(DataFileError, match="another training: seed"):
+        begin(replace(recipe, seed=1))
+    (data / "pictures.csv").write_text("file,label,split\ndog.jpg,dog,train\ncat.jpg,cat,val\ncow.jpg,cow,val\n")
+    with pytest.raises(DataFileError, match="the tagger is missing"):  # What is held out is not learnt from.
+        begin(recipe)
+    (data / "dog.jpg").write_bytes(b"another picture")
+    with pytest.raises(DataFileError, match="another training: data"):
+        begin(recipe)
+    (data / "dog.jpg").unlink()
+    (data / "pictures.csv").write_text("file,label,split\ncat.jpg,cat,train\ndog.jpg,dog,train\n")
+    with pytest.raises(DataFileError, match="another training: data"):
+        begin(recipe)
+    (data / "pictures.csv").write_text("file,label,split\ndog.jpg,dog,train\n")
+    weights.save(Localizer(**TINY), tmp_path / "before.safetensors", {})  # others of the same name
+    with pytest.raises(DataFileError, match="another training: start"):
+        begin(recipe)
+
+
+def test_several_processes_are_refused(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(PanoSoundError, match="single process"):
+        train(data, tmp_path / "out.safetensors", tmp_path / "work")
 
 
 @pytest.mark.parametrize(

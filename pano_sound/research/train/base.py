@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ... import __version__
-from ...errors import DataFileError, ModelError, PanoSoundError
+from ...errors import ModelError, PanoSoundError
 from ...localize.architecture import LITE0_STAGES
 from ...localize.nets import weights
 from ...localize.nets.joint_encoder import WaveEncoder
@@ -35,6 +35,7 @@ from ..datasets.labelled import Item, read_items, read_pairs, useful_pictures
 from . import losses
 from .caches import WaveCache, cached_maps
 from .checkpoints import StageState
+from .claim import Claim
 from .distil import Features, Sounds, Tagger, distil, features_of, joint_encoder
 from .knowledge import Knowledge
 from .live import LivePictures, LiveScenes, LiveSounds
@@ -59,10 +60,6 @@ from .sampling import (
     with_knowledge,
 )
 from .scenes import scene_maps
-
-_CLAIM = "training.json"
-"""The file in a work folder that says what is trained there."""
-
 
 BLOCKS = sum(repeats for *_, repeats in LITE0_STAGES)
 """Blocks of the trunk."""
@@ -278,8 +275,10 @@ def train(data: Path, out: Path, folder: Path, recipe: BaseRecipe | None = None,
         DataFileError: a table cannot be read, or `folder` holds another training.
     """
     recipe = recipe or BaseRecipe()
-    training = {"data": str(data.resolve()), **asdict(recipe)}
-    _check_claim(folder, training)
+    if Processes().count > 1:
+        raise PanoSoundError("the recipe base trains in a single process", hint="start it without torchrun")
+    claim = Claim(folder, data, asdict(recipe))
+    claim.check()
     device = Processes().device
     torch.manual_seed(recipe.seed)
     tagger, pairs = Tagger(data, device), read_pairs(data)
@@ -289,7 +288,7 @@ def train(data: Path, out: Path, folder: Path, recipe: BaseRecipe | None = None,
     else:
         start_from_public_weights(model)
     model.requires_grad_(True).to(device).eval()
-    _claim(folder, training)  # Only now: what is refused leaves nothing behind.
+    claim.write()  # Only now: what is refused leaves nothing behind.
     log = Log(folder / "log.jsonl")
     sounds, pairs = learn_sounds(model, tagger, pairs, data, folder, recipe, log)
     if recipe.steps:
@@ -419,16 +418,3 @@ def start_from_public_weights(model: Localizer) -> None:
         if isinstance(part, WaveEncoder):
             part.load_state_dict(state)
     model.trunk.load_state_dict(lite0().state_dict())
-
-
-def _check_claim(folder: Path, training: dict[str, object]) -> None:
-    """Raises DataFileError if the work folder is used for another training."""
-    at = folder / _CLAIM
-    if at.exists() and json.loads(at.read_text(encoding="utf-8")) != training:
-        raise DataFileError("the folder holds another training", folder, "use another --work")
-
-
-def _claim(folder: Path, training: dict[str, object]) -> None:
-    """Record in the work folder what is trained there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / _CLAIM).write_text(json.dumps(training), encoding="utf-8")
