@@ -89,14 +89,14 @@ def discover(sources: Sequence[str], listed: Iterable[str] = (), leave_out: str 
     Args:
         sources: folders (searched recursively), files, patterns such as 'trip/**/*.mp4', or URLs of these.
         listed: files or URLs. A missing one becomes a film that fails later and does not stop the others.
-        leave_out: a folder or URL not to search, which holds the results.
+        leave_out: the folder of the results, which is not searched unless a source is that folder or in it.
 
     Raises:
         InputError: one of `sources` does not exist, nothing matches a pattern, or there are no films.
     """
     found: dict[str, tuple[File, str]] = {}
     for source in sources:
-        for file, folder in _remote(source, leave_out) if is_url(source) else _local(source, leave_out):
+        for file, folder in _remote(source) if is_url(source) else _local(source, leave_out):
             found.setdefault(file.path, (file, folder))
     for line in listed:
         file = _remote_file(line) if is_url(line) else _file(os.path.abspath(line))
@@ -182,7 +182,8 @@ def _twins(paths: Collection[str]) -> set[str]:
 def _local(source: str, leave_out: str | None) -> Iterator[tuple[File, str]]:
     path = os.path.abspath(source)
     if os.path.isdir(path):
-        yield from _below(path, leave_out)
+        # Films that are beside their results, or below them, are wanted: they were named.
+        yield from _below(path, None if leave_out and _inside(path, leave_out) else leave_out)
     elif os.path.lexists(path):
         yield _file(path), ""
     elif magic := _MAGIC.search(source):
@@ -236,7 +237,7 @@ def _below(top: str, leave_out: str | None) -> Iterator[tuple[File, str]]:
                 yield _file(os.path.join(folder, name)), _relative(folder, top)
 
 
-def _remote(url: str, leave_out: str | None) -> Iterator[tuple[File, str]]:
+def _remote(url: str) -> Iterator[tuple[File, str]]:
     fs, path = _open_url(url)
     try:
         if _MAGIC.search(path):

@@ -195,15 +195,18 @@ def test_foreign_files_are_only_replaced_when_asked(card, options, tmp_path, nam
 
 
 def test_results_beside_the_films_are_not_taken_for_films(card, options):
+    (card / "100GOPRO").mkdir()
+    (card / "b.mp4").rename(card / "100GOPRO" / "b.mp4")
     before = films_in(card)
-    with Library.open(str(card), BatchOptions(name="{stem}-flat.mp4")) as library:
+    rule = "{folder}/{stem}-flat.mp4"
+    with Library.open(str(card), BatchOptions(name=rule)) as library:
         library.take_in([str(card)], [], options)
         assert {make(library, card.parent)[2] for _ in range(2)} == {"done"}
         library.report()
     after = films_in(card)
     assert before.items() <= after.items()
-    assert {"a-flat.mp4", "b-flat.mp4"} <= set(after)
-    counts = take_in([card], card, options, name="{stem}-flat.mp4")
+    assert {"a-flat.mp4", "100GOPRO/b-flat.mp4"} <= set(after)
+    counts = take_in([card], card, options, name=rule)
     assert (counts["done"], sum(counts.values())) == (2, 2)
 
 

@@ -46,6 +46,15 @@ def test_patterns_find_films(tree, monkeypatch, folder, pattern, films):
     assert found(pattern) == films
 
 
+@pytest.mark.parametrize(
+    ("source", "results", "films"),
+    [("", "a", "167"), ("", "a/b", "1267"), ("", "", "12367"), ("a", "", "23"), ("a", "a", "23"), ("a", "a/b", "2")],
+)
+def test_the_folder_of_results_is_searched_only_if_films_in_it_are_wanted(tree, source, results, films):
+    found = discover([str(tree / source)], leave_out=str(tree / results))
+    assert sorted(os.path.basename(film.paths[0])[0] for film in found) == list(films)
+
+
 def test_links_in_a_circle_are_followed_once(tree, monkeypatch):
     for i in range(3):
         (tree / "a" / f"up{i}").symlink_to(tree)
