@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 from numbers import Real
+from string import Formatter
 
 _LONGEST = 10_000 * 3600
 
@@ -50,11 +51,14 @@ def parse_time(text: str | float | None, name: str = "the time") -> Fraction | N
 def check_name_rule(rule: str) -> None:
     """Raises ValueError for a rule that would give two films the same name, or a name outside the results."""
     try:
-        names = {rule.format(folder="a", stem=stem) for stem in "bc"}
-    except (KeyError, IndexError, ValueError, AttributeError):
-        names = set()
-    if rule.startswith("/") or any(".." in name.split("/") for name in names):
+        fields = {part[1:] for part in Formatter().parse(rule) if part[1] is not None}
+    except ValueError:  # An unpaired brace.
+        fields = set()
+    # A format such as {stem:.7} could cut off the number that tells two films apart.
+    plain = {("stem", "", None)} <= fields <= {("stem", "", None), ("folder", "", None)}
+    name = rule.format(folder="a", stem="b") if plain else ""
+    if rule.startswith("/") or ".." in name.split("/"):
         what = "no '..', and no '/' at its beginning"
         raise ValueError(f"`name` must stay inside the folder of the results: {what}; not {rule!r}")
-    if len(names) < 2:
-        raise ValueError(f"`name` must hold {{stem}}, and may hold {{folder}}; not {rule!r}")
+    if not plain:
+        raise ValueError(f"`name` must hold {{stem}}, may hold {{folder}}, and nothing else in braces; not {rule!r}")

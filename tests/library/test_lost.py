@@ -297,6 +297,8 @@ def test_a_result_put_in_place_before_a_crash_is_ours(card, options, tmp_path):
         ("/tmp/{stem}.mp4", None, "no '/' at its beginning"),
         ("a.mp4", None, "must hold {stem}"),
         ("{stem}/{size}.mp4", None, "must hold {stem}"),
+        *((rule, None, "nothing else in braces") for rule in ("{stem:.7}.mp4", "{stem!r}.mp4", "{stem[x]}.mp4")),
+        ("{stem}}.mp4", None, "nothing else in braces"),
         ("{stem}", None, "has no extension (use one of .mp4, "),
         ("{stem}.webm", None, "cannot write '.webm' files (use one of .mp4, "),
         ("{stem}.mp4", "prores_ks", "cannot be written into .mp4 files (use .mov or .mkv)"),
