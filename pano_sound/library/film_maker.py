@@ -23,10 +23,10 @@ from ..soundmap import SoundMap
 from ..visualize.curve import camera_curve
 from ..visualize.report import write_report
 from .discover import path_name, report_name
-from .intake import key_of, settings_key
 from .job import Job
 from .long import LongFilm
 from .records import RenderResult
+from .settings import key_of, settings_key
 from .storage import digest, store
 from .thumbnails import thumbnails
 
@@ -150,7 +150,8 @@ class FilmMaker:
 
     def _kept_as(self) -> str:
         heard = self.options.part(AnalyseOptions).to_json()
-        about = {**heard, "weights": self._settings["weights"], "format": SOUNDMAP_FORMAT}
+        read = {what: self._settings[what] for what in ("weights", "recording") if what in self._settings}
+        about = dict(heard, **read, format=SOUNDMAP_FORMAT)
         name = key_of([settings_key(about), self._content])
         return f"{name[:2]}/{name}.soundmap.npz"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import logging
 import os
 import posixpath
@@ -12,7 +11,6 @@ import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import platformdirs
 
@@ -22,7 +20,6 @@ from ..media.binaural import check_installed
 from ..media.footage import is_url
 from ..media.output_format import check_format
 from ..options.batch import BatchOptions
-from ..options.listening import ListeningOptions
 from ..options.steps import PanOptions
 from .discover import Film, discover, outputs, path_name, report_name, result_names
 from .lease import ManifestLease
@@ -31,6 +28,7 @@ from .ownership import PENDING, check_results, is_own, take_pending, write_resul
 from .process_lock import ProcessLock, is_alive
 from .records import FilmRecord, file_hashes
 from .report import jsonl, page_names, pages
+from .settings import full_settings, settings_key, unchanged_recording
 from .storage import HIDDEN, SEGMENTS, Bucket, Folder, Stamp, Store, digest, is_inside, store
 
 log = logging.getLogger("pano_sound")
@@ -167,6 +165,7 @@ class Library:
             checked = self._checked(names, overwrite)
             to_make = [one.output for one in wanted if not one.same_as and self._is_to_make(one, key, checked)]
             read = [*(path for film in films for path in film.paths), str(find(settings["model"])), *inputs]
+            read += [settings["sound"]] if settings["sound"] is not None else []
             self._check_results(to_make, read, overwrite)
             found = self.manifest.sync(self.run, wanted, settings, key, checked)
             if self.options.limit is not None:
@@ -176,12 +175,17 @@ class Library:
     def retake(self, state: str = "failed", overwrite: bool = False) -> int:
         """Queue all films of a state again, with the settings that they had. Returns their number.
 
-        Raises OutputError: as `take_in`.
+        Raises:
+            OutputError: as `take_in`.
+            InputError: a separate recording has changed since.
         """
         self._begin()
         rows = list(self.manifest.rows())
+        again = [row for row in rows if row.state == state]
         read = [path for row in rows for path in row.paths]
-        self._check_results([row.output for row in rows if row.state == state], read, overwrite)
+        for key in {row.settings for row in again}:
+            read += unchanged_recording(self.manifest.settings(key))
+        self._check_results([row.output for row in again], read, overwrite)
         return self.manifest.want(self.run, state)
 
     def keep(self) -> None:
@@ -348,25 +352,6 @@ def _open_and_lock(at: Path, create: bool, alone: bool) -> tuple[Manifest, Proce
             return manifest, lock
         manifest.close()
         lock.end()
-
-
-def full_settings(options: ListeningOptions) -> dict[str, Any]:
-    """Everything that a result depends on besides the film: all options, and the SHA-256 of the weights.
-
-    Raises ModelError if there are no such weights.
-    """
-    weights = find(options.model).read_bytes()
-    return {**options.to_json(), "weights": hashlib.sha256(weights).hexdigest()}
-
-
-def settings_key(settings: dict[str, Any]) -> str:
-    """Stable hash of settings. The weights count by their content, not by their file's name; the device does not."""
-    return key_of({k: v for k, v in settings.items() if k not in ("model", "device")})
-
-
-def key_of(value: Any) -> str:
-    """Stable hash of a JSON value."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def check_rule(rule: str, codec: str | None) -> None:

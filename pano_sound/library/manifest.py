@@ -161,7 +161,8 @@ class Manifest:
         dead = [other for other in others if not is_alive(self.locks, other)]
         with self._db.change() as db:
             db.executemany("DELETE FROM wanted WHERE run=?", [(other,) for other in dead])
-            db.execute("INSERT OR IGNORE INTO settings VALUES (?, ?)", (key, json.dumps(settings)))
+            # What the key leaves out may be new: the names of weights and recording, and the device.
+            db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (key, json.dumps(settings)))
             for one in films:
                 row = self._row("SELECT * FROM films WHERE output=?", one.output)
                 if row is None:

@@ -14,9 +14,9 @@ from waiting import wait_until
 
 from pano_sound.library import film_maker, long, thumbnails, work
 from pano_sound.library.discover import File
-from pano_sound.library.intake import full_settings
 from pano_sound.library.job import Job
 from pano_sound.library.manifest import FilmRecord
+from pano_sound.library.settings import full_settings
 from pano_sound.library.storage import SEGMENTS, store
 from pano_sound.media import segments
 from pano_sound.media.probe import probe

@@ -14,7 +14,7 @@ import films
 import pytest
 
 from pano_sound.errors import DataFileError, DiskError, InputError, OutputError, PanoSoundError
-from pano_sound.library import schema, work
+from pano_sound.library import film_maker, schema, work
 from pano_sound.library.estimate import estimate
 from pano_sound.library.intake import Library
 from pano_sound.library.job import Job
@@ -473,6 +473,32 @@ def test_results_of_a_lost_cluster_are_recognised(finished, card, options):
     (pending / "1.json").write_text(json.dumps(noted))
     (pending / "2.json").write_text("nonsense")
     assert take_in([card], finished, options)["waiting"] == 2
+
+
+def test_a_separate_recording_counts_by_its_content(card, options, tmp_path, monkeypatch):
+    sound, out = tmp_path / "rec.wav", tmp_path / "out"
+    own = film_maker.pannable  # Without aligning the two.
+    monkeypatch.setattr(film_maker, "pannable", lambda src, options: own(src, replace(options, sound=None)))
+    for content in (b"wrong", b"right"):
+        sound.write_bytes(content)
+        with Library.open(str(out)) as library:
+            library.take_in([str(card / "a.mp4")], [], replace(options, sound=str(sound)))
+            assert library.manifest.count()["waiting"] == 1
+            assert make(library, tmp_path)[2] == "done"
+    assert len(list((tmp_path / "cache").rglob("*.soundmap.npz"))) == 2
+    again = replace(options, sound=str(sound.rename(tmp_path / "take 2.wav")))
+    assert take_in([card / "a.mp4"], out, again)["done"] == 1
+    os.link(again.sound, out / "b.mp4")
+    with pytest.raises(OutputError, match="is an input"):
+        take_in([card], out, again, overwrite=True)
+    with sqlite3.connect(out / ".pano-sound" / "manifest.sqlite") as db:
+        db.execute("UPDATE films SET state='failed', output='b.mp4'")
+    with Library.open(str(out)) as library:
+        with pytest.raises(OutputError, match="is an input"):
+            library.retake(overwrite=True)
+        Path(again.sound).write_bytes(b"another")
+        with pytest.raises(InputError, match=r"take 2\.wav: has changed since the batch was run"):
+            library.retake()
 
 
 def test_the_first_named_of_equal_films_is_the_original(card, options, tmp_path):

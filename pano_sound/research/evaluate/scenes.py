@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ... import __version__
 from ...camera.planner import plan
 from ...errors import DataFileError, InputError
-from ...library.intake import full_settings, settings_key
+from ...library.settings import full_settings, settings_key
 from ...localize.cue import Evidence
 from ...localize.fusion import Fusion
 from ...options.camera import PlanOptions
