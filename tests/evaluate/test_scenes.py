@@ -4,11 +4,18 @@ import numpy as np
 import pytest
 import torch
 
+from pano_sound.camera_path import CameraPath
 from pano_sound.errors import DataFileError
 from pano_sound.localize.nets.localizer import TINY, Localizer
 from pano_sound.localize.nets.weights import save
 from pano_sound.options.listening import ListeningOptions
-from pano_sound.research.evaluate.scenes import LabelledScene, collect_evidence, of_another_place, real_scenes
+from pano_sound.research.evaluate.scenes import (
+    LabelledScene,
+    collect_evidence,
+    of_another_place,
+    real_scenes,
+    turning_speed,
+)
 
 
 @pytest.fixture
@@ -65,3 +72,11 @@ def test_a_table_that_lacks_a_column_is_refused(tmp_path):
     (tmp_path / "pano" / "directions.csv").write_text("file,tier\na.mp4,A\n")
     with pytest.raises(DataFileError, match="lacks the column t_s"):
         real_scenes(tmp_path, tmp_path)
+
+
+def test_a_cut_is_no_turn():
+    still = np.array([[t, yaw, 0, 0, 90] for t, yaw in ((0, 0), (5.1, 0), (5.2, 180), (10, 180))], float)
+    assert turning_speed(CameraPath(640, 360, still, {}, {}, frozenset({2})), 0.3, 9.8) == 0
+    turning = np.array([[t, yaw, 0, 0, 90] for t, yaw in ((0, 0), (5, 50), (5.04, -80), (10, -30.4))], float)
+    assert turning_speed(CameraPath(640, 360, turning, {}, {}, frozenset({2})), 0.3, 9.8) == pytest.approx(10)
+    assert turning_speed(CameraPath(640, 360, turning, {}, {}), 5, 5) == 0

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ... import __version__
 from ...camera.planner import plan
+from ...camera_path import CameraPath
 from ...errors import DataFileError, InputError
 from ...library.settings import full_settings, settings_key
 from ...localize.cue import Evidence
@@ -198,7 +199,7 @@ def _observe_two(scene: LabelledScene, other: LabelledScene, options: ListeningO
 
 @dataclass(frozen=True)
 class Figures:
-    """Shares of the judged time of one scene, 0..1, and how far the camera travels, degrees per second."""
+    """Shares of the judged time of one scene, 0..1, and how fast the camera turns, degrees per second."""
 
     near: float
     in_view: float
@@ -240,9 +241,6 @@ def judge_map(heard: Heard, soundmap: SoundMap, options: PlanOptions | None = No
     posterior = soundmap.posterior.astype(np.float32)
     at, _ = heard.truth()
     around = np.abs(wrap_degrees(_middles(posterior.shape[2]) - looks[:, :1])) <= IN_VIEW
-    clock = np.arange(t[0], t[-1], 0.25) + heard.times[0]
-    moved = path.looks(clock)[:, :2]
-    travel = float(angle_between(directions(*moved[1:].T), directions(*moved[:-1].T)).sum()) / max(t[-1] - t[0], 0.25)
     return Figures(
         near=float(np.mean(off <= NEAR)),
         in_view=float(np.mean(off <= IN_VIEW)),
@@ -250,9 +248,18 @@ def judge_map(heard: Heard, soundmap: SoundMap, options: PlanOptions | None = No
         best_still=still,
         stated=float(np.mean((posterior.sum(axis=1)[at] * around).sum(axis=1))),
         elsewhere=float(np.mean(soundmap.elsewhere[at])),
-        travel=travel,
+        travel=turning_speed(path, t[0] + heard.times[0], t[-1] + heard.times[0]),
         likelihood=float(np.mean(log_likelihood(heard, posterior))),
     )
+
+
+def turning_speed(path: CameraPath, begin: float, end: float) -> float:
+    """How fast a camera turns on average, degrees per second; cuts are left out."""
+    clock = np.append(np.arange(begin, end, 0.25), end)
+    look = directions(*path.looks(clock)[:, :2].T)
+    uncut = np.diff(np.searchsorted(path.times[sorted(path.cuts)], clock, side="right")) == 0
+    seconds = float(np.diff(clock)[uncut].sum())
+    return float(angle_between(look[1:], look[:-1])[uncut].sum()) / seconds if seconds else 0.0
 
 
 def _middles(columns: int) -> NDArray[np.float64]:
