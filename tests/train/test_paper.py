@@ -264,6 +264,13 @@ def test_checkpoints_of_another_recipe_or_damaged_are_refused(tiny: str, tmp_pat
         train(examples(), tmp_path / "a.safetensors", tmp_path / "a", recipe(tiny, seed=1, mode="semi"))
     with pytest.raises(DataFileError, match="another set"):
         train(examples(15), tmp_path / "a.safetensors", tmp_path / "a", recipe(tiny, steps=3))
+    with pytest.raises(DataFileError, match="of 2 steps, which is more"):
+        train(examples(), tmp_path / "short.safetensors", tmp_path / "a", recipe(tiny, steps=1))
+    before = Path(tiny).read_bytes()
+    weights.save(PaperLocalizer(**PAPER_TINY), tiny, {"name": "tiny"})
+    with pytest.raises(DataFileError, match="began with other nets"):
+        train(examples(), tmp_path / "a.safetensors", tmp_path / "a", recipe(tiny, steps=3))
+    Path(tiny).write_bytes(before)
     (tmp_path / "a" / "checkpoint.pt").write_bytes(b"junk")
     with pytest.raises(DataFileError, match="damaged"):
         train(examples(), tmp_path / "a.safetensors", tmp_path / "a", recipe(tiny, steps=2))

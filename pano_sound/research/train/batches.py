@@ -332,14 +332,19 @@ def identity(examples: Sequence[Example] | Shards) -> str:
     return hashlib.sha256(repr(said).encode()).hexdigest()[:12]
 
 
+def digest(model: Localizer) -> str:
+    """A hash of the weights of trunk and sound net."""
+    found = hashlib.sha256()
+    for part in (model.trunk, model.sound_encoder):
+        for tensor in part.state_dict().values():
+            found.update(tensor.detach().cpu().numpy().tobytes())
+    return found.hexdigest()[:12]
+
+
 def fingerprint(model: Localizer, examples: Sequence[Example]) -> str:
     """A hash of the files of a set and the frozen weights."""
     files = [(example.key, _files(example.picture), _files(example.sound)) for example in examples]
-    digest = hashlib.sha256(repr(files).encode())
-    for part in (model.trunk, model.sound_encoder):
-        for tensor in part.state_dict().values():
-            digest.update(tensor.detach().cpu().numpy().tobytes())
-    return digest.hexdigest()[:12]
+    return hashlib.sha256(repr((files, digest(model))).encode()).hexdigest()[:12]
 
 
 def _files(read: Callable[..., object]) -> str:

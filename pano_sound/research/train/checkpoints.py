@@ -24,10 +24,12 @@ class Checkpoint:
     Args:
         recipe: the hyperparameters; a checkpoint of another recipe is refused.
         data: the hash of the set (`batches.identity`); a checkpoint of another set is refused.
+        nets: the hash of trunk and sound net at the start (`batches.digest`), most of which no checkpoint holds; a
+            checkpoint of others is refused.
     """
 
-    def __init__(self, folder: Path, recipe: dict[str, Any], data: str) -> None:
-        self.path, self.recipe = folder / "checkpoint.pt", {**recipe, "data": data}
+    def __init__(self, folder: Path, recipe: dict[str, Any], data: str, nets: str) -> None:
+        self.path, self.recipe = folder / "checkpoint.pt", {**recipe, "data": data, "nets": nets}
 
     def save(self, step: int, module: nn.Module, optimiser: torch.optim.Optimizer) -> None:
         """Save the state after `step` steps, replacing the one before."""
@@ -48,7 +50,7 @@ class Checkpoint:
         """Restore module and optimiser. Returns the number of completed steps, 0 without a checkpoint.
 
         Raises:
-            DataFileError: the checkpoint is damaged, or of another recipe or set.
+            DataFileError: the checkpoint is damaged, of another recipe, set or nets, or of more steps.
         """
         if not self.path.exists():
             return 0
@@ -64,10 +66,14 @@ class Checkpoint:
             other = {k for k in self.recipe if self.recipe[k] != kept["recipe"].get(k)} - _MAY_CHANGE
         except Exception as error:
             raise DataFileError("the checkpoint is damaged", self.path, "remove it to start again") from error
+        hint = "use another folder, or remove the checkpoint to start again"
+        if fields := other - {"data", "nets"}:
+            raise DataFileError(f"the checkpoint is of another recipe: {', '.join(sorted(fields))}", self.path, hint)
         if other:
-            hint = "use another folder, or remove the checkpoint to start again"
-            what = "set" if other == {"data"} else f"recipe: {', '.join(sorted(other - {'data'}))}"
-            raise DataFileError(f"the checkpoint is of another {what}", self.path, hint)
+            what = "of another set" if "data" in other else "of a training that began with other nets"
+            raise DataFileError(f"the checkpoint is {what}", self.path, hint)
+        if kept["step"] > self.recipe["steps"]:
+            raise DataFileError(f"the checkpoint is of {kept['step']} steps, which is more", self.path, hint)
         return kept
 
 

@@ -23,7 +23,7 @@ from ...localize.nets.trunks import channels_last
 from ...pipeline.ahead import Ahead
 from ..datasets.examples import Example
 from ..datasets.shards import Shards
-from .batches import Batches, Cached, Live, identity, select
+from .batches import Batches, Cached, Live, digest, identity, select
 from .checkpoints import Checkpoint
 from .curves import Curves
 from .log import Log
@@ -195,10 +195,10 @@ def train(
         OutputError: the weights cannot be written.
     """
     recipe = recipe or PaperRecipe()
-    checkpoint = Checkpoint(folder, asdict(recipe), identity(examples))
-    done = checkpoint.steps()
     with Processes() as processes:
         model, origin = start(recipe.start, recipe.mechanism, recipe.seed, recipe.heads, recipe.whole)
+        checkpoint = Checkpoint(folder, asdict(recipe), identity(examples), digest(model))
+        done = checkpoint.steps()
         model.to(processes.device)
         model.requires_grad_(True)
         for net in (model.trunk, model.sound_encoder):
