@@ -39,6 +39,20 @@ def test_pasted(evaluate, made_set, tmp_path) -> None:
     assert json.loads(evaluate("pasted", data, "--draws", 3, "--json").out)["right"]["of"] == 3
 
 
+@pytest.mark.slow
+def test_scenes_judged_with_weights_learnt_on_them_are_reported_as_such(evaluate, monkeypatch, caplog) -> None:
+    monkeypatch.setattr("pano_sound.research.evaluate.scenes.composed_scenes", lambda *about: [])
+    done = evaluate("scenes", "DATA", "--kind", "real", "--work", "work", "--fit", "fusion.json")
+    assert done.code == 0, done.err
+    assert "another scene's sound" in done.out
+    assert "judges the real scenes with weights learnt on them" in caplog.text
+    assert "weights" in json.loads(Path("fusion.json").read_text())
+    caplog.clear()
+    again = evaluate("scenes", "DATA", "--kind", "real", "--work", "work", "--leave-one-out", "--json")
+    assert (again.code, caplog.text) == (0, "")
+    assert {row["variant"] for row in json.loads(again.out)["rows"]} >= {"all cues", "another scene's sound"}
+
+
 def test_speed(evaluate) -> None:
     found = json.loads(evaluate("speed", "--json", "--threads", 1).out)
     assert found["threads"] == 1

@@ -107,6 +107,8 @@ def scenes(
         chosen = learn([one for one in own + swapped if one.scene in real] + [heard(scene) for scene in train])
         with written_whole(fit, "w", overwrite=overwrite) as file:
             json.dump(chosen.to_json(), file, indent=1)
+        if real and not leave_one_out:
+            log.warning("the table judges the real scenes with weights learnt on them; --leave-one-out does not")
     pictures = [judging.picture_map(one, chosen, saliency, work / "evidence") for one in own] if saliency else []
     found = report(own, swapped, chosen, leave_one_out, lambda variant: log.info("%s", variant), pictures)
     if output is not None:
