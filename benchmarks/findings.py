@@ -12,6 +12,7 @@ Results go to FOLDER/results.jsonl, one training per line; a stopped run resumes
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -29,7 +30,7 @@ from pano_sound.localize.nets.pretrained import imported
 from pano_sound.localize.nets.torch_network import pooled
 from pano_sound.localize.nets.trunks import EfficientNetLite0, channels_last
 from pano_sound.research.datasets.examples import Example, read_sound
-from pano_sound.research.datasets.labelled import paired, read_clips, read_items, read_pairs
+from pano_sound.research.datasets.labelled import Item, paired, read_clips, read_items, read_pairs
 from pano_sound.research.datasets.videos import read as read_film
 from pano_sound.research.evaluate.metrics import (
     answer,
@@ -40,7 +41,7 @@ from pano_sound.research.evaluate.metrics import (
     success,
 )
 from pano_sound.research.evaluate.sets import AMBIENT_LABELS
-from pano_sound.research.train.batches import Cached, select
+from pano_sound.research.train.batches import Cached, identity, select
 from pano_sound.research.train.objective import Objective
 from pano_sound.research.train.pretrained import lite0
 
@@ -150,9 +151,9 @@ def fit(model: PaperLocalizer, cache: Cached, run: Run, seed: int, steps: int, r
 
 
 class Judge:
-    """Measures a model on the `val` rows."""
+    """Measures a model on the `val` rows. `known` names what is kept of this data (`identity_of`)."""
 
-    def __init__(self, model: PaperLocalizer, data: Path, folder: Path) -> None:
+    def __init__(self, model: PaperLocalizer, data: Path, folder: Path, known: str) -> None:
         self.cache = Cached(model, paired(data, "val"), folder, "val")
         examples = self.cache.examples
         self.boxed = np.array([i for i, example in enumerate(examples) if example.boxes])
@@ -162,7 +163,7 @@ class Judge:
         shown = [picture_labels[data / example.key] for example in examples]
         self.belongs = np.array([[label in pairs[e.label] for label in shown] for e in examples])
         self.labels = np.array([example.label for example in examples])
-        self.ambient = _ambient(model, data, folder / "ambient.npy")
+        self.ambient = _ambient(model, data, folder / f"ambient-{known}.npy")
 
     def measure(self, model: PaperLocalizer, seed: int) -> dict[str, float]:
         """All figures of one model; shares in %."""
@@ -209,11 +210,24 @@ class Judge:
         return {f"four_by_{name}": 100 * count / DRAWS for name, count in right.items()}
 
 
+def ambient_sounds(data: Path) -> list[Item]:
+    """The `val` sounds without a visible source."""
+    return [item for item in read_items(data, "sounds") if item.split == "val" and item.label in AMBIENT_LABELS]
+
+
+def identity_of(data: Path, learnt: Sequence[Example]) -> str:
+    """A hash of all that is learnt from and measured on."""
+    said = (
+        identity([*learnt, *paired(data, "val")]),
+        [item.path.relative_to(data).as_posix() for item in ambient_sounds(data)],
+    )
+    return hashlib.sha256(repr(said).encode()).hexdigest()[:12]
+
+
 def _ambient(model: PaperLocalizer, data: Path, at: Path) -> Tensor:
     """Pooled features of the ambient `val` sounds, (n, F)."""
     if not at.exists():
-        items = [item for item in read_items(data, "sounds") if item.split == "val" and item.label in AMBIENT_LABELS]
-        waves = (read_sound(item.path, model.sound_rate) for item in items)
+        waves = (read_sound(item.path, model.sound_rate) for item in ambient_sounds(data))
         np.save(at, np.stack([pooled(model, wave).numpy() for wave in waves]))
     return torch.from_numpy(np.load(at))
 
@@ -275,24 +289,28 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("findings"))
     given = parser.parse_args()
     model = network(1, 0)
-    cache = Cached(model, paired(given.data, "train") + films(given.data), given.work, "train")
-    judge = Judge(model, given.data, given.work)
+    learnt = paired(given.data, "train") + films(given.data)
+    known = identity_of(given.data, learnt)
+    cache = Cached(model, learnt, given.work, "train")
+    judge = Judge(model, given.data, given.work, known)
     at = given.work / "results.jsonl"
     results = [json.loads(line) for line in at.read_text().splitlines()] if at.exists() else []
-    done = {(json.dumps(r["run"]), r["seed"], r["steps"], r["rate"]) for r in results}
+    same = {"data": known, "steps": given.steps, "rate": given.rate}
+    results = [r for r in results if same.items() <= r.items()]
+    done = {(json.dumps(r["run"]), r["seed"]) for r in results}
     for seed in range(given.seeds):
         for run in RUNS:
-            if (json.dumps(asdict(run)), seed, given.steps, given.rate) in done:
+            if (json.dumps(asdict(run)), seed) in done:
                 continue
             model = network(run.mechanism, seed)
             fit(model, cache, run, seed, given.steps, given.rate)
             with torch.inference_mode():
                 figures = judge.measure(model, seed)
-            results.append({"run": asdict(run), "seed": seed, "steps": given.steps, "rate": given.rate, **figures})
+            results.append({"run": asdict(run), "seed": seed, **same, **figures})
             with open(at, "a", encoding="utf-8") as file:
                 file.write(json.dumps(results[-1]) + "\n")
             print(seed, run.name, {k: round(v, 4) for k, v in figures.items()}, flush=True)
-    mine = [r for r in results if (r["steps"], r["rate"]) == (given.steps, given.rate) and r["seed"] < given.seeds]
+    mine = [r for r in results if r["seed"] < given.seeds]
     print(table(mine))
     print(f"\ncentre box: cIoU@0.5 {mine[0]['centre']:.1f}, AUC {mine[0]['centre_auc']:.1f}\n")
     for column in ("ciou", "auc", "four_by_response", "four_by_codes"):
