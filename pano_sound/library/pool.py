@@ -79,6 +79,7 @@ class _Process:
     process: BaseProcess
     pipe: Connection
     name: str = ""
+    busy: bool = False
     over: bool = False
 
 
@@ -115,7 +116,8 @@ class WorkerPool:
                 self._library.keep()
                 manifest.release_dead()
                 counts = manifest.count(run)
-                while len(self._workers) < min(self._most, counts["waiting"]):
+                busy = sum(worker.busy for worker in self._workers)
+                while len(self._workers) < min(self._most, counts["waiting"] + busy):
                     self._workers.append(self._start())
                 if not self._workers and not counts["waiting"] + counts["running"]:
                     return
@@ -165,6 +167,8 @@ class WorkerPool:
             film, stage, done, total = words
             error = None
             self._died_idle = 0
+            if not total:
+                worker.busy = stage == "begin"
             if stage == "failed":
                 self._stop |= self._fail_fast
                 row = self._library.manifest.known(film)

@@ -149,3 +149,22 @@ def test_workers_that_die_before_they_claim_a_film_end_the_run(tmp_path, named):
         workers.reap(worker, 0)
         with pytest.raises(PanoSoundError, match=r"workers end before they begin \(signal 9\)"):
             workers.reap(worker, -9)
+
+
+def test_a_worker_that_died_is_replaced_while_another_is_busy(tmp_path, monkeypatch):
+    """One film is long, and one is waiting."""
+    told = [("tell", "long.mp4", "begin", 0.0, 0.0), ("tell", "long.mp4", "render", 1.0, 9.0)]
+    manifest = SimpleNamespace(release_dead=list, count=lambda run: {"waiting": 1 - len(started)})
+    library = SimpleNamespace(
+        manifest=manifest, run="run", keep=lambda: None, home=tmp_path, options=SimpleNamespace(workers=2)
+    )
+    workers = WorkerPool(library, lambda *_: None, fail_fast=False)
+    busy = SimpleNamespace(busy=False, pipe=SimpleNamespace(recv=lambda: told.pop(0)))
+    started = []
+    monkeypatch.setattr(workers, "_start", lambda: started.append("another") or busy)
+    monkeypatch.setattr(workers, "_listen", lambda: setattr(workers, "_stop", True))
+    workers._workers.append(busy)
+    while told:
+        workers._take(busy)
+    workers.work()
+    assert started == ["another"]
