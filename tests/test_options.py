@@ -81,6 +81,13 @@ def test_options_of_pan_are_those_of_its_steps_and_survive_json():
     assert PanOptions.from_json({**options.to_json(), "weights": "of another time"}) == options
 
 
+def test_options_that_an_earlier_version_did_not_have_get_their_defaults():
+    """A batch of that version is tried again with the settings in its manifest."""
+    settings = PanOptions(fov=80.0).to_json()
+    del settings["device"]
+    assert PanOptions.from_json(settings) == PanOptions(fov=80.0)
+
+
 def test_numbers_of_other_kinds_survive_json():
     options = PanOptions(fov=np.float32(80.5), crf=np.int64(20), every=Fraction(1, 2), audio_track=np.int32(2))
     assert PanOptions.from_json(json.loads(json.dumps(options.to_json()))) == options

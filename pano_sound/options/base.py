@@ -93,8 +93,9 @@ class Options:
 
     @classmethod
     def from_json(cls: type[O], data: dict[str, Any]) -> O:
-        """Options from what `to_json` returned; other keys are ignored."""
-        return cls(**{f.name: data[f.name] for f in fields(cls)})
+        """Options from what `to_json` returned, perhaps of an earlier version: options that it did not have get their
+        defaults. Other keys are ignored."""
+        return cls(**{f.name: data[f.name] for f in fields(cls) if f.name in data})
 
     def to_json(self) -> dict[str, Any]:
         return {name: os.fspath(v) if isinstance(v, os.PathLike) else v for name, v in asdict(self).items()}
