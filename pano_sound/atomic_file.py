@@ -285,11 +285,15 @@ def _rename_to_new(source: str, target: str) -> None:
             os.link(source, target, follow_symlinks=False)
             os.remove(source)
         except OSError as error:
-            if error.errno in (errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.ENOSPC, errno.EROFS):
+            if error.errno in (errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.ENOSPC, errno.EROFS, errno.EXDEV):
                 raise
             # A file system without links: the name is taken first, by an empty file.
             os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-            os.replace(source, target)
+            try:
+                os.replace(source, target)
+            except OSError:
+                os.remove(target)
+                raise
 
 
 def renamed_by_kernel(source: str, target: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -19,6 +20,7 @@ from pano_sound.atomic_file import new_partial, put_in_place, written_whole
 from pano_sound.commands import cli
 from pano_sound.commands.files import ReadFile, WrittenFile
 from pano_sound.errors import OutputError
+from pano_sound.library.storage import store
 
 # Every command that writes: its words, in which each parameter that names a file has a file of its own, and the ending
 # of its output. `{name}` is the file of the parameter of that name.
@@ -336,6 +338,7 @@ def file_system(request, monkeypatch):
         monkeypatch.setattr(atomic_file, "renamed_by_kernel", lambda *_: False)
     if request.param == "without links":
         monkeypatch.setattr(os, "link", no_links)
+    return request.param
 
 
 @pytest.mark.parametrize("appeared", ["file", "link", "dangling link", "folder"])
@@ -363,6 +366,28 @@ def test_a_new_name_is_given(file_system, tmp_path):
     with written_whole(tmp_path / "a.csv", "w", overwrite=False) as file:
         file.write("ours")
     assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"a.csv": "ours"}
+
+
+def test_a_result_is_moved_from_another_disk(file_system, tmp_path, monkeypatch):
+    def on_one_disk(rename):
+        def renamed(source, target, **more):
+            if os.path.dirname(source) != os.path.dirname(target):
+                raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+            return rename(source, target, **more)
+
+        return renamed
+
+    monkeypatch.setattr(os, "replace", on_one_disk(os.replace))
+    if file_system == "linked":
+        monkeypatch.setattr(os, "link", on_one_disk(os.link))
+    if file_system == "renamed by the kernel":
+        monkeypatch.setattr(atomic_file, "renamed_by_kernel", on_one_disk(atomic_file.renamed_by_kernel))
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "scratch" / "a.mp4").write_text("ours")
+    results = store(tmp_path / "out")
+    results.create()
+    results.put(tmp_path / "scratch" / "a.mp4", "a.mp4")
+    assert {p.name: p.read_text() for p in tmp_path.rglob("*") if p.is_file()} == {"a.mp4": "ours"}
 
 
 def test_a_film_that_appears_while_one_is_written_is_kept(film, tmp_path):
