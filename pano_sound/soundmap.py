@@ -191,7 +191,7 @@ class SoundMap:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> SoundMap:
-        """Read a file that `save` wrote. Raises DataFileError if it is missing, damaged or of another format."""
+        """Read a file that `save` wrote. Raises DataFileError if it cannot be read, is damaged or of another format."""
         try:
             _check_sizes(path)
             with np.load(path, allow_pickle=False) as archive:
@@ -203,6 +203,8 @@ class SoundMap:
                 soundmap._check(path)
         except FileNotFoundError:
             raise DataFileError("no such sound map", path) from None
+        except PermissionError as error:
+            raise DataFileError(f"cannot be read: {error.strerror or error}", path) from error
         except (*_DAMAGE, OSError) as error:
             hint = "give the .soundmap.npz file that 'analyse' writes; if it is that, analyse again"
             raise DataFileError("not a sound map, or damaged", path, hint) from error

@@ -261,3 +261,14 @@ def test_an_even_map_is_unsure():
     soundmap = SoundMap(np.zeros(1), even, np.zeros(1, np.float32), np.full(1, -20, np.float32))
     # A cap of 30° is 6.7 % of the sphere.
     assert soundmap.sureness() == pytest.approx([0.067], abs=0.007)
+
+
+def test_a_sound_map_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch):
+    def refuse(path, **_):  # Root may read anything.
+        raise PermissionError(13, "Permission denied", path)
+
+    path = tmp_path / "a.soundmap.npz"
+    path.write_bytes(b"theirs")
+    monkeypatch.setattr("pano_sound.soundmap._check_sizes", refuse)
+    with pytest.raises(DataFileError, match=r"cannot be read: Permission denied$"):
+        SoundMap.load(path)
