@@ -8,6 +8,7 @@ import contextlib
 import importlib
 import logging
 import os
+import shlex
 import sys
 
 import click
@@ -59,7 +60,8 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in COMMANDS and not args[0].startswith("-"):
             if os.path.isfile(args[0]):
-                ctx.fail(f"No command given. For a video of this film: pano-sound pan {printable(args[0])} -o out.mp4")
+                film = printable(shlex.quote(args[0]))
+                ctx.fail(f"No command given. For a video of this film: pano-sound pan {film} -o out.mp4")
             import difflib
 
             if near := difflib.get_close_matches(args[0].lower(), COMMANDS):
@@ -142,7 +144,7 @@ def _say_what_is_wrong(error: Exception) -> int:
         error.show()
         for word in sys.argv[1:]:
             if isinstance(error, click.NoSuchOption) and word.startswith("-") and os.path.isfile(word):
-                click.echo(f"If you mean the file, write ./{printable(word)}", err=True)
+                click.echo(f"If you mean the file, write {printable(shlex.quote(f'./{word}'))}", err=True)
         return error.exit_code
     if isinstance(error, PanoSoundError):
         _complain(f"error: {error}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import shlex
 from typing import TYPE_CHECKING
 
 import click
@@ -67,7 +67,7 @@ def _rows(info: MediaInfo, files: int, heard: list[str] | None) -> list[tuple[st
     rows = [("file", f"{info.path}{more} ({info.container}, {info.size_bytes / 1e6:.1f} MB)")]
     chapters = following_chapters(info.path) if files == 1 else []
     if chapters:
-        names = " ".join(f"--concat {os.path.basename(chapter)}" for chapter in chapters)
+        names = " ".join(f"--concat {shlex.quote(chapter)}" for chapter in chapters)
         rows.append(("goes on", f"in {len(chapters)} more chapters: {names}"))
     if info.video:
         rows.append(("picture", _picture(info.video)))

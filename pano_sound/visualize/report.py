@@ -115,8 +115,11 @@ def _again(
     def beside(file: str | os.PathLike[str]) -> str:
         local, here = local_path(file), local_path(page)
         if local is None or here is None:
-            return os.fspath(file)
-        return os.path.relpath(os.fspath(local), os.path.dirname(os.path.abspath(os.fspath(here))))
+            return typed(os.fspath(file))
+        return typed(os.path.relpath(os.fspath(local), os.path.dirname(os.path.abspath(os.fspath(here)))))
+
+    def typed(name: str) -> str:
+        return f"./{name}" if name.startswith("-") else name  # Otherwise it would be an option.
 
     given = {**soundmap.settings, **options_behind(planned.settings), **(options.to_json() if options else {})}
     if given.get("preset") == "paper":  # The paper's camera takes no pins.
@@ -126,7 +129,7 @@ def _again(
         # Weights and proxies may also be names of no file, such as 'base' and 'none'.
         return command_words(kind, given, lambda name: beside(name) if os.path.isfile(local_path(name) or "") else name)
 
-    stem = re.sub(r"\.[^.]*$", "", _name(soundmap))  # As in report.js.
+    stem = typed(re.sub(r"\.[^.]*$", "", _name(soundmap)))  # As in report.js.
     heard, path = map(beside, kept) if kept else (f"{stem}.soundmap.npz", f"{stem}.path.json")
     film, *following = map(beside, originals) if originals else ["FILM"]
     joined = [word for chapter in following for word in ("--concat", chapter)]

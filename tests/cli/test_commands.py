@@ -376,7 +376,7 @@ def test_the_summary_of_a_command_is_the_first_sentence_of_its_help(name):
         (["pam"], "Did you mean 'pan'?"),
         (["analyze", "a.mp4"], "Did you mean 'analyse'?"),
         (["pan", "a.mp4", "--ouput", "b.mp4"], "--output"),
-        (["FILM"], "pano-sound pan FILM -o out.mp4"),
+        (["FILM"], "pano-sound pan 'FILM' -o out.mp4"),
         (["nonsense"], "No such command 'nonsense'."),
     ],
 )
@@ -384,6 +384,14 @@ def test_a_wrong_word_suggests_the_right_one(words, says, film):
     done = CliRunner().invoke(cli, [word.replace("FILM", str(film)) for word in words])
     assert done.exit_code == 2
     assert says.replace("FILM", str(film)) in done.output
+
+
+def test_suggested_commands_can_be_copied(run, film, tmp_path):
+    """Names with spaces are quoted, and names like options have their folder."""
+    for name in ("my film.mp4", "-my film.mp4"):
+        (tmp_path / name).symlink_to(film)
+    assert "pano-sound pan 'my film.mp4' -o out.mp4" in run("my film.mp4").stderr
+    assert "write './-my film.mp4'" in run("pan", "-my film.mp4", "-o", "out.mp4").stderr
 
 
 def test_quiet_and_verbose_work_before_the_command_too(run, bad):

@@ -69,6 +69,11 @@ def test_probe_names_the_next_chapters(run, tmp_path):
     both = rows(run("probe", "GS010042.mp4", "--concat", "GS020042.mp4"))
     assert both["duration"] == "0.80 s"
     assert "goes on" not in both
+    (tmp_path / "my films").mkdir()
+    for name in ("GS010042.mp4", "GS020042.mp4"):
+        (tmp_path / name).rename(tmp_path / "my films" / name)
+    said = rows(run("probe", "my films/GS010042.mp4"))["goes on"]
+    assert said.endswith(": --concat 'my films/GS020042.mp4'")
 
 
 @pytest.mark.parametrize(

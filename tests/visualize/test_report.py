@@ -200,6 +200,14 @@ def test_the_commands_of_a_page_name_every_chapter_of_a_film(soundmap, film, tmp
         assert f"pano-sound {name} GX010042.MP4 --concat GX020042.MP4 " in text
 
 
+def test_the_commands_of_a_page_take_no_file_for_an_option(soundmap, film, tmp_path):
+    heard = replace(soundmap, source={**soundmap.source, "path": "-x.mp4"})
+    write_report(tmp_path / "a.html", heard, PATH, film=film, source=["/card/-x.mp4"], at="/card/-x.html")
+    text = html.unescape((tmp_path / "a.html").read_text())
+    for words in ("analyse ./-x.mp4 ", "plan ./-x.soundmap.npz ", "render ./-x.mp4 ./-x.path.json "):
+        assert f"pano-sound {words}" in text
+
+
 def test_the_commands_of_a_page_have_the_options_of_their_step(soundmap, film, tmp_path, monkeypatch):
     def commands(path, options):
         write_report(page, heard, path, film=film, source=["a.mp4"], result="b.mp4", options=options)
