@@ -1,4 +1,4 @@
-"""The paper's user study (section 6.2, Table VII): pans of a film by several methods, a page to vote on, and the tally.
+"""The paper's user study (section 6, Table VII): pans of a film by several methods, a page to vote on, and the tally.
 
 Each trial shows the 360° film and the pans of two methods, in random order and without names. People say which one is
 better by each criterion, or that they are alike.
