@@ -27,17 +27,17 @@ def lobe(yaw: float, pitch: float) -> np.ndarray:
 @pytest.mark.parametrize("yaw", [-177.0, -87.0, 3.0, 123.0])
 @pytest.mark.parametrize("pitch", [-27.0, 3.0])
 def test_one_source_is_found_by_each_read_out(yaw: float, pitch: float) -> None:
-    found = read_out(lobe(yaw, pitch), scene(1), Reading(sharpness=0.02), temperature=1.0)
+    found = read_out(lobe(yaw, pitch), scene(1), Reading(), temperature=0.02)
     for name in READ_OUTS:
         assert angle_between(found[name], directions(yaw, pitch)[None])[0] < 10, name
 
 
 def test_with_two_sources_only_the_mean_looks_between_them() -> None:
     both = np.maximum(1.05 * lobe(-57.0, 3.0), lobe(63.0, 3.0))
-    found = read_out(both, scene(1), Reading(sharpness=0.02), temperature=1.0)
+    found = read_out(both, scene(1), Reading(), temperature=0.02)
     assert abs(angles(found["peak"])[0][0] + 57) < 7
     assert abs(angles(found["glimpse"])[0][0] + 57) < 7
-    even = read_out(np.maximum(lobe(-57.0, 3.0), lobe(63.0, 3.0)), scene(1), Reading(sharpness=0.02), temperature=1.0)
+    even = read_out(np.maximum(lobe(-57.0, 3.0), lobe(63.0, 3.0)), scene(1), Reading(), temperature=0.02)
     assert abs(angles(even["mean"])[0][0] - 3) < 5
 
 

@@ -78,10 +78,6 @@ class Boxed:
         """The share of examples with a cIoU of at least 0.5."""
         return success(self.overlaps[row])
 
-    def auc(self, row: Variant = Variant()) -> float:  # noqa: B008
-        """The area under success against threshold, 0..1."""
-        return area_under_curve(self.overlaps[row])
-
     def parts(self, count: int, seed: int = 0) -> list[NDArray[np.intp]]:
         """The examples, by index, in `count` disjoint test sets of the same size, at random (Table IV)."""
         size = len(self.keys) // count

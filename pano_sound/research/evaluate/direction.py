@@ -43,12 +43,10 @@ class Reading:
     Args:
         window: seconds of sound that are pooled around each picture.
         smooth: seconds over which response maps are averaged.
-        sharpness: what responses are divided by before the exponential; None is the model's temperature.
     """
 
     window: float = 5.0
     smooth: float = 3.0
-    sharpness: float | None = None
 
 
 @dataclass
@@ -111,14 +109,14 @@ def maps(model: Localizer, pictures: torch.Tensor, batch: int = 4) -> torch.Tens
 def read_out(raw: NDArray[np.float32], scene: SampledScene, reading: Reading, temperature: float) -> dict[str, NDArray]:
     """Raw responses (n, rows, columns) -> unit vectors (n, 3).
 
-    The attention's spherical mean, its peak, and, as the camera does, the middle of what the best round view (GLIMPSE
-    wide) shows.
+    The attention's spherical mean, its peak up to 65° of latitude, and, as the camera does, the middle of what the
+    best round view (GLIMPSE wide) shows.
     """
     near = np.abs(scene.times[:, None] - scene.times) <= reading.smooth / 2
     smooth = np.stack([raw[row].mean(axis=0) for row in near])
     rows, columns = raw.shape[1:]
     cells, areas = cell_directions(rows, columns).reshape(-1, 3), cell_areas(rows, columns).ravel()
-    flat = smooth.reshape(len(raw), -1) / (reading.sharpness or temperature)
+    flat = smooth.reshape(len(raw), -1) / temperature
     attention = np.exp(flat - flat.max(axis=1, keepdims=True))
     weights = attention * areas
     high = np.where(areas > areas.max() * np.cos(np.radians(65)), flat, -np.inf)
