@@ -92,6 +92,8 @@ def _picture(video: VideoInfo) -> str:
     words += [video.codec, f"{video.bit_depth} bit"]
     if video.tracks > 1:
         words.append(f"track {video.track} of {video.tracks}")
+    if video.mirrored:
+        words.append("to be flipped upside down")
     if video.rotation:
         words.append(f"to be turned by {abs(video.rotation)}° {'counter-' if video.rotation > 0 else ''}clockwise")
     return ", ".join(words)

@@ -43,6 +43,8 @@ class VideoInfo:
     fps: average frames per second, or None if unknown.
     time_base: seconds per tick of the time stamps.
     rotation: display rotation in degrees, counter-clockwise, as the file asks for.
+    mirrored: whether it asks to flip the picture upside down before that. (Left to right is both: flipped and turned by
+        180°.)
     sample_aspect_ratio: width of a pixel divided by its height, or None if unknown.
     steady: whether the frame rate is constant, according to the file's header.
     colour: range, matrix, primaries and transfer.
@@ -56,6 +58,7 @@ class VideoInfo:
     bit_depth: int
     time_base: Fraction
     rotation: int
+    mirrored: bool
     sample_aspect_ratio: Fraction | None
     steady: bool
     colour: Colour
@@ -128,7 +131,8 @@ class MediaInfo:
         """How stored frames become one eye's full sphere."""
         if self.video is None:
             return Unwrapping((), 0, 0)
-        return unwrapping(self.video.width, self.video.height, self.video.rotation, self.spherical)
+        video = self.video
+        return unwrapping(video.width, video.height, video.rotation, video.mirrored, self.spherical)
 
     @property
     def eye(self) -> tuple[int, int]:

@@ -23,7 +23,7 @@ from .info import EXPORT, AudioInfo, MediaInfo, VideoInfo
 from .inputs import Source, fraction, log, open_source
 from .soundfield import recognized
 from .synchrony import synchronize
-from .tags import Spherical, read_tags
+from .tags import Spherical, is_mirrored, read_tags
 
 _STEADY = 0.001
 _LEAST_PICTURES = 0.5
@@ -181,6 +181,7 @@ def _joined(parts: list[MediaInfo], footage: Footage) -> MediaInfo:
         for what, one, other in (
             ("size", f"{first.video.width}x{first.video.height}", f"{part.video.width}x{part.video.height}"),
             ("rotation", f"{first.video.rotation}°", f"{part.video.rotation}°"),
+            ("orientation", *("mirrored" if v.mirrored else "not mirrored" for v in (first.video, part.video))),
             ("projection", first.spherical.projection or "untagged", part.spherical.projection or "untagged"),
             ("stereo layout", first.spherical.stereo, part.spherical.stereo),
         ):
@@ -254,6 +255,7 @@ def _video_info(source: Source, frame: Any) -> VideoInfo:
         bit_depth=max(c.bits for c in frame.format.components),
         time_base=Fraction(stream.time_base),
         rotation=frame.rotation,
+        mirrored=is_mirrored(frame),
         sample_aspect_ratio=fraction(stream.sample_aspect_ratio) or fraction(context.sample_aspect_ratio),
         steady=bool(average and base and abs(average / base - 1) < _STEADY),
         colour=colour,

@@ -23,7 +23,7 @@ class Shrink:
 
     def __init__(self, video: VideoInfo, spherical: Spherical) -> None:
         self._video, self._spherical = video, spherical
-        self._how = unwrapping(video.width, video.height, video.rotation, spherical)
+        self._how = unwrapping(video.width, video.height, video.rotation, video.mirrored, spherical)
         self._unwrap = FilterChain(self._how.filters)
         self._unwrap_small: dict[tuple[int, int], FilterChain] = {}
 
@@ -54,7 +54,7 @@ class Shrink:
         scale = 2 * width / self._how.width
         small = max(2, round(frame.width * scale / 2) * 2), max(2, round(frame.height * scale / 2) * 2)
         if small not in self._unwrap_small:
-            how = unwrapping(*small, self._video.rotation, self._spherical)
+            how = unwrapping(*small, self._video.rotation, self._video.mirrored, self._spherical)
             self._unwrap_small[small] = FilterChain(how.filters)
         import av
 

@@ -137,6 +137,15 @@ def read_tags(frame: Any, container: ContainerTags) -> Spherical:
     return replace(found, stereo=stereo or "mono", tag="+".join(tags))
 
 
+def is_mirrored(frame: Any) -> bool:
+    """Whether a decoded PyAV VideoFrame is to be shown mirrored, whatever its rotation."""
+    matrix = frame.side_data.get(Type.DISPLAYMATRIX)
+    if matrix is None:
+        return False
+    a, b, _, c, d = struct.unpack_from("=5i", bytes(matrix))
+    return bool(a * d < b * c)
+
+
 def _named(names: tuple[str, ...], value: int) -> str:
     return names[value] if 0 <= value < len(names) else "unknown"
 

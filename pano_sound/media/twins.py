@@ -111,7 +111,8 @@ def _fitting(info: PannableFilm, paths: tuple[str, ...]) -> PannableFilm:
             "shape",
             f"{twin.video.width}x{twin.video.height}",
             f"{info.video.width}x{info.video.height}",
-            abs(shape - 1) > _SHAPE or twin.video.rotation != info.video.rotation,
+            abs(shape - 1) > _SHAPE
+            or (twin.video.rotation, twin.video.mirrored) != (info.video.rotation, info.video.mirrored),
         ),
     ):
         if differs:

@@ -1,7 +1,7 @@
 """Converting stored frames of any supported kind to one eye's full equirectangular sphere, with FFmpeg's filters.
 
-In this order: the display rotation is applied, the left or upper eye is cropped, cubemaps are unfolded (v360), parts of
-a sphere are placed in a black sphere, and a tilted sphere is set upright (v360).
+In this order: the picture is mirrored and turned as the file asks for, the left or upper eye is cropped, cubemaps are
+unfolded (v360), parts of a sphere are placed in a black sphere, and a tilted sphere is set upright (v360).
 """
 
 from __future__ import annotations
@@ -17,7 +17,17 @@ from numpy.typing import NDArray
 
 from .tags import Spherical
 
-_TURNS = {90: "cclock", 180: "180", 270: "clock"}
+_TURNS = {
+    (90, False): (("transpose", "cclock"),),
+    (180, False): (("hflip", ""), ("vflip", "")),
+    (270, False): (("transpose", "clock"),),
+    (0, True): (("copy", ""), ("vflip", "")),
+    (90, True): (("transpose", "clock_flip"),),
+    (180, True): (("hflip", ""),),
+    (270, True): (("transpose", "cclock_flip"),),
+}
+"""Filters by display rotation and whether the picture is flipped upside down before. vflip alone gives frames that are
+stored upside down; after a filter that makes new frames it does not."""
 _CUBES = {"cubemap": "c3x2", "eac": "eac"}
 _INTERPOLATION = "cubic"
 _LIMITED_BLACK = 16
@@ -39,7 +49,7 @@ class Unwrapping:
     height: int
 
 
-def unwrapping(width: int, height: int, rotation: int, spherical: Spherical) -> Unwrapping:
+def unwrapping(width: int, height: int, rotation: int, mirrored: bool, spherical: Spherical) -> Unwrapping:
     """How to make a sphere of frames of this size.
 
     The sphere has the source's pixels if possible. An unfolded cube is as wide as four faces, which keeps all detail.
@@ -47,14 +57,11 @@ def unwrapping(width: int, height: int, rotation: int, spherical: Spherical) -> 
     Args:
         width, height: size of the stored picture, pixels.
         rotation: display rotation, degrees counter-clockwise, a multiple of 90.
+        mirrored: whether the picture is flipped upside down before that.
         spherical: what is known about its projection.
     """
-    filters: list[tuple[str, str]] = []
-    turn = _TURNS.get(rotation % 360)
-    if turn == "180":
-        filters += [("hflip", ""), ("vflip", "")]
-    elif turn is not None:
-        filters.append(("transpose", turn))
+    filters = list(_TURNS.get((rotation % 360, mirrored), ()))
+    if rotation % 180 == 90:
         width, height = height, width
     if spherical.stereo != "mono":
         width, height = (width // 2, height) if spherical.stereo == "left-right" else (width, height // 2)

@@ -49,11 +49,12 @@ def eac(size: int) -> np.ndarray:
     return np.vstack([np.hstack(grids[:3]), np.hstack(grids[3:])])
 
 
-def film(path: Path, vectors: np.ndarray, pix_fmt: str = "yuv444p", turn: int = 0) -> Path:
+def film(path: Path, vectors: np.ndarray, pix_fmt: str = "yuv444p", turn: int = 0, mirrored: bool = False) -> Path:
     """Three pictures of the colours of these directions (h, w, 3), nearly lossless; all of chroma is kept, because
     in half of it the faces of a cube run into each other.
 
-    `turn`: what players are asked to turn the picture by, degrees counter-clockwise, in mp4 and mov.
+    `turn`: what players are asked to turn the picture by, degrees counter-clockwise, in mp4 and mov; `mirrored`: they
+    are asked to flip it upside down before.
     """
     height, width = vectors.shape[:2]
     with av.open(str(path), "w") as out:
@@ -66,17 +67,18 @@ def film(path: Path, vectors: np.ndarray, pix_fmt: str = "yuv444p", turn: int = 
             frame.pts = n
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
-    if turn:
-        _turn(path, turn)
+    if turn or mirrored:
+        _turn(path, turn, mirrored)
     return path
 
 
-def _turn(path: Path, degrees: int) -> None:
+def _turn(path: Path, degrees: int, mirrored: bool) -> None:
     content = path.read_bytes()
     cos, sin = round(np.cos(np.radians(degrees))), round(np.sin(np.radians(degrees)))
     one = 1 << 16
+    down = -one if mirrored else one
     upright = struct.pack(">9i", one, 0, 0, 0, one, 0, 0, 0, 1 << 30)
-    turned = struct.pack(">9i", cos * one, -sin * one, 0, sin * one, cos * one, 0, 0, 0, 1 << 30)
+    turned = struct.pack(">9i", cos * one, -sin * one, 0, sin * down, cos * down, 0, 0, 0, 1 << 30)
     at = content.index(upright, content.index(b"tkhd"))
     path.write_bytes(content[:at] + turned + content[at + 36 :])
 

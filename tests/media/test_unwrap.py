@@ -126,6 +126,16 @@ def test_display_rotation_is_applied(tmp_path, turn):
     within(off(path))
 
 
+@pytest.mark.parametrize("turn", [0, 90, 180, 270])
+def test_mirrored_pictures_are_mirrored_back(tmp_path, turn):
+    """A picture mirrored left to right is one that is turned by 180° after it was flipped upside down."""
+    stored = np.rot90(WHOLE, -turn // 90)[::-1]
+    path = spheres.film(tmp_path / "a.mp4", np.ascontiguousarray(stored), turn=turn, mirrored=True)
+    within(off(path))
+    with VideoReader(probe(path)) as reader:
+        assert next(reader.pictures()).planes[0].shape == (128, 256)
+
+
 @pytest.mark.parametrize("how", ["option", "v1", "v2"])
 @pytest.mark.parametrize("stereo", ["top-bottom", "left-right", "right-left"])
 def test_the_upper_or_left_eye_is_read(tmp_path, stereo, how):
