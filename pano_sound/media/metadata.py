@@ -16,7 +16,7 @@ _NAMES = {
     "creation_time": ("creation_time", _APPLE + "creationdate"),
     "location": ("location", _APPLE + "location.iso6709"),
 }
-_ISO_6709 = re.compile(r"[+-]\d{2,6}(\.\d+)?[+-]\d{3,7}(\.\d+)?([+-]\d+(\.\d+)?)?(CRS[\w.]+)?/?")
+_ISO_6709 = re.compile(r"[+-]\d{2,6}(\.\d+)?[+-]\d{3,7}(\.\d+)?([+-]\d+(\.\d+)?)?(CRS[\w.]+)?/?", re.ASCII)
 
 
 def kept(source: Mapping[str, str]) -> dict[str, str]:

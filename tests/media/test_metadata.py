@@ -79,6 +79,8 @@ def test_a_film_without_a_description_gets_none(tmp_path):
         ({"location": "-33.8600+151.2111/"}, {"location": "-33.8600+151.2111/"}),
         ({"LOCATION": "Munich"}, {}),
         ({"location": "+48.1371+011.5754\n/"}, {}),
+        ({"LOCATION": "+٤٨.١+٠١١.٥/"}, {}),
+        ({"location": "+48.1371+011.5754CRSé/"}, {}),
         ({"encoder": "X", "com.apple.quicktime.make": "Apple", "title": ""}, {}),
     ],
 )
