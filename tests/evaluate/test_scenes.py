@@ -14,6 +14,7 @@ from pano_sound.research.evaluate.scenes import (
     collect_evidence,
     of_another_place,
     real_scenes,
+    reliability,
     turning_speed,
 )
 
@@ -80,3 +81,9 @@ def test_a_cut_is_no_turn():
     turning = np.array([[t, yaw, 0, 0, 90] for t, yaw in ((0, 0), (5, 50), (5.04, -80), (10, -30.4))], float)
     assert turning_speed(CameraPath(640, 360, turning, {}, {}, frozenset({2})), 0.3, 9.8) == pytest.approx(10)
     assert turning_speed(CameraPath(640, 360, turning, {}, {}), 5, 5) == 0
+
+
+def test_nothing_is_known_of_probabilities_where_no_direction_is():
+    rows, error = reliability([])
+    assert rows.shape == (0, 3)
+    assert np.isnan(error)

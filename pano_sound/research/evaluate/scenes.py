@@ -286,8 +286,10 @@ def reliability(judged: Sequence[tuple[Heard, Fusion]], bins: int = 10) -> tuple
 
     Returns:
         (k, 3): mean stated probability, share in which it was true, and number of cases, of each bin that has any;
-        and the expected calibration error.
+        and the expected calibration error, nan without scenes.
     """
+    if not judged:
+        return np.zeros((0, 3)), float("nan")
     stated: list[NDArray[np.float64]] = []
     true: list[NDArray[np.float64]] = []
     for heard, fusion in judged:
