@@ -64,11 +64,11 @@ class Folder:
         return status.st_dev, status.st_ino
 
     def stamp(self, name: str) -> Stamp | None:
-        """The stamp of a result; None if it does not exist."""
+        """The stamp of a result; None if it does not exist. A link to nothing takes the name, too."""
         try:
             status = os.stat(self.name(name))
         except OSError:
-            return None
+            return (0, "link") if os.path.lexists(self.name(name)) else None
         return status.st_size, str(status.st_mtime_ns)
 
     def present(self, names: Iterable[str]) -> dict[str, Stamp]:

@@ -194,6 +194,21 @@ def test_foreign_files_are_only_replaced_when_asked(card, options, tmp_path, nam
     assert take_in([card], out, options)["waiting"] == 2
 
 
+@pytest.mark.parametrize("name", ["a.mp4", "a.path.json", "report.html"])
+def test_a_link_to_nothing_is_only_replaced_when_asked(card, options, tmp_path, name):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).symlink_to("nothing")
+    with pytest.raises(OutputError, match="is not what this batch wrote"):
+        take_in([card], out, options)
+    with Library.open(str(out)) as library:
+        library.take_in([str(card / "a.mp4")], [], options, overwrite=True)
+        assert make(library, tmp_path)[2] == "done"
+        library.report()
+    assert (out / name).is_file()
+    assert not (out / name).is_symlink()
+
+
 def test_results_beside_the_films_are_not_taken_for_films(card, options):
     (card / "100GOPRO").mkdir()
     (card / "b.mp4").rename(card / "100GOPRO" / "b.mp4")
