@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import itertools
+import logging
 import os
 import posixpath
 import re
@@ -18,6 +19,8 @@ from ..errors import InputError, first_line
 from ..media.footage import following_chapters, is_url
 from ..media.twins import of_which
 from .storage import Stamp, is_inside, stamp_of
+
+log = logging.getLogger("pano_sound")
 
 ENDINGS = frozenset(
     [
@@ -92,7 +95,7 @@ def discover(sources: Sequence[str], listed: Iterable[str] = (), leave_out: str 
         leave_out: the folder of the results, which is not searched unless a source is that folder or in it.
 
     Raises:
-        InputError: one of `sources` does not exist, nothing matches a pattern, or there are no films.
+        InputError: one of `sources` does not exist or cannot be read, nothing matches a pattern, or there are no films.
     """
     found: dict[str, tuple[File, str]] = {}
     for source in sources:
@@ -228,7 +231,12 @@ def _fits(parts: Sequence[str], pattern: Sequence[str]) -> bool:
 
 
 def _below(top: str, leave_out: str | None) -> Iterator[tuple[File, str]]:
-    for folder, below, names in os.walk(top):
+    def unreadable(error: OSError) -> None:
+        if error.filename == top:
+            raise InputError(f"cannot be read: {error.strerror}", top) from error
+        log.warning("%s: cannot be read, so films in it are not found: %s", error.filename, error.strerror)
+
+    for folder, below, names in os.walk(top, onerror=unreadable):
         below[:] = sorted(
             b for b in below if b[0] != "." and not (leave_out and _inside(os.path.join(folder, b), leave_out))
         )

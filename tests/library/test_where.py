@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
-from pano_sound.errors import OutputError
+from pano_sound.errors import InputError, OutputError
 from pano_sound.library import intake
 from pano_sound.library.discover import discover
 from pano_sound.library.storage import store
@@ -53,6 +54,23 @@ def test_patterns_find_films(tree, monkeypatch, folder, pattern, films):
 def test_the_folder_of_results_is_searched_only_if_films_in_it_are_wanted(tree, source, results, films):
     found = discover([str(tree / source)], leave_out=str(tree / results))
     assert sorted(os.path.basename(film.paths[0])[0] for film in found) == list(films)
+
+
+def test_folders_that_cannot_be_read_are_named(tree, monkeypatch, caplog):
+    """Root may read any, so that the system is only said to refuse it."""
+    listed = os.scandir
+
+    def scandir(path):
+        if os.path.basename(path) == "a":
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert sorted(found(str(tree))) == ["1", "6", "7"]
+    (said,) = caplog.messages
+    assert said == f"{tree / 'a'}: cannot be read, so films in it are not found: Permission denied"
+    with pytest.raises(InputError, match="a: cannot be read: Permission denied"):
+        discover([str(tree / "a")])
 
 
 def test_links_in_a_circle_are_followed_once(tree, monkeypatch):
