@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import itertools
 import json
-import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..errors import printable
 from ..options.batch import BatchOptions
 from ..options.flags import with_flags
 from ..options.steps import PanOptions
 from .files import ReadFile
 from .help import Command, HeadedOption
 from .parameters import json_option, options_of, overwrite_option
+from .streams import say
 from .verbosity import verbosity
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def status(out: str, batch: BatchOptions, as_json: bool, quiet: bool) -> None:
         if count:
             click.echo(f"{state:10}{count:8}")
     for row in failed:
-        click.echo(f"{row.output}: {with_flags(row.error or '')}")
+        click.echo(printable(f"{row.output}: {with_flags(row.error or '')}"))
 
 
 @command.command("retry")
@@ -201,7 +202,7 @@ def _work(library: Library, fail_fast: bool, as_json: bool, quiet: bool) -> int:
         click.echo(json.dumps({"films": counts, "report": library.out.name("report.jsonl")}))
     elif not quiet:
         words = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-        click.echo(f"{words or 'no films'}; see {library.out.name('report.html')}")
+        click.echo(printable(f"{words or 'no films'}; see {library.out.name('report.html')}"))
     return 1 if counts["failed"] else 0
 
 
@@ -219,7 +220,6 @@ class _ProgressBars:
     """On a terminal, one bar for the batch and one per film in progress; elsewhere, only failures are printed."""
 
     def __init__(self, quiet: bool, films: int) -> None:
-        self._log = logging.getLogger("pano_sound")
         self._shown = not quiet and sys.stderr.isatty()
         self._films = films
         self._whole: Any = None
@@ -242,7 +242,8 @@ class _ProgressBars:
 
     def __call__(self, film: str, stage: str, done: float, total: float, error: str | None = None) -> None:
         if stage == "failed":
-            self._log.warning("%s: failed: %s", film, error)
+            # Not a warning: -q does not hide it.
+            say(f"pano-sound: error: {printable(with_flags(f'{film}: failed: {error}'))}")
         if not self._shown:
             return
         from tqdm import tqdm
@@ -260,5 +261,5 @@ class _ProgressBars:
             self._bars[film] = new, line
         bar, _ = self._bars[film]
         bar.total, bar.n = total, min(done, total)
-        bar.set_description_str(f"{film[-30:]:30} {stage:7}", refresh=False)
+        bar.set_description_str(f"{printable(film)[-30:]:30} {stage:7}", refresh=False)
         bar.refresh()

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..camera.planner import plan
-from ..errors import PanoSoundError
+from ..errors import PanoSoundError, printable
 from ..localize.semantic import PICTURE_EVERY
 from ..media.info import MediaInfo, PannableFilm
 from ..media.probe import probe
@@ -82,7 +82,7 @@ class Estimate:
             f"will fail      {self.failed}",
             f"time           about {_hours(self.hours)} on {cores}one core",
             f"disk space     about {_bytes(self.bytes)}{enough}",
-            *(f"{path}: {why}" for path, why in self.refused.items()),
+            *(printable(f"{path}: {why}") for path, why in self.refused.items()),
         ]
         return "\n".join(lines)
 

@@ -193,6 +193,18 @@ def test_progress_on_a_terminal(small, batch):
     assert done.stdout.count("\n") == 1
 
 
+def test_a_failed_film_is_named_in_one_line_even_if_only_errors_are_printed(batch, tmp_path):
+    odd, shown = "b\ne\x1b[31m", r"b\ne\x1b[31m/a.mp4: "
+    (tmp_path / "card" / odd).mkdir(parents=True)
+    (tmp_path / "card" / odd / "a.mp4").write_text("no film")
+    assert f"card/{shown}" in batch("card", "-o", "out", "--dry-run").stdout.splitlines()[-1]
+    done = batch("card", "-o", "out", "-q")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"pano-sound: error: {shown}failed: ")
+    assert done.stderr.count("\n") == 1
+    assert batch("status", "out").stdout.splitlines()[-1].startswith(shown)
+
+
 def test_wrong_arguments_end_in_one_line(batch, small):
     for words, code in (
         (["nowhere", "-o", "out"], 3),
