@@ -119,7 +119,7 @@ pins_option = click.option(
     help="Plan around the pins and masks in this file (.json): one that a report saved, or a camera path.",
 )
 json_option = click.option(
-    "--json", "as_json", is_flag=True, cls=HeadedOption, heading="General", help="Print one JSON object, for programs."
+    "--json", "as_json", is_flag=True, cls=HeadedOption, heading="General", help="Print JSON, for programs."
 )
 
 

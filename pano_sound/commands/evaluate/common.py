@@ -92,7 +92,7 @@ def common(function: F) -> F:
 
 
 def show(result: Any, as_json: bool) -> None:
-    """Print a result as text, or as one JSON object in which unknown values are null."""
+    """Print a result as text, or as JSON in which unknown values are null."""
     click.echo(json.dumps(_known(result.as_json())) if as_json else str(result))
 
 
