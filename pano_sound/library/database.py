@@ -8,6 +8,7 @@ memory.
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -90,12 +91,17 @@ class Database:
             if "full" in str(error) or ("disk I/O" in str(error) and self._free() < _LEAST_ROOM):
                 raise DiskError("there is no room left on the disk", self._path) from error
             if any(word in str(error) for word in ("readonly", "unable to open", "disk I/O")):
-                raise DiskError("cannot be written; was its folder moved or removed?", self._path) from error
+                read_only = "cannot be written: it or its folder is read-only"
+                gone = "cannot be written; was its folder moved or removed?"
+                raise DiskError(read_only if self._is_read_only() else gone, self._path) from error
             raise DataFileError(f"the manifest cannot be used: {error}", self._path) from error
         except UnicodeDecodeError as error:  # Of a damaged text, or of SQLite's own message about it.
             raise DataFileError("the manifest cannot be used: it holds text that is not UTF-8", self._path) from error
         except OSError as error:
             raise output_error(error, self._path) from error
+
+    def _is_read_only(self) -> bool:
+        return any(os.path.exists(path) and not os.access(path, os.W_OK) for path in (self._path.parent, self._path))
 
     def _free(self) -> int:
         """Bytes of free space on the file's disk; 0 if the disk is gone."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ import pytest
 from batches import states
 
 from pano_sound.errors import DiskError, PanoSoundError
-from pano_sound.library import pool
+from pano_sound.library import pool, schema
 from pano_sound.library.manifest import MAX_TRIES, Manifest
 from pano_sound.library.pool import WorkerPool
 
@@ -76,6 +77,24 @@ def test_a_change_that_finds_no_room_is_rolled_back(small_disk):
         (small_disk / "filling").unlink()
         manifest.own("a.mp4", "x", None)
         assert [file.sha256 for file in manifest.owned("a.mp4")] == ["x"]
+
+
+@pytest.mark.parametrize(("what", "says"), [("folder", "it or its folder is read-only"), ("", "was its folder moved")])
+def test_a_batch_that_may_only_be_read_is_told_from_one_that_is_gone(tmp_path, monkeypatch, what, says):
+    """Root may write anywhere, so SQLite and the system are only said to refuse it."""
+    at = tmp_path / "manifest.sqlite"
+    Manifest(at).close()
+    access = os.access
+    shut = str(tmp_path) if what else ""
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != shut and access(path, mode))
+
+    def refuse(*_):
+        raise sqlite3.OperationalError("attempt to write a readonly database")
+
+    monkeypatch.setattr(schema, "update", refuse)
+    with pytest.raises(DiskError, match=says) as error:
+        Manifest(at, create=False)
+    assert error.value.path == str(at)
 
 
 UNUSABLE = {
