@@ -3,6 +3,7 @@
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -11,7 +12,7 @@ from pano_sound.errors import DataFileError, ModelError, PanoSoundError
 from pano_sound.localize.nets import weights
 from pano_sound.localize.nets.localizer import TINY, Localizer
 from pano_sound.research.datasets.labelled import Item
-from pano_sound.research.train.base import BaseRecipe, Head, fit, mosaics, start_from, train
+from pano_sound.research.train.base import BaseRecipe, Head, fit, look, mosaics, start_from, train
 from pano_sound.research.train.claim import Claim
 from pano_sound.research.train.distil import STEPS, Features
 from pano_sound.research.train.log import Log
@@ -21,8 +22,10 @@ from pano_sound.research.train.sampling import (
     CachedScenes,
     Sampler,
     SoundBank,
+    TrainingScenes,
     altered,
     box_cells,
+    training_pictures,
     with_knowledge,
 )
 from pano_sound.research.train.scenes import Pasted
@@ -117,7 +120,7 @@ def test_batches_say_what_belongs_together(sampler: Sampler) -> None:
 def test_versions_of_a_picture_show_the_same_thing() -> None:
     picture = np.zeros((320, 320, 3), np.uint8)
     picture[100:200, 40:120] = 200
-    same, mirrored, coarse = (altered(picture, version, 0) for version in range(VERSIONS))
+    same, mirrored, coarse = (altered(picture, version, np.random.default_rng(0)) for version in range(VERSIONS))
     assert (same == picture).all()
     assert np.abs(mirrored.astype(int) - picture[:, ::-1]).mean() < 8
     assert coarse.shape == picture.shape
@@ -244,6 +247,30 @@ def test_a_work_folder_belongs_to_one_training(data: Path, tmp_path: Path) -> No
     weights.save(Localizer(**TINY), tmp_path / "before.safetensors", {})  # others of the same name
     with pytest.raises(DataFileError, match="another training: start"):
         begin(recipe)
+
+
+def test_pictures_that_are_held_out_take_no_place_of_others(data: Path) -> None:
+    rows = [f"{split}{i}.jpg,cup,{split}" for split in ("val", "train") for i in range(20)]
+    (data / "pictures.csv").write_text("\n".join(["file,label,split", *rows]))
+    assert [item.path.name for item in training_pictures(data, {}, 200)] == [f"train{i}.jpg" for i in range(15)]
+
+
+def test_another_seed_makes_other_scenes_and_pictures(data: Path, tmp_path: Path) -> None:
+    (data / "stills").mkdir()
+    for name in ("dog.jpg", *(f"stills/{i}.jpg" for i in range(8))):
+        cv2.imwrite(str(data / name), np.random.default_rng(0).integers(0, 255, (60, 120, 3), np.uint8))
+    for i in (1, 2):  # with few things, and a crowd
+        first, again, other = (TrainingScenes(data, [], ["dog"], 0, seed)(i).picture for seed in (0, 0, 1))
+        assert np.array_equal(first, again)
+        assert not np.array_equal(first, other)
+    seen = [Item(data / "dog.jpg", "dog", "train")]
+    model, maps = Localizer(**TINY), []
+    for seed in (0, 1):
+        recipe = BaseRecipe(seed=seed, scenes=1, scenes_per_step=1)
+        make = TrainingScenes(data, [], ["dog"], 0, seed)
+        maps.append(look(model, seen, make, tmp_path / str(seed), recipe)[0].maps)
+    assert torch.equal(maps[0][0], maps[1][0])
+    assert not torch.equal(maps[0][2], maps[1][2])
 
 
 def test_several_processes_are_refused(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

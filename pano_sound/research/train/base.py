@@ -31,7 +31,7 @@ from ...localize.nets.localizer import BASE, Localizer
 from ...localize.nets.trunks import channels_last
 from ...presence import PEAK
 from ..datasets.examples import PICTURE_SIZE, read_picture
-from ..datasets.labelled import Item, read_items, read_pairs, useful_pictures
+from ..datasets.labelled import Item, read_pairs
 from . import losses
 from .caches import WaveCache, cached_maps
 from .checkpoints import StageState
@@ -56,6 +56,7 @@ from .sampling import (
     altered,
     clip_frames,
     pieces_of,
+    training_pictures,
     training_sounds,
     with_knowledge,
 )
@@ -346,10 +347,9 @@ def learn_heads(
     channels_last(model.trunk)
     model.trunk.learn_upper(recipe.blocks)
     frames = clip_frames(data, folder, recipe.frames)
-    items = useful_pictures(read_items(data, "pictures"), pairs, recipe.pictures)
-    items = [item for item in items if item.split == "train"] + frames
+    items = training_pictures(data, pairs, recipe.pictures) + frames
     sounding = [label for seen in pairs.values() for label in seen if not label.startswith(CLIP)]
-    make = TrainingScenes(data, frames, sounding, recipe.real_scenes)
+    make = TrainingScenes(data, frames, sounding, recipe.real_scenes, recipe.seed)
     things = Knowledge(model.tags).things
     head = Head(model).to(sounds.device)
     with ExitStack() as stack:
@@ -373,7 +373,8 @@ def look(
     device = next(model.parameters()).device
 
     def picture(i: int) -> NDArray[np.uint8]:
-        return altered(read_picture(items[i // VERSIONS].path, (PICTURE_SIZE, PICTURE_SIZE)), i % VERSIONS, i)
+        shown = read_picture(items[i // VERSIONS].path, (PICTURE_SIZE, PICTURE_SIZE))
+        return altered(shown, i % VERSIONS, np.random.default_rng((i, 9, recipe.seed)))
 
     maps = cached_maps(folder, "pictures", VERSIONS * len(items), picture, flat(model), device=device)
     scenes = scene_maps(folder, "scenes", make, make.real + recipe.scenes, wrapped(model), device)

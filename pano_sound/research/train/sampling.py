@@ -16,7 +16,15 @@ from ...localize.nets.trunks import EfficientNetLite0
 from ...media.excerpt import picture_at
 from ...media.probe import probe
 from ..datasets.examples import PICTURE_SIZE
-from ..datasets.labelled import Item, read_clips, read_items, read_people, read_photographs, read_stills
+from ..datasets.labelled import (
+    Item,
+    read_clips,
+    read_items,
+    read_people,
+    read_photographs,
+    read_stills,
+    useful_pictures,
+)
 from .caches import WaveCache
 from .distil import SAMPLES, Features, Piece, random_windows
 from .knowledge import PREFIX
@@ -57,17 +65,19 @@ class TrainingScenes:
         frames: pictures of films, pasted as they are.
         sounding: labels of pictures that have sounds.
         real: at most this many boxed panoramas.
+        seed: of the made ones.
 
     Attributes:
         real: how many boxed panoramas there are.
     """
 
-    def __init__(self, data: Path, frames: Sequence[Item], sounding: Sequence[str], real: int) -> None:
+    def __init__(self, data: Path, frames: Sequence[Item], sounding: Sequence[str], real: int, seed: int) -> None:
         stills = read_stills(data, "train")
         boxed = read_photographs(data / "stills" / "auto_boxes.csv", least=0.4)
         self._boxed = [p for p in boxed if p.path in stills and any(label in sounding for label, _ in p.things)][:real]
         self.real = len(self._boxed)
         self._data, self._frames, self._sounding, self._stills = data, frames, sounding, stills
+        self._seed = seed
         self._makers: tuple[SceneMaker, SceneMaker] | None = None
 
     def __getstate__(self) -> dict[str, object]:
@@ -86,8 +96,10 @@ class TrainingScenes:
         pictures = [item for item in read_items(self._data, "pictures") if item.split == "train"]
         pictures += 2 * read_people(self._data)
         photographs = read_photographs(self._data / "coco" / "boxes.csv", "train")
-        few = SceneMaker(self._stills, pictures, self._sounding, {"person": 0.15}, 0, photographs, self._frames)
-        crowds = Crowds([], pictures, 0)
+        few = SceneMaker(
+            self._stills, pictures, self._sounding, {"person": 0.15}, self._seed, photographs, self._frames
+        )
+        crowds = Crowds([], pictures, self._seed)
         crowds.stills = few.stills
         return few, crowds
 
@@ -147,6 +159,11 @@ def training_sounds(data: Path, most: int, seed: int) -> list[Item]:
         here = by_label[label]
         chosen += [here[int(i)] for i in rng.permutation(len(here))[:most]]
     return chosen + [Item(path, CLIP + path.stem, "train") for path in read_clips(data, "train")]
+
+
+def training_pictures(data: Path, pairs: dict[str, list[str]], most: int) -> list[Item]:
+    """At most `most` pictures of each label with a sound, and a few of each silent label."""
+    return useful_pictures([item for item in read_items(data, "pictures") if item.split == "train"], pairs, most)
 
 
 def pieces_of(sounds: Sequence[Item], waves: WaveCache, seed: int) -> list[Piece]:
@@ -392,9 +409,8 @@ class Sampler:
         }
 
 
-def altered(picture: NDArray[np.uint8], version: int, seed: int) -> NDArray[np.uint8]:
+def altered(picture: NDArray[np.uint8], version: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     """A version of a picture (H, W, 3): as it is, mirrored and compressed, or coarse and in other colours."""
-    rng = np.random.default_rng((seed, 9))
     if version == 0:
         return picture
     if version == MIRRORED:
