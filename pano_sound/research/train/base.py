@@ -327,7 +327,7 @@ def learn_sounds(
     names = [piece.label for piece in pieces]
     pairs, groups = with_knowledge(pairs, names, Knowledge(tagger.names).of(features.tags))
     if recipe.live:
-        return LiveSounds(joint_encoder(model), sounds, pieces, groups, recipe.seed), pairs
+        return LiveSounds(joint_encoder(model), sounds, pieces, groups), pairs
     return SoundBank(names, features, groups), pairs
 
 

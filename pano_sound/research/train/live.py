@@ -7,8 +7,9 @@ many layers to learn soon knows them by heart.
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import get_context
 from threading import Event, Lock, Thread
 from types import TracebackType
@@ -46,11 +47,10 @@ class LiveSounds:
         sounds: all sounds.
         pieces: what is drawn from.
         groups: named groups of pieces.
-        seed: of everything random on the device.
     """
 
     def __init__(
-        self, encoder: SoundEncoder, sounds: Sounds, pieces: Sequence[Piece], groups: dict[str, list[int]], seed: int
+        self, encoder: SoundEncoder, sounds: Sounds, pieces: Sequence[Piece], groups: dict[str, list[int]]
     ) -> None:
         self.encoder, self.sounds, self.device = encoder, sounds, sounds.samples.device
         self.numbers = np.array([piece.sound for piece in pieces])
@@ -60,11 +60,11 @@ class LiveSounds:
             self.by_label.setdefault(piece.label, []).append(i)
         self.by_label |= groups
         self.generator = torch.Generator(self.device)
-        self.generator.manual_seed(seed)
 
     @torch.no_grad()
     def draw(self, labels: Sequence[str], rng: np.random.Generator) -> Tensor:
         """For each label the mean feature of one of its sounds over a random window: (n, F)."""
+        self.generator.manual_seed(int(rng.integers(2**62)))
         n = len(labels)
         chosen = np.array([self.by_label[label][int(rng.integers(len(self.by_label[label])))] for label in labels])
         numbers, altered = self.numbers[chosen], rng.random(n) >= _CLEAN
@@ -167,13 +167,11 @@ class LiveScenes:
         try:
             with ProcessPoolExecutor(self.processes, get_context("forkserver"), _begin, (self.make,)) as pool:
                 numbers = itertools.count()
-                waiting: set[Future[Scene]] = set()
+                waiting: deque[Future[Scene]] = deque()
                 while not self._stop.is_set():
                     while len(waiting) < _WAITING * self.processes:
-                        waiting.add(pool.submit(_make, next(numbers)))
-                    done, waiting = wait(waiting, 1.0, FIRST_COMPLETED)
-                    for future in done:
-                        self._keep(future.result())
+                        waiting.append(pool.submit(_make, next(numbers)))
+                    self._keep(waiting.popleft().result())  # In order: the first slots are for the real ones.
                 pool.shutdown(cancel_futures=True)
         except BaseException as error:  # said where the scenes are wanted
             self.failed = error
