@@ -210,3 +210,11 @@ def test_shipped_weights_name_no_path_of_the_machine_that_made_them():
     for model in files.available():
         recipe = json.loads(model["metadata"].get("recipe") or "{}")
         assert not [value for value in recipe.values() if isinstance(value, str) and "/" in value]
+
+
+def test_a_card_that_emulates_bfloat16_does_not_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def turing(including_emulation: bool = True) -> bool:  # a T4, which PyTorch by default says supports it
+        return including_emulation
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", turing)
+    assert not weights.has_bfloat16("cuda")

@@ -114,6 +114,6 @@ def save(model: Localizer, path: str | os.PathLike[str], metadata: dict[str, str
 def has_bfloat16(device: torch.device | str = "cpu") -> bool:
     """Whether this device multiplies bfloat16 natively; otherwise it would be slower."""
     if torch.device(device).type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return torch.cuda.is_bf16_supported(including_emulation=False)
     check = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
     return bool(check and check())
