@@ -137,8 +137,9 @@ def test_negatives_are_of_other_recordings_and_batches_are_the_seeds() -> None:
         np.testing.assert_array_equal(np.stack([parts[0][k], parts[1][k]], 1).ravel(), whole)
     with pytest.raises(DataFileError, match="other recordings"):
         Draw(examples(2), 2, 0)
-    with pytest.raises(DataFileError, match="too small for 4 processes"):
-        Draw(examples(), 3, 0, part=(0, 4))
+    for wrong in (3, 30):
+        with pytest.raises(DataFileError, match=f"batches of {wrong} examples cannot be shared evenly by 4 processes"):
+            Draw(examples(32), wrong, 0, part=(0, 4))
 
 
 def test_select_hides_boxes() -> None:
@@ -274,6 +275,17 @@ def test_checkpoints_of_another_recipe_or_damaged_are_refused(tiny: str, tmp_pat
     (tmp_path / "a" / "checkpoint.pt").write_bytes(b"junk")
     with pytest.raises(DataFileError, match="damaged"):
         train(examples(), tmp_path / "a.safetensors", tmp_path / "a", recipe(tiny, steps=2))
+
+
+def test_batches_that_do_not_divide_are_refused_before_features_are_computed(
+    tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Processes, "__enter__", lambda self: self)
+    monkeypatch.setattr(Processes, "__exit__", lambda *_: None)
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(DataFileError, match="batches of 4 examples cannot be shared evenly by 3 processes"):
+        train(examples(), tmp_path / "a.safetensors", tmp_path / "a", recipe(tiny))
+    assert not (tmp_path / "a").exists()
 
 
 def test_a_loss_that_is_no_number_ends_training(tiny: str, tmp_path: Path) -> None:

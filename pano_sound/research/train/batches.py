@@ -95,6 +95,15 @@ def select(
     return chosen
 
 
+def share_of(count: int, processes: int) -> int:
+    """The examples of a batch for each process: equally many, because the processes' means are averaged. Raises
+    DataFileError if that cannot be."""
+    if count % processes:
+        hint = "set batch to a multiple of their number"
+        raise DataFileError(f"batches of {count} examples cannot be shared evenly by {processes} processes", hint=hint)
+    return count // processes
+
+
 class Draw:
     """Draws the examples of each step.
 
@@ -105,20 +114,17 @@ class Draw:
         part: (rank, count) of this process; each takes every count-th example of a batch.
 
     Raises:
-        DataFileError: all examples are from one recording, so there are no negatives; or a batch has fewer examples
-            than there are processes.
+        DataFileError: all examples are from one recording, so there are no negatives; or a batch cannot be divided
+            evenly among the processes.
     """
 
     def __init__(self, examples: Sequence[Example], count: int, seed: int, part: tuple[int, int] = (0, 1)) -> None:
-        if min(count, len(examples)) < part[1]:
-            raise DataFileError(
-                f"batches of {min(count, len(examples))} examples are too small for {part[1]} processes"
-            )
+        self.count, self.seed, self.part = min(count, len(examples)), seed, part
+        share_of(self.count, part[1])
         names = {video: i for i, video in enumerate(dict.fromkeys(example.video for example in examples))}
         if len(names) < 2:
             raise DataFileError("negatives are sounds of other recordings, and there are none in this set")
         self.videos = np.array([names[example.video] for example in examples])
-        self.count, self.seed, self.part = min(count, len(examples)), seed, part
 
     def step(self, step: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """This process's examples, with a negative from another recording and a random number for each."""
@@ -262,7 +268,7 @@ class Live:
         self.readers = ThreadPoolExecutor(_READERS)
         self.stream: Iterator[Example] | None = None
         if isinstance(examples, Shards):
-            self.count = max(2, count // part[1])
+            self.count = share_of(count, part[1])
             self.stream = examples.forever(skip=first * self.count)
             self.bad_files = examples.bad_files
         else:

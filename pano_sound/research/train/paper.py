@@ -23,7 +23,7 @@ from ...localize.nets.trunks import channels_last
 from ...pipeline.ahead import Ahead
 from ..datasets.examples import Example
 from ..datasets.shards import Shards
-from .batches import Batches, Cached, Live, digest, identity, select
+from .batches import Batches, Cached, Live, digest, identity, select, share_of
 from .checkpoints import Checkpoint
 from .curves import Curves
 from .log import Log
@@ -196,6 +196,7 @@ def train(
     """
     recipe = recipe or PaperRecipe()
     with Processes() as processes:
+        share_of(recipe.batch, processes.count)  # before features are computed for hours
         model, origin = start(recipe.start, recipe.mechanism, recipe.seed, recipe.heads, recipe.whole)
         checkpoint = Checkpoint(folder, asdict(recipe), identity(examples), digest(model))
         done = checkpoint.steps()
