@@ -51,6 +51,9 @@ def test_rows_say_how_a_model_was_trained() -> None:
     recipe = {"mode": "semi", "labelled": 2500, "unlabelled": 144000}
     assert Measured("a", recipe, 1).label == "Sup. 2.5k + Unsup. 144k (a)"
     assert Measured("a", {"mode": "semi"}, 1).label == "Sup. + Unsup. (a)"
+    assert (
+        Measured("a", {"mode": "semi", "labelled": -1, "unlabelled": -1}, 1).label == "Sup. + Unsup. (a)"
+    )  # of shards
     assert [thousands(n) for n in (100, 1000, 2786, None)] == ["100", "1k", "2.79k", ""]
     assert short_names(["x/a.safetensors", "b"]) == ["a", "b"]
     assert short_names(["x/a.safetensors", "y/a.safetensors"]) == ["x/a.safetensors", "y/a.safetensors"]
@@ -75,7 +78,8 @@ def test_ours_stand_in_the_column_of_their_mechanism() -> None:
 
 
 def test_cells_that_cannot_be_filled_say_so() -> None:
-    tables = {table.number: table for table in build([Measured("one", {}, 1, boxed(10))])}
+    shards = {"mode": "semi", "labelled": -1, "unlabelled": -1}
+    tables = {table.number: table for table in build([Measured("one", shards, 1, boxed(10))])}
     assert tables["II"].notes == ["not measured: no weights file says how many examples it was trained on"]
     assert "annotator" in tables["III"].notes[0]
     assert "balance" in tables["V"].notes[0]

@@ -65,7 +65,8 @@ def test_shards_are_streamed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> N
             for kind in ("png", "wav"):
                 out.add(folder / f"{i}.{kind}", f"{i}.{kind}")
     assert run(monkeypatch, "set-{0..0}.tar", "-o", "out.safetensors", "--set", "steps=3") == 0
-    assert about(folder / "out.safetensors")["mode"] == "unsupervised"
+    said = about(folder / "out.safetensors")
+    assert (said["mode"], said["labelled"], said["unlabelled"]) == ("unsupervised", None, None)
     moved = ("--set", f"start={folder / 'tiny.safetensors'}", "--work", "moved", "--set", "steps=1")
     assert run(monkeypatch, "set-{0..0}.tar", "-o", "moved.safetensors", *moved) == 0
     assert about(folder / "moved.safetensors")["start"] == "tiny.safetensors"

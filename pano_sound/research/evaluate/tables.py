@@ -162,8 +162,8 @@ def curves(measured: Sequence[Measured]) -> dict[str, NDArray[np.float64]]:
 
 
 def thousands(count: Any) -> str:
-    """144000 -> '144k', 2500 -> '2.5k', 395 -> '395'; '' for anything but a number."""
-    if not isinstance(count, int | float):
+    """144000 -> '144k', 2500 -> '2.5k', 395 -> '395'; '' for anything but a number, and for -1 (all of a set)."""
+    if not isinstance(count, int | float) or count < 0:
         return ""
     return f"{count:g}" if count < 1000 else f"{round(count / 1000, 2):g}k"
 
@@ -204,8 +204,11 @@ def _schemes(on_boxes: Sequence[tuple[Measured, Boxed]]) -> dict[str, tuple[str,
 
 
 def _amounts(on_boxes: Sequence[tuple[Measured, Boxed]]) -> dict[str, tuple[str, ...]]:
-    known = [(one, result) for one, result in on_boxes if {"labelled", "unlabelled"} & one.recipe.keys()]
-    return {one.label: _in_column(one.mechanism, _figures(_answers(one, result))) for one, result in known}
+    return {
+        one.label: _in_column(one.mechanism, _figures(_answers(one, result)))
+        for one, result in on_boxes
+        if any(thousands(one.recipe.get(name)) for name in ("labelled", "unlabelled"))
+    }
 
 
 def _subjects(on_boxes: Sequence[tuple[Measured, Boxed]]) -> dict[str, tuple[str, ...]]:

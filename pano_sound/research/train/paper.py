@@ -226,11 +226,12 @@ def _batches(
     folder: Path,
     done: int,
     processes: Processes,
-) -> tuple[Batches, dict[str, int]]:
-    """The batches of this process after the first `done`, and the numbers of examples with and without boxes."""
+) -> tuple[Batches, dict[str, int | None]]:
+    """The batches of this process after the first `done`, and the numbers of examples with and without boxes (None of
+    shards: nobody knows)."""
     count, seed, part = recipe.batch, recipe.seed, processes.part
     if isinstance(examples, Shards):
-        return Live(model, examples, count, seed, part, done), {}
+        return Live(model, examples, count, seed, part, done), {"labelled": None, "unlabelled": None}
     chosen = [example for _, example in select(examples, recipe.mode, recipe.labelled, recipe.unlabelled, seed)]
     batches: Batches
     if recipe.whole:
