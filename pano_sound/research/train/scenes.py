@@ -25,7 +25,7 @@ from .caches import cached_maps
 
 HEIGHT, WIDTH = BASE["panorama"]
 MANY = 24  # things to paste into a crowd, if there is room
-SMALLEST, LARGEST = 64, 720  # pixels that a thing is high, and wide at least: 12 to 135°
+SMALLEST, LARGEST = 64, 720  # pixels that a thing is high, 12 to 135°; it is 12 to 202° wide (1.5 * LARGEST)
 LARGEST_IN_CROWD = 400
 SMALLEST_BOXED = 24  # pixels; of a photograph of many things, smaller ones are not asked for
 APART = 16  # pixels between two things
