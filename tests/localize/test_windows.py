@@ -118,7 +118,7 @@ def test_an_hour_of_silence_is_computed_once(model: Localizer, monkeypatch: pyte
     features.add(after)
     features.finish()
     assert len(computed) < 15
-    less = round(3400 / model.sound_step) * model.sound_encoder.hop
+    less = round(3400 / model.sound_encoder.step) * model.sound_encoder.hop
     short = heard(model, np.concatenate([before, np.zeros(3600 * model.sound_rate - less, np.float32), after]))
     for at, same in ((20.0, 20.0), (100.0, 1800.0), (3660.0 - less / model.sound_rate, 3660.0)):
         np.testing.assert_allclose(features.pooled([same], 20), short.pooled([at], 20), rtol=2e-2, atol=1e-2)

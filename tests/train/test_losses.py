@@ -52,9 +52,9 @@ def test_the_place_within_a_box_does_not_matter() -> None:
 
 def test_presence_weighs_matches_like_the_rest() -> None:
     scores = torch.tensor([[0.5, 0.5, 0.5, 0.5]])
-    match, known = torch.tensor([[True, False, False, False]]), torch.tensor([[True, True, True, False]])
-    assert float(losses.presence(scores, match, known, 10.0, 0.5)) == pytest.approx(math.log(2))
-    sure = losses.presence(torch.tensor([[0.9, 0.1, 0.1, 0.9]]), match, known, 10.0, 0.5)
+    match = torch.tensor([[True, False, False, False]])
+    assert float(losses.presence(scores, match, 10.0, 0.5)) == pytest.approx(math.log(2))
+    sure = losses.presence(torch.tensor([[0.9, 0.1, 0.1, 0.1]]), match, 10.0, 0.5)
     assert float(sure) == pytest.approx(math.log(1 + math.exp(-4)), rel=1e-4)
 
 

@@ -84,7 +84,6 @@ class Localizer(nn.Module):
     Attributes:
         config: the arguments, as JSON values; `Localizer(**config)` builds the same architecture.
         sound_rate: sample rate of the sound net in Hz.
-        sound_step: seconds from one sound feature to the next.
         grid_stride: pixels from one cell of the response map to the next.
         panorama: (rows, columns) of pixels to which equirectangular pictures are scaled.
         tags: names of the tags, in the order of `tag_scores`.
@@ -153,10 +152,6 @@ class Localizer(nn.Module):
         return self.sound_encoder.rate
 
     @property
-    def sound_step(self) -> float:
-        return self.sound_encoder.step
-
-    @property
     def grid_stride(self) -> int:
         return self.trunk.stride
 
@@ -196,7 +191,7 @@ class Localizer(nn.Module):
             return self.embed_map(self.trunk(x))
 
     def sound_features(self, wave: Tensor) -> Tensor:
-        """Wave (samples,), float32 mono in [-1, 1] at `sound_rate` -> features (k, F), `sound_step` s apart."""
+        """Wave (samples,), float32 mono in [-1, 1] at `sound_rate` -> features (k, F), `sound_encoder.step` s apart."""
         return self.sound_encoder(wave)
 
     def sound_embedding(self, pooled: Tensor) -> Tensor:

@@ -185,7 +185,6 @@ class Head(nn.Module):
         own = raw[pairs, pairs]
         scene_raw = torch.einsum("sd,pdc->spc", h_scene, v_scene)
         scene_own = scene_raw[torch.arange(len(h_scene)), scenes["scene"]]
-        everything = torch.ones_like(match), torch.ones_like(scenes["match"])
         curve = self.steepness, self.middle
         parts = {
             "contrast": losses.contrast(scores, match, temperature),
@@ -194,8 +193,8 @@ class Head(nn.Module):
             "extent": losses.extent(own[boxed], targets[boxed]),
             "scene": losses.place(scene_own, scenes["targets"], temperature)
             + losses.inside(scene_own, scenes["targets"], temperature),
-            "presence": losses.presence(losses.soft_maximum(raw, PEAK), match, everything[0], *curve)
-            + losses.presence(losses.soft_maximum(scene_raw, PEAK), scenes["match"], everything[1], *curve),
+            "presence": losses.presence(losses.soft_maximum(raw, PEAK), match, *curve)
+            + losses.presence(losses.soft_maximum(scene_raw, PEAK), scenes["match"], *curve),
         }
         total = (
             parts["contrast"]

@@ -71,15 +71,14 @@ def extent(raw: Tensor, target: Tensor, steepness: float = 10.0) -> Tensor:
     return (1 - hit / (target.sum(dim=1) + wrong)).sum() / max(len(raw), 1)
 
 
-def presence(scores: Tensor, match: Tensor, known: Tensor, steepness: Tensor | float, middle: Tensor | float) -> Tensor:
+def presence(scores: Tensor, match: Tensor, steepness: Tensor | float, middle: Tensor | float) -> Tensor:
     """Binary cross entropy of whether a sound's source is in a picture; matches and non-matches have equal weight.
 
     Args:
         scores: (sounds, pictures), the highest response of each pair.
-        match: bool, whether they belong together; known: bool, False if unknown (left out).
+        match: bool, whether they belong together.
         steepness, middle: the logistic curve over responses.
     """
     logits = steepness * (scores - middle)
     each = F.binary_cross_entropy_with_logits(logits, match.float(), reduction="none")
-    positive, negative = match & known, ~match & known
-    return (each[positive].mean() + each[negative].mean()) / 2
+    return (each[match].mean() + each[~match].mean()) / 2
