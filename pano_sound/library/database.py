@@ -39,6 +39,8 @@ class Database:
         with self._errors():
             if create:
                 path.parent.mkdir(parents=True, exist_ok=True)
+                if not os.path.lexists(path) and self._free() < _LEAST_ROOM:
+                    raise DiskError("there is no room left on the disk", path)
                 schema.create(path)
             self._db = sqlite3.connect(path, timeout=0.5 if alone else 120.0, isolation_level=None)
             self._db.row_factory = sqlite3.Row

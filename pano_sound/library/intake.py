@@ -51,6 +51,7 @@ class Library:
     def __init__(
         self,
         out: Store,
+        soundmaps: Store,
         options: BatchOptions,
         manifest: Manifest,
         lock: ProcessLock,
@@ -66,8 +67,7 @@ class Library:
             new_folders: folders that were made for a new manifest, the innermost first; None: the manifest is not new.
             rehearsal: only estimate; make nothing, and lock nobody out.
         """
-        self.out, self.options, self.manifest = out, options, manifest
-        self.soundmaps: Store = store(options.soundmaps or soundmaps_folder(out, options.ray is not None))
+        self.out, self.soundmaps, self.options, self.manifest = out, soundmaps, options, manifest
         self.home = manifest.path.parent
         self.run = lock.name
         self._lock, self._lease, self._new_folders, self._rehearsal = lock, lease, new_folders, rehearsal
@@ -87,6 +87,7 @@ class Library:
             OutputError, DataFileError.
         """
         options, results = options or BatchOptions(), store(out)
+        soundmaps = store(options.soundmaps or soundmaps_folder(results, options.ray is not None))
         at = manifest_path(results, options.manifest)
         lease = ManifestLease(results, at) if isinstance(results, Bucket) and not rehearsal else None
         if lease:
@@ -106,7 +107,7 @@ class Library:
             _remove_empty(new_folders)
             raise
         new = new_folders if is_new else None
-        return cls(results, options, manifest, lock, lease=lease, new_folders=new, rehearsal=rehearsal)
+        return cls(results, soundmaps, options, manifest, lock, lease=lease, new_folders=new, rehearsal=rehearsal)
 
     def __enter__(self) -> Library:
         return self
@@ -226,7 +227,6 @@ class Library:
         self._at_work = True
         if not self._rehearsal:
             self.out.create()
-            self.soundmaps.create()
             take_pending(self.out, self.manifest)
         (self.home / "work").mkdir(exist_ok=True)
         self.manifest.release_dead()
@@ -254,6 +254,8 @@ class Library:
         names = [*films, "report.jsonl", *page_names(self.manifest.count_all() + len(outputs))]
         manifest = [f"{self.manifest.path}{ending}" for ending in ("", "-wal", "-shm")]
         check_results(self.out, self.manifest, names, [*inputs, *manifest], overwrite)
+        if not self._rehearsal:
+            self.soundmaps.create()  # Only now, because a batch that is refused leaves nothing behind.
 
     def _has_report(self, output: str) -> bool:
         """Whether a film gets a page: if pages are wanted, or it has one, which must not become stale."""

@@ -68,6 +68,15 @@ def test_a_full_disk_stops_the_run_in_one_line(batch, card, small_disk, what):
     assert states(batch.folder / "out") == {"a.mp4": "done", "b.mp4": "done"}
 
 
+@pytest.mark.parametrize("leave", [0, 40_000, 60_000, 80_000])
+def test_a_disk_that_is_too_full_for_a_manifest_is_left_as_it_was(batch, card, small_disk, leave):
+    fill(small_disk, leave)
+    done = batch(card, "-o", small_disk / "out")
+    assert (done.returncode, done.stderr.count("\n")) == (5, 1), done.stderr
+    assert "there is no room left on the disk" in done.stderr
+    assert os.listdir(small_disk) == ["filling"]
+
+
 def test_a_change_that_finds_no_room_is_rolled_back(small_disk):
     with Manifest(small_disk / "manifest.sqlite") as manifest:
         fill(small_disk)

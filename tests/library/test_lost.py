@@ -124,13 +124,15 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("why", REFUSED)
-def test_a_refused_batch_leaves_nothing_behind(card, options, why):
+@pytest.mark.parametrize("maps", [None, "maps/of/it", "https://example.com/maps"])
+def test_a_refused_batch_leaves_nothing_behind(card, options, monkeypatch, why, maps):
+    monkeypatch.chdir(card.parent)
     (card.parent / "theirs").mkdir()
     (card.parent / "theirs" / "a.mp4").write_text("theirs")
     before = sorted(card.parent.rglob("*"))
     sources, out = REFUSED[why](card)
     with pytest.raises(PanoSoundError):
-        take_in(sources, out, replace(options, model="none") if "model" in why else options)
+        take_in(sources, out, replace(options, model="none") if "model" in why else options, soundmaps=maps)
     assert [p for p in sorted(card.parent.rglob("*")) if "cache" not in p.parts] == before
 
 
