@@ -56,6 +56,8 @@ def test_presence_weighs_matches_like_the_rest() -> None:
     assert float(losses.presence(scores, match, 10.0, 0.5)) == pytest.approx(math.log(2))
     sure = losses.presence(torch.tensor([[0.9, 0.1, 0.1, 0.1]]), match, 10.0, 0.5)
     assert float(sure) == pytest.approx(math.log(1 + math.exp(-4)), rel=1e-4)
+    only = losses.presence(scores, torch.ones_like(match), 10.0, 0.5)  # as where each scene of a batch holds the thing
+    assert float(only) == pytest.approx(math.log(2) / 2)
 
 
 @pytest.mark.parametrize("loss", [losses.extent, lambda raw, target: losses.place(raw, target, 0.1)])

@@ -72,7 +72,8 @@ def extent(raw: Tensor, target: Tensor, steepness: float = 10.0) -> Tensor:
 
 
 def presence(scores: Tensor, match: Tensor, steepness: Tensor | float, middle: Tensor | float) -> Tensor:
-    """Binary cross entropy of whether a sound's source is in a picture; matches and non-matches have equal weight.
+    """Binary cross entropy of whether a sound's source is in a picture; matches and non-matches have equal weight, and
+    none if there are none.
 
     Args:
         scores: (sounds, pictures), the highest response of each pair.
@@ -81,4 +82,5 @@ def presence(scores: Tensor, match: Tensor, steepness: Tensor | float, middle: T
     """
     logits = steepness * (scores - middle)
     each = F.binary_cross_entropy_with_logits(logits, match.float(), reduction="none")
-    return (each[match].mean() + each[~match].mean()) / 2
+    positive, negative = each[match], each[~match]
+    return (positive.sum() / max(len(positive), 1) + negative.sum() / max(len(negative), 1)) / 2
