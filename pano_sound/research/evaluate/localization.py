@@ -9,7 +9,6 @@ the probabilities of cells add up. The highest response alone is given beside it
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from ...errors import DataFileError
 from ...localize.nets.localizer import Localizer
 from ..datasets.examples import PICTURE_SIZE, read_picture, read_sound
 from ..datasets.labelled import Item, read_items, read_pairs
+from ..train.losses import soft_maximum
 from .embed import embed, progress
 from .metrics import Proportion, as_json
 
@@ -101,18 +101,13 @@ def responses(model: Localizer, items: list[Item], h: torch.Tensor) -> Responses
             # The cosine, as `model.respond` has it, of all sounds at once.
             raw = h @ F.normalize(v[0].flatten(1), dim=0)
         peak, best = (x.numpy() for x in raw.max(dim=1))
-        found.scores[:, k] = _soft_maximum(raw, model.temperature).numpy()
+        found.scores[:, k] = soft_maximum(raw, model.temperature).numpy()
         found.peaks[:, k] = peak
         found.places[:, k] = (
             (np.stack([best % columns, best // columns], axis=1) + 0.5) * model.grid_stride / PICTURE_SIZE
         )
-        found.unheard[k] = float(_soft_maximum(raw.mean(dim=0), model.temperature))
+        found.unheard[k] = float(soft_maximum(raw.mean(dim=0), model.temperature))
     return found
-
-
-def _soft_maximum(raw: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Log-mean-exp over the last dimension, on the scale of responses."""
-    return temperature * (torch.logsumexp(raw / temperature, -1) - math.log(raw.shape[-1]))
 
 
 @dataclass(frozen=True)
