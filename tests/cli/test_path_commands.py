@@ -101,7 +101,7 @@ def commands_of(page):
             "pins[0]: there is no 'fov' (there are from, to, ",
         ),
         ([{"from": 0, "to": 2, "yaw": "left", "pitch": 0}], "pins[0]: yaw is left"),
-        ([{"from": 0, "to": 2, "yaw": 0, "pitch": 0}, {"from": 1, "to": 3, "yaw": 0, "pitch": 0}], "begins before"),
+        ([{"from": 0, "to": 2, "yaw": 0, "pitch": 0}, {"from": 1, "to": 3, "yaw": 0, "pitch": 0}], "must begin after"),
         (3, "pins: not a list"),
     ],
 )
