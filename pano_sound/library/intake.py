@@ -119,6 +119,8 @@ class Library:
         """End the run."""
         with contextlib.suppress(PanoSoundError):
             self.manifest.forget(self.run)
+            if self._lease and self._at_work:
+                self._lease.check()  # Whoever has taken over uses the segments and notes.
             counts = self.manifest.count()
             if self._at_work and not counts["waiting"] + counts["running"]:
                 self.out.clear(SEGMENTS)  # Segments of films that failed, or are no longer wanted.

@@ -15,7 +15,8 @@ from pano_sound.library import intake, lease
 from pano_sound.library.intake import Library
 from pano_sound.library.lease import ManifestLease
 from pano_sound.library.manifest import Manifest
-from pano_sound.library.storage import Bucket, digest
+from pano_sound.library.ownership import PENDING
+from pano_sound.library.storage import SEGMENTS, Bucket, digest
 from pano_sound.options.batch import BatchOptions
 from pano_sound.options.steps import PanOptions
 
@@ -85,18 +86,24 @@ def test_a_machine_that_was_asleep_leaves_the_results_to_the_other(machines, mon
     """Whether the other one is at work or has ended."""
     monkeypatch.setattr(lease, "EXPIRES_AFTER", -1.0)
     sleeper, other = machines
+    in_progress = [f"{SEGMENTS}/a/0.mp4", f"{PENDING}/1.json"]
     (card / "c.mp4").write_text("c")
     with sleeper.open() as asleep:
         sleeper.take_in(asleep)
+        while row := asleep.manifest.claim(asleep.run, asleep.run):
+            asleep.manifest.fail(row, "damaged", 1)
         with other.open() as library:
             other.take_in(library)
             library.report()
+            for name in in_progress:
+                library.out.write(name, b"{}")
             for use in (asleep.report, asleep.keep):
                 with pytest.raises(PanoSoundError, match="another machine has taken over: "):
                     use()
         for use in (asleep.report, asleep.keep):
             with pytest.raises(PanoSoundError, match="another machine has taken over: "):
                 use()
+    assert library.out.present(in_progress).keys() == set(in_progress)
     with other.open() as library:
         other.take_in(library)
         library.report()  # It is still the one that it wrote.
