@@ -175,7 +175,7 @@ class _Driver:
 
 def _card(job: Job) -> dict[str, float]:
     """Resources of a task that may analyse, besides a core: several tasks share a GPU."""
-    return {"num_gpus": _SHARE_OF_CARD} if job.settings["device"] == "cuda" else {}
+    return {"num_gpus": _SHARE_OF_CARD} if job.settings.get("device") == "cuda" else {}
 
 
 def _film(job: Job, split: bool, *said: list[str]) -> Outcome:

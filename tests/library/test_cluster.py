@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import os
 import signal
+from dataclasses import replace
 
 import made
 import psutil
@@ -13,6 +14,8 @@ import pytest
 from batches import states
 from waiting import PATIENCE, wait_until
 
+from pano_sound.library import cluster as cluster_work
+from pano_sound.library.job import Job
 from pano_sound.library.storage import SEGMENTS
 
 if importlib.util.find_spec("ray") is None:  # Importing it takes a second, on each worker of pytest.
@@ -107,6 +110,12 @@ def test_a_cluster_without_graphics_cards_says_so(small, cluster, batch):
     assert done.stderr.splitlines()[-1].startswith("pano-sound: error: no machine of the cluster has a GPU")
     # What was handed out is given back.
     assert "running" not in states(batch.folder / "out").values()
+
+
+def test_settings_of_an_earlier_version_may_lack_the_device():
+    job = Job(None, {"device": "cuda"}, "out", "maps", {}, {})
+    assert cluster_work._card(job) != {}
+    assert cluster_work._card(replace(job, settings={})) == {}
 
 
 def test_a_missing_cluster_is_an_error_in_one_line(small, batch):
