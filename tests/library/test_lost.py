@@ -516,6 +516,11 @@ def test_a_separate_recording_counts_by_its_content(card, options, tmp_path, mon
         Path(again.sound).write_bytes(b"another")
         with pytest.raises(InputError, match=r"take 2\.wav: has changed since the batch was run"):
             library.retake()
+    with sqlite3.connect(out / ".pano-sound" / "manifest.sqlite") as db:
+        db.execute("UPDATE films SET output='a.mp4'")
+        db.execute("UPDATE settings SET json=json_remove(json, '$.recording')")  # As an earlier version.
+    with Library.open(str(out)) as library:
+        assert library.retake() == 1
 
 
 def test_the_first_named_of_equal_films_is_the_original(card, options, tmp_path):
