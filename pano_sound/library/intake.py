@@ -94,8 +94,7 @@ class Library:
             lease.fetch()
             if not create and not at.is_file():
                 raise DataFileError("there is no batch here", out, "give the URL of the results")
-        parents = [*at.parents, *(Path(results.name("x")).parents if isinstance(results, Folder) else ())]
-        new_folders = [folder for folder in parents if not folder.exists()]
+        new_folders = [*(folder for folder in at.parents if not folder.exists()), *_missing(results)]
         is_new = not at.exists()
         # A cluster's results may be on a network drive, and the manifest with them.
         alone = options.ray is not None and lease is None
@@ -169,8 +168,13 @@ class Library:
             to_make = [one.output for one in wanted if not one.same_as and self._is_to_make(one, key, checked)]
             read = [*(path for film in films for path in film.paths), str(find(settings["model"])), *inputs]
             read += [settings["sound"]] if settings["sound"] is not None else []
+            new_folders = _missing(self.soundmaps)
             self._check_results(to_make, read, overwrite)
-            found = self.manifest.sync(self.run, wanted, settings, key, checked)
+            try:
+                found = self.manifest.sync(self.run, wanted, settings, key, checked)
+            except PanoSoundError:
+                _remove_empty(new_folders)
+                raise
             if self.options.limit is not None:
                 self.manifest.limit(self.run, self.options.limit)
             return found
@@ -339,6 +343,12 @@ class Library:
             return is_own(self.out, name, stamp, self.manifest.owned(name))
         same = stamp[0] == row.made["bytes"]
         return stamp == row.stamp or (same and digest(self.out.name(name)) == row.made["sha256"])
+
+
+def _missing(place: Store) -> list[Path]:
+    """The folders of a store that do not exist, the innermost first."""
+    folders = Path(place.name("x")).parents if isinstance(place, Folder) else ()
+    return [folder for folder in folders if not folder.exists()]
 
 
 def _remove_empty(folders: Iterable[Path]) -> None:

@@ -136,6 +136,15 @@ def test_a_refused_batch_leaves_nothing_behind(card, options, monkeypatch, why, 
     assert [p for p in sorted(card.parent.rglob("*")) if "cache" not in p.parts] == before
 
 
+def test_a_batch_that_another_run_forbids_leaves_no_folder_of_sound_maps(card, options, tmp_path):
+    with Library.open(str(tmp_path / "out")) as library:
+        library.take_in([str(card)], [], options)
+        maps = tmp_path / "maps" / "of it"
+        with pytest.raises(PanoSoundError, match="another run is making this film with other options"):
+            take_in([card], tmp_path / "out", replace(options, size="64x96"), soundmaps=str(maps))
+    assert not maps.parent.exists()
+
+
 def test_a_refused_batch_removes_nothing_of_another(card, options, tmp_path):
     """Two runs start at once; the one that created the manifest has nothing to do."""
     with Library.open(str(tmp_path / "out")) as idle:
