@@ -9,7 +9,7 @@ import os
 import posixpath
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -207,14 +207,14 @@ def _matches(top: str, pattern: Sequence[str]) -> Iterator[str]:
     """What a pattern, in parts, matches below a folder. Linked folders are searched once, because links may be
     circular."""
     seen = set()
-    for folder, below, names in os.walk(top, followlinks=True):
+    for folder, below, names in os.walk(top, onerror=_unreadable(top), followlinks=True):
         status = os.stat(folder)
         inside = () if folder == top else Path(os.path.relpath(folder, top)).parts
-        if (status.st_dev, status.st_ino) in seen or ("**" not in pattern and len(inside) >= len(pattern)):
+        if (status.st_dev, status.st_ino) in seen:
             below.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
-        below.sort()
+        below[:] = sorted(name for name in below if _leads_on((*inside, name), pattern))
         yield from (os.path.join(folder, name) for name in names if _fits((*inside, name), pattern))
 
 
@@ -230,13 +230,28 @@ def _fits(parts: Sequence[str], pattern: Sequence[str]) -> bool:
     return fnmatch.fnmatch(parts[0], pattern[0]) and _fits(parts[1:], pattern[1:])
 
 
-def _below(top: str, leave_out: str | None) -> Iterator[tuple[File, str]]:
-    def unreadable(error: OSError) -> None:
+def _leads_on(folder: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether the pattern can match anything in a folder or below it."""
+    if not folder or not pattern:
+        return bool(pattern)
+    if pattern[0] == "**":
+        return _leads_on(folder, pattern[1:]) or (folder[0][0] != "." and _leads_on(folder[1:], pattern))
+    return _fits(folder[:1], pattern[:1]) and _leads_on(folder[1:], pattern[1:])
+
+
+def _unreadable(top: str) -> Callable[[OSError], None]:
+    """What os.walk does about a folder that cannot be read."""
+
+    def say(error: OSError) -> None:
         if error.filename == top:
             raise InputError(f"cannot be read: {error.strerror}", top) from error
         log.warning("%s: cannot be read, so films in it are not found: %s", error.filename, error.strerror)
 
-    for folder, below, names in os.walk(top, onerror=unreadable):
+    return say
+
+
+def _below(top: str, leave_out: str | None) -> Iterator[tuple[File, str]]:
+    for folder, below, names in os.walk(top, onerror=_unreadable(top)):
         below[:] = sorted(
             b for b in below if b[0] != "." and not (leave_out and _inside(os.path.join(folder, b), leave_out))
         )

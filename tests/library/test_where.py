@@ -56,21 +56,32 @@ def test_the_folder_of_results_is_searched_only_if_films_in_it_are_wanted(tree, 
     assert sorted(os.path.basename(film.paths[0])[0] for film in found) == list(films)
 
 
-def test_folders_that_cannot_be_read_are_named(tree, monkeypatch, caplog):
-    """Root may read any, so that the system is only said to refuse it."""
+UNREADABLE = [
+    ("", "167", True),
+    ("**/*.mp4", "167", True),
+    ("*/*.mp4", "6", True),
+    ("*.mp4", "1", False),
+    ("[[]1]/**/*.mp4", "67", False),
+]
+
+
+@pytest.mark.parametrize(("source", "films", "is_named"), UNREADABLE)
+def test_folders_that_cannot_be_read_are_named(tree, monkeypatch, caplog, source, films, is_named):
+    """If films in them are wanted. Root may read any, so that the system is only said to refuse it."""
     listed = os.scandir
 
     def scandir(path):
-        if os.path.basename(path) == "a":
+        if os.path.basename(path) in ("a", ".h"):
             raise PermissionError(errno.EACCES, "Permission denied", path)
         return listed(path)
 
     monkeypatch.setattr(os, "scandir", scandir)
-    assert sorted(found(str(tree))) == ["1", "6", "7"]
-    (said,) = caplog.messages
-    assert said == f"{tree / 'a'}: cannot be read, so films in it are not found: Permission denied"
-    with pytest.raises(InputError, match="a: cannot be read: Permission denied"):
-        discover([str(tree / "a")])
+    assert sorted(found(str(tree / source))) == list(films)
+    warning = f"{tree / 'a'}: cannot be read, so films in it are not found: Permission denied"
+    assert caplog.messages == [warning] * is_named
+    for below in ("a", "a/*.mp4"):
+        with pytest.raises(InputError, match="a: cannot be read: Permission denied"):
+            discover([str(tree / below)])
 
 
 def test_links_in_a_circle_are_followed_once(tree, monkeypatch):
