@@ -22,7 +22,7 @@ from pathlib import Path
 from ..atomic_file import new_partial, output_error, put_in_place, remove_partial
 from ..errors import PanoSoundError
 from .manifest import Manifest
-from .storage import HIDDEN, Bucket
+from .storage import HIDDEN, Bucket, Stamp
 
 RENEWED_EVERY, EXPIRES_AFTER = 30.0, 180.0
 _SHARE = 20.0
@@ -41,6 +41,7 @@ class ManifestLease:
     def __init__(self, out: Bucket, manifest: Path) -> None:
         self._out, self._path = out, manifest
         self._next = self._next_copy = 0.0
+        self._fetched: Stamp | None = (-1, "")  # Of the copy that was last downloaded.
 
     @cached_property
     def _me(self) -> str:
@@ -54,8 +55,11 @@ class ManifestLease:
 
     def fetch(self) -> None:
         """Download the store's copy, unless this machine's is as new or newer. Raises OutputError, DataFileError."""
-        if self._is_newest():
-            return
+        while not self._is_newest() and (found := self._out.stamp(_COPY)) != self._fetched:
+            self._download()
+            self._fetched = found
+
+    def _download(self) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         partial = new_partial(self._path)
         try:
@@ -84,6 +88,7 @@ class ManifestLease:
 
     def take(self) -> None:
         """Take the lease. Raises PanoSoundError if another machine has it."""
+        self.fetch()  # Again, because another machine may have worked since.
         lease = self._read(_LEASE)
         if lease and lease["id"] != self._me and self._age() < EXPIRES_AFTER:
             hint = f"wait for it, or, if it is lost, for {EXPIRES_AFTER / 60:g} minutes"

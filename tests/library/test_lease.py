@@ -67,7 +67,7 @@ def test_the_manifest_of_a_run_is_not_replaced_under_it(machines):
 def test_a_copy_that_arrives_after_a_run_has_begun_is_left(machines, monkeypatch):
     _, machine = machines
     with machine.open() as library:
-        other = machine.open(create=False)._lease
+        other = ManifestLease(Bucket(machine.out), machine.manifest)
         read = other._out.read
 
         def read_slowly(name):
@@ -80,6 +80,20 @@ def test_a_copy_that_arrives_after_a_run_has_begun_is_left(machines, monkeypatch
         other.fetch()
         with Manifest(machine.manifest, create=False) as as_worker:
             assert as_worker.count(library.run)["waiting"] == 2
+
+
+def test_what_another_machine_records_before_the_lease_is_taken_is_kept(machines, card):
+    first, second = machines
+    for number in range(100):  # So that the copy grows: without dates in the store, a change shows in the size.
+        (card / f"{number}.mp4").write_text("0" * number)
+    with second.open() as library:
+        with first.open() as other:
+            first.take_in(other)
+            while row := other.manifest.claim(other.run, other.run):
+                other.manifest.fail(row, "damaged", 1)
+        second.take_in(library)
+    with first.open() as library:
+        assert library.manifest.count()["failed"] == 102
 
 
 def test_a_machine_that_was_asleep_leaves_the_results_to_the_other(machines, monkeypatch, card):
