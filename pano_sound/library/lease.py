@@ -20,7 +20,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ..atomic_file import new_partial, output_error, put_in_place, remove_partial
-from ..errors import PanoSoundError
+from ..errors import OutputError, PanoSoundError
 from .manifest import Manifest
 from .storage import HIDDEN, Bucket, Stamp
 
@@ -66,15 +66,17 @@ class ManifestLease:
             partial.write_bytes(self._out.read(_COPY))
             if self._is_newest():  # Another run on this machine may have begun in the meantime.
                 return
+            left = [file for ending in ("-wal", "-shm") if (file := Path(f"{self._path}{ending}")).exists()]
             if self._path.exists():
                 # Others may have it open, so it stays the same file. One that is no manifest is left alone.
                 Manifest(self._path, create=False).close()
                 with Manifest(partial, create=False) as copy:
                     copy.copy_to(self._path)
             else:
-                for ending in ("-wal", "-shm"):
-                    Path(f"{self._path}{ending}").unlink(missing_ok=True)
-                put_in_place(partial, self._path)
+                for file in left:  # Seen before: those of a manifest that another command has just put there are kept.
+                    file.unlink(missing_ok=True)
+                with contextlib.suppress(OutputError):  # Another command was faster.
+                    put_in_place(partial, self._path)
         except OSError as error:
             raise output_error(error, self._path) from error
         finally:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from waiting import wait_until
 
+from pano_sound import atomic_file
 from pano_sound.errors import DataFileError, OutputError, PanoSoundError
 from pano_sound.library import intake, lease
 from pano_sound.library.intake import Library
@@ -80,6 +81,25 @@ def test_a_copy_that_arrives_after_a_run_has_begun_is_left(machines, monkeypatch
         other.fetch()
         with Manifest(machine.manifest, create=False) as as_worker:
             assert as_worker.count(library.run)["waiting"] == 2
+
+
+def test_two_first_commands_on_a_machine_share_the_manifest(machines, monkeypatch):
+    """The second comes just before the first puts the manifest in place, where an older one was removed by hand."""
+    _, machine = machines
+    machine.manifest.parent.mkdir()
+    Path(f"{machine.manifest}-wal").write_bytes(b"of the older one")
+    rename, seconds = atomic_file._rename_to_new, []
+
+    def renamed(partial, path):
+        if Path(path) == machine.manifest:
+            monkeypatch.undo()
+            seconds.append(machine.open())
+        rename(partial, path)
+
+    monkeypatch.setattr(atomic_file, "_rename_to_new", renamed)
+    with machine.open() as first, seconds[0] as second:
+        machine.take_in(second)
+        assert first.manifest.count(second.run)["waiting"] == 2
 
 
 def test_what_another_machine_records_before_the_lease_is_taken_is_kept(machines, card):
