@@ -43,8 +43,13 @@ def test_diffuse_sound_brings_no_box(tmp_path: Path) -> None:
     assert [example.boxes for example in read_set(tmp_path, "videos")] == [()]
 
 
-def test_pictures_of_two_eyes_bring_no_box(tmp_path: Path) -> None:
+def test_pictures_of_two_eyes_or_not_shown_as_they_are_stored_bring_no_box(tmp_path: Path) -> None:
     info = probe(film(tmp_path / "a.mp4", plane_wave(talker(SECONDS, 1), 30, 10)))
     assert sound_boxes(info, [1.5]) != [()]
-    two = replace(info, spherical=replace(info.spherical, stereo="top-bottom"))
-    assert sound_boxes(two, [1.5]) == [()]
+    others = [
+        {"spherical": replace(info.spherical, stereo="top-bottom")},
+        {"video": replace(info.video, rotation=180)},
+        {"video": replace(info.video, mirrored=True)},
+    ]
+    for other in others:
+        assert sound_boxes(replace(info, **other), [1.5]) == [()]

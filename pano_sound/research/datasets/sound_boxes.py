@@ -25,8 +25,8 @@ CLEAR = 1.0
 def sound_boxes(info: MediaInfo, times: Sequence[float]) -> list[tuple[Box, ...]]:
     """Boxes (x0, y0, x1, y1 as shares of the picture's width and height) around the source at each presentation time.
 
-    Two boxes if the seam cuts it; none if the direction is not clear, or the film is not a full equirectangular sphere
-    with ambisonic sound of known order.
+    Two boxes if the seam cuts it; none if the direction is not clear, or the film is not a full equirectangular sphere,
+    shown as it is stored, with ambisonic sound of known order.
 
     Raises:
         InputError: the sound cannot be read.
@@ -41,7 +41,7 @@ def sound_boxes(info: MediaInfo, times: Sequence[float]) -> list[tuple[Box, ...]
 def _is_sphere_with_field(info: MediaInfo) -> bool:
     known = info.audio is not None and info.audio.ambisonic is not None and info.audio.ambisonic.certain
     film = info.pannable
-    if not known or film is None or film.video is None or film.video.rotation:
+    if not known or film is None or film.video is None or film.video.rotation or film.video.mirrored:
         return False
     tags = film.spherical
     plain = tags.projection in (None, "equirectangular") and tags.stereo == "mono"
