@@ -168,6 +168,7 @@ def test_the_lease_is_kept_while_films_are_read(machines, monkeypatch, card):
 def test_a_lease_lasts_longer_than_a_slow_copy(machines, monkeypatch):
     machine, _ = machines
     monkeypatch.setattr(lease, "RENEWED_EVERY", 0.01)
+    monkeypatch.setattr(lease, "_SHARE", 1e6)  # However long the second `keep` is delayed.
     copies = []
 
     def slowly(self, manifest):
