@@ -48,7 +48,7 @@ class Heading:
         times, degrees = [np.empty(0)], [np.empty(0)]
         for begin, end in pairwise(bounds):
             first, last = np.searchsorted(soundmap.times, [begin, end])
-            clock = np.append(np.arange(begin, end, motion.SAMPLE_EVERY), end)
+            clock = np.append(motion.sample_times(begin, end), end)
             turned = np.cumsum(np.append(0.0, soundmap.turned[first + 1 : last]))
             line = np.zeros(len(clock))
             if end - begin > _SMOOTH and np.ptp(turned) > 2 * _SWAY:

@@ -159,7 +159,7 @@ def _by_shots(
     edges, first = [np.array([start])], [0]
     for a, b in pairwise(bounds):
         steps = max(1, round((b - a) / chosen.step))
-        edges.append(a + (b - a) * np.arange(1, steps + 1) / steps)
+        edges.append(np.linspace(a, b, steps + 1)[1:])
         first.append(first[-1] + steps)
     heading = Heading.of(soundmap, bounds, pins)
     timeline = resample(soundmap, chosen, np.concatenate(edges), masks, home_after=chosen.home_after, heading=heading)

@@ -165,7 +165,7 @@ def holds(
         best = np.take_along_axis(shown[a:b], near, axis=1).argmax(axis=1)
         there = near[np.arange(b - a), best]
         seen = shown[np.arange(a, b), there] >= FOLLOWED
-        if number >= 0:
+        if number >= 0 and _is_during(context.pins[number], part):
             found.append(_at_pin(context, context.pins[number], part.edges[0], part.edges[-1]))
         elif at_home[a:b].all():
             found.append(_front(context, part))
@@ -179,12 +179,16 @@ def _at_pin(context: PlanContext, pin: Pin, begin: float, end: float) -> Hold:
     return Hold(begin, end, np.array([[pin.yaw, pin.pitch]]), np.array([hfov]), pin)
 
 
+def _is_during(pin: Pin, timeline: Timeline) -> bool:
+    """Whether a pin holds in some of a timeline."""
+    return pin.start < timeline.edges[-1] and max(pin.end, pin.start + 1e-6) > timeline.edges[0]
+
+
 def _with_every_pin(context: PlanContext, timeline: Timeline, parts: list[Hold]) -> list[Hold]:
     """Add the pins of this shot that had no step of their own, because another one is in the same step."""
     found = list(parts)
     for pin in context.pins:
-        here = pin.start < timeline.edges[-1] and pin.end >= timeline.edges[0]
-        if here and all(part.pin is not pin for part in found):
+        if _is_during(pin, timeline) and all(part.pin is not pin for part in found):
             later = (i for i, part in enumerate(found) if part.pin is not None and part.pin.start > pin.start)
             at = next(later, len(found))
             found.insert(at, _at_pin(context, pin, pin.start, pin.end))
