@@ -142,6 +142,15 @@ def test_negatives_are_of_other_recordings_and_batches_are_the_seeds() -> None:
             Draw(examples(32), wrong, 0, part=(0, 4))
 
 
+def test_a_set_smaller_than_a_batch_is_shared_evenly() -> None:
+    parts = [Draw(examples(25), 30, 0, part=(rank, 2)).step(0)[0] for rank in (0, 1)]
+    assert [len(part) for part in parts] == [12, 12]
+    assert len(set(np.concatenate(parts))) == 24
+    assert len(Draw(examples(25), 30, 0).step(0)[0]) == 25
+    with pytest.raises(DataFileError, match="3 examples cannot be shared by 4 processes"):
+        Draw(examples(3), 8, 0, part=(0, 4))
+
+
 def test_select_hides_boxes() -> None:
     given = examples(16, boxed=8)
     kinds = {mode: select(given, mode, -1, -1, 0) for mode in ("unsupervised", "supervised", "semi")}

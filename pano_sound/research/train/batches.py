@@ -109,21 +109,24 @@ class Draw:
 
     Args:
         examples: the whole set.
-        count: examples in a batch, over all processes.
+        count: examples in a batch, over all processes; in a smaller set as many as can be shared evenly.
         seed: of the draw.
         part: (rank, count) of this process; each takes every count-th example of a batch.
 
     Raises:
         DataFileError: all examples are from one recording, so there are no negatives; or a batch cannot be divided
-            evenly among the processes.
+            evenly among the processes, or there are fewer examples than processes.
     """
 
     def __init__(self, examples: Sequence[Example], count: int, seed: int, part: tuple[int, int] = (0, 1)) -> None:
-        self.count, self.seed, self.part = min(count, len(examples)), seed, part
-        share_of(self.count, part[1])
+        share_of(count, part[1])
+        self.count, self.seed, self.part = min(count, len(examples)) // part[1] * part[1], seed, part
         names = {video: i for i, video in enumerate(dict.fromkeys(example.video for example in examples))}
         if len(names) < 2:
             raise DataFileError("negatives are sounds of other recordings, and there are none in this set")
+        if not self.count:
+            what = f"{len(examples)} examples cannot be shared by {part[1]} processes"
+            raise DataFileError(what, hint="start fewer processes")
         self.videos = np.array([names[example.video] for example in examples])
 
     def step(self, step: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
