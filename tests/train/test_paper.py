@@ -21,6 +21,7 @@ from pano_sound.localize.nets import files, weights
 from pano_sound.localize.nets.localizer import TINY, Localizer
 from pano_sound.localize.nets.paper import PAPER_TINY, PaperLocalizer
 from pano_sound.research.datasets.examples import Example
+from pano_sound.research.datasets.shards import Shards
 from pano_sound.research.train.batches import Cached, Draw, Live, select, targets_of, window
 from pano_sound.research.train.curves import Curves
 from pano_sound.research.train.objective import Objective, box_cross_entropy, box_target, distance_ratio
@@ -322,6 +323,17 @@ def test_cached_and_live_batches_agree(tiny: str, tmp_path: Path) -> None:
         one, other = (objective(batches.batch(4)) for batches in (cached, live))
     for name in ("total", "unsupervised", "supervised"):
         torch.testing.assert_close(one[name], other[name], atol=2e-2, rtol=2e-2)
+
+
+def test_shards_need_two_examples_of_a_batch_in_each_process(tiny: str, tmp_path: Path) -> None:
+    pytest.importorskip("webdataset")
+    names = [tmp_path / f"{i}.tar" for i in range(2)]
+    for name in names:
+        name.touch()
+    model, shards = start(tiny, 1, 0)[0].eval(), Shards([str(name) for name in names], part=(0, 2))
+    with pytest.raises(DataFileError, match="need 2 examples of a batch for each process") as refused:
+        Live(model, shards, 2, 0, (0, 2))
+    assert refused.value.hint == "set batch to at least 4"
 
 
 def test_bad_examples_are_left_out_and_many_are_an_error(

@@ -272,6 +272,9 @@ class Live:
         self.stream: Iterator[Example] | None = None
         if isinstance(examples, Shards):
             self.count = share_of(count, part[1])
+            if self.count < 2:  # a negative is another example of the process's part
+                what = f"tar shards need 2 examples of a batch for each process, and {count} are too few for {part[1]}"
+                raise DataFileError(what, hint=f"set batch to at least {2 * part[1]}")
             self.stream = examples.forever(skip=first * self.count)
             self.bad_files = examples.bad_files
         else:
