@@ -73,7 +73,8 @@ class Checkpoint:
             what = "of another set" if "data" in other else "of a training that began with other nets"
             raise DataFileError(f"the checkpoint is {what}", self.path, hint)
         if kept["step"] > self.recipe["steps"]:
-            raise DataFileError(f"the checkpoint is of {kept['step']} steps, which is more", self.path, hint)
+            what = f"of {kept['step']} steps, more than steps={self.recipe['steps']}"
+            raise DataFileError(f"the checkpoint is {what}", self.path, hint)
         return kept
 
 
