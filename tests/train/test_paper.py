@@ -282,6 +282,11 @@ def test_checkpoints_of_another_recipe_or_damaged_are_refused(tiny: str, tmp_pat
     with pytest.raises(DataFileError, match="began with other nets"):
         train(examples(), tmp_path / "a.safetensors", tmp_path / "a", recipe(tiny, steps=3))
     Path(tiny).write_bytes(before)
+    old = torch.load(tmp_path / "a" / "checkpoint.pt", weights_only=True)
+    del old["recipe"]["nets"]
+    torch.save(old, tmp_path / "a" / "checkpoint.pt")
+    with pytest.raises(DataFileError, match="of an earlier version"):
+        train(examples(), tmp_path / "a.safetensors", tmp_path / "a", recipe(tiny, steps=3))
     (tmp_path / "a" / "checkpoint.pt").write_bytes(b"junk")
     with pytest.raises(DataFileError, match="damaged"):
         train(examples(), tmp_path / "a.safetensors", tmp_path / "a", recipe(tiny, steps=2))

@@ -50,7 +50,8 @@ class Checkpoint:
         """Restore module and optimiser. Returns the number of completed steps, 0 without a checkpoint.
 
         Raises:
-            DataFileError: the checkpoint is damaged, of another recipe, set or nets, or of more steps.
+            DataFileError: the checkpoint is damaged, of another recipe, set or nets, of more steps, or of an
+                earlier version.
         """
         if not self.path.exists():
             return 0
@@ -71,6 +72,7 @@ class Checkpoint:
             raise DataFileError(f"the checkpoint is of another recipe: {', '.join(sorted(fields))}", self.path, hint)
         if other:
             what = "of another set" if "data" in other else "of a training that began with other nets"
+            what = what if "nets" in kept["recipe"] else "of an earlier version"
             raise DataFileError(f"the checkpoint is {what}", self.path, hint)
         if kept["step"] > self.recipe["steps"]:
             what = f"of {kept['step']} steps, more than steps={self.recipe['steps']}"
