@@ -154,7 +154,7 @@ def test_a_table_of_examples_is_read(tmp_path: Path) -> None:
 def test_annotators_are_told_apart_by_name(tmp_path: Path) -> None:
     sets.sound(tmp_path / "a.wav", 0.25)
     of = {"anna": (0.1, 0.1, 0.5, 0.5), "ben": (0.2, 0.1, 0.5, 0.5)}
-    rows = ["picture,sound,annotator,x0,y0,x1,y1"]
+    rows = ["picture,sound,annotator,x0,y0,x1,y1", "a.png,a.wav,zoe,,,,", "a.png,a.wav,ben,,,,"]  # no boxes yet
     for picture, names in {"a": ["anna", "ben"], "b": ["ben", "anna"], "c": ["ben"], "d": ["anna"]}.items():
         sets.picture(tmp_path / f"{picture}.png", 50)
         rows += [f"{picture}.png,a.wav,{name},{','.join(map(str, of[name]))}" for name in names]

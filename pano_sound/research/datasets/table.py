@@ -22,8 +22,8 @@ CORNERS = ("x0", "y0", "x1", "y1")
 
 
 def read(path: Path) -> list[Example]:
-    """The examples of a table, in its order. Annotators, too, are in the order in which it first names them, the same
-    for each example.
+    """The examples of a table, in its order. Its annotators who drew boxes are in the order of their first ones, taken
+    example by example, the same for each example.
 
     Raises:
         DataFileError: the table cannot be read, lacks a column, or too many of its rows are bad.
