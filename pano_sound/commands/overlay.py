@@ -50,8 +50,8 @@ def command(
     INPUT is the 360° film. The output is still a 360° film, tagged as one, with its sound.
 
     Warmer colours mean more likely directions. A strip along the bottom shows how loud the film is and how sure the map
-    is. Where it says "unsure", colours are faint and only compare directions with each other. A cyan ring is around the
-    direction that ambisonic sound has itself, while that is clear.
+    is. Where it says "unsure", colours are faint and only compare directions with each other. A cyan ring marks the
+    direction that ambisonic sound itself carries, while that is clear.
 
     \b
     pano-sound overlay holiday.mp4 -o holiday-heard.mp4

@@ -39,9 +39,9 @@ def command(
 
     INPUT is the 360° film. SOUNDMAP is the file that 'analyse' wrote for it, and PATH the one that 'plan' wrote.
 
-    The page opens from disk in any browser, without an internet connection. It plays the videos from where they are,
-    side by side, and holds a small preview of INPUT for the 360° view; of joined files, the preview is played. Pins
-    that you set there can be saved for 'plan --pins'; the page shows the commands.
+    The page opens from disk in any browser, without an internet connection. It plays the videos side by side, from
+    where they are, and contains a small preview of INPUT for the 360° view. For files joined with --concat, it plays
+    the preview in place of INPUT. On the page you can set pins and save them for 'plan --pins'; it shows the commands.
 
     \b
     pano-sound report holiday.mp4 holiday.soundmap.npz holiday.path.json --result holiday-flat.mp4 -o holiday.html

@@ -104,8 +104,8 @@ def make(sources: tuple[Path, ...], output: Path, methods: tuple[str, ...], over
 def tally(votes: tuple[Path, ...], as_json: bool, quiet: bool) -> None:
     """Count the votes of a study.
 
-    VOTES are the files that people saved. Printed are, for each question and pair of methods, the share of votes for
-    each of them and for neither, with 95 % intervals.
+    VOTES are the files that people saved. For each question and pair of methods, this prints the share of votes for
+    each method and for neither, with 95 % intervals.
     """
     from ..research.study import CRITERIA, SIMILAR, read_votes
     from ..research.study import tally as count

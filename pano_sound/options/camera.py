@@ -105,7 +105,8 @@ class CameraOptions(Options):
         ),
     ] = None
     tilt: Annotated[
-        float | None, Option("Steepest look up or down, in degrees.", advanced=True, minimum=0.0, maximum=90.0)
+        float | None,
+        Option("How far the camera may tilt up or down, in degrees.", advanced=True, minimum=0.0, maximum=90.0),
     ] = None
     min_hold: Annotated[
         float | None,

@@ -69,7 +69,8 @@ class InputOptions(Options):
         AmbisonicFormat | None,
         Option(
             "What the first four sound channels hold: 'ambix' (W, Y, Z, X), 'n3d' (the same order, other levels), "
-            "'fuma' (W, X, Y, Z) or 'none' (plain channels). By default, what the film's tags say.",
+            "'fuma' (W, X, Y, Z) or 'none' (plain channels). By default, what the film's tags say, or for four "
+            "untagged channels what they sound like.",
             advanced=True,
         ),
     ] = None

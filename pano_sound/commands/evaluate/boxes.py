@@ -26,7 +26,8 @@ from .common import (
 @click.option(
     "--small",
     is_flag=True,
-    help="Use the photographs of several things (DATA/coco, DATA/boxed), and in them what covers less than a quarter.",
+    help="Use only photographs of several things (DATA/coco, DATA/boxed), and only things that cover less than a "
+    "quarter of the photograph.",
 )
 @repeats_option
 @seed_option

@@ -22,11 +22,12 @@ from .common import figure_option
 )
 @verbosity
 def figures(source: str, soundmap: Path, path: Path, output: Path, moments: int, overwrite: bool, quiet: bool) -> None:
-    """Draw a film of yours as the paper draws its own.
+    """Draw your film in the style of the paper's figures.
 
-    Fig. 13 to 15: pictures with what was heard, the map of each cue, and what the camera sees. INPUT is the 360° film,
-    SOUNDMAP what 'analyse' wrote for it, and PATH what 'plan' made of that. 'evaluate
-    responses' draws Fig. 5, 7 and 8 of pictures of yours; other commands draw Fig. 6 and 9 to 12 with -o.
+    As in Fig. 13 to 15: moments of the film with what was heard, the map of each cue, and what the camera sees. INPUT
+    is the 360° film, SOUNDMAP is what 'analyse' wrote for it, and PATH is what 'plan' made of that.
+
+    'evaluate responses' draws your pictures as in Fig. 5, 7 and 8. Other commands draw Fig. 6 and 9 to 12 with -o.
     """
     from ...camera_path import CameraPath
     from ...options.input import InputOptions

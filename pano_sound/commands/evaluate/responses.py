@@ -29,10 +29,10 @@ def responses(
     overwrite: bool,
     quiet: bool,
 ) -> None:
-    """Draw where models find the source in pictures of yours.
+    """Draw where models find the source in your pictures.
 
-    Fig. 5 of the paper: pictures, and the response to their sound. Where people marked the source, their boxes are
-    drawn, a colour for each person (Fig. 7). With several --model, their responses stand side by side (Fig. 8).
+    As in Fig. 5 of the paper: each picture with the response to its sound. Boxes that people drew around the source
+    are shown, in a colour for each person (Fig. 7). With several --model, the responses are side by side (Fig. 8).
     """
     from ...localize.nets.weights import load
     from ...research.evaluate import plots, sets

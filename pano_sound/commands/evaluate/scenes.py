@@ -24,7 +24,8 @@ log = logging.getLogger("pano_sound")
     type=WrittenFile(),
     required=True,
     metavar="FOLDER",
-    help="Folder for made films and evidence, used again by later runs. Take a new one when you change a cue's code.",
+    help="Folder for composed films and evidence, which later runs use again. Name a new one after changing a cue's "
+    "code.",
 )
 @click.option("--kind", type=click.Choice(["all", "real", "made"]), default="all", show_default=True, help="Scenes.")
 @click.option(
