@@ -188,16 +188,18 @@ def output_error(error: BaseException, path: FilePath | None) -> OutputError:
         return DiskError("there is no room left on the disk", path, "nothing was written")
     if number == errno.EFBIG:
         return OutputError(
-            "the disk's file system cannot hold so large a file", path, "as FAT32 above 4 GB; nothing was written"
+            "the disk's file system cannot hold so large a file",
+            path,
+            "FAT32, for example, holds at most 4 GB; nothing was written",
         )
     if number in _GONE:
         return DiskError("its folder has vanished", path, "was it removed, or the disk unplugged?")
     if number == errno.EEXIST:
-        return OutputError("a file is where its folder would be", path)
+        return OutputError("a file is where its folder should be", path, "give another name")
     if number == errno.EROFS:
         return DiskError("the disk is read-only", path)
     if number == errno.EIO:
-        return DiskError("the disk fails", path)
+        return DiskError("the disk reports an error", path, "try another disk")
     reason = (getattr(error, "strerror", None) or str(error)).lower()
     return OutputError(f"cannot be written: {reason}", path)
 

@@ -125,7 +125,7 @@ def read_pins(rows: Any, path: Where = None) -> tuple[Pin, ...]:
     for where, row in _rows(rows, "pins", ("from", "to", "yaw", "pitch", "hfov"), path):
         start, end = number(row, "from", where, path), number(row, "to", where, path)
         if end < start:
-            raise DataFileError(f"{where}: to must not be before from", path)
+            raise DataFileError(f"{where}: 'to' is before 'from'", path)
         hfov = number(row, "hfov", where, path) if "hfov" in row else None
         yaw, pitch = number(row, "yaw", where, path), number(row, "pitch", where, path)
         pins.append(Pin(start, end, yaw, pitch, hfov))
@@ -140,17 +140,17 @@ def read_masks(rows: Any, path: Where = None) -> tuple[Mask, ...]:
     masks = []
     for where, row in _rows(rows, "masks", ("yaw", "pitch", "from", "to"), path):
         spans = {}
-        for name in ("yaw", "pitch"):
+        for name, ends in (("yaw", "[left, right]"), ("pitch", "[lower, higher]")):
             span = row.get(name)
             if not isinstance(span, list) or len(span) != 2:
-                raise DataFileError(f"{where}: {name} must be two numbers, [from, to]", path)
+                raise DataFileError(f"{where}: {name} must be two numbers, {ends}", path)
             low, high = (number({name: value}, name, where, path) for value in span)
             spans[name] = (low, high)
         if spans["pitch"][0] > spans["pitch"][1]:
             raise DataFileError(f"{where}: pitch must be [lower, higher]", path)
         start, end = (number(row, name, where, path) if name in row else None for name in ("from", "to"))
         if start is not None and end is not None and end < start:
-            raise DataFileError(f"{where}: to must not be before from", path)
+            raise DataFileError(f"{where}: 'to' is before 'from'", path)
         masks.append(Mask(spans["yaw"], spans["pitch"], start, end))
     return tuple(masks)
 
@@ -181,7 +181,9 @@ def read_json(path: str | os.PathLike[str], what: str, hint: str | None = None) 
 
 def number(row: dict[str, Any], name: str, where: str, path: Where = None) -> float:
     """A number of a JSON object, within its limits. Raises DataFileError that says `where`."""
-    value = row.get(name)
+    if name not in row:
+        raise DataFileError(f"{where}: '{name}' is missing", path)
+    value = row[name]
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < HUGE:
         raise DataFileError(f"{where}: {name} is {str(value)[:40]}, not a number", path)
     low, high = LIMITS.get(name, (-HUGE, HUGE))
@@ -222,5 +224,5 @@ def _rows(rows: Any, name: str, keys: Sequence[str], path: Where) -> list[tuple[
         if not isinstance(row, dict):
             raise DataFileError(f"{name}[{i}]: not an object", path)
         for key in row.keys() - set(keys):
-            raise DataFileError(f"{name}[{i}]: there is no '{str(key)[:40]}' (there are {', '.join(keys)})", path)
+            raise DataFileError(f"{name}[{i}]: '{str(key)[:40]}' is unknown (known are {', '.join(keys)})", path)
     return [(f"{name}[{i}]", row) for i, row in enumerate(rows)]

@@ -285,7 +285,7 @@ class SoundMap:
         named = self.named or Named((), np.zeros((len(self.times), 0), np.float16))
         arrays.append(named.scores)
         if any(array.dtype.kind != "f" or not array.ndim for array in arrays):
-            raise DataFileError("its numbers are of another type", path, "analyse again")
+            raise DataFileError("damaged: its numbers are of another type", path, "analyse again")
         n = len(self.times)
         growing = self.times.shape == (n,) and n > 0 and bool(np.all(np.diff(self.times) > 0))
         shots = self.cuts.ndim == 1 and bool(np.all(np.diff(self.cuts) > 0))
@@ -303,10 +303,10 @@ class SoundMap:
         lasts = n > 1 or (known and n == 1 and self.source.get("end", 0.0) > self.times[0])
         possible = finite and bool(np.abs(self.turned).max(initial=0.0) <= 180)
         if not (growing and shots and same_length and possible and known and lasts and self.posterior.size) or long:
-            raise DataFileError("its parts do not fit each other", path, "analyse again")
+            raise DataFileError("damaged: its parts do not fit each other", path, "analyse again")
         total = self.posterior.sum(axis=(1, 2), dtype=np.float32) + self.elsewhere
         if self.posterior.min() < 0 or self.elsewhere.min() < 0 or np.abs(total - 1).max() > _OFF:
-            raise DataFileError("its probabilities do not add up to 1", path, "analyse again")
+            raise DataFileError("damaged: its probabilities do not add up to 1", path, "analyse again")
 
 
 def _check_sizes(path: str | os.PathLike[str]) -> None:

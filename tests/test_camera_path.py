@@ -48,7 +48,7 @@ GOOD = path_of([0, 0, 0, 0, 90], [1, 5, 0, 0, 90]).to_json()
         (lambda d: d["samples"][1].update(t=0), "samples[1]: t must be greater"),
         (lambda d: d["samples"][1].update(yaw="left"), "samples[1]: yaw is left, not a number"),
         (lambda d: d["samples"][0].update(pitch=91), "samples[0]: pitch is 91, outside -90..90"),
-        (lambda d: d["samples"][0].pop("hfov"), "samples[0]: hfov is None"),
+        (lambda d: d["samples"][0].pop("hfov"), "samples[0]: 'hfov' is missing"),
         (lambda d: d["samples"].insert(0, 7), "samples[0]: not an object"),
         (lambda d: d["view"].update(width=641), "view: width and height must be even"),
         (lambda d: d["view"].update(width=10**9), "view: width and height must be even"),
@@ -94,7 +94,7 @@ def test_impossible_pins_and_masks_are_refused(make, error, says):
 
 
 def test_masks_that_end_before_they_begin_are_refused():
-    with pytest.raises(DataFileError, match="to must not be before from"):
+    with pytest.raises(DataFileError, match="'to' is before 'from'"):
         read_masks([{"yaw": [0, 10], "pitch": [0, 10], "from": 3, "to": 1}])
 
 

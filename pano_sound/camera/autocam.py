@@ -72,7 +72,11 @@ def plan(
     costs = per_axis_limit(looks, chosen.max_speed * step)
     if np.isinf(costs).sum() == costs.size - len(looks):
         at_most = f"{chosen.max_speed:g} degrees per second"
-        log.warning("in %g s at %s the camera reaches no other direction: it holds", step, at_most)
+        log.warning(
+            "in %g s at %s the camera reaches no other direction, so it stays still: raise `step` or `max_speed`",
+            step,
+            at_most,
+        )
     timeline = resample(soundmap, chosen, edges, masks, conditional=True)
     held = timeline.held(timeline.weights(looks, view, chosen.centring))
     held -= held.min(axis=1, keepdims=True)

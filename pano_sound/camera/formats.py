@@ -149,7 +149,7 @@ def from_sendcmd(text: str, name: str, fps: float) -> tuple[Array, set[int]]:
     """Samples and cuts of a file in the form that `to_sendcmd` writes."""
     head = re.search(r"v360=(\S+)", text)
     if head is None:
-        raise DataFileError("no line '# ffmpeg … v360=…', from which it starts", name)
+        raise DataFileError("no line '# ffmpeg … v360=…', which says where the camera begins", name)
     columns = ("yaw", "pitch", "roll", "h_fov")
     found = dict(part.partition("=")[::2] for part in re.split("[:,]", head.group(1)))
     now = {c: _number(found.get(c)) for c in columns}
@@ -254,7 +254,9 @@ def read_humanedit(text: str, name: str) -> dict[tuple[str, str, str], Array]:
             for key, rows in trajectories.items()
         }
     except (ValueError, AttributeError, TypeError, RecursionError):
-        raise DataFileError("not {video: {editor: {number: [[longitude, latitude], …]}}}", name) from None
+        raise DataFileError(
+            "not HumanEdit JSON: {video: {editor: {number: [[longitude, latitude], …]}}}", name
+        ) from None
     for key, rows in found.items():
         if rows.ndim != 2 or rows.shape[1] not in (2, 3) or not len(rows) or not np.isfinite(rows).all():
             raise DataFileError(f"{'/'.join(key)}: not rows of longitude and latitude", name)
@@ -305,7 +307,7 @@ def read(file: Path, kind: str, size: tuple[int, int] | None, fps: float) -> Cam
         size = _size_in(text, kind)
     if size is None:
         size = DEFAULT_SIZE
-        log.warning("%s: does not say how large the picture is: taken for %dx%d; `size` sets another", file, *size)
+        log.warning("%s: does not state the output size, so %dx%d is used; `size` sets another", file, *size)
     return CameraPath(*size, samples[needed], cuts=frozenset(np.searchsorted(kept, sorted(cuts)).tolist()))
 
 

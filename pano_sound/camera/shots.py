@@ -339,7 +339,10 @@ def moves_between(context: PlanContext, timeline: Timeline, parts: Sequence[Hold
         begin = max(begin, earliest)
         if new.pin is not None and begin + seconds > new.pin.start + 1e-6:
             seconds = max(new.pin.start - begin, 0.0)
-            log.warning("the pin at %g s is near the one before: the camera turns faster than it should", new.pin.start)
+            log.warning(
+                "the pin at %g s is too soon after the one before: the camera turns faster than its limits allow",
+                new.pin.start,
+            )
         found.append(Move(begin, seconds))
         free = begin + seconds + chosen.min_hold
     return found

@@ -110,7 +110,7 @@ def _recipe(kind: type[R], settings: tuple[str, ...]) -> R:
     for setting in settings:
         name, _, value = setting.partition("=")
         if name not in known:
-            raise click.UsageError(f"the recipe has no {name!r}; it has: {', '.join(known)}")
+            raise click.UsageError(f"the recipe has no field {name!r}; it has: {', '.join(known)}")
         try:
             given[name] = {"true": True, "false": False}[value.lower()] if known[name] is bool else known[name](value)
         except (KeyError, ValueError):

@@ -66,7 +66,8 @@ def _connected(address: str) -> Any:
             socket.create_connection((host.rpartition("/")[2], int(port)), timeout=_ANSWERS_WITHIN).close()
         ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
     except Exception as error:  # Of many kinds.
-        raise PanoSoundError(f"no Ray cluster answers at {address!r}: {first_line(error)}") from None
+        hint = "give its address, 'auto' on one of its machines, or 'local'"
+        raise PanoSoundError(f"no Ray cluster answers at {address!r}: {first_line(error)}", hint=hint) from None
     return ray
 
 

@@ -211,7 +211,7 @@ class Library:
         gone = sorted(set(done) - set(self.out.present(done)))
         if gone:
             more = f", and so have {len(gone) - 1} more results" if len(gone) > 1 else ""
-            raise OutputError(f"has disappeared since it was made{more}", self.out.name(gone[0]), "run it again")
+            raise OutputError(f"has disappeared since it was made{more}", self.out.name(gone[0]), "run the batch again")
 
     def report(self) -> None:
         """Write report.jsonl and report.html beside the results.

@@ -93,7 +93,7 @@ class ManifestLease:
         self.fetch()  # Again, because another machine may have worked since.
         lease = self._read(_LEASE)
         if lease and lease["id"] != self._me and self._age() < EXPIRES_AFTER:
-            hint = f"wait for it, or, if it is lost, for {EXPIRES_AFTER / 60:g} minutes"
+            hint = f"wait for it; if it has crashed, wait {EXPIRES_AFTER / 60:g} minutes"
             raise PanoSoundError(f"another machine is at work here: {lease['host']}", self._out.root, hint)
         self._write_lease()
         if lease and lease["id"] != self._me:

@@ -37,8 +37,8 @@ def check_results(out: Store, manifest: Manifest, names: Iterable[str], inputs: 
             foreign[name] = stamp
     if foreign and not overwrite:
         first, *others = foreign
-        more = f", nor are {len(others)} more files" if others else ""
-        what = f"is there already, and is not what this batch wrote{more}"
+        more = f"; nor did it write {len(others)} other files that are in the way" if others else ""
+        what = f"exists already, and this batch did not write it{more}"
         raise OutputError(what, out.name(first), "give another folder; `overwrite` replaces such files")
     for name, stamp in foreign.items():
         manifest.own(name, "", stamp)

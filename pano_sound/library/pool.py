@@ -183,12 +183,12 @@ class WorkerPool:
         Raises PanoSoundError if workers crash repeatedly without a film.
         """
         how = f"signal {-exit_code}" if exit_code and exit_code < 0 else f"exit code {exit_code}"
-        error = f"its worker ended {MAX_TRIES} times without a word ({how}): out of memory?" if exit_code else None
+        error = f"its worker process died {MAX_TRIES} times ({how}): out of memory?" if exit_code else None
         films = self._library.manifest.release(worker.name, error) if worker.name else 0
         if exit_code and not films:
             self._died_idle += 1
             if self._died_idle >= MAX_TRIES:
-                raise PanoSoundError(f"workers end before they begin ({how})", hint="out of memory?")
+                raise PanoSoundError(f"worker processes die before they begin a film ({how})", hint="out of memory?")
         if not worker.name:
             return
         is_alive(self._library.manifest.locks, worker.name)

@@ -123,7 +123,7 @@ def learnt() -> Fusion:
         path = folder / FILE
         if path.is_file():
             return read(path)
-    raise ModelError("the numbers for fusing cues are missing: install pano-sound again", path=folders()[0] / FILE)
+    raise ModelError("the fusion weights are missing", folders()[0] / FILE, "install pano-sound again")
 
 
 def read(path: Path) -> Fusion:
@@ -137,7 +137,7 @@ def read(path: Path) -> Fusion:
             raise ValueError("not numbers")
         return Fusion(**{name: data[name] for name in ("weights", "nothing", "bias", "spread", "direction")})
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise ModelError("not the numbers for fusing cues, or damaged", path=path) from error
+        raise ModelError("not fusion weights, or damaged", path=path) from error
 
 
 def _distribution(

@@ -216,13 +216,13 @@ def _faults(sums: Array, silent: NDArray[np.bool_]) -> list[str]:
     """What is wrong with a field, in words, by its totals (see `SpatialCue._add`) and its silent channels."""
     found = []
     if silent[0]:
-        return ["the sound field's W channel is silent: directions are not heard"]
+        return ["the sound field's W channel is silent: no directions are known"]
     if silent[1]:
-        found.append("the sound field's Y channel is silent: left and right are not told apart")
+        found.append("the sound field's Y channel is silent: left and right cannot be told apart")
     if silent[3]:
-        found.append("the sound field's X channel is silent: front and back are not told apart")
+        found.append("the sound field's X channel is silent: front and back cannot be told apart")
     if silent[2]:
-        found.append("the sound field's Z channel is silent: elevation is not heard")
+        found.append("the sound field's Z channel is silent: elevation is unknown")
     if not silent.any():
         off = float(np.average(sums[:, 7], weights=np.maximum(sums[:, 0], 1e-30)))
         if abs(off) > _OFF_DB:

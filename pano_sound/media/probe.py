@@ -152,7 +152,7 @@ def _with_clock(footage: Footage, size: int) -> Footage:
     if clock is None:
         return footage
     times = "once" if len(clock.jumps) == 1 else f"{len(clock.jumps)} times"
-    log.warning("%s: its clock jumps %s: the film goes on where it stopped", footage.paths[0], times)
+    log.warning("%s: its clock jumps %s: the jumps are left out", footage.paths[0], times)
     return replace(footage, clocks=(clock,))
 
 
@@ -190,7 +190,7 @@ def _joined(parts: list[MediaInfo], footage: Footage) -> MediaInfo:
                 raise UnsupportedInputError(message, part.path, "files of one film must be alike")
         _check_channels(first, part)
         if (first.audio is None) != (part.audio is None):
-            what = "sound, unlike the first file: it is not heard" if part.audio else "no sound: it stays silent"
+            what = "sound, unlike the first file: its sound is left out" if part.audio else "no sound: it stays silent"
             log.warning("%s: has %s", part.path, what)
         begins.append(end - Fraction(part.start))
         joints.append(end)

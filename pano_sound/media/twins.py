@@ -96,10 +96,12 @@ def probe_twin(info: PannableFilm, proxy: str | os.PathLike[str] | None) -> Pann
 def _fitting(info: PannableFilm, paths: tuple[str, ...]) -> PannableFilm:
     """Files that show the same as a film. Raises InputError; UnsupportedInputError if they do not."""
     if len(paths) != len(info.footage.paths):
-        raise UnsupportedInputError("is one proxy of a film of several files", paths[0], "join the film's files first")
+        raise UnsupportedInputError(
+            "is one proxy, but the film has several files", paths[0], "join the film's files first"
+        )
     whole, twin = _whole(info), probe(paths, _options(info.footage, video_track=None))
     if twin.video is None:
-        raise UnsupportedInputError("is no proxy: it has no picture", paths[0])
+        raise _unfit(info, paths, "it has no picture")
     tags, of = twin.spherical, info.spherical
     told = (tags.projection or of.projection, tags.stereo if tags.projection else of.stereo)
     shape = twin.video.width / twin.video.height * info.video.height / info.video.width

@@ -266,13 +266,13 @@ def _aligned(soundmap: SoundMap, looks: NDArray[np.float32], sounds: NDArray[np.
     path, fault = _name(soundmap), alignment.fault
     if order_is_open and alignment.order:
         name = {"ambix": "AmbiX", "fuma": "FuMa"}[alignment.order]
-        log.warning("%s: the picture says that the sound's channels are in the order of %s", path, name)
+        log.warning("%s: by the picture, the sound's channels are in %s order", path, name)
     elif order_is_open:
-        log.warning("%s: the picture does not tell the order of the sound's channels either", path)
+        log.warning("%s: the picture does not show the order of the sound's channels either", path)
     elif alignment.doubtful and fault is None:
         log.warning("%s: the sound field does not agree with the picture: its directions count less", path)
     elif alignment.doubtful:
-        log.warning("%s: the sound field does not agree with the picture: %s. This is put right", path, fault)
+        log.warning("%s: the sound field does not agree with the picture: %s. This is corrected", path, fault)
     return _mixed(soundmap, "spatial", before, alignment)
 
 

@@ -164,7 +164,7 @@ def test_the_size_travels_with_the_path(tmp_path, kind, cuts, size, caplog):
     file.write_bytes(WRITERS[kind](path, FPS).encode())
     back = read(file, kind, None, FPS)
     assert (back.width, back.height) == (size if kind != "humanedit" else (1280, 720))
-    assert ("does not say how large the picture is" in caplog.text) == (kind == "humanedit")
+    assert ("does not state the output size" in caplog.text) == (kind == "humanedit")
     other = read(file, kind, (320, 180), FPS)
     assert (other.width, other.height) == (320, 180)
 
@@ -174,7 +174,7 @@ def test_an_impossible_size_is_ignored(tmp_path, sides, caplog):
     file = tmp_path / "a.csv"
     file.write_text(f"{HEAD},width,height\n0,0,0,0,90{sides}\n")
     assert read(file, "csv", None, FPS).width == 1280
-    assert "does not say how large the picture is" in caplog.text
+    assert "does not state the output size" in caplog.text
 
 
 def test_after_effects_never_spins():

@@ -95,10 +95,10 @@ def commands_of(page):
 @pytest.mark.parametrize(
     ("pins", "says"),
     [
-        ([{"from": 3, "to": 2, "yaw": 0, "pitch": 0}], "pins[0]: to must not be before from"),
+        ([{"from": 3, "to": 2, "yaw": 0, "pitch": 0}], "pins[0]: 'to' is before 'from'"),
         (
             [{"from": 1, "to": 2, "yaw": 0, "pitch": 0, "fov": 60}],
-            "pins[0]: there is no 'fov' (there are from, to, ",
+            "pins[0]: 'fov' is unknown (known are from, to, ",
         ),
         ([{"from": 0, "to": 2, "yaw": "left", "pitch": 0}], "pins[0]: yaw is left"),
         ([{"from": 0, "to": 2, "yaw": 0, "pitch": 0}, {"from": 1, "to": 3, "yaw": 0, "pitch": 0}], "must begin after"),

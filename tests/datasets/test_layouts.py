@@ -187,12 +187,12 @@ def test_a_time_is_in_the_film(tmp_path: Path, time: str, caplog: pytest.LogCapt
 
 
 def test_a_folder_that_is_not_a_set_is_refused_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(DataFileError, match="no such set"):
+    with pytest.raises(DataFileError, match="no such data set"):
         read_set(tmp_path / "gone")
     with pytest.raises(DataFileError, match="looked for") as error:
         read_set(tmp_path)
     assert all(layout.looks in str(error.value) for layout in LAYOUTS.values())
-    with pytest.raises(DataFileError, match="no such set"):
+    with pytest.raises(DataFileError, match="no such data set"):
         read_set(tmp_path / "gone", "videos")
     (tmp_path / "x.csv").write_text("a,b\n1,2\n")
     with pytest.raises(DataFileError, match="columns"):

@@ -234,7 +234,7 @@ def test_pages_are_made_resumed_and_kept_true(batch, tmp_path):
     foreign.write_text("mine")
     refused = batch("card", "-o", "out", "--reports")
     assert (refused.returncode, foreign.read_text()) == (5, "mine")
-    assert "is not what this batch wrote" in refused.stderr
+    assert "this batch did not write it" in refused.stderr
     foreign.unlink()
     assert batch("card", "-o", "out", "--reports").returncode == 0
     pages = sorted(out.glob("*.report.html"))

@@ -160,7 +160,7 @@ def test_workers_that_are_killed_at_once_end_the_run_and_fail_no_film(batch, car
     monkeypatch.setattr(pool, "run_worker", killed)
     done = batch(card, "-o", "out", "--workers", "2")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
-    assert "workers end before they begin (signal 9)" in done.stderr
+    assert "worker processes die before they begin a film (signal 9)" in done.stderr
     assert set(states(batch.folder / "out").values()) == {"waiting"}
     monkeypatch.undo()
     assert batch(card, "-o", "out").returncode == 0
@@ -175,7 +175,7 @@ def test_workers_that_die_before_they_claim_a_film_end_the_run(tmp_path, named):
         for _ in range(MAX_TRIES - 1):
             workers.reap(worker, -9)
         workers.reap(worker, 0)
-        with pytest.raises(PanoSoundError, match=r"workers end before they begin \(signal 9\)"):
+        with pytest.raises(PanoSoundError, match=r"worker processes die before they begin a film \(signal 9\)"):
             workers.reap(worker, -9)
 
 

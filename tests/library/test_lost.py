@@ -197,7 +197,7 @@ def test_foreign_files_are_only_replaced_when_asked(card, options, tmp_path, nam
     if name == "A.MP4":  # Where that is another name, it is in nobody's way.
         assert (out / "a.mp4").exists() or take_in([card], out, options)["waiting"] == 2
         return
-    with pytest.raises(OutputError, match=r"is not what this batch wrote.*-y|overwrite"):
+    with pytest.raises(OutputError, match=r"this batch did not write it.*-y|overwrite"):
         take_in([card], out, options)
     assert films_in(out) == {name: b"theirs"}
     assert take_in([card], out, options, overwrite=True)["waiting"] == 2
@@ -210,7 +210,7 @@ def test_a_link_to_nothing_is_only_replaced_when_asked(card, options, tmp_path, 
     out = tmp_path / "out"
     out.mkdir()
     (out / name).symlink_to("nothing")
-    with pytest.raises(OutputError, match="is not what this batch wrote"):
+    with pytest.raises(OutputError, match="this batch did not write it"):
         take_in([card], out, options)
     with Library.open(str(out)) as library:
         library.take_in([str(card / "a.mp4")], [], options, overwrite=True)
@@ -259,7 +259,7 @@ def test_changed_results_are_kept_and_own_ones_replaced(card, options, tmp_path,
     edited = (out / "a.path.json").read_bytes() + b"\n"
     (out / "a.path.json").write_bytes(edited)
     assert take_in([card], out, options)["done"] == 2  # Nothing is to be made.
-    with pytest.raises(OutputError, match="is not what this batch wrote"):
+    with pytest.raises(OutputError, match="this batch did not write it"):
         take_in([card], out, replace(options, fov=60))
     assert (out / "a.path.json").read_bytes() == edited
     (out / "a.path.json").unlink()
@@ -492,7 +492,7 @@ def test_results_of_a_lost_cluster_are_recognised(finished, card, options):
         db.execute("UPDATE films SET state='waiting', made=NULL, stamp=NULL")
         noted = dict(db.execute("SELECT name, sha256 FROM own"))
         db.execute("DELETE FROM own")
-    with pytest.raises(OutputError, match="is not what this batch wrote"):
+    with pytest.raises(OutputError, match="this batch did not write it"):
         take_in([card], finished, options)
     pending = finished / ".pano-sound" / "pending"
     pending.mkdir()

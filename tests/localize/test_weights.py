@@ -101,7 +101,7 @@ def test_files_that_are_not_weights_are_refused(tmp_path: Path, saved: Path) -> 
         assert error.value.exit_code == 6
         assert "\n" not in str(error.value)
         assert str(path) in str(error.value)
-    with pytest.raises(ModelError, match="no weights there"):
+    with pytest.raises(ModelError, match="no such weights file"):
         weights.load(tmp_path / "missing.safetensors")
 
 

@@ -78,7 +78,7 @@ def test_shards_are_streamed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["--set", "speed=3"], 2, "the recipe has no 'speed'"),
+        (["--set", "speed=3"], 2, "the recipe has no field 'speed'"),
         (["--set", "seed=-1"], 2, "seed is 0 or more"),
         (["--work", "set.csv"], 2, "is a file"),
         (["-o", "out.pt"], 2, "the weights must be a .safetensors file, not 'out.pt'"),

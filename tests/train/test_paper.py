@@ -136,7 +136,7 @@ def test_negatives_are_of_other_recordings_and_batches_are_the_seeds() -> None:
     parts = [Draw(examples(), 6, 3, part=(rank, 2)).step(5) for rank in (0, 1)]
     for k, whole in enumerate(draw.step(5)):
         np.testing.assert_array_equal(np.stack([parts[0][k], parts[1][k]], 1).ravel(), whole)
-    with pytest.raises(DataFileError, match="other recordings"):
+    with pytest.raises(DataFileError, match="one recording"):
         Draw(examples(2), 2, 0)
     for wrong in (3, 30):
         with pytest.raises(DataFileError, match=f"batches of {wrong} examples cannot be shared evenly by 4 processes"):

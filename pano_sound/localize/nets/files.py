@@ -50,7 +50,7 @@ def find(model: str | os.PathLike[str]) -> Path:
         path = Path(given)
         if path.is_file():
             return path
-        raise ModelError("there are no weights there", path=path)
+        raise ModelError("no such weights file", path=path)
     for folder in folders():
         path = folder / f"{given}{SUFFIX}"
         if path.is_file():

@@ -52,7 +52,7 @@ class BadFileCounter:
         if self.count > allowed:
             of = self.total if self.total is not None else self.seen
             raise DataFileError(
-                f"{self.count} of {of} examples cannot be read, lastly {name}: {reason}",
+                f"{self.count} of {of} examples cannot be read; the last was {name}: {reason}",
                 path=self.where,
                 hint="is this the right folder and layout?",
             )

@@ -58,7 +58,7 @@ def recognise(path: Path) -> str:
         if layout.fits(path):
             return name
     looked_for = "; ".join(layout.looks for layout in LAYOUTS.values())
-    raise DataFileError("no set is laid out like this", path=path, hint=f"looked for: {looked_for}")
+    raise DataFileError("the data set has no known layout", path=path, hint=f"looked for: {looked_for}")
 
 
 def files_of(place: str | Path) -> Iterator[Path]:
@@ -97,7 +97,7 @@ def read_set(path: Path, layout: str | None = None, split: str | None = None) ->
         DataFileError: no such layout or set, an unreadable table, too many bad entries, or nothing in that split.
     """
     if not path.exists():
-        raise DataFileError("there is no such set", path=path)
+        raise DataFileError("no such data set", path=path)
     layout = layout or recognise(path)
     if layout not in LAYOUTS:
         raise DataFileError(f"no layout is called {layout!r}", path=path, hint=f"there are: {', '.join(LAYOUTS)}")

@@ -91,7 +91,9 @@ def select(
         hidden = hidden[: len(hidden) if unlabelled < 0 else unlabelled]
         chosen += [(i, replace(examples[i], boxes=())) for i in hidden]
     if not chosen:
-        raise DataFileError("no example has boxes to learn from" if mode == "supervised" else "there are no examples")
+        if mode == "supervised":
+            raise DataFileError("no example has boxes to learn from", hint="add boxes, or use mode unsupervised")
+        raise DataFileError("there are no examples")
     return chosen
 
 
@@ -123,7 +125,8 @@ class Draw:
         self.count, self.seed, self.part = min(count, len(examples)) // part[1] * part[1], seed, part
         names = {video: i for i, video in enumerate(dict.fromkeys(example.video for example in examples))}
         if len(names) < 2:
-            raise DataFileError("negatives are sounds of other recordings, and there are none in this set")
+            hint = "add others, whose sounds serve as negatives"
+            raise DataFileError("all examples are from one recording", hint=hint)
         if not self.count:
             what = f"{len(examples)} examples cannot be shared by {part[1]} processes"
             raise DataFileError(what, hint="start fewer processes")
@@ -297,7 +300,8 @@ class Live:
         triplets = list(zip(pictures, waves, wrong, strict=True))
         whole = [i for i, parts in enumerate(triplets) if all(part is not None for part in parts)]
         if not whole:
-            raise DataFileError(f"batch {step} has no example that can be read and has a negative of another recording")
+            what = f"in batch {step} each example is unreadable, or lacks a sound of another recording as its negative"
+            raise DataFileError(what)
         seen, heard, unlike = zip(*(triplets[i] for i in whole), strict=True)
         targets, labelled = targets_of([anchors[i] for i in whole], self.grid, picks[whole])
         return {

@@ -257,7 +257,8 @@ def distil(
         optimiser.step()
         if step % 20 == 0 or step == steps - 1:
             if not torch.isfinite(loss):
-                raise PanoSoundError(f"the loss is {float(loss.detach())} at step {step} of the distillation")
+                what = f"the loss is {float(loss.detach())} at step {step} of the distillation"
+                raise PanoSoundError(what, hint="try a smaller sound_rate")
             if log is not None:
                 log.write(stage="sounds", step=step, **{name: float(part.detach()) for name, part in parts.items()})
         if (step + 1) % 100 == 0 or step == steps - 1:
