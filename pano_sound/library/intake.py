@@ -43,7 +43,7 @@ class Library:
 
     Attributes:
         out: the store of results. soundmaps: the store of sound maps.
-        home: the local folder of the manifest and of work in progress.
+        home: the local folder of work in progress.
         run: the name of this run, locked while it is alive.
         manifest: the open manifest.
     """
@@ -68,7 +68,7 @@ class Library:
             rehearsal: only estimate; make nothing, and lock nobody out.
         """
         self.out, self.soundmaps, self.options, self.manifest = out, soundmaps, options, manifest
-        self.home = manifest.path.parent
+        self.home = manifest.home
         self.run = lock.name
         self._lock, self._lease, self._new_folders, self._rehearsal = lock, lease, new_folders, rehearsal
         self._at_work = False
@@ -131,7 +131,7 @@ class Library:
         self.manifest.close()
         self._lock.end()
         if not self.manifest.path.exists():
-            _remove_empty([self.home / "work", self.manifest.locks, *(self._new_folders or ())])
+            _remove_empty([self.home / "work", self.manifest.locks, self.home, *(self._new_folders or ())])
 
     def take_in(
         self,

@@ -28,7 +28,7 @@ from .database import Database
 from .discover import File, Film, report_name, result_names
 from .process_lock import is_alive
 from .records import STATES, FilmRecord, OwnFile, RenderResult, file_hashes, read_curve, read_record, read_stamp
-from .storage import Stamp
+from .storage import HIDDEN, Stamp
 
 T = TypeVar("T")
 MAX_TRIES = 3
@@ -66,6 +66,7 @@ class Manifest:
     """An open manifest. Use it only in the thread that opened it.
 
     Attributes:
+        home: the folder of its runs' own files. A file named by `manifest` may be among a user's.
         locks: the folder of the process locks of those who use it.
     """
 
@@ -80,7 +81,8 @@ class Manifest:
             OutputError: it cannot be written.
         """
         self.path = Path(path)
-        self.locks = self.path.parent / "alive"
+        self.home = self.path.parent if self.path.parent.name == HIDDEN else self.path.parent / HIDDEN
+        self.locks = self.home / "alive"
         if not create and not self.path.is_file():
             raise DataFileError("there is no batch here", self.path, "give the folder of the results")
         self._db = Database(self.path, create, alone)

@@ -238,7 +238,7 @@ class Worker:
     ) -> None:
         self._manifest, self._name, self._out, self._soundmaps = manifest, name, out, soundmaps
         self._reports, self._run, self._pipe = reports, run, pipe
-        self._scratch = manifest.path.parent / "work" / name
+        self._scratch = manifest.home / "work" / name
         self._said = 0.0
 
     def work(self, fail_fast: bool = False) -> None:

@@ -356,6 +356,21 @@ def test_a_manifest_in_a_foreign_file_is_refused(card, options, tmp_path, what):
     assert {n: d for n, d in content(tmp_path).items() if n in before} == before
 
 
+def test_folders_beside_a_manifest_are_left_alone(batch, card):
+    """A user's folders may have the names of a batch's own."""
+    mine = [batch.folder / "mine" / name for name in ("work/holiday/a.mp4", "alive/mine.lock")]
+    for file in mine:
+        file.parent.mkdir(parents=True)
+        file.write_text("mine")
+    (batch.folder / "mine" / "films").mkdir()
+    shutil.copy(card / "a.mp4", batch.folder / "mine" / "films")
+    assert batch("mine/films", "-o", "out", "--manifest", "mine/made.sqlite").returncode == 0
+    assert [file.read_text() for file in mine] == ["mine", "mine"]
+    assert {path.name for path in (batch.folder / "mine").iterdir() if path.name[0] != "."} == {
+        "work", "alive", "films", "made.sqlite"
+    }  # fmt: skip
+
+
 @pytest.fixture
 def finished(card, options, tmp_path):
     """A folder in which one of two films is finished."""
