@@ -169,6 +169,8 @@ def read_list(path: str) -> list[str]:
             lines = [line.rstrip("\r\n") for line in file]
     except OSError as error:
         raise InputError(f"the list cannot be read: {error.strerror}", path) from None
+    if any("\0" in line for line in lines):
+        raise InputError("not a list of films: it is not text in UTF-8", path, "a film itself needs no list")
     folder = os.path.dirname(os.path.abspath(path))
     wanted = [line for line in lines if line.strip() and not line.startswith("#")]
     return [line if is_url(line) else os.path.join(folder, line) for line in wanted]

@@ -10,7 +10,7 @@ import pytest
 
 from pano_sound.errors import InputError, OutputError
 from pano_sound.library import intake
-from pano_sound.library.discover import discover
+from pano_sound.library.discover import discover, read_list
 from pano_sound.library.storage import store
 from pano_sound.localize.nets import pretrained
 
@@ -82,6 +82,13 @@ def test_folders_that_cannot_be_read_are_named(tree, monkeypatch, caplog, source
     for below in ("a", "a/*.mp4"):
         with pytest.raises(InputError, match="a: cannot be read: Permission denied"):
             discover([str(tree / below)])
+
+
+@pytest.mark.parametrize("content", [b"\0\0\0 ftypisom", "a.mp4\n".encode("utf-16")])
+def test_a_list_that_is_no_text_is_refused(tmp_path, content):
+    (tmp_path / "list.txt").write_bytes(content)
+    with pytest.raises(InputError, match="not a list of films: it is not text in UTF-8"):
+        read_list(str(tmp_path / "list.txt"))
 
 
 def test_links_in_a_circle_are_followed_once(tree, monkeypatch):
