@@ -182,6 +182,7 @@ class MediaInfo:
         width, height = video.width, video.height
         if video.rotation % 180:
             width, height = height, width
+            size = f"{width}x{height} when turned as its tags ask"
         shapes = {width / height, width / height * float(video.sample_aspect_ratio or 1)}
         # Each eye of a pair may be 2:1, or squeezed into half of a 2:1 picture.
         spheres = {"mono": (2.0,), "top-bottom": (1.0, 2.0), "left-right": (4.0, 2.0)}[self.spherical.stereo]

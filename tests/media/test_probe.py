@@ -7,6 +7,7 @@ import cv2
 import films
 import numpy as np
 import pytest
+import spheres
 
 from pano_sound.errors import InputError, UnsupportedInputError
 from pano_sound.media.info import require_pannable
@@ -93,6 +94,11 @@ def test_shape_decides_without_tags(tmp_path, size, word):
     assert word in info.problem
     with pytest.raises(UnsupportedInputError, match=word):
         require_pannable(info)
+
+
+def test_a_sphere_that_tags_put_on_its_side_is_named_as_it_is_shown(tmp_path):
+    spheres.film(tmp_path / "a.mp4", np.zeros((64, 128, 3), np.uint8), turn=90)
+    assert "is 64x128 when turned as its tags ask, not 2:1" in probe(tmp_path / "a.mp4").problem
 
 
 def test_sound_only_is_a_problem_not_an_error(tmp_path):
