@@ -127,5 +127,6 @@ def import_(
 
     output = output or Path(file.stem + ".path.json")
     check_outputs([output], overwrite)
+    check_ending(output, "the path", ".json")
     read(file, kind, pixels, fps).save(output, overwrite)
     wrote(output, quiet)

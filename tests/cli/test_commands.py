@@ -452,6 +452,7 @@ def test_a_closed_pipe_is_no_error(film):
         ("report a.mp4 a.npz a.json -o b", "the page must be a .html file, not 'b'"),
         ("analyse a.mp4 -o b.mp4", "the sound map must be a .npz file, not 'b.mp4'"),
         ("plan a.npz -o b.csv", "the path must be a .json file, not 'b.csv'"),
+        ("path import a.csv --from csv -o b.csv", "the path must be a .json file, not 'b.csv'"),
         ("path show a.json -o b.jpg", "the picture must be a .png file, not 'b.jpg'"),
     ],
 )
