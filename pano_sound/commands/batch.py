@@ -202,7 +202,7 @@ def _work(library: Library, fail_fast: bool, as_json: bool, quiet: bool) -> int:
         click.echo(json.dumps({"films": counts, "report": library.out.name("report.jsonl")}))
     elif not quiet:
         words = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-        click.echo(printable(f"{words or 'no films'}; see {library.out.name('report.html')}"))
+        click.echo(printable(f"{words or 'nothing to make'}; see {library.out.name('report.html')}"))
     return 1 if counts["failed"] else 0
 
 

@@ -68,7 +68,8 @@ def _rows(info: MediaInfo, files: int, heard: list[str] | None) -> list[tuple[st
     chapters = following_chapters(info.path) if files == 1 else []
     if chapters:
         names = " ".join(f"--concat {shlex.quote(chapter)}" for chapter in chapters)
-        rows.append(("goes on", f"in {len(chapters)} more chapters: {names}"))
+        count = "1 more chapter" if len(chapters) == 1 else f"{len(chapters)} more chapters"
+        rows.append(("goes on", f"in {count}: {names}"))
     if info.video:
         rows.append(("picture", _picture(info.video)))
         rows.append(("colours", str(info.video.colour)))

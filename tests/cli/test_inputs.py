@@ -65,7 +65,7 @@ def test_probe_says_which_way_a_film_is_turned(run, tmp_path, turn, how):
 def test_probe_names_the_next_chapters(run, tmp_path):
     for name in ("GS010042.mp4", "GS020042.mp4"):
         films.make_film(tmp_path / name)
-    assert rows(run("probe", "GS010042.mp4"))["goes on"] == "in 1 more chapters: --concat GS020042.mp4"
+    assert rows(run("probe", "GS010042.mp4"))["goes on"] == "in 1 more chapter: --concat GS020042.mp4"
     both = rows(run("probe", "GS010042.mp4", "--concat", "GS020042.mp4"))
     assert both["duration"] == "0.80 s"
     assert "goes on" not in both
