@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import click
@@ -30,6 +31,10 @@ class HeadedOption(click.Option):
 
             extra["range"] = range_words(self.type.min, self.type.max)
         return extra
+
+
+number_option = functools.partial(click.option, cls=HeadedOption, metavar="NUMBER")
+"""As `click.option`, for a number: its help states the range in words."""
 
 
 class Command(click.Command):

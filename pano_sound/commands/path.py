@@ -10,6 +10,7 @@ import click
 from ..options.flags import with_flags
 from ..options.values import parse_size
 from .files import ReadFile, check_ending, check_outputs
+from .help import number_option
 from .parameters import json_option, output_option, overwrite_option
 from .progress import wrote
 from .verbosity import verbosity
@@ -17,7 +18,7 @@ from .verbosity import verbosity
 KINDS = ("csv", "sendcmd", "ae", "humanedit")
 
 path_argument = click.argument("path", metavar="PATH", type=ReadFile())
-fps_option = click.option(
+fps_option = number_option(
     "--fps",
     type=click.FloatRange(1.0, 240.0),
     default=30.0,

@@ -32,6 +32,7 @@ ENDING, PATH_ENDING = ".soundmap.npz", ".path.json"
 @click.option(
     "--paths",
     type=click.IntRange(1, 20),
+    metavar="NUMBER",
     default=1,
     show_default=True,
     cls=HeadedOption,

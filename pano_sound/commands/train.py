@@ -40,11 +40,12 @@ R = TypeVar("R")
     metavar="NAME=VALUE",
     help="Change a field of the recipe, such as steps=2000. docs/training.md lists them. Repeatable.",
 )
-@click.option("--layout", help="Layout of DATA. By default it is detected.")
-@click.option("--split", default="train", show_default=True, help="Split of DATA to train on.")
+@click.option("--layout", metavar="NAME", help="Layout of DATA, as in docs/training.md. By default it is detected.")
+@click.option("--split", metavar="NAME", default="train", show_default=True, help="Split of DATA to train on.")
 @click.option(
     "--work",
     type=WrittenFile(file_okay=False),
+    metavar="FOLDER",
     default=Path("training"),
     show_default=True,
     help="Folder for checkpoints, logs and caches. Run the same command again to resume.",

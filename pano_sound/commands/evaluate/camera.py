@@ -9,6 +9,7 @@ import click
 
 from ...options.presets import PRESETS, Preset
 from ..files import ReadFile, ReadSet
+from ..help import number_option
 from .common import common, model_option, show
 
 
@@ -18,7 +19,7 @@ from .common import common, model_option, show
 @click.option(
     "--preset", "presets", multiple=True, type=click.Choice(list(PRESETS)), help="Only this preset. Repeatable."
 )
-@click.option(
+@number_option(
     "--window",
     type=click.FloatRange(0.0),
     default=0.0,

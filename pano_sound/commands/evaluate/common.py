@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from ..files import ReadFile, ReadModel, ReadSet, WrittenFile, check_outputs
+from ..help import number_option
 from ..parameters import json_option, overwrite_option
 from ..verbosity import verbosity
 
@@ -20,21 +21,39 @@ F = Callable[..., Any]
 data_argument = click.argument("data", metavar="DATA", type=ReadSet())
 folder_argument = click.argument("data", metavar="FOLDER", type=ReadSet())
 model_option = click.option(
-    "--model", type=ReadModel(), default="base", show_default=True, help="Name or path of the weights."
+    "--model",
+    type=ReadModel(),
+    metavar="NAME|FILE",
+    default="base",
+    show_default=True,
+    help="Weights: a name from `pano-sound models`, or a .safetensors file.",
 )
 models_option = click.option(
     "--model",
     "models",
     type=ReadModel(),
+    metavar="NAME|FILE",
     multiple=True,
     default=["base"],
     show_default=True,
-    help="Name or path of weights. Repeatable.",
+    help="Weights: a name from `pano-sound models`, or a .safetensors file. Repeatable.",
 )
-split_option = click.option("--split", help="Split of DATA to use.  [default: test, else val, else the only one]")
-seed_option = click.option("--seed", type=int, default=0, show_default=True, help="Seed of all random choices.")
-repeats_option = click.option(
-    "--repeats", type=click.IntRange(0), default=100, show_default=True, help="Number of random patterns to draw."
+split_option = click.option(
+    "--split", metavar="NAME", help="Split of DATA to use.  [default: test, else val, else the only one]"
+)
+seed_option = number_option(
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Seed of all random choices.",
+)
+repeats_option = number_option(
+    "--repeats",
+    type=click.IntRange(0),
+    default=100,
+    show_default=True,
+    help="Number of random patterns to draw.",
 )
 labels_option = click.option(
     "--labels",
@@ -46,7 +65,13 @@ labels_option = click.option(
 
 def draws_option(default: int, what: str) -> Callable[[F], F]:
     """--draws."""
-    return click.option("--draws", type=click.IntRange(1), default=default, show_default=True, help=f"{what} to draw.")
+    return number_option(
+        "--draws",
+        type=click.IntRange(1),
+        default=default,
+        show_default=True,
+        help=f"{what} to draw.",
+    )
 
 
 FIGURES = (".png", ".svg", ".pdf")
@@ -77,7 +102,11 @@ def figure_option(what: str, required: bool = False) -> Callable[[F], F]:
 def common(function: F) -> F:
     """Adds --threads, --json, -q and -v; the command gets `as_json` and `quiet`."""
 
-    @click.option("--threads", type=click.IntRange(1), help="Processor threads to use.  [default: one per core]")
+    @number_option(
+        "--threads",
+        type=click.IntRange(1),
+        help="Processor threads to use.  [default: one per core]",
+    )
     @json_option
     @verbosity
     @functools.wraps(function)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ..help import number_option
 from .common import (
     common,
     folder_argument,
@@ -18,9 +19,9 @@ from .common import (
 @click.command("direction")
 @folder_argument
 @model_option
-@click.option("--turns", type=click.IntRange(1), default=3, show_default=True, help="Random yaws per scene.")
-@click.option("--window", type=float, default=5.0, show_default=True, help="Seconds of sound per picture.")
-@click.option("--smooth", type=float, default=3.0, show_default=True, help="Average maps over this many seconds.")
+@number_option("--turns", type=click.IntRange(1), default=3, show_default=True, help="Random yaws per scene.")
+@number_option("--window", type=float, default=5.0, show_default=True, help="Seconds of sound per picture.")
+@number_option("--smooth", type=float, default=3.0, show_default=True, help="Average maps over this many seconds.")
 @seed_option
 @common
 def direction(

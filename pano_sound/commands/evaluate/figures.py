@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ..files import ReadFile
+from ..help import number_option
 from ..progress import wrote
 from ..verbosity import verbosity
 from .common import figure_option
@@ -17,7 +18,7 @@ from .common import figure_option
 @click.argument("soundmap", metavar="SOUNDMAP", type=ReadFile())
 @click.argument("path", metavar="PATH", type=ReadFile())
 @figure_option("the film", required=True)
-@click.option(
+@number_option(
     "--moments", type=click.IntRange(1, 20), default=6, show_default=True, help="Columns: moments of the film."
 )
 @verbosity

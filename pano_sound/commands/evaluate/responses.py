@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ..help import number_option
 from ..progress import wrote
 from ..verbosity import verbosity
 from .common import data_argument, figure_option, models_option, seed_option, split_option
@@ -15,7 +16,7 @@ from .common import data_argument, figure_option, models_option, seed_option, sp
 @data_argument
 @models_option
 @split_option
-@click.option("--count", type=click.IntRange(1, 50), default=8, show_default=True, help="Rows: pictures at random.")
+@number_option("--count", type=click.IntRange(1, 50), default=8, show_default=True, help="Rows: pictures at random.")
 @seed_option
 @figure_option("the pictures, a column for each model", required=True)
 @verbosity

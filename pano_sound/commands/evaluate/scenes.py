@@ -10,6 +10,7 @@ import click
 
 from ...atomic_file import written_whole
 from ..files import WrittenFile, check_folder_of, check_outputs, check_work_folder
+from ..help import number_option
 from ..parameters import overwrite_option
 from .common import common, data_argument, model_option, seed_option, show
 
@@ -24,12 +25,18 @@ log = logging.getLogger("pano_sound")
     type=WrittenFile(),
     required=True,
     metavar="FOLDER",
-    help="Folder for composed films and evidence, which later runs use again. Name a new one after changing a cue's "
-    "code.",
+    help="Folder for the made scenes and for evidence, which later runs use again. Name a new one after changing a "
+    "cue's code.",
 )
-@click.option("--kind", type=click.Choice(["all", "real", "made"]), default="all", show_default=True, help="Scenes.")
 @click.option(
-    "--made", type=click.IntRange(2), default=12, show_default=True, help="Number of scenes to make per split."
+    "--kind", type=click.Choice(["all", "real", "made"]), default="all", show_default=True, help="Scenes to use."
+)
+@number_option(
+    "--made",
+    type=click.IntRange(2),
+    default=12,
+    show_default=True,
+    help="Number of scenes to make per split.",
 )
 @click.option(
     "--camera",
