@@ -50,7 +50,7 @@ CHUNK = 256
 
 # What NumPy, zip and JSON raise for damaged files.
 _DAMAGE = (
-    *(ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, RuntimeError, MemoryError),
+    *(ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, RuntimeError, MemoryError, OverflowError),
     *(zipfile.BadZipFile, zlib.error, tokenize.TokenError, SyntaxError),
 )
 _LONGEST = 36e6
@@ -315,6 +315,8 @@ def _check_sizes(path: str | os.PathLike[str]) -> None:
     packed, total = os.path.getsize(path), 0
     with zipfile.ZipFile(path) as archive:
         for part in archive.infolist():
+            if part.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise ValueError("compressed as NumPy never does")
             with archive.open(part) as file:
                 # The header states its own length; ours are short.
                 head = io.BytesIO(file.read(4096))
@@ -324,7 +326,7 @@ def _check_sizes(path: str | os.PathLike[str]) -> None:
             size = math.prod(shape) * kind.itemsize
             total += size
             cells = math.prod(shape[1:]) if len(shape) == 3 else 0
-            if kind.hasobject or size > part.file_size or cells > _MOST_CELLS:
+            if kind.hasobject or min(shape, default=0) < 0 or size > part.file_size or cells > _MOST_CELLS:
                 raise ValueError("larger than it is")
     if total > _MOST_READ or total > _MOST_PACKED * packed + (1 << 26):
         raise DataFileError("unpacks to more than it should", path, "analyse again, with a larger `every`")

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pano_sound import soundmap as soundmap_module
 from pano_sound.errors import DataFileError
 from pano_sound.soundmap import BEFORE, FORMAT, Named, SoundMap
 from pano_sound.sphere.geometry import cell_areas
@@ -117,6 +118,7 @@ def test_files_of_the_first_format_keep_their_meaning(tmp_path):
         {"about": np.array('{"source": {"width": 2}, "settings": {}, "temperature": 0, "presence": [1, 0]}')},
         {"about": np.array('{"source": {"width": 2}, "settings": {}, "temperature": 0.1, "presence": [[], 0]}')},
         {"about": np.array('{"source": {"width": 2}, "settings": {}}')},
+        {"about": np.array(f'{{"source": {{}}, "settings": {{}}, "temperature": 1{"0" * 400}, "presence": [1, 0]}}')},
     ],
 )
 def test_damaged_files_of_the_first_format_are_refused(tmp_path, change):
@@ -209,10 +211,36 @@ def test_flipped_bytes_are_refused_or_harmless(soundmap, tmp_path):
             continue
 
 
+def test_other_compression_than_numpys_is_refused(soundmap, tmp_path):
+    soundmap.save(tmp_path / "a.npz")
+    with zipfile.ZipFile(tmp_path / "a.npz") as good, zipfile.ZipFile(tmp_path / "b.npz", "w", zipfile.ZIP_LZMA) as bad:
+        for name in good.namelist():
+            bad.writestr(name, good.read(name))
+    whole = (tmp_path / "b.npz").read_bytes()
+    (tmp_path / "b.npz").write_bytes(whole[:50] + bytes(b ^ 0xFF for b in whole[50:54]) + whole[54:])
+    with pytest.raises(DataFileError, match="not a sound map, or damaged"):
+        SoundMap.load(tmp_path / "b.npz")
+
+
 def header(shape, descr="<f2"):
     file = io.BytesIO()
     np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": shape})
     return file.getvalue()
+
+
+def test_a_part_of_less_than_nothing_makes_no_room_for_others(soundmap, tmp_path, monkeypatch):
+    monkeypatch.setattr(soundmap_module, "_MOST_READ", 1 << 20)
+    soundmap.save(tmp_path / "a.npz")
+    with zipfile.ZipFile(tmp_path / "a.npz", "a", 8) as file:
+        file.writestr("cues/other.npy", header((3, 1000, 1000)) + bytes(6_000_000))
+        file.writestr("unused.npy", header((-(10**9), 1)))
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataFileError):
+            SoundMap.load(tmp_path / "a.npz")
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("part", ["posterior.npy", "cues/motion.npy", "times.npy", "about.npy"])
