@@ -167,3 +167,13 @@ def test_absurdly_large_numbers_are_refused(tmp_path):
         (tmp_path / "a.path.json").write_text(text)
         with pytest.raises(DataFileError):
             CameraPath.load(tmp_path / "a.path.json")
+
+
+@pytest.mark.parametrize("source", ['{"end": 1%s}', '{"width": 1%s, "height": 2}', '{"width": 2, "height": 1%s}'])
+def test_absurdly_large_numbers_about_the_film_do_no_harm(tmp_path, source):
+    text = json.dumps(CameraPath(64, 64, np.array([[0.0, 0, 0, 0, 90]])).to_json())
+    (tmp_path / "a.path.json").write_text(text.replace('"source": {}', f'"source": {source % ("0" * 400)}'))
+    films.make_film(tmp_path / "a.mp4")
+    path, options = CameraPath.load(tmp_path / "a.path.json"), RenderOptions(encoder_preset="ultrafast")
+    pano_sound.render(tmp_path / "a.mp4", path, tmp_path / "b.mp4", options)
+    assert (tmp_path / "b.mp4").exists()

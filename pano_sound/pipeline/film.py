@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ..constraints import HUGE
 from ..media.info import MediaInfo, PannableFilm, require_pannable
 from ..media.probe import probe
 from ..media.twins import twins_beside
@@ -36,8 +37,8 @@ def check_belongs(source: dict[str, Any], info: MediaInfo, what: str) -> None:
     """Warn if a sound map or camera path was made for a film of another length, or with a picture of another shape.
 
     Neither its name nor its size says that: copies of a film are that film."""
-    end = source.get("end")
-    beyond = info.origin + info.start + info.duration - end if isinstance(end, (int, float)) else 0.0
+    end = _number(source.get("end"))
+    beyond = 0.0 if end is None else info.origin + info.start + info.duration - end
     is_part = info.footage.start is not None or info.footage.end is not None
     if beyond > OTHER_FILM or (beyond < -OTHER_FILM and not is_part):
         log.warning("%s: the %s was made for a film that ends at %.1f s, not this one", info.path, what, end)
@@ -48,11 +49,16 @@ def check_belongs(source: dict[str, Any], info: MediaInfo, what: str) -> None:
 
 
 def _has_another_shape(source: dict[str, Any], info: MediaInfo) -> bool:
-    width, height = source.get("width"), source.get("height")
-    if not (isinstance(width, int) and isinstance(height, int) and height and all(info.eye)):
+    width, height = _number(source.get("width")), _number(source.get("height"))
+    if not (width and height and all(info.eye)):
         return False
     shape = info.eye[0] / info.eye[1]
     return abs(width / height / shape - 1) > _OTHER_SHAPE or bool(source.get("covers")) != bool(info.covers)
+
+
+def _number(value: Any) -> float | None:
+    """A number that a file names; None for anything else, and for numbers that no film has."""
+    return float(value) if isinstance(value, (int, float)) and abs(value) < HUGE else None
 
 
 def check_result(result: StrPath, info: MediaInfo) -> None:
