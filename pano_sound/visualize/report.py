@@ -118,6 +118,11 @@ def _again(
             return typed(os.fspath(file))
         return typed(os.path.relpath(os.fspath(local), os.path.dirname(os.path.abspath(os.fspath(here)))))
 
+    def read(name: Any) -> str:
+        # Weights and proxies may also be names of no file, such as 'base' and 'none'; a sound map may say anything.
+        is_file = isinstance(name, (str, os.PathLike)) and os.path.isfile(local_path(name) or "")
+        return beside(name) if is_file else str(name)
+
     def typed(name: str) -> str:
         return f"./{name}" if name.startswith("-") else name  # Otherwise it would be an option.
 
@@ -126,8 +131,7 @@ def _again(
         given = {name: value for name, value in given.items() if name not in described(CameraOptions)}
 
     def words(kind: type[Options]) -> list[str]:
-        # Weights and proxies may also be names of no file, such as 'base' and 'none'.
-        return command_words(kind, given, lambda name: beside(name) if os.path.isfile(local_path(name) or "") else name)
+        return command_words(kind, given, read)
 
     stem = typed(re.sub(r"\.[^.]*$", "", _name(soundmap)))  # As in report.js.
     heard, path = map(beside, kept) if kept else (f"{stem}.soundmap.npz", f"{stem}.path.json")
@@ -246,7 +250,7 @@ def _weights(model: Any) -> dict[str, str]:
         return {}
     try:
         about = describe(Path(find(model)))
-    except ModelError:
+    except (ModelError, OSError):
         return {}
     version = about["metadata"].get("version")
     rows = {

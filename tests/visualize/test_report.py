@@ -234,6 +234,13 @@ def test_the_commands_of_a_page_have_the_options_of_their_step(soundmap, film, t
         assert " --pins x.pins.json --fov 80 -o " in commands(planned, options)[1]
 
 
+@pytest.mark.parametrize("value", [[1], 5, {}, "x" * 5000, "a\0b"])
+def test_a_sound_map_may_say_anything_of_its_settings(soundmap, tmp_path, value):
+    settings = {"model": value, "proxy": value, "every": value}
+    write_report(tmp_path / "a.html", replace(soundmap, settings=settings), PATH)
+    assert (tmp_path / "a.html").exists()
+
+
 @pytest.mark.slow
 def test_a_page_does_not_grow_with_the_film(tmp_path):
     n = 40_000
