@@ -78,26 +78,31 @@ def _pictures(fps: float) -> DecodedPictures:
     return "all" if fps > _MOST_FPS / 3 else "reference" if fps > 0.5 else "key"
 
 
-def spectrogram(info: MediaInfo, columns: int, bands: int) -> NDArray[np.float32]:
-    """How loud each band is over a film, (columns, bands) 0..1: time from its first picture to its end, bands of equal
-    width in mel from 0 to 8 kHz. Zeros where there is no sound."""
-    found = np.zeros((columns, bands), np.float32)
+def spectrogram(info: MediaInfo, start: float, end: float, columns: int, bands: int) -> NDArray[np.float32]:
+    """How loud each band is over a film, (columns, bands) 0..1: from `start` to `end`, the film's times in seconds,
+    bands of equal width in mel from 0 to 8 kHz. Zeros where there is no sound."""
+    found, measured = np.zeros((columns, bands), np.float32), np.zeros(columns, bool)
     window = np.hanning(_WINDOW).astype(np.float32)
     mel = 2595 * np.log10(1 + np.fft.rfftfreq(_WINDOW, 1 / _RATE) / 700)
     band = np.minimum((mel / mel[-1] * bands).astype(int), bands - 1)
     of_band = np.eye(bands, dtype=np.float32)[band]
-    width = max(info.duration, 0.1) / columns
-    begin = 0.0
+    width = max(end - start, 0.1) / columns
+    begin = info.origin + info.start - start
     for block in SoundReader(info, _RATE).blocks(20.0):
         wave = np.pad(block, (0, max(0, _WINDOW - len(block))))
         pieces = np.lib.stride_tricks.sliding_window_view(wave, _WINDOW)[:: _WINDOW // 2]
         power = np.abs(np.fft.rfft(pieces * window)) ** 2 / _WINDOW**2
         times = begin + (np.arange(len(pieces)) + 1) * _WINDOW / 2 / _RATE
         level = np.clip(10 * np.log10(power.astype(np.float32) @ of_band + 1e-12) / -_FLOOR_DB + 1.1, 0, 1)
-        np.maximum.at(found, np.minimum((times / width).astype(int), columns - 1), level)
+        column = np.floor(times / width).astype(int)
+        inside = (column >= 0) & (column < columns)
+        np.maximum.at(found, column[inside], level[inside])
+        measured[column[inside]] = True
         begin += len(block) / _RATE
-    if width < _WINDOW / 2 / _RATE:
-        known = np.flatnonzero(found.any(axis=1))
-        if len(known):
-            found = found[known[np.abs(known[:, None] - np.arange(columns)).argmin(axis=0)]]
+    known = np.flatnonzero(measured)
+    if len(known):
+        # In a short film a window has several columns: each shows the nearest one, if there is one near.
+        nearest = known[np.abs(known[:, None] - np.arange(columns)).argmin(axis=0)]
+        near = np.abs(nearest - np.arange(columns)) * width <= _WINDOW / 2 / _RATE
+        found = np.where(near[:, None], found[nearest], np.float32(0))
     return found

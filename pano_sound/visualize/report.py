@@ -176,7 +176,9 @@ def _contents(soundmap: SoundMap, path: CameraPath, film: MediaInfo | None) -> d
         "level": _points(x, level),
         "sure": _points(x, sureness[chosen]),
         "cues": {name: _png(_evidence(maps[chosen])) for name, maps in soundmap.cues.items()},
-        "spectrogram": None if film is None or film.audio is None else _png(spectrogram(film, _COLUMNS, _BANDS)),
+        "spectrogram": None
+        if film is None or film.audio is None
+        else _png(spectrogram(film, start, end, _COLUMNS, _BANDS)),
         "names": [
             {"name": name, "left": (a - start) / (end - start) * 100, "width": (b - a) / (end - start) * 100}
             for name, a, b in _names_over_time(soundmap, end)

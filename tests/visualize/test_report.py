@@ -137,11 +137,23 @@ def test_the_preview_of_a_long_film_has_fewer_pictures(tmp_path, monkeypatch):
 
 
 def test_a_spectrogram_shows_the_tone(film):
-    image = preview.spectrogram(film, 50, 64)
+    image = preview.spectrogram(film, 0, 2, 50, 64)
     assert image.shape == (50, 64)
     loudest = image.argmax(axis=1)
     mel = 2595 * np.log10(1 + np.array([440, 8000]) / 700)
     assert loudest[5:45] == pytest.approx(mel[0] / mel[1] * 64, abs=1.5)
+
+
+@pytest.mark.parametrize(("begin", "first", "last"), [(0, 0, 50), (2, 0, 30), (-4, 40, 90)])
+def test_a_spectrogram_shows_silence_and_lies_on_the_page_s_time(tmp_path, begin, first, last):
+    """5 s of a tone and 3 s of silence, then no sound: from several times on, a column each 0.1 s."""
+    sound = np.concatenate([films.tone(5.0), np.zeros((2, 3 * 48000), np.float32)], axis=1)
+    path = films.make_film(tmp_path / "a.mkv", films.steady(100, 10), sound=sound, sound_codec="flac")
+    for columns, each in ((100, 1), (2000, 20)):
+        image = preview.spectrogram(pannable(path, InputOptions()), begin, begin + 10, columns, 64)
+        loud = np.flatnonzero(image.max(axis=1) > 0.1) / each
+        assert (loud[0], loud[-1]) == pytest.approx((first, last), abs=1.5)
+        assert len(loud) == pytest.approx((last - first) * each, abs=2 * each)
 
 
 def test_films_behind_urls_are_left_out(soundmap, tmp_path):
