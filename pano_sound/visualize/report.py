@@ -42,6 +42,8 @@ _MOST_MAPS = 400
 """Moments at which the 360° view has a map: a page must not grow with the film."""
 _MOST_LOOKS = 5000
 _LOOKS_EVERY = 0.1
+_SAME_TIME = 0.05
+"""Seconds by which the first pictures of a film and of its sound map may differ."""
 _SHORTEST_NAME = 1.0
 """Seconds for which something is heard before it is written over the spectrogram."""
 
@@ -155,6 +157,7 @@ def _name(soundmap: SoundMap) -> str:
 def _contents(soundmap: SoundMap, path: CameraPath, film: MediaInfo | None) -> dict[str, Any]:
     start = float(soundmap.times[0])
     end = max(float(soundmap.times[-1]), float(soundmap.source.get("end") or 0.0), start + 0.1)
+    begin = start if film is None else float(film.origin + film.start)
     chosen = _columns(soundmap, start, end)
     sureness = soundmap.sureness()
     saliency = np.stack([soundmap.saliency(slice(k, k + 1))[0].max(axis=0) for k in chosen])
@@ -190,7 +193,9 @@ def _contents(soundmap: SoundMap, path: CameraPath, film: MediaInfo | None) -> d
             "name": _name(soundmap),
             "start": start,
             "end": end,
-            "film": start if film is None else float(film.origin + film.start),
+            "film": begin,
+            # A whole film's result has its time stamps; that of a part begins at 0.
+            "result": start if film is None or abs(start - begin) > _SAME_TIME else float(film.origin),
             "moments": [
                 {
                     "t": float(soundmap.times[k]),

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from dataclasses import replace
+from fractions import Fraction
 from html.parser import HTMLParser
 from importlib.resources import files
 from urllib.parse import unquote
@@ -172,6 +173,21 @@ def test_a_part_of_a_film_plays_from_the_film_and_joined_films_from_the_preview(
     assert screens(film.path, **part) == (os.path.relpath(film.path, tmp_path), False)
     assert json.loads(contents(tmp_path / "a.html", "data"))["film"] == 0.5
     assert screens([film.path, film.path], **part) == (None, True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "first", "film_begins", "result_begins"),
+    [(None, 0.5, 0.5, 0), (1.5, 1.5, 1.5, 1.5), (None, 1.5, 0.5, 1.5)],
+)
+def test_a_result_keeps_the_time_stamps_of_a_whole_film_alone(
+    soundmap, tmp_path, asked, first, film_begins, result_begins
+):
+    """Of a film that begins late; of a part of it; and of a part whose page is made without saying so."""
+    path = films.make_film(tmp_path / "a.mp4", films.steady(30, 10, Fraction(1, 2)))
+    late = replace(soundmap, times=soundmap.times + first)
+    write_report(tmp_path / "a.html", late, PATH, film=pannable(path, InputOptions(start=asked)))
+    data = json.loads(contents(tmp_path / "a.html", "data"))
+    assert (data["film"], data["result"]) == (film_begins, result_begins)
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", "nothing", '{"pins": 3}', '{"pins": [{"from": 1}]}'])

@@ -218,6 +218,29 @@ def test_buttons_of_a_pin(page, act):
     assert left == ([] if act == "Remove" else [[12, 3]])
 
 
+def test_a_film_that_begins_late_plays_in_step_with_its_result(browser, folder):
+    times = films.steady(30, 10, 1)
+    film = films.make_film(folder / "late.mp4", times, size=(256, 128))
+    films.make_film(folder / "late-flat.mp4", times, size=(320, 180))
+    n = np.arange(1.0, 4.0, 0.5)
+    posterior = np.full((len(n), 30, 60), 1e-4, np.float16)
+    levels = np.full(len(n), -20, np.float32)
+    soundmap = SoundMap(n, posterior, np.full(len(n), 0.8, np.float32), levels, {"path": "late.mp4", "end": 4.0})
+    path = CameraPath(320, 180, np.array([[1, 0, 0, 0, 90.0]]))
+    info = pannable(film, InputOptions())
+    write_report(folder / "late.html", soundmap, path, film=info, result=folder / "late-flat.mp4")
+    page = browser.new_page()
+    page.goto((folder / "late.html").as_uri(), wait_until="domcontentloaded")
+    until(page, "view && videos.length === 3 && videos.every(([video]) => video.readyState >= 2)")
+    page.evaluate(
+        "videos.forEach(([video, zero]) => video.requestVideoFrameCallback((now, shown) => {"
+        " video.shown = shown.mediaTime + (video === preview ? zero : 0); })), seek(2.5)"
+    )
+    until(page, "videos.every(([video]) => video.shown !== undefined)")
+    assert page.evaluate("videos.map(([video]) => video.shown)") == pytest.approx([2.5] * 3, abs=0.11)
+    page.close()
+
+
 @pytest.mark.parametrize("joined", [False, True])
 def test_a_part_of_a_film_plays_in_its_time_and_stops_at_its_end(browser, folder, joined):
     name = folder / f"part{joined}.html"

@@ -16,8 +16,7 @@ if (byId("preview")) {
   if (byId("film")) byId("film").prepend(preview);
 }
 const result = byId("result"), source = byId("source");
-// The result begins at 0 also where it is made of a part of the film.
-const videos = [[result, start], [source, 0], [preview, data.film]].filter(([video]) => video);
+const videos = [[result, data.result], [source, 0], [preview, data.film]].filter(([video]) => video);
 const lead = videos[0];
 let t = start, pins = data.pins, stale = true;
 
