@@ -90,7 +90,8 @@ def plot(path: CameraPath, file: Path, soundmap: SoundMap | None = None, overwri
     start, end = float(path.times[0]), float(path.times[-1])
     if soundmap is not None:
         start, end = float(soundmap.times[0]), max(end, float(soundmap.times[-1]))
-    times = np.linspace(start, max(end, start + 0.1), 2000)
+    end = max(end, start + 0.1)
+    times = np.linspace(start, end, 2000)
     looks = path.looks(times)
     figure = Figure((11, 7), dpi=110, layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [2, 1]})
@@ -134,8 +135,9 @@ def _saliency(upper: Axes, lower: Axes, soundmap: SoundMap) -> None:
     saliency = soundmap.saliency()
     saliency /= np.maximum(saliency.max(axis=(1, 2), keepdims=True), 1e-30)
     saliency *= soundmap.present()[:, None, None]
-    step = np.append(np.diff(soundmap.times), 0.1 if len(soundmap) < 2 else np.diff(soundmap.times)[-1])
-    edges = np.append(soundmap.times - step / 2, soundmap.times[-1] + step[-1] / 2)
+    steps = np.diff(soundmap.times) if len(soundmap) > 1 else np.array([0.1])
+    first, last = soundmap.times[0] - steps[0] / 2, soundmap.times[-1] + steps[-1] / 2
+    edges = np.concatenate([[first], (soundmap.times[1:] + soundmap.times[:-1]) / 2, [last]])
     rows, columns = soundmap.grid
     yaws, pitches = np.linspace(-180, 180, columns + 1), np.linspace(90, -90, rows + 1)
     for axes, axis, cells in ((upper, 1, yaws), (lower, 2, pitches)):

@@ -36,3 +36,19 @@ def test_a_plot_is_titled_with_any_name(tmp_path, name):
         CameraPath(64, 64, np.array([[0.0, 0, 0, 0, 90], [1, 0, 0, 0, 90]]), source={"path": name}), tmp_path / "a.png"
     )
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("times", [[0.0], [0.0, 0.1, 10.0], [0.0, 10.0, 10.1]])
+def test_a_plot_shows_a_sound_map_of_any_times_in_order(tmp_path, monkeypatch, times):
+    axes = pytest.importorskip("matplotlib.axes").Axes
+    even, nothing = np.full((len(times), *GRID), 1 / 1800, np.float16), np.zeros(len(times), np.float32)
+    drawn, draw = [], axes.pcolormesh
+    monkeypatch.setattr(
+        axes, "pcolormesh", lambda self, x, *rest, **more: drawn.append(x) or draw(self, x, *rest, **more)
+    )
+    path = CameraPath(64, 64, np.array([[0.0, 0, 0, 0, 90]]))
+    plot(path, tmp_path / "a.png", SoundMap(np.array(times), even, nothing, nothing - 20, {"end": 11.0}))
+    for edges in drawn:
+        assert (edges[:-1] < times).all()
+        assert (times < edges[1:]).all()
