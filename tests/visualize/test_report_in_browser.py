@@ -196,6 +196,33 @@ def test_pins_are_set_moved_and_saved_as_plan_reads_them(page, tmp_path):
     assert json.loads((tmp_path / "a.json").read_text()).keys() == {"pins", "masks"}
 
 
+def test_pins_that_overlap_are_not_saved(page, tmp_path):
+    page.evaluate("seek(1)")
+    page.keyboard.press("p")
+    page.evaluate("seek(2)")
+    page.keyboard.press("p")
+    saved = []
+    page.on("download", lambda download: saved.append(download))
+    page.click("#save")
+    begin = page.locator("#pins input[name=from]").nth(1)
+    assert page.evaluate("document.activeElement.validationMessage").startswith("A pin must begin after")
+    assert begin.evaluate("input => input === document.activeElement")
+    assert not saved
+    begin.fill("3.2")
+    page.keyboard.press("Enter")
+    with page.expect_download() as saving:
+        page.click("#save")
+    saving.value.save_as(tmp_path / "a.json")
+    assert [pin.start for pin in load_constraints(tmp_path / "a.json")[0]] == [1, 3.2, 4]
+
+
+def test_arrows_change_times_by_tenths_and_angles_by_degrees(page):
+    for name, changed in (("from", 4.1), ("to", 5.1), ("yaw", -99), ("pitch", -19)):
+        page.locator(f"#pins input[name={name}]").focus()
+        page.keyboard.press("ArrowUp")
+        assert page.evaluate(f"pins[0].{name}") == pytest.approx(changed)
+
+
 def test_a_pin_is_dragged_in_the_view(page):
     page.evaluate("byId('follow').checked = false, view.look(-100, -20, 90), draw()")
     box = page.locator("#sphere").bounding_box()

@@ -155,6 +155,9 @@ function showPins() {
   map.querySelectorAll(".pin").forEach((bar, i) => {
     const pin = pins[i], share = x => `${x / (end - start) * 100}%`;
     Object.assign(bar.style, {left: share(pin.from - start), width: share(pin.to - pin.from), top: `${(180 - pin.yaw) / 3.6}%`});
+    // Otherwise 'plan' would refuse the file.
+    const begin = rows.rows[i].querySelector("input[name=from]"), overlaps = i > 0 && pin.from <= pins[i - 1].to;
+    begin.setCustomValidity(overlaps ? "A pin must begin after the one before it has ended." : "");
     for (const input of rows.rows[i].querySelectorAll("input")) if (input !== document.activeElement) input.value = pin[input.name];
   });
   byId("pins").hidden = !pins.length;
@@ -174,7 +177,7 @@ function makePin(map, rows, i) {
   const row = rows.insertRow();
   for (const name of ["from", "to", "yaw", "pitch"]) {
     const input = document.createElement("input");
-    Object.assign(input, {name, type: "number", step: name.length > 3 || name === "yaw" ? 1 : 0.1});
+    Object.assign(input, {name, type: "number", step: name === "from" || name === "to" ? 0.1 : 1});
     input.addEventListener("change", () => {
       const value = input.valueAsNumber;
       input.blur();
@@ -195,6 +198,8 @@ function makePin(map, rows, i) {
   }
 }
 function savePins() {
+  const wrong = [...byId("pins").querySelectorAll("input")].find(input => input.validity.customError);
+  if (wrong) return void wrong.reportValidity();
   const text = JSON.stringify({pins, masks: data.masks}, null, 1) + "\n";
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([text], {type: "application/json"}));
