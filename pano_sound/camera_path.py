@@ -34,6 +34,7 @@ from .sphere.view import View
 FORMAT = "pano-sound.path/2"
 BEFORE = "pano-sound.path/1"
 """The format before, without cuts, pins and masks; still read."""
+_WHICH = "give the .path.json file that 'plan' writes"
 COLUMNS = ("t", "yaw", "pitch", "roll", "hfov")
 _LOWEST = np.array([-HUGE, -HUGE, -90.001, -HUGE, 0.0])
 _HIGHEST = np.array([HUGE, HUGE, 90.001, HUGE, 180.0])
@@ -155,14 +156,16 @@ class CameraPath:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> CameraPath:
         """Read and check a path file. Raises DataFileError that names the wrong sample."""
-        return cls.from_json(read_json(path, "camera path", "give the .path.json file that 'plan' writes"), path)
+        return cls.from_json(read_json(path, "camera path", _WHICH), path)
 
     @classmethod
     def from_json(cls, data: Any, path: str | os.PathLike[str] | None = None) -> CameraPath:
         """The same from parsed JSON; `path` is named in errors."""
-        if not isinstance(data, dict) or data.get("format") not in (FORMAT, BEFORE):
-            found = data.get("format") if isinstance(data, dict) else None
-            raise DataFileError(f"not a camera path: format is {found!r}, not {FORMAT!r}", path)
+        found = data.get("format") if isinstance(data, dict) else None
+        if found is None:
+            raise DataFileError("not a camera path: it states no format", path, _WHICH)
+        if found not in (FORMAT, BEFORE):
+            raise DataFileError(f"its format is {found!r}, this version reads {FORMAT!r}", path, _WHICH)
         view, rows = data.get("view"), data.get("samples")
         sides: list[Any] = [view.get(k) if isinstance(view, dict) else None for k in ("width", "height")]
         if not isinstance(rows, list) or not rows:

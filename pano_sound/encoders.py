@@ -50,7 +50,7 @@ class Encoder:
     def check(self, name: str, crf: float | None, bitrate: str | None, preset: str | None) -> None:
         """Raises ValueError for a value that this encoder does not support."""
         if crf is not None and bitrate is not None:
-            raise ValueError("`crf` and `bitrate` exclude each other")
+            raise ValueError("`crf` and `bitrate` cannot be used together")
         if self.default is None and not (crf is None and bitrate is None):
             raise ValueError(f"{name} takes neither `crf` nor `bitrate`: its quality is its `encoder_preset`")
         low, high = sorted((self.best, self.worst))

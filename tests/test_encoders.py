@@ -29,7 +29,7 @@ def test_every_encoder_says_quality_and_effort_in_its_own_words(name):
 
 
 def test_quality_and_bits_exclude_each_other():
-    with pytest.raises(ValueError, match="exclude"):
+    with pytest.raises(ValueError, match="cannot be used together"):
         VideoOptions(crf=20, bitrate="10M")
 
 

@@ -82,7 +82,7 @@ def from_csv(text: str, name: str, fps: float) -> tuple[Array, set[int]]:
 def _from_rows(reader: csv.DictReader[str], name: str) -> tuple[Array, set[int]]:
     missing = [column for column in COLUMNS if column not in (reader.fieldnames or [])]
     if missing:
-        raise DataFileError(f"no column {missing[0]!r}", name, f"the first line is {','.join(COLUMNS)}")
+        raise DataFileError(f"no column {missing[0]!r}", name, f"the first line must have {','.join(COLUMNS)}")
     samples, cuts = [], set()
     for i, row in enumerate(reader):
         where = f"line {reader.line_num}"

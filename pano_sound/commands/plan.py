@@ -63,7 +63,7 @@ def command(
     pano-sound plan holiday.soundmap.npz -o holiday.path.json --pins holiday.pins.json
     """
     if keep and pins_file:
-        raise click.UsageError("--keep and --pins exclude each other")
+        raise click.UsageError("--keep and --pins cannot be used together")
     name = soundmap.name
     output = output or Path((name[: -len(ENDING)] if name.endswith(ENDING) else soundmap.stem) + PATH_ENDING)
     outputs = [output, *(_numbered(output, i) for i in range(2, paths + 1))]

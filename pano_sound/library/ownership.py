@@ -31,7 +31,7 @@ def check_results(out: Store, manifest: Manifest, names: Iterable[str], inputs: 
     foreign = {}
     for name, stamp in out.present(names).items():
         if _key(out, out.name(name)) in read:
-            hint = "give another folder, or another name, as `name='{folder}/{stem}-flat.mp4'`"
+            hint = "give another folder, or other names, such as `name='{folder}/{stem}-flat.mp4'`"
             raise OutputError("is an input, which is never replaced", out.name(name), hint)
         if not is_own(out, name, stamp, manifest.owned(name)):
             foreign[name] = stamp

@@ -115,7 +115,11 @@ def _chosen(what: str, number: int, tracks: list[Any], usable: list[Any], name: 
     if number <= len(tracks) and tracks[number - 1] in usable:
         return tracks[number - 1]
     why = "cannot be decoded" if number <= len(tracks) else "is not there"
-    raise InputError(f"{what} track {number} {why}", name, f"it has {len(tracks)}, counted from 1")
+    raise InputError(
+        f"{what} track {number} {why}",
+        name,
+        f"it has {len(tracks)} {what} track{'' if len(tracks) == 1 else 's'}, counted from 1",
+    )
 
 
 def _settle_layout(context: Any) -> None:

@@ -40,7 +40,7 @@ def check_output(
     if not os.path.isdir(name):
         check_format(name, codec)
     if spherical and MUXERS.get(os.path.splitext(name)[1].lower()) == "matroska":
-        raise OutputError("360° tags can only be written into mp4 and mov", name)
+        raise OutputError("360° tags can only be written into mp4 and mov", name, "use .mp4, .m4v or .mov")
     if sound == "binaural":
         check_installed()
     check_files([name], inputs, overwrite)

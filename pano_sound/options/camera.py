@@ -232,7 +232,7 @@ class PlanOptions(ViewOptions, CameraOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.size is not None and self.aspect is not None:
-            raise ValueError("`size` and `aspect` exclude each other")
+            raise ValueError("`size` and `aspect` cannot be used together")
         self.resolved()
 
     def resolved(self) -> CameraSettings:

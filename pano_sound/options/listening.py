@@ -74,4 +74,4 @@ class ListeningOptions(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.attention is not None and self.listen == "spatial":
-            raise ValueError("`attention` and `listen='spatial'` exclude each other")
+            raise ValueError("`attention` and `listen='spatial'` cannot be used together")
