@@ -226,13 +226,13 @@ def excerpt(info: MediaInfo, start: Fraction | None, end: Fraction | None) -> Me
     footage = replace(info.footage, start=start, end=end)
     first = info.start
     if end is not None and end <= info.start:
-        told = f"the part ends at {float(end):g} s, before the film's first picture at {info.start:.2f} s"
+        told = f"the part ends at {float(end):g} s, before the film's first frame at {info.start:.2f} s"
         raise InputError(told, info.path, "`start` and `end` are the film's own times")
     if start is not None and info.video is not None:
         with open_source(footage) as source:
             frame = next(source.frames(source.video), None)
             if frame is None:
-                raise InputError("there is no picture between `start` and `end`", info.path)
+                raise InputError("there is no frame between `start` and `end`", info.path)
             first = float(frame.pts * info.video.time_base)
     ends = [t for t in (whole, None if end is None else float(end)) if t is not None]
     duration = max(0.0, min(ends) - float(start or 0) - first) if ends else 0.0

@@ -42,7 +42,7 @@ class InputOptions(Options):
     )
     end: Annotated[str | float | None, Option("Stop at this time.", metavar="TIME")] = None
     duration: Annotated[
-        str | float | None, Option("Stop this long after --start, or after the first picture.", metavar="TIME")
+        str | float | None, Option("Stop this long after --start, or after the first frame.", metavar="TIME")
     ] = None
     video_track: Annotated[
         int | None,

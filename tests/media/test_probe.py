@@ -81,7 +81,7 @@ def test_without_a_start_the_duration_counts_from_the_first_picture(late):
 
 @pytest.mark.parametrize("options", [{"end": 2}, {"start": 1, "end": 2}, {"start": 1, "duration": 1}])
 def test_a_part_before_the_film_says_when_the_film_begins(late, options):
-    with pytest.raises(InputError, match=r"ends at 2 s, before the film's first picture at 100\.00 s"):
+    with pytest.raises(InputError, match=r"ends at 2 s, before the film's first frame at 100\.00 s"):
         probe(late, InputOptions(**options))
 
 
