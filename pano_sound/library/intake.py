@@ -274,8 +274,8 @@ class Library:
         return {o: paths for o, paths in known if paths in here or is_url(paths[0]) or os.path.lexists(paths[0])}
 
     def _copies(self, films: Sequence[Film], names: dict[tuple[str, ...], str]) -> dict[tuple[str, ...], str]:
-        """Films with the same content as an earlier film: paths -> that film's output. Only files of equal size are
-        read."""
+        """Films with the same content as an earlier film, or as one that is finished: paths -> that film's output. Only
+        files of equal size are read."""
         alike: dict[tuple[int, ...], list[Film]] = defaultdict(list)
         for film in films:
             if all(file.stamp is not None and file.stamp[0] for file in film.files):
@@ -285,11 +285,15 @@ class Library:
             if len(group) < 2:
                 continue
             first: dict[tuple[str, ...], Film] = {}
-            for film in group:
+            for film in sorted(group, key=lambda film: not self._is_finished(names[film.paths])):
                 content = self._content(film)
                 if content is not None and first.setdefault(content, film) is not film:
                     copies[film.paths] = names[first[content].paths]
         return copies
+
+    def _is_finished(self, output: str) -> bool:
+        row = self.manifest.known(output)
+        return row is not None and row.state == "done"
 
     def _content(self, film: Film) -> tuple[str, ...] | None:
         """The hashes of a film's files; None if one cannot be read."""

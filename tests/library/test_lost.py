@@ -558,6 +558,17 @@ def test_the_first_named_of_equal_films_is_the_original(card, options, tmp_path)
     assert found == {str(first / "clip.mp4"): ("waiting", None), str(second / "clip.mp4"): ("duplicate", "clip.mp4")}
 
 
+def test_a_copy_that_is_named_before_a_finished_film_does_not_take_its_place(card, options, tmp_path):
+    with Library.open(str(tmp_path / "out")) as library:
+        library.take_in([str(card / "b.mp4")], [], options)
+        assert make(library, tmp_path)[2] == "done"
+    shutil.copyfile(card / "b.mp4", card / "a.mp4")
+    with Library.open(str(tmp_path / "out")) as library:
+        library.take_in([str(card)], [], options)
+        found = {row.output: (row.state, row.same_as) for row in library.manifest.rows()}
+    assert found == {"a.mp4": ("duplicate", "b.mp4"), "b.mp4": ("done", None)}
+
+
 def test_a_dry_run_names_what_will_be_refused(card, options, tmp_path):
     (card / "empty.mp4").write_bytes(b"")
     films.make_film(card / "flat.mp4", size=(320, 180), sound=films.tone(0.4))
