@@ -99,7 +99,7 @@ def write_page(file: Path, films: Sequence[Studied], overwrite: bool) -> None:
 
 
 def _url(file: Path, page: Path) -> str:
-    return quote(Path(os.path.relpath(file, page.parent)).as_posix())
+    return quote(os.fsencode(Path(os.path.relpath(file, page.parent)).as_posix()))
 
 
 def read_votes(files: Sequence[Path]) -> list[dict[str, Any]]:

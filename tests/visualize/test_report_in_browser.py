@@ -1,6 +1,7 @@
 """Pages in a real browser, headless, from disk: of a report and of a study. Needs Chromium: `apt install chromium`."""
 
 import json
+import os
 import shutil
 
 import films
@@ -315,3 +316,33 @@ def test_votes_of_a_study_are_saved_by_method(browser, tmp_path):
     page.close()
     assert [vote["vote"] for vote in read_votes([tmp_path / "votes.json"])] == ["ours", SIMILAR, "front"]
     assert not said
+
+
+def test_a_study_warns_before_votes_are_lost_and_stops_between_films(browser, tmp_path):
+    from pano_sound.research.study import Studied, write_page
+
+    name = os.fsdecode(b"caf\xe9.mp4")
+    films.make_film(tmp_path / "film.mp4", films.steady(10, 10), size=(256, 128)).rename(tmp_path / name)
+    pans = {name: films.make_film(tmp_path / f"{name}.mp4", films.steady(10, 10)) for name in ("front", "ours")}
+    write_page(tmp_path / "study.html", [Studied("film", tmp_path / name, pans)] * 2, overwrite=False)
+    page = browser.new_page(accept_downloads=True)
+    page.set_default_timeout(1000 * PATIENCE)
+    page.goto((tmp_path / "study.html").as_uri(), wait_until="domcontentloaded")
+    until(page, "players.every(video => video.readyState >= 2)")
+    page.click("#play")
+    assert page.inner_text("#play") == "Stop"
+    warned = (
+        "(() => { const leaving = new Event('beforeunload', {cancelable: true}); return !dispatchEvent(leaving); })()"
+    )
+    assert not page.evaluate(warned)
+    for _ in range(2):
+        for criterion in range(3):
+            page.locator(f"input[name=criterion{criterion}][value=A]").check()
+        page.get_by_role("button", name="Next").click()
+        assert page.text_content("#play") == "Play"
+        assert page.evaluate(warned)
+    assert page.is_visible("#end")
+    with page.expect_download():
+        page.click("#save")
+    assert not page.evaluate(warned)
+    page.close()
