@@ -42,6 +42,8 @@ _MOST_MAPS = 400
 """Moments at which the 360° view has a map: a page must not grow with the film."""
 _MOST_LOOKS = 5000
 _LOOKS_EVERY = 0.1
+_CHANGED = re.compile(r'^[. ]+|[<>:"/\\|?*~\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]')
+"""What browsers change in the names of files that they save."""
 _SAME_TIME = 0.05
 """Seconds by which the first pictures of a film and of its sound map may differ."""
 _SHORTEST_NAME = 1.0
@@ -135,13 +137,13 @@ def _again(
     def words(kind: type[Options]) -> list[str]:
         return command_words(kind, given, read)
 
-    stem = typed(re.sub(r"\.[^.]*$", "", _name(soundmap)))  # As in report.js.
+    stem = typed(_stem(soundmap))
     heard, path = map(beside, kept) if kept else (f"{stem}.soundmap.npz", f"{stem}.path.json")
     film, *following = map(beside, originals) if originals else ["FILM"]
     joined = [word for chapter in following for word in ("--concat", chapter)]
     video = beside(result) if result else f"{stem}-flat.mp4"
     steps = [
-        ["plan", heard, "--pins", f"{stem}.pins.json", *words(PlanOptions), "-o", path, "-y"],
+        ["plan", heard, "--pins", typed(_pins_file(soundmap)), *words(PlanOptions), "-o", path, "-y"],
         ["render", film, *joined, path, *words(RenderOptions), "-o", video, "-y"],
         ["report", film, *joined, heard, path, *words(InputOptions), "--result", video, "-o", beside(page), "-y"],
     ]
@@ -152,6 +154,15 @@ def _again(
 
 def _name(soundmap: SoundMap) -> str:
     return str(soundmap.source.get("path", "film"))
+
+
+def _stem(soundmap: SoundMap) -> str:
+    return re.sub(r"\.[^.]*$", "", _name(soundmap))
+
+
+def _pins_file(soundmap: SoundMap) -> str:
+    """The name under which the page saves pins: one that browsers do not change."""
+    return f"{_CHANGED.sub('_', _stem(soundmap)) or 'film'}.pins.json"
 
 
 def _contents(soundmap: SoundMap, path: CameraPath, film: MediaInfo | None) -> dict[str, Any]:
@@ -190,7 +201,7 @@ def _contents(soundmap: SoundMap, path: CameraPath, film: MediaInfo | None) -> d
         "shown": path_summary(soundmap, path),
         "settings": {title: rows for title, rows in settings.items() if rows},
         "data": {
-            "name": _name(soundmap),
+            "pins_file": _pins_file(soundmap),
             "start": start,
             "end": end,
             "film": begin,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 
 import films
@@ -195,6 +196,22 @@ def test_pins_are_set_moved_and_saved_as_plan_reads_them(page, tmp_path):
     assert (moved.start, moved.end, moved.hfov) == (pytest.approx(1.5, abs=0.02), 3.25, None)
     assert (moved.yaw, moved.pitch) == (pytest.approx(90, abs=1), pytest.approx(5, abs=0.1))
     assert json.loads((tmp_path / "a.json").read_text()).keys() == {"pins", "masks"}
+
+
+@pytest.mark.parametrize("name", ["Dinner 19:30?.mp4", ".hidden~1.mp4", "it's | 5%.mov", "caf\udce9.mp4", ".mp4"])
+def test_pins_are_saved_under_the_name_that_the_commands_have(browser, tmp_path, name):
+    even, one = np.full((2, 30, 60), 1e-4, np.float16), np.full(2, 0.8, np.float32)
+    soundmap = SoundMap(np.arange(2.0), even, one, one - 20, {"path": name, "end": 2.0})
+    write_report(tmp_path / "a.html", soundmap, CameraPath(320, 180, np.array([[0, 0, 0, 0, 90.0]])))
+    page = browser.new_page(accept_downloads=True)
+    page.set_default_timeout(1000 * PATIENCE)
+    page.goto((tmp_path / "a.html").as_uri(), wait_until="domcontentloaded")
+    with page.expect_download() as saving:
+        page.click("#save")
+    words = shlex.split(page.text_content("pre").splitlines()[1])
+    assert words[:2] == ["pano-sound", "plan"]
+    assert words[words.index("--pins") + 1] == saving.value.suggested_filename
+    page.close()
 
 
 def test_pins_that_overlap_are_not_saved(page, tmp_path):

@@ -203,7 +203,7 @@ function savePins() {
   const text = JSON.stringify({pins, masks: data.masks}, null, 1) + "\n";
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([text], {type: "application/json"}));
-  link.download = data.name.replace(/\.[^.]*$/, "") + ".pins.json";
+  link.download = data.pins_file;
   link.click();
 }
 
