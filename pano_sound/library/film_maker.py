@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import posixpath
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -121,6 +122,7 @@ class FilmMaker:
             source=list(self._names.values()),
             result=self._out.name(self._output),
             at=self._out.name(report_name(self._output)),
+            stem=posixpath.basename(os.path.splitext(self._output)[0]),  # Films in one folder may have equal names.
             progress=progress,
         )
         return page

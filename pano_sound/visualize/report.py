@@ -61,6 +61,7 @@ def write_report(
     result: str | os.PathLike[str] | None = None,
     at: str | os.PathLike[str] | None = None,
     kept: tuple[str | os.PathLike[str], str | os.PathLike[str]] | None = None,
+    stem: str | None = None,
     overwrite: bool = True,
     progress: Callable[[str, float, float], None] | None = None,
 ) -> None:
@@ -79,6 +80,7 @@ def write_report(
         at: where the page will lie, if it is moved there afterwards. Videos on other machines than the page's are left
             out.
         kept: the files of the sound map and the camera path, if there are any.
+        stem: what the files that the page and its commands make are called, without endings: as the film, by default.
         progress: called with the stage, 'report', and seconds done and in all.
 
     Raises InputError, OutputError.
@@ -90,12 +92,13 @@ def write_report(
     )
     originals = source or (() if film is None else film.footage.paths)
     is_one_file = film is not None and len(film.footage.paths) == 1
+    stem = re.sub(r"\.[^.]*$", "", _name(soundmap)) if stem is None else stem
     page = templates.get_template("report.html").render(
-        **_contents(soundmap, path, film),
+        **_contents(soundmap, path, film, stem),
         preview=None if film is None else _base64(preview_film(film, progress)),
         source=_relative(originals[0], at or file) if is_one_file else None,
         result=_relative(result, at or file),
-        again=_again(soundmap, path, options, originals, result, at or file, kept),
+        again=_again(soundmap, path, options, originals, result, at or file, kept, stem),
         is_video_known=isinstance(options, RenderOptions),
         is_kept=kept is not None,
         three=files("pano_sound.visualize").joinpath("three/three.min.js").read_text("utf-8"),
@@ -112,6 +115,7 @@ def _again(
     result: str | os.PathLike[str] | None,
     page: str | os.PathLike[str],
     kept: tuple[str | os.PathLike[str], str | os.PathLike[str]] | None,
+    stem: str,
 ) -> list[str]:
     """The commands, in the page's folder, that make the video and the page again with the pins that the page saves,
     each with the options it has. Only the first, where no sound map is kept, is slow."""
@@ -137,13 +141,13 @@ def _again(
     def words(kind: type[Options]) -> list[str]:
         return command_words(kind, given, read)
 
-    stem = typed(_stem(soundmap))
+    pins, stem = typed(_pins_file(stem)), typed(stem)
     heard, path = map(beside, kept) if kept else (f"{stem}.soundmap.npz", f"{stem}.path.json")
     film, *following = map(beside, originals) if originals else ["FILM"]
     joined = [word for chapter in following for word in ("--concat", chapter)]
     video = beside(result) if result else f"{stem}-flat.mp4"
     steps = [
-        ["plan", heard, "--pins", typed(_pins_file(soundmap)), *words(PlanOptions), "-o", path, "-y"],
+        ["plan", heard, "--pins", pins, *words(PlanOptions), "-o", path, "-y"],
         ["render", film, *joined, path, *words(RenderOptions), "-o", video, "-y"],
         ["report", film, *joined, heard, path, *words(InputOptions), "--result", video, "-o", beside(page), "-y"],
     ]
@@ -156,16 +160,12 @@ def _name(soundmap: SoundMap) -> str:
     return str(soundmap.source.get("path", "film"))
 
 
-def _stem(soundmap: SoundMap) -> str:
-    return re.sub(r"\.[^.]*$", "", _name(soundmap))
-
-
-def _pins_file(soundmap: SoundMap) -> str:
+def _pins_file(stem: str) -> str:
     """The name under which the page saves pins: one that browsers do not change."""
-    return f"{_CHANGED.sub('_', _stem(soundmap)) or 'film'}.pins.json"
+    return f"{_CHANGED.sub('_', stem) or 'film'}.pins.json"
 
 
-def _contents(soundmap: SoundMap, path: CameraPath, film: MediaInfo | None) -> dict[str, Any]:
+def _contents(soundmap: SoundMap, path: CameraPath, film: MediaInfo | None, stem: str) -> dict[str, Any]:
     start = float(soundmap.times[0])
     end = max(float(soundmap.times[-1]), float(soundmap.source.get("end") or 0.0), start + 0.1)
     begin = start if film is None else float(film.origin + film.start)
@@ -201,7 +201,7 @@ def _contents(soundmap: SoundMap, path: CameraPath, film: MediaInfo | None) -> d
         "shown": path_summary(soundmap, path),
         "settings": {title: rows for title, rows in settings.items() if rows},
         "data": {
-            "pins_file": _pins_file(soundmap),
+            "pins_file": _pins_file(stem),
             "start": start,
             "end": end,
             "film": begin,

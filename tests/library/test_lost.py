@@ -274,6 +274,21 @@ def test_changed_results_are_kept_and_own_ones_replaced(card, options, tmp_path,
         library.report()
 
 
+def test_the_commands_of_a_page_replace_no_other_results(card, options, tmp_path):
+    """Those of films with equal names lie in one folder."""
+    for name in "ab":
+        (card / name).mkdir()
+        (card / f"{name}.mp4").rename(card / name / "clip.mp4")
+    with Library.open(str(tmp_path / "out"), BatchOptions(reports=True, name="{stem}.mp4")) as library:
+        library.take_in([str(card)], [], options)
+        assert [make(library, tmp_path, reports=True)[2] for _ in range(2)] == ["done", "done"]
+    for name in ("clip", "clip-2"):
+        text = (tmp_path / "out" / f"{name}.report.html").read_text()
+        for word in (f" --pins {name}.pins.json ", f" -o {name}.soundmap.npz", f" -o {name}.path.json -y"):
+            assert word in text
+        assert f'"pins_file": "{name}.pins.json"' in text
+
+
 @pytest.mark.parametrize("name", ["a.mp4", "a.path.json", "a.report.html"])
 def test_a_file_of_a_result_that_was_changed_or_deleted_is_noticed(card, options, tmp_path, caplog, name):
     out = tmp_path / "out"
