@@ -25,7 +25,7 @@ LIMITS = {
     "yaw": (-1e6, 1e6),
     "pitch": (-90, 90),
     "roll": (-360, 360),
-    "hfov": (1, 170),
+    "hfov": (0.1, 170),  # In the narrowest picture, 64x8192, a view of 20° is 0.16° wide.
 }
 One = TypeVar("One")
 Where = str | os.PathLike[str] | None

@@ -81,7 +81,7 @@ def test_files_that_are_not_paths_are_refused(tmp_path, content):
         (lambda: Pin("1", 2, 0, 0), TypeError, "`start` must be a number, not '1'"),
         (lambda: Pin(1, 2, float("nan"), 0), ValueError, "`yaw`"),
         (lambda: Pin(1, 2, 0, 100), ValueError, "`pitch` must be from -90 to 90, not 100"),
-        (lambda: Pin(1, 2, 0, 0, 500), ValueError, "`hfov` must be from 1 to 170, not 500"),
+        (lambda: Pin(1, 2, 0, 0, 500), ValueError, "`hfov` must be from 0.1 to 170, not 500"),
         (lambda: Pin(3, 2, 0, 0), ValueError, "`end` must not be before `start`"),
         (lambda: Mask((0, 10), (10, -10)), ValueError, r"`pitch` must be \(lower, higher\)"),
         (lambda: Mask((0, 10), (0, 10), 3, 1), ValueError, "`end` must not be before `start`"),

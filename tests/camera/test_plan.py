@@ -7,6 +7,7 @@ from scenes import soundmap
 
 import pano_sound
 from pano_sound.camera.planner import detail_size, plan, plan_paths
+from pano_sound.camera_path import CameraPath
 from pano_sound.constraints import Mask, Pin
 from pano_sound.options.camera import ASPECTS, PlanOptions
 from pano_sound.options.presets import PRESETS
@@ -440,3 +441,10 @@ def test_masks_from_a_generator_count():
 def test_what_is_no_pin_or_mask_is_named(wrong):
     with pytest.raises(TypeError, match="needed here, not"):
         plan(soundmap(4, still((0, 0))), **wrong)
+
+
+@pytest.mark.parametrize("options", [PlanOptions(size="64x8192", fov=20), PlanOptions(size="64x8192", preset="paper")])
+def test_a_path_of_the_narrowest_picture_can_be_read_again(tmp_path, options):
+    path = plan(soundmap(4.0, lambda t: [(30.0, 0.0)]), options)
+    path.save(tmp_path / "a.path.json")
+    assert CameraPath.load(tmp_path / "a.path.json").samples == pytest.approx(path.samples, abs=1e-6)
