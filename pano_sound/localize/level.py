@@ -32,7 +32,10 @@ class Level:
         self._waiting = wave[whole:]
 
     def end_sound(self) -> None:
-        self._sums = np.concatenate([[0.0], np.cumsum(np.concatenate([*self._cells, np.zeros(1)]))])
+        if len(self._waiting):
+            self._cells.append(np.square(self._waiting, dtype=np.float64).mean(keepdims=True))
+        cells = np.concatenate([np.zeros(0), *self._cells])
+        self._sums = np.concatenate([[0.0], np.cumsum(cells if len(cells) else np.zeros(1))])
         self._cells = []
 
     def at(self, times: ArrayLike, window: float) -> NDArray[np.float32]:

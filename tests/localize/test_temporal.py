@@ -125,3 +125,20 @@ def test_loudness_is_that_of_the_window_around_a_time():
     found = level.at([10.2, 11.5, 12.0, 12.8], 0.2)
     assert found == pytest.approx([-120, -6.02, -9.03, -120], abs=0.3)
     assert level.at([5.0, 99.0], 0.2) == pytest.approx([-120, -120])
+
+
+@pytest.mark.parametrize("samples", [16000, 1270, 533, 100])
+def test_loudness_at_the_end_is_that_of_the_sound_until_then(samples):
+    level = Level()
+    level.add_sound(np.full(samples, 0.5, np.float32))
+    level.end_sound()
+    assert level.at([0.0, samples / 16000], 0.5) == pytest.approx([-6.02] * 2, abs=0.01)
+
+
+@pytest.mark.parametrize("blocks", [0, 1])
+def test_no_sound_is_silent(blocks):
+    level = Level()
+    for _ in range(blocks):
+        level.add_sound(np.zeros(0, np.float32))
+    level.end_sound()
+    assert level.at([0.0, 1.0], 0.5).tolist() == [-120, -120]
