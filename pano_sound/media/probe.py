@@ -250,7 +250,7 @@ def _video_info(source: Source, frame: Any) -> VideoInfo:
         width=frame.width,
         height=frame.height,
         fps=average or fraction(stream.guessed_rate),
-        codec=context.name,
+        codec=context.codec.canonical_name,
         pix_fmt=frame.format.name,
         bit_depth=max(c.bits for c in frame.format.components),
         time_base=Fraction(stream.time_base),
@@ -273,7 +273,7 @@ def _audio_info(source: Source, moov: bytes | None, ambisonics: str | None) -> A
     start = float(source.begin(stream))
     length = _duration(source, stream, start)
     return AudioInfo(
-        codec=context.name,
+        codec=context.codec.canonical_name,
         rate=context.sample_rate or 0,
         channels=channels,
         layout=layout,

@@ -173,7 +173,7 @@ def test_what_hdr10_was_mastered_for_is_kept(tmp_path, codec, name, words):
         assert "mastered for 1000 cd/m²" in str(made.colour)
     else:
         assert made.colour.light.luminance is None
-    assert made.codec == {None: "hevc", "libx265": "hevc", "libx264": "h264", "libsvtav1": "libdav1d"}[codec]
+    assert made.codec == {None: "hevc", "libx265": "hevc", "libx264": "h264", "libsvtav1": "av1"}[codec]
 
 
 def test_a_warning_says_if_an_encoder_does_not_keep_mastering_data(tmp_path, caplog):

@@ -66,6 +66,12 @@ def test_start_and_duration_agree_between_containers(tmp_path, container):
     assert info.duration == pytest.approx(1, abs=0.05)
 
 
+def test_codecs_have_their_own_names_not_those_of_decoders(tmp_path):
+    """FFmpeg's decoders of AV1 and MP3 are libdav1d and mp3float."""
+    info = probe(films.make_film(tmp_path / "a.mp4", codec="libsvtav1", sound=films.tone(0.4), sound_codec="mp3"))
+    assert (info.video.codec, info.audio.codec) == ("av1", "mp3")
+
+
 @pytest.fixture(scope="module")
 def late(tmp_path_factory):
     """A film whose own times begin at 100 s."""

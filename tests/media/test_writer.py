@@ -270,8 +270,8 @@ def test_sizes_that_cannot_be_encoded_are_refused(tmp_path, width, height):
         ("libx264", "mkv", 8, ("h264", "yuv420p")),
         ("libx264", "mp4", 10, ("h264", "yuv420p10le")),
         ("libx265", "mov", 10, ("hevc", "yuv420p10le")),
-        ("libsvtav1", "mp4", 8, ("libdav1d", "yuv420p")),
-        ("libsvtav1", "mkv", 10, ("libdav1d", "yuv420p10le")),
+        ("libsvtav1", "mp4", 8, ("av1", "yuv420p")),
+        ("libsvtav1", "mkv", 10, ("av1", "yuv420p10le")),
         ("prores_ks", "mov", 8, ("prores", "yuv422p10le")),
         ("prores_ks", "mkv", 10, ("prores", "yuv422p10le")),
     ],
@@ -336,7 +336,7 @@ def test_an_encoder_that_does_not_open_is_replaced_with_a_warning(tmp_path, capl
     assert probe(tmp_path / "a.mp4").video.codec == {
         "libx264": "h264",
         "libx265": "hevc",
-        "libsvtav1": "libdav1d",
+        "libsvtav1": "av1",
     }.get(instead)
     assert [r.levelname for r in caplog.records] == ["WARNING"]
     assert f"{instead} is used instead" in caplog.text
