@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from pano_sound.errors import ModelError
 from pano_sound.localize import network_threads
-from pano_sound.localize.compiled import trunk
+from pano_sound.localize.compiled import network, trunk
 from pano_sound.localize.compiled.network import CompiledNetwork
 from pano_sound.localize.loading import load_network
 from pano_sound.localize.nets import files, weights
@@ -32,6 +32,13 @@ JOINT = {
 SKIPPING = {"name": "mel", "widths": [4, 4, 8, 8, 8, 16], "strides": [1, 2, 2, 2, 2]}
 """A block with a skip, too."""
 WAVE_LENGTHS = [1, 399, 400, 5120, 16_000, 16_000 * 31 + 77]
+
+
+@pytest.fixture(autouse=True)
+def full_precision(monkeypatch):
+    """Compare the networks in float32, whatever the processor is good at."""
+    monkeypatch.setattr(network, "visual_precision", lambda core: "f32")
+    monkeypatch.setattr(weights, "has_bfloat16", lambda device="cpu": False)
 
 
 def trained(**config) -> Localizer:
@@ -114,6 +121,19 @@ def test_pictures_may_be_seen_by_several_threads_at_once(tmp_path):
     with ThreadPoolExecutor(4) as pool:
         for found, expected in zip(pool.map(compiled.embed_picture, pictures), alone, strict=True):
             assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("trunk", [{"name": "lite0"}, {"name": "tiny"}], ids=str)
+def test_bfloat16_changes_little(monkeypatch, tmp_path, trunk):
+    """On processors without bfloat16, OpenVINO computes float32 after all, and the two are equal."""
+    model = trained(**TINY | {"trunk": trunk, "panorama": (96, 192)})
+    weights.save(model, tmp_path / "a.safetensors", {})
+    picture = np.random.default_rng(0).integers(0, 256, (96, 192, 3), dtype=np.uint8)
+    seen = []
+    for precision in ("f32", "bf16"):
+        monkeypatch.setattr(network, "visual_precision", lambda core, it=precision: it)
+        seen.append(load_network(tmp_path / "a.safetensors").embed_picture(picture))
+    assert (seen[0] * seen[1]).sum(axis=0).min() > 0.99
 
 
 def test_constants_of_the_model_are_read(tmp_path):

@@ -44,6 +44,14 @@ def _core() -> Core:
     return Core()
 
 
+def visual_precision(core: Core) -> str:
+    """The numbers that the visual net is computed with: "bf16" if the processor multiplies these natively, else "f32".
+
+    The sound net is always computed with "f32": it takes little time.
+    """
+    return "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
+
+
 class CompiledNetwork(Network):
     """See `Network`. Arguments: the weights file, and the architecture that it states.
 
@@ -58,8 +66,6 @@ class CompiledNetwork(Network):
         self._core = core = _core()
         # Cores are shared with what decodes; threads that are bound to one would wait for it.
         core.set_property("CPU", {"INFERENCE_NUM_THREADS": count, "ENABLE_CPU_PINNING": False})
-        if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-            core.set_property("CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         with must_fit(path):
             self._fill(Tensors(path), **config)
 
@@ -96,9 +102,9 @@ class CompiledNetwork(Network):
         tensors.end()
         # That takes half a second, in which sound can be read.
         starter = ThreadPoolExecutor(1)
-        streams = {"NUM_STREAMS": self.pictures_at_once}
+        settings = {"NUM_STREAMS": self.pictures_at_once, "INFERENCE_PRECISION_HINT": visual_precision(self._core)}
         self._of_thread = local()
-        self._visual = starter.submit(self._core.compile_model, graph, "CPU", streams)
+        self._visual = starter.submit(self._core.compile_model, graph, "CPU", settings)
         starter.shutdown(wait=False)
 
     def sound_features(self, wave: Floats) -> Floats:

@@ -153,7 +153,7 @@ def _normed_convolution(
 
 
 def _compiled(core: Core, model: Model) -> CompiledModel:
-    return core.compile_model(model, "CPU", {"NUM_STREAMS": 1})
+    return core.compile_model(model, "CPU", {"NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"})
 
 
 def _run(model: CompiledModel, value: Floats) -> Floats:
