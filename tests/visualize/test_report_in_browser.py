@@ -286,6 +286,26 @@ def test_a_film_that_begins_late_plays_in_step_with_its_result(browser, folder):
     page.close()
 
 
+def test_a_page_plays_without_a_result_that_the_browser_cannot_play(browser, folder):
+    name, film = folder / "without.html", folder / "film.mp4"
+    (folder / "no.mp4").write_bytes(b"no film")
+    even, one = np.full((12, 30, 60), 1e-4, np.float16), np.full(12, 0.8, np.float32)
+    soundmap = SoundMap(np.arange(12) / 2, even, one, one - 20, {"path": "film.mp4", "end": 6.0})
+    path = CameraPath(320, 180, np.array([[0, 0, 0, 0, 90.0]]))
+    write_report(name, soundmap, path, film=pannable(film, InputOptions()), result=folder / "no.mp4")
+    page = browser.new_page()
+    page.set_default_timeout(1000 * PATIENCE)
+    page.goto(name.as_uri(), wait_until="domcontentloaded")
+    until(page, "byId('result').error && [source, preview].every(video => video.readyState >= 2)")
+    assert "cannot be played here" in page.inner_text(".videos")
+    page.keyboard.press("Space")
+    until(page, "t > 0.7 && byId('play').textContent === 'Pause'")
+    assert not page.evaluate("source.muted")
+    page.keyboard.press("Space")
+    until(page, "[source, preview].every(video => video.paused) && byId('play').textContent === 'Play'")
+    page.close()
+
+
 @pytest.mark.parametrize("joined", [False, True])
 def test_a_part_of_a_film_plays_in_its_time_and_stops_at_its_end(browser, folder, joined):
     name = folder / f"part{joined}.html"

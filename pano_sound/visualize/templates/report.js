@@ -16,8 +16,8 @@ if (byId("preview")) {
   if (byId("film")) byId("film").prepend(preview);
 }
 const result = byId("result"), source = byId("source");
-const videos = [[result, data.result], [source, 0], [preview, data.film]].filter(([video]) => video);
-const lead = videos[0];
+let videos = [[result, data.result], [source, 0], [preview, data.film]].filter(([video]) => video);
+let lead = videos[0];
 let t = start, pins = data.pins, stale = true;
 
 const kinds = Object.fromEntries(maps.kinds.map(([name, text]) => [name, bytes(text)]));
@@ -207,10 +207,15 @@ function savePins() {
   link.click();
 }
 
+const button = byId("play");
 for (const [video] of videos) if (video !== preview) video.addEventListener("error", () => {
   video.nextElementSibling.textContent += " cannot be played here: it was moved, or this browser does not know its format";
+  // The others play without it, and the film with its own sound.
+  videos = videos.filter(([each]) => each !== video);
+  lead = videos[0];
+  button.hidden = !lead;
+  if (lead) lead[0].muted = lead[0] === preview;
 });
-const button = byId("play");
 button.hidden = !lead;
 button.addEventListener("click", toggle);
 byId("pin").addEventListener("click", addPin);
@@ -219,7 +224,8 @@ byId("save").addEventListener("click", savePins);
 if (preview) for (const what of ["loadeddata", "seeked", "timeupdate"]) preview.addEventListener(what, () => { stale = true; });
 addEventListener("resize", () => { stale = true; });
 for (const id of ["follow", "kind"]) byId(id).addEventListener("change", draw);
-if (lead) for (const what of ["play", "pause", "ended"]) lead[0].addEventListener(what, () => {
+for (const [video] of videos) for (const what of ["play", "pause", "ended"]) video.addEventListener(what, () => {
+  if (!lead || video !== lead[0]) return;
   button.textContent = lead[0].paused ? "Play" : "Pause";
   if (!lead[0].paused) return;
   t = Math.min(lead[0].currentTime + lead[1], end);
