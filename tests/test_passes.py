@@ -9,6 +9,7 @@ import pytest
 from pano_sound.localize.cue import Cue, Pictures, Sound
 from pano_sound.media.probe import probe
 from pano_sound.media.sound import SoundReader
+from pano_sound.options.input import InputOptions
 from pano_sound.pipeline.passes import FilmPart, Schedule, feed_pictures, feed_sound
 
 
@@ -55,6 +56,16 @@ def test_each_cue_gets_the_pictures_it_needs_from_one_pass(tmp_path):
     first = next(entry for entry in colour.log if entry[0] == "picture")
     assert first[2] == (8, 16, 3)
     assert sum(colour.of("sound")) == pytest.approx(16000, abs=400)
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+@pytest.mark.parametrize(("fps", "start"), [(30, 0.45), (60, 0.525), (50, 0.55), (30, 0.48), (films.NTSC, 0.5)])
+def test_a_part_s_pictures_are_as_evenly_spaced_as_the_film_s(tmp_path, fps, start, ending):
+    film = films.make_film(tmp_path / f"a.{ending}", films.steady(120, fps), size=(128, 64))
+    fast = Recorder(Pictures(16, 8, grey=True, rate=15.0))
+    feed_pictures(FilmPart(probe(film, InputOptions(start=start))), [fast], 0.5, silent)
+    # The first one, which is on the screen when the part begins, comes early.
+    assert np.diff(fast.of("picture"))[1:] == pytest.approx(round(float(fps) / 16) / float(fps), abs=0.002)
 
 
 def test_sound_is_read_once_for_all_that_want_it_alike(tmp_path, monkeypatch):

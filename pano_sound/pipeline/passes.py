@@ -33,6 +33,9 @@ _AVERAGED = 2.0
 """Evidence is also requested for this many seconds around a segment, because cues average over time."""
 _NO_PICTURES = Fraction(1, 1000)
 """Tick in seconds of films without pictures."""
+_ROUNDED = Fraction(9, 20)
+"""What is added before rounding down to the number of a picture. A half would count unevenly where a part begins
+midway between two pictures, and time stamps are rounded."""
 _AROUND = 1.0
 """At least this many seconds around a segment are read, to find cuts at its ends."""
 
@@ -260,7 +263,7 @@ class _Feed:
         if (self._begin is not None and t < self._begin) or (self._end is not None and t >= self._end):
             return
         # At high constant rates take every n-th picture, counted from the film's start, so that segments get the same.
-        if self._each > 1 and self._fps and round((t - self._start) * self._fps) % self._each:
+        if self._each > 1 and self._fps and math.floor((t - self._start) * self._fps + _ROUNDED) % self._each:
             return
         if not self._schedule.due(t):
             return
