@@ -10,6 +10,9 @@ import pano_sound
 from pano_sound.camera_path import CameraPath
 from pano_sound.constraints import Pin
 from pano_sound.errors import ModelError, OutputError, UnsupportedInputError
+from pano_sound.localize.compiled.network import CompiledNetwork
+from pano_sound.localize.nets import weights
+from pano_sound.localize.nets.localizer import TINY, Localizer
 from pano_sound.media.probe import probe
 from pano_sound.options.camera import PlanOptions
 from pano_sound.options.steps import AnalyseOptions, PanOptions, RenderOptions
@@ -80,6 +83,22 @@ def test_times_are_those_of_the_film(film, tiny):
     path = pano_sound.plan(soundmap)
     assert path.times[0] == pytest.approx(1.0)
     assert path.times[-1] >= 2.9
+
+
+@pytest.mark.parametrize(("every", "looked_at"), [(0, (480, 960, 3)), (0.5, (512, 1024, 3))])
+def test_each_frame_is_looked_at_in_the_papers_size(film, tmp_path, monkeypatch, every, looked_at):
+    """The network is made for larger panoramas; only a look now and then has time for them."""
+    weights.save(Localizer(**TINY, panorama=(512, 1024)), tmp_path / "a.safetensors", {})
+    shapes, embed_picture = set(), CompiledNetwork.embed_picture
+
+    def noting(network, picture):
+        shapes.add(picture.shape)
+        return embed_picture(network, picture)
+
+    monkeypatch.setattr(CompiledNetwork, "embed_picture", noting)
+    soundmap = pano_sound.analyse(film, AnalyseOptions(model=tmp_path / "a.safetensors", every=every))
+    assert shapes == {looked_at}
+    assert soundmap.posterior.shape[1:3] == (30, 60)
 
 
 def test_what_is_given_in_the_wrong_place_is_named(film, tiny, tmp_path):

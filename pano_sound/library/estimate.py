@@ -174,7 +174,8 @@ def core_seconds(width: int, height: int, fps: float, duration: float, options: 
     across, down = _frame(width, options.part(PlanOptions))
     frames = fps * duration
     decoded, drawn = 2 * width * height * frames / 1e6, across * down * frames / 1e6
-    return DECODE * decoded + LOOK * looks(fps, duration, options) + LISTEN * duration / 60 + DRAW * drawn
+    look = LOOK / 4 if options.every == 0 else LOOK  # in a quarter of the pixels
+    return DECODE * decoded + look * looks(fps, duration, options) + LISTEN * duration / 60 + DRAW * drawn
 
 
 def looks(fps: float, duration: float, options: ListeningOptions) -> float:

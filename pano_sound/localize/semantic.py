@@ -23,7 +23,7 @@ from ..sphere.geometry import cell_areas
 from ..spool import Spool
 from .cue import GRID, Cue, Evidence, Maps, Pictures, Sound, normalized
 from .naming import named
-from .network import Network
+from .network import Floats, Network
 from .rotation import Orientation, turned_map
 from .windows import SoundFeatures
 
@@ -34,6 +34,9 @@ _BLUR = 1.0
 PICTURE_EVERY = 2.0
 """Seconds between pictures that go through the network (also after each cut). The sound is compared with the nearest
 one. Every three seconds held no less on real scenes, but lost the source in a sample (carpark)."""
+PAPER_PANORAMA = 480, 960
+"""Rows and columns of pixels at which the paper looks at each frame. A network made for larger panoramas takes four
+times as long at 960x1920."""
 _LATE = 1.0
 """Seconds after which a cut has been reported."""
 
@@ -189,9 +192,7 @@ class SemanticCue(Cue):
         if self._responses is None:
             return np.zeros((0, *GRID), np.float32)
         maps = self._responses[part].astype(np.float32)
-        if maps.shape[1:] == GRID:
-            return maps
-        return np.stack([cv2.resize(one, GRID[::-1], interpolation=cv2.INTER_AREA) for one in maps])
+        return maps if maps.shape[1:] == GRID else np.stack([_on_grid(one) for one in maps])
 
     def attention(self, mechanism: int) -> Maps:
         """The paper's attention (equations 1 to 3): (n, rows, columns), each map sums to 1."""
@@ -222,3 +223,13 @@ class SemanticCue(Cue):
     def _absence(self, maps: Maps) -> NDArray[np.float32]:
         """Log-odds that nothing in the picture makes the sound, (n,)."""
         return -present_log_odds(maps, self._network.presence)
+
+
+def _on_grid(response: Floats) -> Floats:
+    """A response (rows, columns) in cells of another size, in those of GRID."""
+    if response.shape[1] > GRID[1]:
+        return np.asarray(cv2.resize(response, GRID[::-1], interpolation=cv2.INTER_AREA), np.float32)
+    down, across = ((np.arange(n) + 0.5) * size / n + 0.5 for n, size in zip(GRID, response.shape, strict=True))
+    wider = np.pad(np.pad(response, ((1, 1), (0, 0)), "edge"), ((0, 0), (1, 1)), "wrap")
+    u, v = np.meshgrid(across.astype(np.float32), down.astype(np.float32))
+    return np.asarray(cv2.remap(wider, u, v, cv2.INTER_LINEAR), np.float32)

@@ -18,7 +18,7 @@ from ..localize.cue import GRID, Cue, Evidence, normalized
 from ..localize.loading import load_network
 from ..localize.memory import return_freed_memory
 from ..localize.rotation import Orientation
-from ..localize.semantic import SemanticCue
+from ..localize.semantic import PAPER_PANORAMA, SemanticCue
 from ..localize.spatial import SpatialCue
 from ..localize.stereo import Sides, StereoCue, sides_of
 from ..localize.temporal import TemporalCue
@@ -228,7 +228,7 @@ def _order_is_open(info: MediaInfo) -> bool:
 
 
 def _network(info: MediaInfo, options: ListeningOptions, orientation: Orientation | None = None) -> SemanticCue:
-    network = load_network(options.model, options.device)
+    network = load_network(options.model, options.device, PAPER_PANORAMA if options.every == 0 else None)
     log.info("%s: listening at %d Hz with model %s", info.path, network.sound.rate, options.model)
     return SemanticCue(network, options.window, options.every, orientation)
 

@@ -136,6 +136,21 @@ def test_bfloat16_changes_little(monkeypatch, tmp_path, trunk):
     assert (seen[0] * seen[1]).sum(axis=0).min() > 0.99
 
 
+@pytest.mark.parametrize("openvino", [True, False])
+@pytest.mark.parametrize(("made_for", "looked_at"), [((480, 960), (96, 192)), ((64, 128), (64, 128))])
+def test_panoramas_are_no_larger_than_wanted(monkeypatch, tmp_path, openvino, made_for, looked_at):
+    if not openvino:
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    path = tmp_path / "a.safetensors"
+    weights.save(trained(**TINY, panorama=made_for), path, {})
+    smaller = load_network(path, largest=(96, 192))
+    assert smaller.panorama == looked_at
+    picture = np.random.default_rng(0).integers(0, 256, (*looked_at, 3), dtype=np.uint8)
+    seen = smaller.embed_picture(picture)
+    assert seen.shape[-2:] == (looked_at[0] // 16, looked_at[1] // 16)
+    equal(np.asarray(seen).reshape(16, *seen.shape[-2:]), TorchNetwork.load(path).embed_picture(picture).numpy()[0])
+
+
 def test_constants_of_the_model_are_read(tmp_path):
     compiled, expected = both(tmp_path / "a.safetensors", trained(**TINY, presence=(3.0, 0.5), tags=["Dog"]))
     assert compiled.temperature == pytest.approx(expected.temperature) == pytest.approx(np.exp(-1.0))

@@ -124,3 +124,25 @@ def test_weights_that_compute_nan_are_refused(monkeypatch):
 
     with pytest.raises(ModelError, match="NaN or infinity"):
         ask(monkeypatch, embed_picture, [(0, 64), (2, 64)], [0.0, 0.5])
+
+
+@pytest.mark.parametrize("shape", [(15, 30), (20, 40), (60, 120)])
+def test_responses_in_other_cells_stay_where_they_are(monkeypatch, shape):
+    """A smooth bump across the seam, asked for in cells of another size."""
+
+    def bump(rows, columns):
+        down, across = (np.arange(rows) + 0.5) / rows, (np.arange(columns) + 0.5) / columns
+        return np.sin(np.pi * down[:, None]) ** 2 * (1 + np.cos(2 * np.pi * across)) / 2
+
+    network = TorchNetwork(Localizer(**TINY).eval())
+    monkeypatch.setattr(network, "embed_picture", lambda picture: bump(*shape).astype(np.float32))
+    monkeypatch.setattr(network, "respond", lambda picture, sound: picture)
+    cue = SemanticCue(network, 3.0, 0.0)
+    cue.add_sound(np.zeros(16_000, np.float32))
+    cue.end_sound()
+    cue.add_picture(0.0, np.zeros((ROWS, COLUMNS, 3), np.uint8))
+    cue.request(0.0)
+    cue.end_pictures()
+    (found,) = cue.responses()
+    assert np.abs(found - bump(30, 60)).max() < 0.02
+    assert found == pytest.approx(found[:, ::-1], abs=1e-3)
