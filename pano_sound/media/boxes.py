@@ -87,3 +87,20 @@ def read_index(file: BinaryIO) -> bytes | None:
     except (OSError, ValueError, OverflowError, struct.error):
         pass
     return None
+
+
+def bytes_cut_off(file: BinaryIO) -> int:
+    """How many bytes of pictures and sound an mp4 or mov file states and lacks, because it ends before."""
+    try:
+        end, at = file.seek(0, os.SEEK_END), 0
+        for _ in range(_TOP_LEVEL_BOXES):
+            file.seek(at)
+            kind, header, size = box_header(file.read(16), end - at)
+            if size < header:
+                return 0
+            at += size
+            if at > end:
+                return at - end if kind == b"mdat" else 0  # Some cameras end their files with something of their own.
+    except (OSError, ValueError, OverflowError, struct.error):
+        pass
+    return 0

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .boxes import read_index
-from .footage import open_bytes
-from .matroska import VideoTrack, video_tracks
+from . import boxes, matroska
+from .footage import is_url, open_bytes
+from .matroska import VideoTrack
 from .tags import ContainerTags, tags_in_index, tags_in_matroska
 
 _TWO_TO_ONE = (1.96, 2.04)
@@ -19,10 +19,12 @@ class ContainerIndex:
 
     moov: the content of the index of an mp4 or mov file; None for others.
     tracks: the video tracks of a Matroska file.
+    cut_off: bytes that the file states and lacks, because it ends before. 0 for URLs, where looking takes long.
     """
 
     moov: bytes | None = None
     tracks: tuple[VideoTrack, ...] = ()
+    cut_off: int = 0
 
     def tags(self, container: Any, stream: Any) -> ContainerTags:
         """The tags of a video stream of an open PyAV container."""
@@ -39,10 +41,11 @@ def read_container_index(name: str, container: Any) -> ContainerIndex:
     """The index of a file or URL that is open as a PyAV container. Raises InputError if it cannot be read."""
     if "mp4" in container.format.name:
         with open_bytes(name) as file:
-            return ContainerIndex(moov=read_index(file))
+            return ContainerIndex(moov=boxes.read_index(file), cut_off=0 if is_url(name) else boxes.bytes_cut_off(file))
     if "matroska" in container.format.name:
         with open_bytes(name) as file:
-            return ContainerIndex(tracks=tuple(video_tracks(file)))
+            tracks = tuple(matroska.video_tracks(file))
+            return ContainerIndex(tracks=tracks, cut_off=0 if is_url(name) else matroska.bytes_cut_off(file))
     return ContainerIndex()
 
 

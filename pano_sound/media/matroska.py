@@ -5,6 +5,7 @@ An element is its name, its size and its content. The first byte of name and siz
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -32,6 +33,23 @@ def video_tracks(file: BinaryIO) -> list[VideoTrack]:
         return [_video_track(content) for content in _track_entries(file)]
     except (OSError, ValueError, OverflowError):
         return []
+
+
+def bytes_cut_off(file: BinaryIO) -> int:
+    """How many bytes a Matroska file states and lacks, because it ends before."""
+    try:
+        end, at = file.seek(0, os.SEEK_END), 0
+        for _ in range(_TOP_LEVEL_ELEMENTS):
+            file.seek(at)
+            name, size, length = _element_head(file.read(_HEAD))
+            if size is None:
+                return 0
+            at += length + size
+            if name == _SEGMENT:
+                return max(0, at - end)
+    except (OSError, ValueError, OverflowError):
+        pass
+    return 0
 
 
 def _track_entries(file: BinaryIO) -> list[bytes]:

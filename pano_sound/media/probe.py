@@ -78,6 +78,9 @@ def _one_file(footage: Footage, options: InputOptions) -> MediaInfo:
             raise InputError("holds neither pictures nor sound", source.path)
         size = size_of(source.path)
         index = read_container_index(source.path, source.container)
+        if index.cut_off:
+            share = f"{max(0.01, index.cut_off / (size + index.cut_off)):.0%}"
+            log.warning("%s: %s of the file is missing: was the copy or the recording interrupted?", source.path, share)
         video, spherical, start = None, Spherical(), 0.0
         raw = raw_format(source.path) if options.projection is None else None
         duration = _seconds(source.container.duration, Fraction(1, 1_000_000))

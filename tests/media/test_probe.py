@@ -72,6 +72,23 @@ def test_codecs_have_their_own_names_not_those_of_decoders(tmp_path):
     assert (info.video.codec, info.audio.codec) == ("av1", "mp3")
 
 
+@pytest.mark.parametrize(
+    ("container", "movflags"), [("mp4", "faststart"), ("mov", "frag_keyframe+empty_moov"), ("mkv", "")]
+)
+def test_a_film_whose_end_is_missing_is_told(tmp_path, caplog, container, movflags):
+    options = {"movflags": movflags} if movflags else {}
+    path = films.make_film(tmp_path / f"a.{container}", films.steady(60), sound=films.tone(2.0), options=options)
+    whole = path.read_bytes()
+    probe(path)
+    path.write_bytes(whole + bytes([1, 2, 3, 4]) + b"my own")  # As some cameras do.
+    probe(path)
+    assert caplog.messages == []
+    path.write_bytes(whole[: len(whole) * 3 // 4])
+    probe(path)
+    (told,) = caplog.messages
+    assert told.endswith("% of the file is missing: was the copy or the recording interrupted?")
+
+
 @pytest.fixture(scope="module")
 def late(tmp_path_factory):
     """A film whose own times begin at 100 s."""
