@@ -69,12 +69,21 @@ def verbosity(function: F) -> F:
 
 
 class _Stderr(logging.Handler):
-    """Writes each record to standard error as one line, above any progress bar."""
+    """Writes each record to standard error as one line, above any progress bar. A film is read several times: what is
+    wrong with it is said once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
         from ..options.flags import with_flags
 
         line = f"pano-sound: {record.levelname.lower()}: {printable(with_flags(record.getMessage()))}"
+        if record.levelno == logging.WARNING:
+            if line in self._said:
+                return
+            self._said.add(line)
         if record.exc_info:
             import traceback
 

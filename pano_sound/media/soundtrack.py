@@ -239,7 +239,8 @@ class Soundtrack:
         """Close the source; safe to call twice."""
         source = self._source
         if source.damaged:
-            log.warning("%s: %d damaged packets of sound were skipped", source.path, source.damaged)
+            what = "packet of sound was" if source.damaged == 1 else "packets of sound were"
+            log.warning("%s: %d damaged %s skipped", source.path, source.damaged, what)
             source.damaged = 0
         source.close()
 

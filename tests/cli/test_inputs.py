@@ -62,6 +62,18 @@ def test_probe_says_which_way_a_film_is_turned(run, tmp_path, turn, how):
     assert rows(run("probe", "a.mp4"))["picture"].endswith(f", to be turned by 90° {how}")
 
 
+def test_damage_is_told_once_however_often_a_film_is_read(run, tmp_path):
+    path = films.make_film(
+        tmp_path / "a.mp4", films.steady(30, 15), sound=films.tone(2.0), options={"movflags": "faststart"}
+    )
+    films.damage(path, [20], "audio")
+    path.write_bytes(path.read_bytes()[:-100])
+    done = run("pan", "a.mp4", "-o", "b.mp4", model=True)
+    assert done.returncode == 0
+    for words in ("of the file is missing", "damaged packet"):
+        assert done.stderr.count(words) == 1, done.stderr
+
+
 def test_probe_names_the_next_chapters(run, tmp_path):
     for name in ("GS010042.mp4", "GS020042.mp4"):
         films.make_film(tmp_path / name)
