@@ -73,10 +73,14 @@ class Overlay:
         return contours(ratios, max(peak - _AROUND, CLEAR), *self.size) if peak > CLEAR else []
 
     def _between(self, t: float) -> tuple[int, int, float]:
-        """The analysed times before and after `t`, and how far it is from the first to the second, 0..1."""
-        times = self.soundmap.times
+        """The analysed times before and after `t`, and how far it is from the first to the second, 0..1: if the picture
+        cuts between them, all of the way or none."""
+        times, cuts = self.soundmap.times, self.soundmap.cuts
         i = int(np.clip(np.searchsorted(times, t, side="right") - 1, 0, len(times) - 1))
         j = min(i + 1, len(times) - 1)
+        for cut in cuts[np.searchsorted(cuts, times[i], side="right") :][:1]:
+            if cut <= times[j]:
+                return i, j, float(t >= cut)
         return i, j, 0.0 if i == j else float(np.clip((t - times[i]) / (times[j] - times[i]), 0.0, 1.0))
 
     def __call__(self, picture: Picture, t: float) -> Planes:

@@ -139,6 +139,17 @@ def test_the_ring_is_drawn_in_the_picture_and_moves_with_the_sound():
         assert np.nonzero(changed)[0].mean() == pytest.approx(240 + yaw / 360 * 480, abs=4)
 
 
+def test_heat_does_not_pass_from_shot_to_shot():
+    posterior = np.concatenate([made_map(10, 10).posterior[:1], made_map(20, 50).posterior[:1]])
+    soundmap = replace(made_map(10, 10), posterior=posterior, cuts=np.array([0.6]))
+    overlay = Overlay(soundmap, 480, 240)
+    for t, there in ((0.0, (10, 10)), (0.55, (10, 10)), (0.65, (20, 50)), (1.0, (20, 50)), (1.5, (20, 50))):
+        heat, _ = overlay.heat(t)
+        assert (heat[there], np.count_nonzero(heat)) == (1, 1)
+    between, _ = Overlay(replace(soundmap, cuts=np.array([-1.0, 2.0])), 480, 240).heat(0.55)
+    assert np.count_nonzero(between) == 2
+
+
 def test_there_is_no_ring_without_a_clear_direction():
     assert not Overlay(heard_from(0, 0, clear=0.9), 480, 240).rings(0.5)
     assert not Overlay(made_map(15, 30), 480, 240).rings(0.5)
