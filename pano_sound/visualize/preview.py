@@ -47,13 +47,14 @@ def preview_film(info: MediaInfo, progress: Callable[[str, float, float], None] 
         av.open(file, "w", format="mp4") as container,
         VideoReader(info, for_analysis=True, only=_pictures(fps)) as reader,
     ):
-        stream = container.add_stream("libx264", rate=max(1, round(fps)))
+        stream = container.add_stream("libx264", rate=Fraction(max(fps, 1 / _TICKS)).limit_denominator(_TICKS))
         stream.width, stream.height = _SIZE
         stream.pix_fmt = "yuv420p"
         stream.time_base = stream.codec_context.time_base = Fraction(1, _TICKS)
         rate = round(min(_BITS * fps, MOST_BYTES * 8 / seconds))
         stream.bit_rate = rate
-        stream.options = {"preset": "veryfast", "maxrate": str(rate), "bufsize": str(4 * rate)}
+        # The buffer must hold a few pictures, also where several seconds lie between them.
+        stream.options = {"preset": "veryfast", "maxrate": str(rate), "bufsize": str(4 * max(rate, _BITS))}
         stream.codec_context.gop_size = max(1, round(fps * _KEY_EVERY))
         threads.limit(stream.codec_context)
         latest = -_TICKS * 3600

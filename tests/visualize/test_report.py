@@ -145,6 +145,23 @@ def test_a_spectrogram_shows_the_tone(film):
     assert loudest[5:45] == pytest.approx(mel[0] / mel[1] * 64, abs=1.5)
 
 
+def test_the_preview_of_a_long_film_has_pictures_as_good_as_a_short_one_s(tmp_path, monkeypatch):
+    picture = np.random.default_rng(0).integers(0, 255, (160, 320, 3), np.uint8)
+    with av.open(str(tmp_path / "long.mp4"), "w") as film:
+        stream = film.add_stream("libx264", rate=1)
+        stream.width, stream.height, stream.pix_fmt, stream.options = 320, 160, "yuv420p", {"g": "1"}
+        for k in range(100):
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(np.roll(picture, 9 * k, 1), format="rgb24")))
+        film.mux(stream.encode(None))
+    info, bits = pannable(tmp_path / "long.mp4", InputOptions()), []
+    for most in (50_000, 500_000):  # for a picture in ten seconds, and for each
+        monkeypatch.setattr(preview, "MOST_BYTES", most)
+        with av.open(io.BytesIO(preview.preview_film(info))) as container:
+            sizes = [packet.size for packet in container.demux(video=0) if packet.size]
+        bits.append(8 * np.mean(sizes))
+    assert bits[0] == pytest.approx(bits[1], rel=0.5)
+
+
 @pytest.mark.parametrize(("begin", "first", "last"), [(0, 0, 50), (2, 0, 30), (-4, 40, 90)])
 def test_a_spectrogram_shows_silence_and_lies_on_the_page_s_time(tmp_path, begin, first, last):
     """5 s of a tone and 3 s of silence, then no sound: from several times on, a column each 0.1 s."""
