@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .atomic_file import check_file, written_whole
-from .constraints import HUGE, Mask, Pin, number, read_json, read_masks, read_pins
+from .constraints import HUGE, Mask, Pin, number, read_json, read_masks, read_pins, shown
 from .errors import DataFileError
 from .sphere.convention import angles, directions, wrap_degrees
 from .sphere.geometry import angle_between, slerp
@@ -186,5 +186,5 @@ def _sample(row: Any, i: int, path: str | os.PathLike[str] | None) -> list[float
     if not isinstance(row, dict):
         raise DataFileError(f"samples[{i}]: not an object with t, yaw, pitch, roll and hfov", path)
     if not isinstance(row.get("cut", False), bool):
-        raise DataFileError(f"samples[{i}]: cut is {str(row['cut'])[:40]}, not true or false", path)
+        raise DataFileError(f"samples[{i}]: cut is {shown(row['cut'])}, not true or false", path)
     return [number(row, name, f"samples[{i}]", path) for name in COLUMNS]

@@ -185,11 +185,16 @@ def number(row: dict[str, Any], name: str, where: str, path: Where = None) -> fl
         raise DataFileError(f"{where}: '{name}' is missing", path)
     value = row[name]
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < HUGE:
-        raise DataFileError(f"{where}: {name} is {str(value)[:40]}, not a number", path)
+        raise DataFileError(f"{where}: {name} is {shown(value)}, not a number", path)
     low, high = LIMITS.get(name, (-HUGE, HUGE))
     if not low <= value <= high:
         raise DataFileError(f"{where}: {name} is {value}, outside {low:g}..{high:g}", path)
     return float(value)
+
+
+def shown(value: Any) -> str:
+    """The beginning of a wrong value as JSON writes it: a number in quotes is none."""
+    return json.dumps(value, ensure_ascii=False)[:40]
 
 
 def _checked(value: Any, name: str) -> float:

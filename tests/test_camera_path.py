@@ -46,14 +46,16 @@ GOOD = path_of([0, 0, 0, 0, 90], [1, 5, 0, 0, 90]).to_json()
         (lambda d: d.update(format="other/9"), "format is 'other/9'"),
         (lambda d: d.update(samples=[]), "samples: there are none"),
         (lambda d: d["samples"][1].update(t=0), "samples[1]: t must be greater"),
-        (lambda d: d["samples"][1].update(yaw="left"), "samples[1]: yaw is left, not a number"),
+        (lambda d: d["samples"][1].update(yaw="left"), 'samples[1]: yaw is "left", not a number'),
+        (lambda d: d["samples"][1].update(yaw="40"), 'samples[1]: yaw is "40", not a number'),
+        (lambda d: d["samples"][1].update(cut="true"), 'samples[1]: cut is "true", not true or false'),
         (lambda d: d["samples"][0].update(pitch=91), "samples[0]: pitch is 91, outside -90..90"),
         (lambda d: d["samples"][0].pop("hfov"), "samples[0]: 'hfov' is missing"),
         (lambda d: d["samples"].insert(0, 7), "samples[0]: not an object"),
         (lambda d: d["view"].update(width=641), "view: width and height must be even"),
         (lambda d: d["view"].update(width=10**9), "view: width and height must be even"),
         (lambda d: d.update(source="holiday.mp4"), "source and settings must be objects"),
-        (lambda d: d["samples"][0].update(yaw=float("nan")), "samples[0]: yaw is nan"),
+        (lambda d: d["samples"][0].update(yaw=float("nan")), "samples[0]: yaw is NaN"),
     ],
 )
 def test_a_wrong_value_is_named(tmp_path, change, says):
