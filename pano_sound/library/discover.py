@@ -185,6 +185,8 @@ def _twins(paths: Collection[str]) -> set[str]:
 
 
 def _local(source: str, leave_out: str | None) -> Iterator[tuple[File, str]]:
+    if not source:  # Not the current folder: the name may be that of a variable that is not set.
+        raise InputError("the name of the folder is empty")
     path = os.path.abspath(source)
     if os.path.isdir(path):
         # Films that are beside their results, or below them, are wanted: they were named.

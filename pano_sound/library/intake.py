@@ -382,7 +382,10 @@ def check_rule(rule: str, codec: str | None) -> None:
 def manifest_path(out: Store, manifest: str | None) -> Path:
     """The path of the manifest: the file named, or else the default for these results."""
     if manifest is not None:
-        return Path(manifest).absolute()
+        at = Path(manifest).absolute()
+        if at.is_dir():
+            raise OutputError("is a folder", at, "give a file to `manifest`")
+        return at
     if isinstance(out, Bucket):
         name = hashlib.sha256(out.root.encode()).hexdigest()[:16]
         folder = _own_folder(platformdirs.user_state_path)

@@ -250,6 +250,8 @@ Store = Folder | Bucket
 
 def store(root: str | os.PathLike[str]) -> Store:
     """The store at a path or URL. Raises OutputError."""
+    if not os.fspath(root):  # Not the current folder: the name may be that of a variable that is not set.
+        raise OutputError("the name of the folder of results is empty")
     local = local_path(root)
     return Bucket(os.fspath(root)) if local is None else Folder(local)
 

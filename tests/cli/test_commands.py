@@ -1,5 +1,6 @@
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +67,9 @@ def test_render_takes_another_size_and_field_of_view(run, film, tmp_path):
         ("plan a.soundmap.npz -o s3://bucket/b.path.json", 5, "s3://bucket/b.path.json: is on another machine"),
         ("batch empty -o out", 3, "there are no films"),
         ("batch empty -o out --dry-run", 3, "there are no films"),
+        ("batch '' -o out", 3, "the name of the folder is empty"),
+        ("batch empty -o ''", 5, "the name of the folder of results is empty"),
+        ("batch status ''", 5, "the name of the folder of results is empty"),
     ],
 )
 def test_wrong_files_end_in_one_line_that_says_what_to_do(run, film, tmp_path, words, code, says):
@@ -73,7 +77,7 @@ def test_wrong_files_end_in_one_line_that_says_what_to_do(run, film, tmp_path, w
     run("plan", "a.soundmap.npz", "-q")
     (tmp_path / "empty").mkdir()
     before = sorted(tmp_path.iterdir())
-    done = run(*(film if word == "{film}" else word for word in words.split()))
+    done = run(*(film if word == "{film}" else word for word in shlex.split(words)))
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (code, "", 1), done.stderr
     assert says in done.stderr
     assert sorted(tmp_path.iterdir()) == before

@@ -111,7 +111,7 @@ UNUSABLE = {
     "in a file": ("--soundmaps", lambda at: at.write_text("mine"), lambda at: at / "maps", "is a file"),
     "shut": ("--soundmaps", lambda at: at.mkdir(), lambda at: at, "the folder cannot be written to"),
     "a manifest in a file": ("--manifest", lambda at: at.write_text("mine"), lambda at: at / "m.sqlite", "where its"),
-    "a manifest's folder": ("--manifest", lambda at: at.mkdir(), lambda at: at, "cannot be"),
+    "a manifest's folder": ("--manifest", lambda at: at.mkdir(), lambda at: at, "is a folder"),
     "results in a file": ("-o", lambda at: at.write_text("mine"), lambda at: at / "out", "is a file"),
 }
 
