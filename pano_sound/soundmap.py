@@ -339,5 +339,13 @@ def _is_source(source: dict[str, Any]) -> bool:
     return (
         all(isinstance(side, int) and 0 < side < 1 << 20 for side in sides)
         and all(isinstance(t, (int, float)) and abs(t) <= _LONGEST for t in times)
-        and len(times) in (1, 5)
+        and (len(times) == 1 or _is_area(times[1:]))
     )
+
+
+def _is_area(edges: list[float]) -> bool:
+    """Whether yaw of a left and right edge, and pitch of a lower and upper one, lie on the sphere in this order."""
+    if len(edges) != 4:
+        return False
+    left, right, lower, upper = edges
+    return -180 <= left < right <= 180 and -90 <= lower < upper <= 90

@@ -183,6 +183,8 @@ def test_a_film_of_one_frame_ends_after_it(tmp_path, end, fits):
         {"about": about('{"width": 2, "end": "x"}')},
         {"about": about('{"width": 2, "end": 1e9}')},
         {"about": about('{"width": 2, "covers": [1]}')},
+        {"about": about('{"width": 2, "covers": [-90, 90, 100, 180]}')},
+        {"about": about('{"width": 2, "covers": [90, -90, -45, 45]}')},
         {"times": np.array(["0", "1", "2"])},
         {"level_db": np.zeros(3, complex)},
         {"posterior": np.zeros((3, 4, 8), "U3")},
