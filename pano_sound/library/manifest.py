@@ -84,7 +84,7 @@ class Manifest:
         self.home = self.path.parent if self.path.parent.name == HIDDEN else self.path.parent / HIDDEN
         self.locks = self.home / "alive"
         if not create and not self.path.is_file():
-            raise DataFileError("there is no batch here", self.path, "give the folder of the results")
+            raise DataFileError("there is no batch here", self.path, "give the folder of the results, or `manifest`")
         self._db = Database(self.path, create, alone)
 
     def close(self) -> None:
