@@ -41,7 +41,7 @@ def test_an_error_comes_after_the_items_before_it_and_comes_again(error):
     assert [s for s in seen if s is not None] == [0, 1, 2]
 
 
-def test_at_most_two_items_are_computed_ahead():
+def test_at_most_three_items_are_computed_ahead():
     made = []
     with Ahead(made.append(n) or n for n in count()) as items:
         for n in range(20):

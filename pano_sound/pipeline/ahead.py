@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
-_ITEMS_READY = 2
+_ITEMS_WAITING = 2
 _RETRY_EVERY = 0.02  # seconds
 PATIENCE = 5.0
 """Seconds after which a thread that does not end is given up."""
@@ -26,7 +26,7 @@ def is_any_left() -> bool:
 
 
 class Ahead(Generic[T]):
-    """The items of an iterable, computed in a thread at most two items ahead.
+    """The items of an iterable, computed in a thread at most three items ahead: two wait, one is being made.
 
     An exception of the iterable is raised in place of its next item. Leaving the `with` block, at any time and by any
     exception, waits for the thread to end. After a few seconds it gives up a thread that does not, because a network
@@ -35,7 +35,7 @@ class Ahead(Generic[T]):
 
     def __init__(self, items: Iterable[T]) -> None:
         self._items = items
-        self._ready: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(_ITEMS_READY)
+        self._ready: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(_ITEMS_WAITING)
         self._stop = threading.Event()
         self._end: BaseException | None = None
         self._thread = threading.Thread(target=self._work, daemon=True)
