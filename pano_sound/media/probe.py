@@ -28,6 +28,8 @@ from .tags import Spherical, is_mirrored, read_tags
 _STEADY = 0.001
 _LEAST_PICTURES = 0.5
 """A frame rate at which a whole film has fewer pictures is false."""
+_SILENT = 1.0
+"""Seconds by which a separate recording may end before the film without a word."""
 _FIELDS = (4, 9, 16)
 """Numbers of channels that ambisonics of the first three orders have."""
 
@@ -139,6 +141,9 @@ def _with_recording(info: MediaInfo, path: Path, options: InputOptions) -> Media
     )
     told = [f"the sound is {os.path.basename(path)}: it {found}", recorded.audio.assumed]
     length = (recorded.audio.end - recorded.audio.start) * (1 + found.drift)
+    silent = end - found.begin - length if recorded.audio.end else 0.0
+    if silent > _SILENT:
+        told.append(f"it ends {silent:.1f} s before the film, which is silent from there on")
     audio = replace(
         recorded.audio,
         start=max(info.start, found.begin),

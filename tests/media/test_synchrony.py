@@ -78,6 +78,18 @@ def test_it_is_said_whose_sound_is_missing(tmp_path):
         probe(mute, InputOptions(sound=film))
 
 
+@pytest.mark.parametrize(
+    ("length", "told"), [(6, "it ends 5.0 s before the film, which is silent from there"), (14, "")]
+)
+def test_a_recording_that_ends_before_the_film_is_told(tmp_path, length, told):
+    sound = syllables(12, 1)
+    film = films.make_film(tmp_path / "a.mkv", films.steady(12, 1), sound=sound[None], rate=RATE, layout="mono")
+    recorder = wav(tmp_path / "r.wav", recorded(sound, 1.0, 0.0, length)[None], RATE)
+    said = probe(film, InputOptions(sound=recorder)).audio.assumed
+    assert told in said
+    assert ("silent" in said) == bool(told)
+
+
 @pytest.mark.slow
 def test_a_film_is_heard_through_its_recorder(tmp_path, caplog):
     """The output has the recorder's sound, in time, and only as long as the film."""
