@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,6 +140,43 @@ def slew(track: Array, speed: float, every: float = SAMPLE_EVERY) -> Array:
         share = min(1.0, most / max(math.hypot(*steps), 1e-12))
         chased[i] = [at + share * step for at, step in zip(chased[i - 1], steps, strict=True)]
     return np.array(chased)
+
+
+def zoom(times: Array, asked: Array, held: Sequence[tuple[float, float, float]], speed: float, ease: float) -> Array:
+    """Fields of view (n,) at `times` that follow those `asked` for, (n,), at up to `speed`, with eased beginnings and
+    ends, and have certain values in certain times.
+
+    A change to such a value begins early enough. Where the time between two of them is too short, it is faster.
+
+    Args:
+        times: (n,) seconds, SAMPLE_EVERY apart.
+        held: begin, end (seconds) and the value held from then to then, in order of time.
+        ease: seconds, as in `glide`.
+    """
+    early = SAMPLE_EVERY * (round(ease / SAMPLE_EVERY) + 1)  # So that smoothing does not reach into the time held.
+    runs: list[list[tuple[float, float, float]]] = [[]]
+    hurried = []
+    for one in held:
+        before = runs[-1][-1] if runs[-1] else one
+        if abs(one[2] - before[2]) > speed * max(one[0] - before[1] - 2 * early, 0.0):
+            hurried.append((before, one))
+            runs.append([])
+        runs[-1].append(one)
+    bounds = [0, *np.searchsorted(times, [run[0][0] for run in runs[1:]]).tolist(), len(times)]
+    found = np.empty(len(times))
+    for run, (first, last) in zip(runs, pairwise(bounds), strict=True):
+        if first == last:
+            continue
+        at, wanted = times[first:last], asked[first:last]
+        for begin, end, value in run:
+            away = speed * np.maximum(np.maximum(begin - early - at, at - end - early), 0.0)
+            wanted = np.clip(wanted, value - away, value + away)
+        found[first:last] = smooth(slew(wanted[:, None], speed)[:, 0], 2 * ease)
+    for (_, end, old), (begin, _, new) in hurried:
+        between = (times > end) & (times < begin)
+        share = glide(times[between] - end, begin - end, min(ease, (begin - end) / 2))
+        found[between] = old + share * (new - old)
+    return found
 
 
 def linear(key_times: Array, looks: Array, times: Array) -> Array:

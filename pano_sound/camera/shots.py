@@ -374,7 +374,14 @@ def compose(
         hfov[half] = new.hfov_at(times[half])
     if np.ptp(hfov) > 0:
         speed = context.settings.zoom_speed or context.settings.max_speed
-        hfov = motion.smooth(motion.slew(hfov[:, None], speed)[:, 0], 2 * context.ease)
+        held = [(pin.start, pin.end, pin.hfov) for part in parts if (pin := part.pin) and pin.hfov is not None]
+        for (_, last, a), (first, _, b) in pairwise(held):
+            if a != b and motion.glide_seconds(abs(b - a), speed, context.ease) > first - last + 1e-6:
+                log.warning(
+                    "the pin at %g s is too soon after the one before: the camera zooms faster than its limits allow",
+                    first,
+                )
+        hfov = motion.zoom(times, hfov, held, speed, context.ease)
     return times, path, hfov, np.isin(times, cuts)
 
 

@@ -370,6 +370,35 @@ def test_pins_are_kept_and_the_rest_is_planned_around_them():
     assert path.pins == (pin,)
 
 
+@pytest.mark.parametrize("preset", ["calm", "default", "lively"])
+@pytest.mark.parametrize(
+    "pins",
+    [
+        [Pin(5.0, 8.0, -60.0, 20.0, hfov=100.0)],
+        [Pin(5.03, 5.03, -60.0, 20.0, hfov=30.0)],
+        [Pin(1.0, 2.0, 100.0, 0.0, hfov=120.0), Pin(12.0, 15.0, -60.0, 20.0, hfov=50.0)],
+    ],
+)
+def test_the_field_of_view_of_pins_holds_in_all_their_time(preset, pins):
+    path = plan(soundmap(30, still((100, 0))), PlanOptions(preset=preset), pins=pins)
+    for pin in pins:
+        assert path.looks(np.linspace(pin.start, pin.end, 50))[:, 3] == pytest.approx(pin.hfov)
+    fastest = np.abs(np.diff(path.looks(np.arange(0, 30, 0.1))[:, 3])).max()
+    assert fastest <= (1 if preset == "lively" else 6) + 1e-6
+    after = 46.4 if preset == "lively" else 90
+    assert path.at(29)[3] == pytest.approx(after)
+
+
+def test_the_view_zooms_faster_between_pins_that_leave_no_time_for_it(caplog):
+    pins = [Pin(5.0, 8.0, -60.0, 20.0, hfov=100.0), Pin(9.0, 10.0, -60.0, 20.0, hfov=40.0)]
+    path = plan(soundmap(30, still((100, 0))), PlanOptions(preset="lively"), pins=pins)
+    for pin in pins:
+        assert path.looks(np.linspace(pin.start, pin.end, 50))[:, 3] == pytest.approx(pin.hfov)
+    assert 65 < path.at(8.5)[3] < 75
+    assert np.abs(np.diff(path.looks(np.arange(0, 8, 0.1))[:, 3])).max() <= 1.0 + 1e-6
+    assert "the pin at 9 s is too soon after the one before: the camera zooms faster" in caplog.text
+
+
 def test_pins_that_follow_each_other_and_one_at_the_start():
     pins = [Pin(0.0, 4.0, 10.0, 0.0), Pin(5.0, 5.0, 30.0, 0.0), Pin(9.0, 12.0, -120.0, 10.0)]
     path = plan(soundmap(14, still((100, 0))), pins=pins)
