@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ..errors import printable
 from ..options.flags import with_flags
 from ..options.values import parse_size
 from .files import ReadFile, check_ending, check_outputs
@@ -102,7 +103,7 @@ def export(path: Path, kind: str, output: Path | None, overwrite: bool, fps: flo
         file.write(text.encode())
     wrote(output, quiet)
     if kind == "sendcmd" and not quiet:
-        click.echo(sendcmd_line(camera, output, str(camera.source.get("path", "input.mp4"))))
+        click.echo(printable(sendcmd_line(camera, output, str(camera.source.get("path", "input.mp4")))))
 
 
 @command.command("import")

@@ -184,6 +184,15 @@ def test_export_and_import_round_trip(run, soundmap, tmp_path, kind, ending):
     assert run("path", "import", f"made.{ending}", "--from", kind, "--size", "7").returncode == 2
 
 
+def test_the_command_line_of_an_export_is_one_line_of_printable_text(run, tmp_path):
+    source = {"path": "a\nb\x1b[31m\u202e.mp4"}
+    CameraPath(640, 360, np.array([[0.0, 0, 0, 0, 90]]), source).save(tmp_path / "a.path.json")
+    done = run("path", "export", "a.path.json", "--to", "sendcmd")
+    assert done.returncode == 0
+    assert "-i 'a\\nb\\x1b[31m\\u202e.mp4' " in done.stdout
+    assert done.stdout.count("\n") == 1
+
+
 def test_pan_looks_at_pins(run, film, tmp_path):
     (tmp_path / "pins.json").write_text(json.dumps({"pins": [{"from": 0.5, "to": 1.5, "yaw": 170, "pitch": 20}]}))
     done = run("pan", film, "-o", "out.mp4", "--pins", "pins.json", "--json", model=True)
