@@ -100,7 +100,7 @@ def commands_of(page):
             [{"from": 1, "to": 2, "yaw": 0, "pitch": 0, "fov": 60}],
             "pins[0]: 'fov' is unknown (known are from, to, ",
         ),
-        ([{"from": 0, "to": 2, "yaw": "left", "pitch": 0}], "pins[0]: yaw is left"),
+        ([{"from": 0, "to": 2, "yaw": "left", "pitch": 0}], 'pins[0]: yaw is "left"'),
         ([{"from": 0, "to": 2, "yaw": 0, "pitch": 0}, {"from": 1, "to": 3, "yaw": 0, "pitch": 0}], "must begin after"),
         (3, "pins: not a list"),
     ],
