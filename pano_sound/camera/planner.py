@@ -163,8 +163,7 @@ def _by_shots(
         first.append(first[-1] + steps)
     heading = Heading.of(soundmap, bounds, pins)
     timeline = resample(soundmap, chosen, np.concatenate(edges), masks, home_after=chosen.home_after, heading=heading)
-    level_pins = _levelled(pins, timeline, heading)
-    context = shots.PlanContext.of(timeline, view, chosen, level_pins)
+    context = shots.PlanContext.of(timeline, view, chosen, _levelled(pins, timeline, heading, start))
     worth, shown = shots.scores(context, timeline, masks)
     stills = expected.StillViews(timeline, view, chosen)
     found: list[Samples] = []
@@ -173,8 +172,11 @@ def _by_shots(
         seen = np.empty((len(worth), 3))
         for a, b in pairwise(first):
             part = timeline.part(a, b)
-            parts = shots.holds(context, part, worth[a:b], shown[a:b])
-            times, path, hfov, jumps = shots.compose(context, part, parts)
+            begin, here = float(part.edges[0]), context
+            if any(pin.start < begin < pin.end for pin in pins):
+                here = replace(context, pins=tuple(_levelled(pins, timeline, heading, begin)))
+            parts = shots.holds(here, part, worth[a:b], shown[a:b])
+            times, path, hfov, jumps = shots.compose(here, part, parts)
             at = np.clip(np.searchsorted(times, part.middles), 0, len(times) - 1)
             if not (found or pins or masks or part.home.any()):
                 look, enough = stills.best(part)
@@ -198,11 +200,14 @@ def _by_shots(
     return found
 
 
-def _levelled(pins: Sequence[Pin], timeline: Timeline, heading: Heading) -> list[Pin]:
-    """Convert pins from the picture's coordinates to level ones of a camera that does not turn."""
+def _levelled(pins: Sequence[Pin], timeline: Timeline, heading: Heading, begin: float) -> list[Pin]:
+    """Convert pins from the picture's coordinates to level ones of a camera that does not turn.
+
+    `begin`: of a shot, seconds. The heading rests in the time of a pin, but begins anew with each shot.
+    """
     found = []
     for pin in pins:
-        turn = float(heading.at(np.array([pin.start]))[0])
+        turn = float(heading.at(np.array([max(pin.start, begin)]))[0])
         yaw, pitch = angles(directions(pin.yaw + turn, pin.pitch) @ timeline.level)
         found.append(replace(pin, yaw=float(yaw), pitch=float(pitch)))
     return found

@@ -87,6 +87,13 @@ def test_pins_and_masks_are_those_of_the_picture():
     assert np.mean((looked > -60) & (looked < 90)) < 0.35  # Only on the way, and where both are hidden.
 
 
+def test_a_pin_over_a_cut_holds_on_both_sides():
+    """The heading begins anew there."""
+    path = plan(turning(30, lambda t: [(60, 0)], cuts=[10.0]), pins=[Pin(8.0, 12.0, 40.0, 10.0)])
+    for t in (8.0, 9.9, 10.0, 12.0):
+        assert path.at(t)[:2] == pytest.approx((40, 10), abs=1e-3)
+
+
 def test_after_a_long_silence_the_camera_looks_to_the_front_of_the_picture():
     path = plan(turning(60, lambda t: [(70.0, 0.0)] if t < 10 else []), PlanOptions(home_after=10.0))
     assert np.abs(path.looks(np.arange(40.0, 59.0, 1.0))[:, 0]).max() < 6
