@@ -26,6 +26,13 @@ def sample_times(begin: float, end: float) -> Array:
     return np.asarray(begin + SAMPLE_EVERY * np.arange(count), np.float64)
 
 
+def nearest(growing: Array, times: Array) -> Array:
+    """The nearest of some times (k,), k > 0, to each of others (n,), (n,)."""
+    after = np.searchsorted(growing, times)
+    low, high = growing[np.maximum(after - 1, 0)], growing[np.minimum(after, len(growing) - 1)]
+    return np.where(times - low <= high - times, low, high)
+
+
 def ease_seconds(speed: float, acceleration: float, jerk: float) -> float:
     """Seconds over which a change of `speed` (deg/s) is eased so that neither limit (deg/s², deg/s³) is exceeded.
 

@@ -357,7 +357,7 @@ def compose(
     cuts = np.array([turn.begin for turn in moves if turn.seconds == 0.0])
     times = motion.sample_times(start, end)
     if len(cuts):
-        times = times[np.abs(times[:, None] - cuts).min(axis=1) > 1e-3]
+        times = times[np.abs(times - motion.nearest(cuts, times)) > 1e-3]
         times = np.sort(np.concatenate([times, cuts]))
     path, hfov = parts[0].at(times), parts[0].hfov_at(times)
     begins = np.searchsorted(times, [turn.begin for turn in moves] + [np.inf])

@@ -1,4 +1,5 @@
 import logging
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -6,7 +7,9 @@ import pytest
 from scenes import soundmap
 
 import pano_sound
+from pano_sound.camera import shots
 from pano_sound.camera.planner import detail_size, plan, plan_paths
+from pano_sound.camera.timeline import resample
 from pano_sound.camera_path import CameraPath
 from pano_sound.constraints import Mask, Pin
 from pano_sound.options.camera import ASPECTS, PlanOptions
@@ -326,6 +329,21 @@ def test_the_view_does_not_zoom_with_a_source_that_moves_to_and_fro():
     hfov = path.looks(np.arange(0, 60, 0.1))[:, 3]
     assert np.abs(np.diff(hfov)).sum() < 60
     assert in_view(path, source, 0, 60) == 1
+
+
+def test_the_memory_for_cuts_does_not_grow_with_the_square_of_the_length():
+    """Two who take turns on opposite sides, for half an hour: 360 cuts in 18,000 samples."""
+    film = soundmap(1800, lambda t: [(0, 0)] if int(t / 5) % 2 else [(180, 0)], every=0.5)
+    timeline = resample(film, PlanOptions().resolved(), np.arange(0, 1800.5, 0.5), ())
+    context = shots.PlanContext.of(timeline, View(640, 360, 90), PlanOptions().resolved(), ())
+    parts = shots.holds(context, timeline, *shots.scores(context, timeline, ()))
+    tracemalloc.start()
+    try:
+        *_, cuts = shots.compose(context, timeline, parts)
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+    assert cuts.sum() > 300
 
 
 def test_several_paths_show_several_sources():
