@@ -166,7 +166,8 @@ def from_sendcmd(text: str, name: str, fps: float) -> tuple[Array, set[int]]:
         new = now | {c: _number(v) for c, v in jump.items()} | {c: _number(a) for c, (a, _) in moves.items()}
         if not rows or rows[-1][0] < start - 1e-7:
             rows.append([start, *now.values()])
-        if any(abs(a - b) > 1e-3 for a, b in zip(rows[-1][1:], new.values(), strict=True)):
+        off = np.array([*new.values()]) - rows[-1][1:]
+        if max(abs(float(wrap_degrees(off[0]))), *np.abs(off[1:])) > 1e-3:
             cuts.add(len(rows) - 1)
             rows[-1] = [start, *new.values()]
         now = new | {c: float(wrap_degrees(_number(b))) if c == "yaw" else _number(b) for c, (_, b) in moves.items()}

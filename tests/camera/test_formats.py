@@ -138,6 +138,16 @@ def test_commands_do_not_begin_before_time_0(tmp_path, late):
     assert apart(early, back, np.arange(0, 3, 0.1) + 1e-3) < 0.05
 
 
+def test_a_move_exactly_behind_is_no_cut(tmp_path):
+    """There the yaw is rounded now to 180°, now to -180°."""
+    path = CameraPath(640, 360, np.array([[0, -179.99999, 0, 0, 90], [2, 179.99999, 40, 0, 90]]))
+    file = tmp_path / "a.cmd"
+    file.write_text(to_sendcmd(path, FPS))
+    back = read(file, "sendcmd", None, FPS)
+    assert not back.cuts
+    assert apart(path, back, np.arange(0, 2, 0.03)) < 0.05
+
+
 def unescaped(text):
     out, at = "", 0
     while at < len(text):
