@@ -315,7 +315,7 @@ def moves_between(context: PlanContext, timeline: Timeline, parts: Sequence[Hold
     starts. It begins at least `min_hold` after the move before, if there is time.
     """
     chosen, found, free = context.settings, [], -np.inf
-    for old, new in pairwise(parts):
+    for (old, new), latest in zip(pairwise(parts), _latest(context, parts), strict=True):
         start = new.begin
         way = _way(old, new, start)
         goes_home = timeline.home[min(int(np.searchsorted(timeline.edges, start)), len(timeline.home) - 1)]
@@ -337,6 +337,9 @@ def moves_between(context: PlanContext, timeline: Timeline, parts: Sequence[Hold
             begin = max(begin, old.pin.end)
         earliest = found[-1].end if found else timeline.edges[0]
         begin = max(begin, earliest)
+        if new.pin is None and begin + seconds > latest:
+            quickest = motion.glide_seconds(way, chosen.max_speed, context.ease)
+            seconds = max(latest - chosen.min_hold - begin, quickest)
         if new.pin is not None and begin + seconds > new.pin.start + 1e-6:
             seconds = max(new.pin.start - begin, 0.0)
             log.warning(
@@ -346,6 +349,21 @@ def moves_between(context: PlanContext, timeline: Timeline, parts: Sequence[Hold
         found.append(Move(begin, seconds))
         free = begin + seconds + chosen.min_hold
     return found
+
+
+def _latest(context: PlanContext, parts: Sequence[Hold]) -> list[float]:
+    """By when each move has to end, so that the camera can be at the next pin in time, seconds; of all parts but the
+    first."""
+    found = [np.inf]
+    for old, new in zip(reversed(parts), [None, *reversed(parts)], strict=False):
+        if old.pin is not None:
+            found.append(old.pin.start)
+        elif new is None or found[-1] == np.inf:
+            found.append(np.inf)
+        else:
+            way = _way(old, new, new.begin)
+            found.append(found[-1] - motion.glide_seconds(way, context.settings.max_speed, context.ease))
+    return found[1:-1][::-1]
 
 
 def compose(

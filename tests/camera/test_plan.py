@@ -417,6 +417,18 @@ def test_the_view_zooms_faster_between_pins_that_leave_no_time_for_it(caplog):
     assert "the pin at 9 s is too soon after the one before: the camera zooms faster" in caplog.text
 
 
+@pytest.mark.parametrize("speed", [-50.0, 53.0])
+def test_pins_hold_between_which_a_fast_source_is_followed(speed):
+    """Following takes up most of the speed, so that turning to the source in time for the next pin needs more."""
+    pins = [Pin(4.3, 5.3, 173.0, -11.0), Pin(16.1, 24.0, -99.0, 0.0)]
+    path = plan(soundmap(25, lambda t: [(80.0 * np.sin(t * speed / 60.0), 10.0)]), pins=pins)
+    for pin in pins:
+        for t in np.linspace(pin.start, pin.end, 30):
+            assert angle_between(looks(path, t), directions(pin.yaw, pin.pitch)) < 0.1
+    assert path.speed().max() < 120
+    assert in_view(path, lambda t: [(80.0 * np.sin(t * speed / 60.0), 10.0)], 11, 12) > 0.9
+
+
 def test_pins_that_follow_each_other_and_one_at_the_start():
     pins = [Pin(0.0, 4.0, 10.0, 0.0), Pin(5.0, 5.0, 30.0, 0.0), Pin(9.0, 12.0, -120.0, 10.0)]
     path = plan(soundmap(14, still((100, 0))), pins=pins)
