@@ -46,6 +46,8 @@ ROOM = 6.0
 ZOOM_REACH = 8.0
 """The view zooms only if it is wider or narrower than the sounding region needs by this many degrees."""
 
+HURRIED = "there is too little time to %s to the pin at %g s: the camera %s faster than its limits allow"
+
 
 @dataclass(frozen=True)
 class Hold:
@@ -342,10 +344,6 @@ def moves_between(context: PlanContext, timeline: Timeline, parts: Sequence[Hold
             seconds = max(latest - chosen.min_hold - begin, quickest)
         if new.pin is not None and begin + seconds > new.pin.start + 1e-6:
             seconds = max(new.pin.start - begin, 0.0)
-            log.warning(
-                "the pin at %g s is too soon after the one before: the camera turns faster than its limits allow",
-                new.pin.start,
-            )
         found.append(Move(begin, seconds))
         free = begin + seconds + chosen.min_hold
     return found
@@ -390,15 +388,18 @@ def compose(
         half = slice((moving.start + moving.stop) // 2, following)
         hfov[moving.start : half.start] = old.hfov_at(times[moving.start : half.start])
         hfov[half] = new.hfov_at(times[half])
+        if new.pin is not None and turn.end >= new.pin.start - 1e-6:
+            way = slice(max(moving.start - 1, 0), moving.stop + 1)
+            look = directions(*path[way].T)
+            fastest = (angle_between(look[1:], look[:-1]) / np.diff(times[way])).max(initial=0.0)
+            if fastest > 1.02 * context.settings.max_speed:
+                log.warning(HURRIED, "turn", new.pin.start, "turns")
     if np.ptp(hfov) > 0:
         speed = context.settings.zoom_speed or context.settings.max_speed
         held = [(pin.start, pin.end, pin.hfov) for part in parts if (pin := part.pin) and pin.hfov is not None]
         for (_, last, a), (first, _, b) in pairwise(held):
             if a != b and motion.glide_seconds(abs(b - a), speed, context.ease) > first - last + 1e-6:
-                log.warning(
-                    "the pin at %g s is too soon after the one before: the camera zooms faster than its limits allow",
-                    first,
-                )
+                log.warning(HURRIED, "zoom", first, "zooms")
         hfov = motion.zoom(times, hfov, held, speed, context.ease)
     return times, path, hfov, np.isin(times, cuts)
 

@@ -414,7 +414,24 @@ def test_the_view_zooms_faster_between_pins_that_leave_no_time_for_it(caplog):
         assert path.looks(np.linspace(pin.start, pin.end, 50))[:, 3] == pytest.approx(pin.hfov)
     assert 65 < path.at(8.5)[3] < 75
     assert np.abs(np.diff(path.looks(np.arange(0, 8, 0.1))[:, 3])).max() <= 1.0 + 1e-6
-    assert "the pin at 9 s is too soon after the one before: the camera zooms faster" in caplog.text
+    assert "too little time to zoom to the pin at 9 s" in caplog.text
+
+
+@pytest.mark.parametrize(("begin", "hurried"), [(9.0, True), (11.0, False)])
+def test_a_warning_tells_of_a_pin_that_is_turned_to_faster_than_the_limits_allow(begin, hurried, caplog):
+    pins = [Pin(5.0, 8.0, -60.0, 20.0), Pin(begin, 14.0, 0.0, 0.0)]
+    path = plan(soundmap(20, still((-60, 0))), pins=pins)
+    assert (path.speed().max() > 61) == hurried
+    assert ("too little time to turn to the pin at 9 s" in caplog.text) == hurried
+
+
+def test_a_camera_that_keeps_to_its_limits_brings_no_warning(caplog):
+    """It turns to a pin at once after it has followed, in as much time as is left."""
+    pins = [Pin(5.3, 6.3, 120.0, 10.0), Pin(17.2, 24.0, 60.0, 0.0)]
+    source = [(80.0 * np.sin(t * 38.6 / 60.0), 10.0) for t in np.arange(0, 30, 0.25)]
+    path = plan(soundmap(25, lambda t: [source[round(t / 0.25)]]), PlanOptions(preset="lively"), pins=pins)
+    assert path.speed().max() < 61
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("speed", [-50.0, 53.0])
