@@ -7,6 +7,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from .colour import BT601_PAL, BT709, FULL, Colour, matrix_of, to_sdr
@@ -26,6 +27,8 @@ class Shrink:
         self._how = unwrapping(video.width, video.height, video.rotation, video.mirrored, spherical)
         self._unwrap = FilterChain(self._how.filters)
         self._unwrap_small: dict[tuple[int, int], FilterChain] = {}
+        # A frame's own `reformat` would compute the tables of scaling again for each frame.
+        self._scale = VideoReformatter()
 
     def rgb(self, frame: Any, colour: Colour, width: int, height: int) -> NDArray[np.uint8]:
         """uint8 RGB (height, width, 3), as SDR shows it."""
@@ -33,7 +36,8 @@ class Shrink:
         if self._how.filters and (frame.width, frame.height) != stored:
             frame = frame.reformat(width=stored[0], height=stored[1])
         matrix = matrix_of(colour, self._how.height)
-        small = self._unwrap(frame).reformat(
+        small: Any = self._scale.reformat(
+            self._unwrap(frame),
             width=width,
             height=height,
             format="rgb24",
