@@ -141,6 +141,8 @@ def _run() -> int:
 def _say_what_is_wrong(error: Exception) -> int:
     """Print an error as one line; returns the exit code."""
     if isinstance(error, click.ClickException):
+        # It may name a file that the shell found for '*'.
+        error.message = printable(error.message)  # type: ignore[misc]
         error.show()
         for word in sys.argv[1:]:
             if isinstance(error, click.NoSuchOption) and word.startswith("-") and os.path.isfile(word):

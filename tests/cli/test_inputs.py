@@ -274,6 +274,12 @@ def test_a_name_that_looks_like_an_option(run, film, tmp_path):
     assert "write ./" not in run("probe", "-z.mp4").stderr
 
 
+def test_names_in_a_wrong_command_line_cannot_steer_the_terminal(run, film):
+    done = run("probe", film, "b\x1b[31m\u202e.mp4")
+    assert done.returncode == 2
+    assert "(b\\x1b[31m\\u202e.mp4)" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "code", "line"),
     [
