@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ..errors import printable
 from .files import ReadFile, WrittenFile, check_folder_of
 from .help import Command, HeadedOption
 from .parameters import json_option, overwrite_option
@@ -120,4 +121,4 @@ def tally(votes: tuple[Path, ...], as_json: bool, quiet: bool) -> None:
         for row in rows:
             if row["criterion"] == criterion:
                 answers = zip((*row["methods"], SIMILAR), row["shares"], strict=True)
-                click.echo("  " + "; ".join(f"{answer} {share}" for answer, share in answers))
+                click.echo(printable("  " + "; ".join(f"{answer} {share}" for answer, share in answers)))

@@ -75,6 +75,13 @@ def test_votes_are_counted(tmp_path):
     assert "similar  20.0 %" in told
 
 
+def test_names_of_methods_in_votes_cannot_steer_the_terminal(tmp_path):
+    row = {"film": "x", "methods": ["a\x1b[31m", "b"], "criterion": 0, "vote": "b"}
+    file = votes(tmp_path / "1.json", votes=[row])
+    told = CliRunner().invoke(cli, ["study", "tally", str(file)]).output
+    assert "a\\x1b[31m" in told
+
+
 @pytest.mark.parametrize("wrong", [{"format": "x"}, {"votes": 3}, {"votes": [{}]}])
 def test_a_file_without_votes_is_refused(tmp_path, wrong):
     with pytest.raises(DataFileError):
