@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import click
@@ -18,12 +19,20 @@ from .verbosity import verbosity
 
 KINDS = ("csv", "sendcmd", "ae", "humanedit")
 
+
+def _rate(ctx: click.Context, param: click.Parameter, value: float) -> float:
+    if math.isnan(value):  # It is in every range.
+        raise click.BadParameter("nan is not a frame rate.")
+    return value
+
+
 path_argument = click.argument("path", metavar="PATH", type=ReadFile())
 fps_option = number_option(
     "--fps",
     type=click.FloatRange(1.0, 240.0),
     default=30.0,
     show_default=True,
+    callback=_rate,
     help="Frame rate of the film, for ae and humanedit, which count frames.",
 )
 

@@ -184,6 +184,14 @@ def test_export_and_import_round_trip(run, soundmap, tmp_path, kind, ending):
     assert run("path", "import", f"made.{ending}", "--from", kind, "--size", "7").returncode == 2
 
 
+@pytest.mark.parametrize("fps", ["nan", "0", "inf"])
+def test_a_frame_rate_that_is_none_is_refused(run, tmp_path, fps):
+    CameraPath(640, 360, np.array([[0.0, 0, 0, 0, 90]])).save(tmp_path / "a.path.json")
+    done = run("path", "export", "a.path.json", "--to", "ae", "--fps", fps)
+    assert done.returncode == 2
+    assert "'--fps'" in done.stderr
+
+
 def test_the_command_line_of_an_export_is_one_line_of_printable_text(run, tmp_path):
     source = {"path": "a\nb\x1b[31m\u202e.mp4"}
     CameraPath(640, 360, np.array([[0.0, 0, 0, 0, 90]]), source).save(tmp_path / "a.path.json")
