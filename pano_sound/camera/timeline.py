@@ -56,10 +56,17 @@ class Timeline:
         return Timeline(self.edges[begin : end + 1], *here)
 
     def covered(self, mask: Mask, vectors: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Whether a mask covers directions (..., 3) of a camera that had not turned, in each step: (t, ...)."""
+        """Whether a mask covers directions (..., 3) of a camera that had not turned, in each step: (t, ...).
+
+        It holds in steps whose middle is in its time; if there are none, in those that it touches.
+        """
+        holds = mask.at(self.middles)
+        if not holds.any():
+            start, end = -np.inf if mask.start is None else mask.start, np.inf if mask.end is None else mask.end
+            holds = (self.edges[1:] > start) & (self.edges[:-1] < max(end, start + 1e-6))
         headings, step = np.unique(self.heading, return_inverse=True)
         covered = np.stack([mask.covers(vectors @ rotation(float(turn))) for turn in headings])
-        return covered[step] & mask.at(self.middles)[(...,) + (None,) * (vectors.ndim - 1)]
+        return covered[step] & holds[(...,) + (None,) * (vectors.ndim - 1)]
 
     def weights(self, looks: NDArray[np.float64], view: View, centring: float) -> NDArray[np.float32]:
         """As `glimpses.glimpse_weights`, of level looks (n, 2)."""

@@ -505,6 +505,18 @@ def test_masks_apply_only_in_their_time():
     assert angle_between(looks(path, 5), directions(0, 0)) < 6
 
 
+@pytest.mark.parametrize(("preset", "begin", "end"), [("default", 10.6, 10.9), ("paper", 8.0, 12.0)])
+def test_a_mask_that_is_shorter_than_a_step_holds(preset, begin, end):
+    """No middle of a step is in its time."""
+    options = PlanOptions(preset=preset, step=5.0 if preset == "paper" else 1.0)
+    mask = Mask((-40.0, 40.0), (-90.0, 90.0), begin, end)
+    edges = np.arange(0.0, 20.1, options.step)
+    film = soundmap(20, still((0, 0)))
+    with_mask, without = (resample(film, options.resolved(), edges, masks).maps for masks in ([mask], []))
+    masked = (with_mask < without).any(axis=(1, 2))
+    assert edges[:-1][masked].tolist() == ([5, 10] if preset == "paper" else [10])
+
+
 def test_masks_from_a_generator_count():
     footage = soundmap(20, still((170, -20)))
     masks = [Mask((140.0, -150.0), (-90.0, 10.0))]
