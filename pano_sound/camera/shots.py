@@ -122,8 +122,17 @@ class PlanContext:
         np.fill_diagonal(nearby, 0.0)
         follow = max(1.05 * GRID, settings.max_speed * settings.step / 2)
         moves = move_costs(way, nearby, lock, settings.move_cost, settings.switch_cost, follow)
-        weights = timeline.weights(looks, view, settings.centring)
+        weights = timeline.weights(looks, _searched(view), settings.centring)
         return cls(view, looks, weights, moves, blind, ease, settings, tuple(pins))
+
+
+def _searched(view: View) -> View:
+    """What is searched around a candidate look: the view, but no less than leaves no gap to the next look."""
+    least = float(np.tan(np.radians(0.55 * GRID)))
+    across, down = (max(side / 2 / view.focal, least) for side in (view.width, view.height))
+    if (across, down) == (view.width / 2 / view.focal, view.height / 2 / view.focal):
+        return view
+    return View(round(1000 * across), round(1000 * down), float(np.degrees(2 * np.arctan(across))))
 
 
 def scores(
@@ -370,7 +379,7 @@ def compose(
     """Holds and the moves between them: times (n,), yaw and pitch (n, 2), fields of view (n,), whether cut to (n,)."""
     start, end = timeline.edges[0], timeline.edges[-1]
     moves = moves_between(context, timeline, parts)
-    cuts = np.array([turn.begin for turn in moves if turn.seconds == 0.0])
+    cuts = np.unique([turn.begin for turn in moves if turn.seconds == 0.0])
     times = motion.sample_times(start, end)
     if len(cuts):
         times = times[np.abs(times - motion.nearest(cuts, times)) > 1e-3]

@@ -346,6 +346,16 @@ def test_the_memory_for_cuts_does_not_grow_with_the_square_of_the_length():
     assert cuts.sum() > 300
 
 
+@pytest.mark.parametrize("preset", ["default", "lively"])
+@pytest.mark.parametrize("fov", [20.0, 25.0])
+def test_a_narrow_view_shows_sources_between_the_candidate_looks(fov, preset):
+    def source(t):
+        return [(30.0, 10.0) if int(t / 6) % 2 else (-70.0, 10.0)]
+
+    path = plan(soundmap(36, source, noise=0.0), PlanOptions(preset=preset, fov=fov))
+    assert in_view(path, source, 0, 36) > 0.6
+
+
 def test_several_paths_show_several_sources():
     sources = [(-100, 0), (20, 0), (140, 0)]
     paths = plan_paths(soundmap(20, lambda t: sources), count=3)
