@@ -2,6 +2,7 @@ import inspect
 import json
 from fractions import Fraction
 from itertools import product
+from pathlib import Path
 from typing import get_args
 
 import click
@@ -60,6 +61,11 @@ def test_options_are_described_by_their_types(name, kind, choices, default, head
         ({"attention": True}, TypeError, "`attention` must be one of 1, 2, not True"),
         ({"attention": "1"}, TypeError, "`attention` must be one of 1, 2, not '1'"),
         ({"size": (1280, 720)}, TypeError, r"`size` must be text, not \(1280, 720\)"),
+        ({"bitrate": 4_000_000}, TypeError, "`bitrate` must be text, not 4000000"),
+        ({"model": 5}, TypeError, "`model` must be text or a path, not 5"),
+        ({"sound": 5}, TypeError, "`sound` must be text or a path, not 5"),
+        ({"start": [1]}, TypeError, r"`start` must be text or a number, not \[1\]"),
+        ({"end": Path("1:30")}, TypeError, "`end` must be text or a number, not "),
         ({"start": "soon"}, ValueError, "`start` must look like 90, 1:30"),
     ],
 )

@@ -35,12 +35,13 @@ class Option:
 
 @dataclass(frozen=True)
 class Described(Option):
-    """An option with what its class and type tell. `kind` is str, int, float or bool. If the default is None, None is
-    allowed."""
+    """An option with what its class and type tell. `kind` is str, int, float or bool; a str may also be given as one of
+    `others`. If the default is None, None is allowed."""
 
     name: str = ""
     heading: str = ""
     kind: type = str
+    others: tuple[type, ...] = ()
     default: Any = None
 
     @property
@@ -62,8 +63,9 @@ class Described(Option):
             if not isinstance(value, bool):
                 raise TypeError(f"{name} must be True or False, not {value!r}")
         elif self.kind is str:
-            if isinstance(value, bool) or not isinstance(value, (str, os.PathLike, Real)):  # times may be numbers
-                raise TypeError(f"{name} must be text, not {value!r}")
+            if isinstance(value, bool) or not isinstance(value, (str, *self.others)):
+                other = "".join(f" or a {'number' if kind is Real else 'path'}" for kind in self.others)
+                raise TypeError(f"{name} must be text{other}, not {value!r}")
         else:
             if isinstance(value, bool) or not isinstance(value, Integral if self.kind is int else Real):
                 raise TypeError(f"{name} must be {'a whole number' if self.kind is int else 'a number'}, not {value!r}")
@@ -128,6 +130,7 @@ def _described(kind: type[Options]) -> dict[str, Described]:
             name=f.name,
             heading=headings[f.name],
             kind=value_type,
+            others=_others(annotated) if value_type is str else (),
             default=f.default,
         )
     return found
@@ -143,6 +146,13 @@ def _value_type(annotation: Any) -> tuple[type, tuple[Any, ...]]:
         choices = get_args(annotation)
         return type(choices[0]), choices
     return annotation, ()
+
+
+def _others(annotation: Any) -> tuple[type, ...]:
+    """Real for a float and os.PathLike for a path, of Annotated[str | …, …]."""
+    parts = get_args(get_args(annotation)[0])
+    abstract = {float: Real, os.PathLike: os.PathLike}
+    return tuple(abstract[kind] for part in parts if (kind := get_origin(part) or part) in abstract)
 
 
 def range_words(low: float | None, high: float | None) -> str:
