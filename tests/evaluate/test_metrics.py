@@ -103,6 +103,7 @@ def test_a_proportion_has_a_value_and_an_interval() -> None:
     assert np.isnan(Proportion().value)
     assert Proportion().interval() == (0, 1)
     assert str(Proportion(1, 2)).startswith(" 50.0 %")
+    assert str(Proportion()).split() == ["-", "of", "0"]
 
 
 def test_average_precision_and_f1_by_hand() -> None:

@@ -65,6 +65,8 @@ class Proportion:
         return {"share": self.value, "interval": self.interval(), "right": self.right, "of": self.of}
 
     def __str__(self) -> str:
+        if not self.of:
+            return f"{'-':>5}    of 0"
         low, high = self.interval()
         return f"{100 * self.value:5.1f} %  [{100 * low:.1f}, {100 * high:.1f}]  of {self.of}"
 
