@@ -88,6 +88,9 @@ def test_bad_members_and_cut_shards_are_left_out(folder: Path, caplog: pytest.Lo
             "d.png": good[0],
             "d.wav": good[1],
             "d.json": b'{"boxes": [[[1, 2, 3]]]}',
+            "e.png": good[0],
+            "e.wav": good[1],
+            "e.json": b'{"boxes": ',
         },
     )
     cut = folder / "cut.tar"
@@ -96,9 +99,10 @@ def test_bad_members_and_cut_shards_are_left_out(folder: Path, caplog: pytest.Lo
     keys = [e.key for e in shards]
     assert keys[0] == "b"
     assert keys[-8:] == [f"{i:03}" for i in range(8, 16)]
-    assert shards.bad_files.count == 5  # of the odd ones a, c and d; the cut shard, and the example in its cut
+    assert shards.bad_files.count == 6  # of the odd ones a, c, d and e; the cut shard, and the example in its cut
     assert "a is left out" in caplog.text
-    assert "cut.tar is left out" in caplog.text
+    assert "e is left out: its json cannot be read: " in caplog.text
+    assert "cut.tar is left out: unexpected end of data\n" in caplog.text
 
 
 def test_only_the_requested_parts_are_given(folder: Path) -> None:

@@ -135,7 +135,8 @@ class Shards:
         def broken(error: Exception) -> bool:
             if isinstance(error, PanoSoundError):
                 raise error
-            self.bad_files.bad(current["url"], error)
+            reason = str(error).partition(" @ <")[0]  # webdataset adds the stream as Python shows it
+            self.bad_files.bad(current["url"], ValueError(reason or type(error).__name__))
             return True
 
         files = tar_file_expander(opened(), handler=broken, select_files=_is_wanted)
@@ -156,7 +157,10 @@ class Shards:
         sound = next(((kind, sample[kind]) for kind in SOUNDS if kind in sample), None)
         if picture is None or sound is None:
             raise ValueError("it has no " + ("picture" if picture is None else "sound"))
-        about = json.loads(sample["json"]) if "json" in sample else {}
+        try:
+            about = json.loads(sample["json"]) if "json" in sample else {}
+        except ValueError as error:
+            raise ValueError(f"its json cannot be read: {error}") from error
         if not isinstance(about, dict):
             raise ValueError("its json is not an object")
         boxes = tuple(
