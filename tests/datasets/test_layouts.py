@@ -194,6 +194,8 @@ def test_a_folder_that_is_not_a_set_is_refused_in_one_line(tmp_path: Path) -> No
     assert all(layout.looks in str(error.value) for layout in LAYOUTS.values())
     with pytest.raises(DataFileError, match="no such data set"):
         read_set(tmp_path / "gone", "videos")
+    with pytest.raises(DataFileError, match="tar shards can only be trained on"):
+        read_set(tmp_path / "set-{000..002}.tar")
     (tmp_path / "x.csv").write_text("a,b\n1,2\n")
     with pytest.raises(DataFileError, match="columns"):
         read_set(tmp_path / "x.csv")

@@ -94,8 +94,11 @@ def read_set(path: Path, layout: str | None = None, split: str | None = None) ->
         split: of this part only; None: all.
 
     Raises:
-        DataFileError: no such layout or set, an unreadable table, too many bad entries, or nothing in that split.
+        DataFileError: no such layout or set, tar shards (`Shards` reads these), an unreadable table, too many bad
+            entries, or nothing in that split.
     """
+    if is_shards(str(path)):
+        raise DataFileError("tar shards can only be trained on", path=path, hint="give a set of another layout")
     if not path.exists():
         raise DataFileError("no such data set", path=path)
     layout = layout or recognise(path)
