@@ -6,6 +6,7 @@ the end of the file.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ PICTURE_ENTRY_FIELDS = 78
 """Bytes in a picture track's sample entry before its boxes."""
 _INDEX_BYTES = 1 << 28
 _TOP_LEVEL_BOXES = 10_000
+_DAMAGE = (OSError, ValueError, OverflowError, struct.error)
+"""What reading damaged files raises."""
 
 
 def box(kind: bytes, content: bytes) -> bytes:
@@ -72,35 +75,34 @@ def track_id(trak: bytes) -> int:
 
 def read_index(file: BinaryIO) -> bytes | None:
     """The content of `moov`, the index of an mp4 or mov file; None where there is none, or a damaged one."""
-    try:
-        end, at = file.seek(0, os.SEEK_END), 0
-        for _ in range(_TOP_LEVEL_BOXES):
-            file.seek(at)
-            kind, header, size = box_header(file.read(16), end - at)
-            if size < header:
-                return None
+    with contextlib.suppress(*_DAMAGE):
+        for kind, at, header, size in _top_level(file):
             if kind == b"moov":
                 file.seek(at + header)
                 content = file.read(min(size - header, _INDEX_BYTES))
                 return content if len(content) == size - header else None
-            at += size
-    except (OSError, ValueError, OverflowError, struct.error):
-        pass
     return None
 
 
 def bytes_cut_off(file: BinaryIO) -> int:
     """How many bytes of pictures and sound an mp4 or mov file states and lacks, because it ends before."""
-    try:
-        end, at = file.seek(0, os.SEEK_END), 0
-        for _ in range(_TOP_LEVEL_BOXES):
-            file.seek(at)
-            kind, header, size = box_header(file.read(16), end - at)
-            if size < header:
-                return 0
-            at += size
-            if at > end:
-                return at - end if kind == b"mdat" else 0  # Some cameras end their files with something of their own.
-    except (OSError, ValueError, OverflowError, struct.error):
-        pass
+    with contextlib.suppress(*_DAMAGE):
+        end = file.seek(0, os.SEEK_END)
+        for kind, at, _, size in _top_level(file):
+            if at + size > end:
+                # Some cameras end their files with something of their own.
+                return at + size - end if kind == b"mdat" else 0
     return 0
+
+
+def _top_level(file: BinaryIO) -> Iterator[tuple[bytes, int, int, int]]:
+    """Kind, beginning, and sizes of header and all, in bytes, of each box of a file, up to a damaged one. The last may
+    reach beyond the file. Raises _DAMAGE."""
+    end, at = file.seek(0, os.SEEK_END), 0
+    for _ in range(_TOP_LEVEL_BOXES):
+        file.seek(at)
+        kind, header, size = box_header(file.read(16), end - at)
+        if size < header:
+            return
+        yield kind, at, header, size
+        at += size
