@@ -161,8 +161,7 @@ class VideoReader:
             raise kind("no picture can be decoded", self.info.path, "the file is damaged or cut short")
         self._check_damage(read)
         if self.corrupt_frames:
-            what = "frame was" if self.corrupt_frames == 1 else "frames were"
-            log.warning("%s: %d damaged %s skipped", self.info.path, self.corrupt_frames, what)
+            log.warning("%s: damaged frames skipped: %d", self.info.path, self.corrupt_frames)
 
     def _settled(self, frame: Any, colour: Colour) -> Colour:
         """The colour of a frame with the matrix to read it with, which is also set on the frame.

@@ -55,5 +55,4 @@ class SoundReader:
             yield from rechunked((piece[0] if layout == "mono" else piece for piece in pieces), size)
             self.damaged_packets = source.damaged
         if self.damaged_packets:
-            what = "packet of sound was" if self.damaged_packets == 1 else "packets of sound were"
-            log.warning("%s: %d damaged %s skipped", self.info.path, self.damaged_packets, what)
+            log.warning("%s: damaged packets of sound skipped: %d", self.info.path, self.damaged_packets)

@@ -239,8 +239,7 @@ class Soundtrack:
         """Close the source; safe to call twice."""
         source = self._source
         if source.damaged:
-            what = "packet of sound was" if source.damaged == 1 else "packets of sound were"
-            log.warning("%s: %d damaged %s skipped", source.path, source.damaged, what)
+            log.warning("%s: damaged packets of sound skipped: %d", source.path, source.damaged)
             source.damaged = 0
         source.close()
 

@@ -120,7 +120,7 @@ def test_pictures_that_a_decoder_gives_up_without_a_word_are_counted(tmp_path, c
         count = len(list(reader.pictures()))
     assert count < 60
     assert reader.corrupt_frames == 60 - count
-    assert caplog.messages == [f"{path}: {60 - count} damaged frames were skipped"]
+    assert caplog.messages == [f"{path}: damaged frames skipped: {60 - count}"]
 
 
 def test_in_long_films_damage_stops_the_work_early(tmp_path):

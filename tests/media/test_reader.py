@@ -104,7 +104,7 @@ def test_damage_inside_is_skipped_and_reported_once(tmp_path, caplog):
         count = len(list(reader.pictures()))
     assert count == 87
     assert reader.corrupt_frames == 3
-    assert [r.message for r in caplog.records] == [f"{path}: 3 damaged frames were skipped"]
+    assert [r.message for r in caplog.records] == [f"{path}: damaged frames skipped: 3"]
 
 
 @pytest.mark.parametrize("container", ["mkv", "ts", "mp4"])
