@@ -29,6 +29,9 @@ from .windows import SoundFeatures
 
 SMOOTHING = 2.0
 """Seconds over which responses are averaged, to reduce noise."""
+_FEW = 10
+"""Most responses of a mean that are turned one by one. More are turned and summed once, and each mean is turned again:
+that saves time, but blurs a little."""
 _BLUR = 1.0
 """Standard deviation of their blur in cells."""
 PICTURE_EVERY = 2.0
@@ -176,10 +179,19 @@ class SemanticCue(Cue):
         """Mean of the responses from `first` up to `last` of each time, each turned with the camera."""
         begin, between = int(first[0]), self._orientation.between
         maps = self.responses(slice(begin, int(last[-1])))
+        looked = self._looked[begin : int(last[-1])]
+        first, last = first - begin, last - begin
         found = np.empty((len(times), *GRID), np.float32)
+        if (last - first).max() <= _FEW:
+            for i, (t, a, b) in enumerate(zip(times, first, last, strict=True)):
+                found[i] = np.mean([turned_map(maps[k], between(looked[k], t)) for k in range(a, b)], axis=0)
+            return found
+        steady = times[len(times) // 2]
+        sums = np.zeros((len(maps) + 1, *GRID))
+        for k, t in enumerate(looked):
+            sums[k + 1] = sums[k] + turned_map(maps[k], between(t, steady))
         for i, (t, a, b) in enumerate(zip(times, first, last, strict=True)):
-            turned = [turned_map(maps[k - begin], between(self._looked[k], t)) for k in range(a, b)]
-            found[i] = np.mean(turned, axis=0)
+            found[i] = turned_map((sums[b] - sums[a]) / (b - a), between(steady, t))
         return found
 
     def named(self, times: Sequence[float] | NDArray[np.float64]) -> Named:

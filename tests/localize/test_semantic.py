@@ -7,9 +7,13 @@ import numpy as np
 import pytest
 
 from pano_sound.errors import ModelError
+from pano_sound.localize import semantic
 from pano_sound.localize.nets.localizer import TINY, Localizer
 from pano_sound.localize.nets.torch_network import TorchNetwork
+from pano_sound.localize.rotation import Orientation
 from pano_sound.localize.semantic import SemanticCue
+from pano_sound.sphere.convention import directions, rotation
+from pano_sound.sphere.geometry import angle_between, cell_directions
 
 ROWS, COLUMNS = 480, 960
 
@@ -146,3 +150,43 @@ def test_responses_in_other_cells_stay_where_they_are(monkeypatch, shape):
     (found,) = cue.responses()
     assert np.abs(found - bump(30, 60)).max() < 0.02
     assert found == pytest.approx(found[:, ::-1], abs=1e-3)
+
+
+def every_picture(monkeypatch, orientation, seconds=4.0):
+    """A cue that looked at 30 pictures a second of a bright thing that a turning camera saw, and the times."""
+    cells, thing = cell_directions(30, 60), directions(70.0, 20.0)
+    times = np.arange(0, seconds, 1 / 30)
+    seen = [np.exp(8 * (cells @ (orientation.at(t) @ thing) - 1)).astype(np.float32) for t in times]
+    network = TorchNetwork(Localizer(**TINY).eval())
+    monkeypatch.setattr(network, "embed_picture", lambda picture: seen[int(picture[0, 0, 0])])
+    monkeypatch.setattr(network, "respond", lambda picture, sound: picture)
+    cue = SemanticCue(network, 3.0, 0.0, orientation)
+    cue.add_sound(np.zeros(round(16_000 * seconds), np.float32))
+    cue.end_sound()
+    for k, t in enumerate(times):
+        # Unlike the one before, so that it goes through the network.
+        picture = np.full((ROWS, COLUMNS, 3), 250 * (k % 2), np.uint8)
+        picture[0, 0, 0] = k
+        cue.add_picture(float(t), picture)
+        cue.request(float(t))
+    cue.end_pictures()
+    return cue, times.tolist()
+
+
+@pytest.mark.parametrize("turn", [0.0, 40.0])
+@pytest.mark.parametrize("cut", [[], [2.01]])
+def test_the_mean_of_many_looks_is_that_of_each_turned_alone(monkeypatch, turn, cut):
+    """A camera that turns, and tilts a little, by steps like those that are measured, 15 times a second."""
+    orientation = Orientation()
+    for t in np.arange(0, 4, 1 / 15) if turn else []:
+        orientation.add(t, rotation(turn * t, 8 * np.sin(t)).T)
+    cue, times = every_picture(monkeypatch, orientation)
+    for t in cut:
+        cue.add_cut(t)
+    summed = cue.evidence(times)["semantic"].maps[:].astype(np.float32)
+    monkeypatch.setattr(semantic, "_FEW", len(times))
+    alone = cue.evidence(times)["semantic"].maps[:].astype(np.float32)
+    assert np.abs(summed - alone).max() < (0.02 * np.ptp(alone) if turn else 0.005)
+    cells = cell_directions(30, 60).reshape(-1, 3)
+    peaks = (cells[maps.reshape(len(times), -1).argmax(axis=1)] for maps in (summed, alone))
+    assert angle_between(*peaks).max() < 6.1  # A cell: the peak may lie between two.
