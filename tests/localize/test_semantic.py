@@ -190,3 +190,20 @@ def test_the_mean_of_many_looks_is_that_of_each_turned_alone(monkeypatch, turn, 
     cells = cell_directions(30, 60).reshape(-1, 3)
     peaks = (cells[maps.reshape(len(times), -1).argmax(axis=1)] for maps in (summed, alone))
     assert angle_between(*peaks).max() < 6.1  # A cell: the peak may lie between two.
+
+
+def test_responses_are_to_the_sound_of_their_time_though_several_are_computed_at_once(monkeypatch):
+    network = TorchNetwork(Localizer(**TINY).eval())
+    monkeypatch.setattr(network, "embed_picture", lambda picture: np.zeros((30, 60), np.float32))
+    monkeypatch.setattr(network, "embed_sound", lambda pooled: pooled)
+    monkeypatch.setattr(network, "respond", lambda picture, sound: picture + sound[0])
+    times = np.arange(0, 2, 0.1)
+    cue = SemanticCue(network, 3.0, 0.0)
+    cue.add_sound(np.zeros(16_000 * 2, np.float32))
+    cue.end_sound()
+    monkeypatch.setattr(cue._features, "pooled", lambda times, window: np.asarray(times, np.float32)[:, None])
+    for t in times:
+        cue.add_picture(float(t), np.zeros((ROWS, COLUMNS, 3), np.uint8))
+        cue.request(float(t))
+    cue.end_pictures()
+    assert cue.responses()[:, 0, 0] == pytest.approx(times, abs=1e-3)
