@@ -12,7 +12,7 @@ from pano_sound.errors import DataFileError, ModelError, PanoSoundError
 from pano_sound.localize.nets import weights
 from pano_sound.localize.nets.localizer import TINY, Localizer
 from pano_sound.research.datasets.labelled import Item
-from pano_sound.research.train.base import BaseRecipe, Head, fit, look, mosaics, start_from, train
+from pano_sound.research.train.base import BaseRecipe, Head, fit, look, mosaics, train
 from pano_sound.research.train.claim import Claim
 from pano_sound.research.train.distil import STEPS, Features
 from pano_sound.research.train.log import Log
@@ -29,6 +29,7 @@ from pano_sound.research.train.sampling import (
     with_knowledge,
 )
 from pano_sound.research.train.scenes import Pasted
+from pano_sound.research.train.start import start_from
 
 LABELS = ("bell", "dog", "horn", "drum", "cat", "saw", "flute", "bird")
 
@@ -273,6 +274,21 @@ def test_another_seed_makes_other_scenes_and_pictures(data: Path, tmp_path: Path
     assert not torch.equal(maps[0][2], maps[1][2])
 
 
+def test_without_the_visual_net_its_embeddings_are_kept(data: Path, tmp_path: Path) -> None:
+    (data / "stills").mkdir()
+    for name in ("dog.jpg", *(f"stills/{i}.jpg" for i in range(8))):
+        cv2.imwrite(str(data / name), np.random.default_rng(0).integers(0, 255, (60, 120, 3), np.uint8))
+    make, recipe = TrainingScenes(data, [], ["dog"], 0, 0), BaseRecipe(scenes=1, scenes_per_step=1, visual=False)
+    model = Localizer(**TINY)
+    pictures, scenes = look(model, [Item(data / "dog.jpg", "dog", "train")], make, tmp_path / "work", recipe)
+    head = Head(model, visual=False)
+    maps = head.maps(scenes.draw(1, lambda things: True, np.random.default_rng(0))[0], wrap=True)
+    assert maps.shape == (1, 16, 60 * 120)  # 960x1920 pixels, stride 16
+    torch.testing.assert_close(maps.norm(dim=1), torch.ones(1, 7200), atol=1e-3, rtol=0)
+    seen = head.maps(pictures.draw([0], np.random.default_rng(0))[0], wrap=False)
+    assert seen.shape == (1, 16, 400)
+
+
 def test_several_processes_are_refused(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(PanoSoundError, match="single process"):
@@ -289,6 +305,7 @@ def test_several_processes_are_refused(data: Path, tmp_path: Path, monkeypatch: 
         {"sound_batch": 0},
         {"mosaic": 1},
         {"blocks": 17},
+        {"live": True, "visual": False},
     ],
 )
 def test_impossible_recipes_are_refused(wrong: dict) -> None:

@@ -23,10 +23,9 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ... import __version__
-from ...errors import ModelError, PanoSoundError
+from ...errors import PanoSoundError
 from ...localize.architecture import LITE0_STAGES
 from ...localize.nets import weights
-from ...localize.nets.joint_encoder import WaveEncoder
 from ...localize.nets.localizer import BASE, Localizer
 from ...localize.nets.trunks import channels_last
 from ...presence import PEAK
@@ -41,7 +40,6 @@ from .knowledge import Knowledge
 from .live import LivePictures, LiveScenes, LiveSounds
 from .log import Log
 from .parallel import Processes
-from .pretrained import lite0, soundnet_start
 from .sampling import (
     CLIP,
     VERSIONS,
@@ -61,6 +59,7 @@ from .sampling import (
     with_knowledge,
 )
 from .scenes import scene_maps
+from .start import start_from, start_from_public_weights
 
 BLOCKS = sum(repeats for *_, repeats in LITE0_STAGES)
 """Blocks of the trunk."""
@@ -86,6 +85,7 @@ class BaseRecipe:
         versions: distant versions of each sound, in addition to the original.
         trunk_rate: learning rate of the trunk's upper layers.
         blocks: that many of the trunk's last blocks learn, and its last convolution; caches keep what is below.
+        visual: whether the visual net's heads and upper layers learn; otherwise only the sound's head does.
         live: alter sounds, pictures and scenes anew in each step instead of keeping a few versions of each. This needs
             a GPU, 24 GB of its memory, and other processors to make scenes.
     """
@@ -93,6 +93,7 @@ class BaseRecipe:
     seed: int = 0
     start: str = ""
     live: bool = False
+    visual: bool = True
     sound_steps: int = 8000
     sound_batch: int = 192
     sound_rate: float = 2e-3
@@ -134,6 +135,8 @@ class BaseRecipe:
                 raise ValueError(f"{name} is 0 or more, not {getattr(self, name)}")
         if self.blocks > BLOCKS:
             raise ValueError(f"blocks is {BLOCKS} or less, not {self.blocks}")
+        if self.live and not self.visual:
+            raise ValueError("live training is for the visual net: leave visual on")
         if not 1 <= self.scenes_per_step <= self.scenes:
             raise ValueError(f"scenes_per_step is between 1 and scenes, not {self.scenes_per_step}")
         for name in ("rate", "trunk_rate", "sound_rate"):
@@ -147,17 +150,20 @@ class Head(nn.Module):
 
     Args:
         model: the model to train; parts of it that stay as they are require no gradients.
+        visual: whether what is above the cached features of pictures learns; otherwise these are embeddings already.
     """
 
-    def __init__(self, model: Localizer) -> None:
+    def __init__(self, model: Localizer, visual: bool = True) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.visual = model, visual
         self.steepness = nn.Parameter(torch.tensor(12.0))
         self.middle = nn.Parameter(torch.tensor(0.25))
         self.drop_seen, self.drop_heard = nn.Dropout(0.3), nn.Dropout(0.2)
 
     def maps(self, features: Tensor, wrap: bool) -> Tensor:
         """Output of the trunk's `lower` (n, channels, rows, columns) -> embeddings (n, D, cells)."""
+        if not self.visual:
+            return features.flatten(2)
         self.model.trunk.set_wrap(wrap)
         with torch.autocast(features.device.type, torch.bfloat16, enabled=weights.has_bfloat16(features.device)):
             return self.model.embed_map(self.drop_seen(self.model.trunk.upper(features))).flatten(2)
@@ -345,12 +351,15 @@ def learn_heads(
             part.requires_grad_(False)
     channels_last(model.trunk)
     model.trunk.learn_upper(recipe.blocks)
+    if not recipe.visual:
+        model.requires_grad_(False)
+        model.audio_head.requires_grad_(True)
     frames = clip_frames(data, folder, recipe.frames)
     items = training_pictures(data, pairs, recipe.pictures) + frames
     sounding = [label for seen in pairs.values() for label in seen if not label.startswith(CLIP)]
     make = TrainingScenes(data, frames, sounding, recipe.real_scenes, recipe.seed)
     things = Knowledge(model.tags).things
-    head = Head(model).to(sounds.device)
+    head = Head(model, recipe.visual).to(sounds.device)
     with ExitStack() as stack:
         pictures: PictureSource
         scenes: SceneSource
@@ -368,15 +377,19 @@ def learn_heads(
 def look(
     model: Localizer, items: list[Item], make: TrainingScenes, folder: Path, recipe: BaseRecipe
 ) -> tuple[CachedPictures, CachedScenes]:
-    """The output of the trunk's `lower` for all pictures and scenes, from `folder` where it is known."""
+    """The output of the trunk's `lower` for all pictures and scenes, from `folder` where it is known. Without `visual`,
+    their embeddings."""
+    of_picture, of_scene = flat(model), wrapped(model)
+    if not recipe.visual:
+        of_picture, of_scene = partial(model.visual, wrap=False), partial(model.visual, wrap=True)
     device = next(model.parameters()).device
 
     def picture(i: int) -> NDArray[np.uint8]:
         shown = read_picture(items[i // VERSIONS].path, (PICTURE_SIZE, PICTURE_SIZE))
         return altered(shown, i % VERSIONS, np.random.default_rng((i, 9, recipe.seed)))
 
-    maps = cached_maps(folder, "pictures", VERSIONS * len(items), picture, flat(model), device=device)
-    scenes = scene_maps(folder, "scenes", make, make.real + recipe.scenes, wrapped(model), device)
+    maps = cached_maps(folder, "pictures", VERSIONS * len(items), picture, of_picture, device=device)
+    scenes = scene_maps(folder, "scenes", make, make.real + recipe.scenes, of_scene, device)
     return CachedPictures(items, maps, device), CachedScenes(*scenes, device)
 
 
@@ -393,28 +406,3 @@ def wrapped(model: Localizer) -> Callable[[Tensor], Tensor]:
 def _lower(model: Localizer, wrap: bool, pictures: Tensor) -> Tensor:
     model.trunk.set_wrap(wrap)
     return model.trunk.lower(pictures)
-
-
-def start_from(model: Localizer, path: Path, new_tags: bool = True) -> None:
-    """Load all weights of a file; its tags only if they are the same, its surroundings if it has any. Raises ModelError
-    if they do not fit, or if the tags are others and no `new_tags` will be learnt."""
-    start = weights.load(path)
-    if start.tags != model.tags and not new_tags:
-        raise ModelError("the weights to start from have other tags than the tagger", path, "set sound_steps above 0")
-    theirs, ours = start.state_dict(), model.state_dict()
-    new = ["tag_head."] if start.tags != model.tags else []
-    new += ["surroundings."] if start.surroundings is None else []
-    theirs = {**theirs, **{key: value for key, value in ours.items() if key.startswith(tuple(new))}}
-    if theirs.keys() != ours.keys() or any(theirs[key].shape != value.shape for key, value in ours.items()):
-        raise ModelError("the weights to start from are of another architecture", path=path)
-    model.load_state_dict(theirs)
-    model.set_presence(*start.presence)
-
-
-def start_from_public_weights(model: Localizer) -> None:
-    """ImageNet's weights for the trunk, SoundNet's for the nets on waves."""
-    state = soundnet_start()
-    for part in joint_encoder(model).parts:
-        if isinstance(part, WaveEncoder):
-            part.load_state_dict(state)
-    model.trunk.load_state_dict(lite0().state_dict())
