@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pano_sound.errors import PanoSoundError
 from pano_sound.localize.nets.localizer import TINY, Localizer
 from pano_sound.research.datasets.labelled import Item
+from pano_sound.research.train.base import Head
 from pano_sound.research.train.distil import HOP, SAMPLES, Piece, Sounds
 from pano_sound.research.train.live import LivePictures, LiveScenes, LiveSounds, turned_thing
 from pano_sound.research.train.scenes import HEIGHT, WIDTH, Pasted, Scene, cells
@@ -115,3 +116,15 @@ def test_sounds_are_drawn_by_label_and_altered_each_time() -> None:
     assert torch.isfinite(live.draw(["quiet"] * 4, rng)).all()
     again = live.draw(["tone"] * 8 + ["~whistle"], np.random.default_rng(0))
     torch.testing.assert_close(again, drawn)  # as in a training that was stopped and goes on
+
+
+def test_the_sound_encoder_stays_as_it_is() -> None:
+    model = Localizer(**TINY).eval()
+    sounds = Sounds(Waves(), ["quiet", "tone"])  # type: ignore[arg-type]
+    live = LiveSounds(model.sound_encoder, sounds, [Piece(0, 0, "quiet"), Piece(1, 0, "tone")], {})
+    before = {name: value.clone() for name, value in model.sound_encoder.state_dict().items()}
+    wanted = live.draw(["tone"] * 4, np.random.default_rng(0))
+    Head(model).train()
+    torch.testing.assert_close(live.draw(["tone"] * 4, np.random.default_rng(0)), wanted)
+    for name, value in model.sound_encoder.state_dict().items():
+        assert torch.equal(value, before[name]), name

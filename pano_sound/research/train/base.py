@@ -160,6 +160,12 @@ class Head(nn.Module):
         self.middle = nn.Parameter(torch.tensor(0.25))
         self.drop_seen, self.drop_heard = nn.Dropout(0.3), nn.Dropout(0.2)
 
+    def train(self, mode: bool = True) -> Head:
+        """As usual, but the sound encoder keeps its BatchNorm statistics: with `live` it hears in each step."""
+        super().train(mode)
+        self.model.sound_encoder.eval()
+        return self
+
     def maps(self, features: Tensor, wrap: bool) -> Tensor:
         """Output of the trunk's `lower` (n, channels, rows, columns) -> embeddings (n, D, cells)."""
         if not self.visual:
