@@ -43,3 +43,13 @@ def test_a_split_with_too_few_labels_is_refused(made_set: Path, tmp_path: Path) 
     (data / "pairs.csv").write_text("sound,picture\nbell,bell\ncar,car\nhorn,horn\n")
     with pytest.raises(DataFileError, match="split 'val' has too few labels"):
         four_pictures(model, data, draws=5)
+
+
+def test_a_network_that_tells_no_pictures_apart_has_none_right(made_set: Path) -> None:
+    model = Localizer(**TINY).eval()
+    torch.nn.init.zeros_(model.visual_head.weight)
+    assert model.visual_head.bias is not None
+    torch.nn.init.zeros_(model.visual_head.bias)
+    found = four_pictures(model, made_set, draws=5)
+    for share in (found.right, found.by_peak, found.shuffled, found.picture_only):
+        assert (share.right, share.of) == (0, 5)

@@ -170,14 +170,14 @@ def four_pictures(
     trained = Counter(item.label for item in read_items(data, "sounds") if item.split == "train")
     result, areas = LocalizationScores(), []
     for draw in draw_four(sounds, pictures, pairs, draws, seed):
-        found = int(answer.scores[draw.sound, draw.shown].argmax()) == 0
+        found = first_is_highest(answer.scores[draw.sound, draw.shown])
         result.right.add(found)
         if trained[draw.label] >= MANY:
             result.well_known.add(found)
         result.by_label.setdefault(draw.label, Proportion()).add(found)
-        result.by_peak.add(int(answer.peaks[draw.sound, draw.shown].argmax()) == 0)
-        result.shuffled.add(int(answer.scores[draw.another, draw.shown].argmax()) == 0)
-        result.picture_only.add(int(answer.unheard[draw.shown].argmax()) == 0)
+        result.by_peak.add(first_is_highest(answer.peaks[draw.sound, draw.shown]))
+        result.shuffled.add(first_is_highest(answer.scores[draw.another, draw.shown]))
+        result.picture_only.add(first_is_highest(answer.unheard[draw.shown]))
         box = pictures[draw.shown[0]].box
         if box is not None:
             x, y = answer.places[draw.sound, draw.shown[0]]
@@ -186,6 +186,11 @@ def four_pictures(
             areas.append((box[2] - box[0]) * (box[3] - box[1]))
     result.box_area = float(np.mean(areas)) if areas else float("nan")
     return result
+
+
+def first_is_highest(values: NDArray[np.float32]) -> bool:
+    """Whether the first of these scores (n,) is above all others; the highest together with another is no answer."""
+    return bool(values[0] > values[1:].max())
 
 
 def _by_label(items: list[Item]) -> dict[str, list[int]]:

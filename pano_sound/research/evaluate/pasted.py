@@ -22,7 +22,7 @@ from ...localize.nets.localizer import Localizer
 from ..datasets.examples import read_picture, read_sound
 from ..datasets.labelled import read_pairs, read_stills
 from .embed import embed, progress
-from .localization import draw_four, matching
+from .localization import draw_four, first_is_highest, matching
 from .metrics import Proportion, as_json
 
 NARROWEST, WIDEST = 15.0, 40.0  # degrees
@@ -92,7 +92,7 @@ def pasted_pictures(model: Localizer, data: Path, draws: int = 500, seed: int = 
         if places[0][0] + places[0][2] > columns:
             result.at_seam.add(found)
         for share, row in zip((result.of_four, result.shuffled, result.picture_only), peaks, strict=True):
-            share.add(int(row.argmax()) == 0)
+            share.add(first_is_highest(row))
         areas.append(places[0][2] * places[0][3] / rows / columns)
     result.covered = float(np.mean(areas)) if areas else float("nan")
     return result
