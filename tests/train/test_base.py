@@ -241,6 +241,12 @@ def test_a_work_folder_belongs_to_one_training(data: Path, tmp_path: Path) -> No
     with pytest.raises(DataFileError, match="another training: data"):
         begin(recipe)
     (data / "dog.jpg").unlink()
+    (data / "bark.wav").write_bytes(b"a sound")
+    Claim(tmp_path / "again", data, asdict(recipe)).write()
+    (data / "bark.wav").write_bytes(b"another")  # of the same size
+    with pytest.raises(DataFileError, match="another training: data"):
+        train(data, tmp_path / "out.safetensors", tmp_path / "again", recipe)
+    (data / "bark.wav").unlink()
     (data / "pictures.csv").write_text("file,label,split\ncat.jpg,cat,train\ndog.jpg,dog,train\n")
     with pytest.raises(DataFileError, match="another training: data"):
         begin(recipe)

@@ -45,7 +45,7 @@ class Claim:
 
 
 def _learnt_from(data: Path) -> tuple[object, ...]:
-    """Names and sizes of the files that training reads, and what the tables say of them."""
+    """Names and contents of the files that training reads, and what the tables say of them."""
     items = [item for kind in ("sounds", "pictures") for item in read_items(data, kind) if item.split == "train"]
     items += read_people(data)
     photographs = read_photographs(data / "coco" / "boxes.csv", "train")
@@ -53,7 +53,7 @@ def _learnt_from(data: Path) -> tuple[object, ...]:
     files = [item.path for item in items] + [photograph.path for photograph in photographs]
     files += [*read_stills(data, "train"), *read_clips(data, "train"), *sorted((data / "teachers").glob("*.*"))]
     return (
-        [(os.path.relpath(file, data), file.stat().st_size if file.exists() else None) for file in files],
+        [(os.path.relpath(file, data), _hash(file.read_bytes()) if file.is_file() else None) for file in files],
         [(item.label, item.box) for item in items],
         [photograph.things for photograph in photographs],
         read_pairs(data),
