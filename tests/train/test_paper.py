@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -357,6 +358,26 @@ def test_bad_examples_are_left_out_and_many_are_an_error(
     given = [replace(e, sound=gone) if i % 4 == 0 else e for i, e in enumerate(given)]
     with pytest.raises(DataFileError, match="cannot be read"):
         Cached(model, given, tmp_path / "other")
+
+
+def test_bad_examples_of_an_earlier_run_count_and_are_read_again_if_it_did_not_get_past_them(
+    tiny: str, tmp_path: Path
+) -> None:
+    mended = False
+
+    def gone(good: Callable[[], np.ndarray]) -> np.ndarray:
+        if mended:
+            return good()
+        raise InputError("there is nothing", path="x")
+
+    given, model = examples(40), start(tiny, 1, 0)[0].eval()
+    for i in (0, 1, 2, 20, 21, 22):  # of the first 16, and of the next: 4 may be bad
+        given[i] = replace(given[i], picture=partial(gone, given[i].picture))
+    for _ in range(2):
+        with pytest.raises(DataFileError, match="5 of 40 examples cannot be read"):
+            Cached(model, given, tmp_path)
+    mended = True
+    assert len(Cached(model, given, tmp_path).examples) == 37  # what was not read in time is not wrong for ever
 
 
 def test_features_are_computed_anew_for_other_files(tiny: str, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 
 from ...errors import DataFileError, PanoSoundError
@@ -29,6 +30,13 @@ class BadFileCounter:
         self.seen = 0
         self.count = 0
         self._named: set[str] = set()
+
+    def left_out(self, names: Iterable[str]) -> None:
+        """Count files that an earlier run found to be bad and named."""
+        new = set(names) - self._named
+        self._named |= new
+        self.seen += len(new)
+        self.count += len(new)
 
     def good(self) -> None:
         """Count one good file (needed only if the total is unknown)."""

@@ -22,7 +22,7 @@ from ...localize.nets.torch_network import pooled
 from ..datasets.bad_files import BadFileCounter
 from ..datasets.examples import PICTURE_SIZE, Example, square
 from ..datasets.shards import Shards
-from .caches import cached_maps
+from .caches import cached_maps, maps_known
 from .objective import box_target
 
 WINDOW = 20.0
@@ -182,7 +182,9 @@ class Cached:
     ) -> tuple[NDArray[np.float32], set[int]]:
         if at.exists():
             kept = np.load(at)
-            return kept["features"], set(kept["bad"].tolist())
+            deaf = set(kept["bad"].tolist())
+            bad_files.left_out(examples[i].key for i in deaf)
+            return kept["features"], deaf
         bad: list[int] = []
         features = np.zeros((len(examples), model.sound_encoder.features), np.float32)
         heard: dict[int, int] = {}  # examples may share a sound
@@ -205,6 +207,11 @@ class Cached:
         model: Localizer, examples: Sequence[Example], folder: Path, name: str, bad_files: BadFileCounter
     ) -> tuple[NDArray[np.float16], set[int]]:
         listing = folder / f"{name}.bad"
+        done = maps_known(folder, name)
+        known = [i for i in _numbers(listing) if i < done]  # the others are read again
+        if len(known) < len(_numbers(listing)):
+            listing.write_text("".join(f"{i}\n" for i in known), encoding="utf-8")
+        bad_files.left_out(examples[i].key for i in known)
 
         def picture(i: int) -> NDArray[np.uint8]:
             try:
@@ -217,8 +224,12 @@ class Cached:
 
         model.trunk.set_wrap(False)
         maps = cached_maps(folder, name, len(examples), picture, _on(model, model.trunk.body))
-        bad = {int(line) for line in listing.read_text().split()} if listing.exists() else set()
-        return maps, bad
+        return maps, set(_numbers(listing))
+
+
+def _numbers(listing: Path) -> list[int]:
+    """The numbers in a file, one a line; none without a file."""
+    return [int(line) for line in listing.read_text(encoding="utf-8").split()] if listing.exists() else []
 
 
 class Drawn:

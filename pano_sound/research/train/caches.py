@@ -63,7 +63,7 @@ def cached_maps(
     """
     at, done_at = folder / f"{name}.npy", folder / f"{name}.done"
     folder.mkdir(parents=True, exist_ok=True)
-    done = int(done_at.read_text()) if done_at.exists() and at.exists() else 0
+    done = maps_known(folder, name)
     store: NDArray[np.float16] | None = np.lib.format.open_memmap(at, mode="r+") if done else None
     if store is not None and len(store) < count:
         store = _longer(at, store, done, count)
@@ -79,6 +79,12 @@ def cached_maps(
             done_at.write_text(str(first + len(maps)))
             bar.update(len(maps))
     return np.load(at, mmap_mode="c")[:count]
+
+
+def maps_known(folder: Path, name: str) -> int:
+    """How many maps are in a cache of `cached_maps`."""
+    at, done_at = folder / f"{name}.npy", folder / f"{name}.done"
+    return int(done_at.read_text()) if done_at.exists() and at.exists() else 0
 
 
 def _longer(at: Path, store: NDArray[np.float16], done: int, count: int) -> NDArray[np.float16]:
