@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -21,7 +22,7 @@ from pano_sound.errors import DataFileError, InputError, PanoSoundError
 from pano_sound.localize.nets import files, weights
 from pano_sound.localize.nets.localizer import TINY, Localizer
 from pano_sound.localize.nets.paper import PAPER_TINY, PaperLocalizer
-from pano_sound.research.datasets.examples import Example
+from pano_sound.research.datasets.examples import Example, read_picture
 from pano_sound.research.datasets.shards import Shards
 from pano_sound.research.train.batches import Cached, Draw, Live, select, targets_of, window
 from pano_sound.research.train.curves import Curves
@@ -391,6 +392,18 @@ def test_features_are_computed_anew_for_other_files(tiny: str, tmp_path: Path) -
 
     assert torch.equal(sounds(0.1), sounds(0.1))
     assert not torch.equal(sounds(0.1), sounds(0.2))
+
+
+def test_features_are_computed_anew_for_files_that_have_changed(tiny: str, tmp_path: Path) -> None:
+    model = start(tiny, 1, 0)[0].eval()
+    given = [replace(e, picture=partial(read_picture, tmp_path / f"{e.key}.png")) for e in examples(4)]
+
+    def maps(level: int) -> np.ndarray:
+        for e in given:
+            cv2.imwrite(str(tmp_path / f"{e.key}.png"), np.full((8, 8, 3), level, np.uint8))
+        return np.array(Cached(model, given, tmp_path / "work").maps)
+
+    assert not np.array_equal(maps(10), maps(200))
 
 
 def test_a_window_is_the_middle_of_a_long_sound() -> None:

@@ -375,5 +375,8 @@ def fingerprint(model: Localizer, examples: Sequence[Example]) -> str:
 
 
 def _files(read: Callable[..., object]) -> str:
-    """The files of an example's reader, as far as they are known."""
-    return repr(read.args) if isinstance(read, partial) else ""
+    """The files of an example's reader, their sizes and times of change, as far as they are known."""
+    if not isinstance(read, partial):
+        return ""
+    states = [path.stat() for path in read.args if isinstance(path, Path) and path.is_file()]
+    return repr((read.args, [(state.st_size, state.st_mtime_ns) for state in states]))
