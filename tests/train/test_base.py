@@ -16,6 +16,7 @@ from pano_sound.research.train.base import BaseRecipe, Head, fit, look, mosaics,
 from pano_sound.research.train.claim import Claim
 from pano_sound.research.train.distil import STEPS, Features
 from pano_sound.research.train.log import Log
+from pano_sound.research.train.losses import inside
 from pano_sound.research.train.sampling import (
     VERSIONS,
     CachedPictures,
@@ -101,6 +102,19 @@ def test_a_mosaic_holds_the_own_picture_and_others_that_do_not_match() -> None:
         assert not any(match[own, other] for other in others[1:])
     assert (target[:, :3] == 0.5).all()
     assert not target[:, 3:].any()
+
+
+def test_a_mosaic_of_few_pictures_never_holds_another_that_matches() -> None:
+    match = torch.eye(3, dtype=torch.bool)
+    match[0, 1] = True
+    raw = torch.rand(3, 3, 4, requires_grad=True)
+    joint, target = mosaics(raw, torch.full((3, 4), 0.5), match, 6)
+    assert joint.shape == target.shape == (3, 12)
+    assert torch.isfinite(joint).sum(dim=1).tolist() == [8, 12, 12]
+    inside(joint, target, 0.1).backward()
+    assert raw.grad is not None
+    assert torch.isfinite(raw.grad).all()
+    assert not raw.grad[0, 1].any()
 
 
 def test_batches_say_what_belongs_together(sampler: Sampler) -> None:

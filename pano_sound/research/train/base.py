@@ -226,16 +226,19 @@ def mosaics(raw: Tensor, targets: Tensor, match: Tensor, count: int) -> tuple[Te
         raw: (sounds, pictures, cells), of which the first `len(targets)` belong together one by one.
         targets: (n, cells).
         match: bool (sounds, pictures).
-        count: pictures in a mosaic.
+        count: pictures in a mosaic, if there are so many.
 
     Returns:
-        responses and targets, both (n, count * cells).
+        responses and targets, both (n, k * cells), k <= count; -inf and 0 in the place of pictures that a sound lacks.
     """
     n = len(targets)
     wrong = torch.rand(match.shape, device=raw.device).masked_fill(match, -1.0)[:n]
-    chosen = torch.cat([torch.arange(n, device=raw.device)[:, None], wrong.topk(count - 1).indices], dim=1)
-    joint = raw[torch.arange(n, device=raw.device)[:, None], chosen].flatten(1)
-    return joint, F.pad(targets, (0, (count - 1) * targets.shape[1]))
+    drawn = wrong.topk(min(count, wrong.shape[1]) - 1)
+    chosen = torch.cat([torch.arange(n, device=raw.device)[:, None], drawn.indices], dim=1)
+    joint = raw[torch.arange(n, device=raw.device)[:, None], chosen]
+    missing = F.pad(drawn.values < 0, (1, 0))  # the own picture comes first, and is never missing
+    joint = joint.masked_fill(missing[..., None], -math.inf)
+    return joint.flatten(1), F.pad(targets, (0, drawn.indices.shape[1] * targets.shape[1]))
 
 
 def fit(head: Head, sampler: Sampler, recipe: BaseRecipe, folder: Path, log: Log) -> None:
