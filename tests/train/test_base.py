@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from pano_sound.errors import DataFileError, ModelError, PanoSoundError
 from pano_sound.localize.nets import weights
 from pano_sound.localize.nets.localizer import TINY, Localizer
 from pano_sound.research.datasets.labelled import Item
+from pano_sound.research.train import base
 from pano_sound.research.train.base import BaseRecipe, Head, fit, look, mosaics, train
 from pano_sound.research.train.claim import Claim
 from pano_sound.research.train.distil import STEPS, Features
@@ -307,6 +309,19 @@ def test_without_the_visual_net_its_embeddings_are_kept(data: Path, tmp_path: Pa
     torch.testing.assert_close(maps.norm(dim=1), torch.ones(1, 7200), atol=1e-3, rtol=0)
     seen = head.maps(pictures.draw([0], np.random.default_rng(0))[0], wrap=False)
     assert seen.shape == (1, 16, 400)
+
+
+def test_sets_without_panoramas_or_pictures_of_what_sounds_are_refused(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "Tagger", lambda data, device: SimpleNamespace(names=[]))
+    with pytest.raises(DataFileError, match="no panoramas"):
+        train(data, tmp_path / "out.safetensors", tmp_path / "work")
+    assert not (tmp_path / "work").exists()
+    bank = SoundBank(["bell"], features_of(torch.zeros(1, 1, 5, 16)))
+    log = Log(tmp_path / "log.jsonl")
+    with pytest.raises(DataFileError, match="no sound of the split train has a picture"):
+        base.learn_heads(Localizer(**TINY), bank, {"bell": ["bell"]}, data, tmp_path / "work", BaseRecipe(), log)
 
 
 def test_several_processes_are_refused(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

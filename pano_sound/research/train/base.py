@@ -23,14 +23,14 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ... import __version__
-from ...errors import PanoSoundError
+from ...errors import DataFileError, PanoSoundError
 from ...localize.architecture import LITE0_STAGES
 from ...localize.nets import weights
 from ...localize.nets.localizer import BASE, Localizer
 from ...localize.nets.trunks import channels_last
 from ...presence import PEAK
 from ..datasets.examples import PICTURE_SIZE, read_picture
-from ..datasets.labelled import Item, read_pairs
+from ..datasets.labelled import Item, read_pairs, read_stills
 from . import losses
 from .caches import WaveCache, cached_maps
 from .checkpoints import StageState
@@ -287,7 +287,8 @@ def train(data: Path, out: Path, folder: Path, recipe: BaseRecipe | None = None,
         overwrite: whether `out` may be replaced.
 
     Raises:
-        DataFileError: a table cannot be read, or `folder` holds another training.
+        DataFileError: a table cannot be read, no sound has a picture, there are no panoramas, or `folder` holds
+            another training.
     """
     recipe = recipe or BaseRecipe()
     if Processes().count > 1:
@@ -297,6 +298,8 @@ def train(data: Path, out: Path, folder: Path, recipe: BaseRecipe | None = None,
     device = Processes().device
     torch.manual_seed(recipe.seed)
     tagger, pairs = Tagger(data, device), read_pairs(data)
+    if recipe.steps and not read_stills(data, "train"):
+        raise DataFileError("there are no panoramas (.jpg) of the split train", data / "stills")
     model = Localizer(**{**BASE, "tags": tagger.names})
     if recipe.start:
         start_from(model, Path(recipe.start), new_tags=recipe.sound_steps > 0)
@@ -354,7 +357,7 @@ def learn_heads(
     recipe: BaseRecipe,
     log: Log,
 ) -> None:
-    """Train the heads and the trunk's last blocks in place."""
+    """Train the heads and the trunk's last blocks in place. Raises DataFileError if no sound has a picture."""
     for part in (model.sound_encoder, model.tag_head):
         if part is not None:
             part.requires_grad_(False)
@@ -363,8 +366,13 @@ def learn_heads(
     if not recipe.visual:
         model.requires_grad_(False)
         model.audio_head.requires_grad_(True)
+    items = training_pictures(data, pairs, recipe.pictures)
+    heard = {label for sound, seen in pairs.items() if sound in sounds.by_label for label in seen}
+    if not heard & {item.label for item in items}:
+        hint = "pairs.csv says which labels belong together"
+        raise DataFileError("no sound of the split train has a picture of that split", data, hint)
     frames = clip_frames(data, folder, recipe.frames)
-    items = training_pictures(data, pairs, recipe.pictures) + frames
+    items += frames
     sounding = [label for seen in pairs.values() for label in seen if not label.startswith(CLIP)]
     make = TrainingScenes(data, frames, sounding, recipe.real_scenes, recipe.seed)
     things = Knowledge(model.tags).things
