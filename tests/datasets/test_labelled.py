@@ -8,7 +8,7 @@ import pytest
 from scipy.io import wavfile
 
 from pano_sound.errors import DataFileError
-from pano_sound.research.datasets.labelled import paired, read_table, small_things
+from pano_sound.research.datasets.labelled import paired, read_photographs, read_table, small_things
 from pano_sound.research.datasets.layouts import read_set
 
 
@@ -96,6 +96,13 @@ def test_a_split_without_sounds_is_skipped(data: Path) -> None:
     with open(data / "pictures.csv", "a") as file:
         file.write("\n0.png,dog,us,test,,,,,")
     assert {e.split for e in read_set(data)} == {"train", "val"}
+
+
+def test_boxes_that_hold_nothing_are_refused(tmp_path: Path) -> None:
+    for corners in ("0.5,0.2,0.5,0.4", "0.5,0.4,0.7,0.2"):
+        (tmp_path / "boxes.csv").write_text(f"file,label,x0,y0,x1,y1\na.jpg,dog,{corners}\n")
+        with pytest.raises(DataFileError, match="line 2: the box holds nothing"):
+            read_photographs(tmp_path / "boxes.csv")
 
 
 def test_tables_are_checked(data: Path) -> None:

@@ -101,7 +101,7 @@ def read_photographs(table: Path, split: str | None = None, least: float = 0.0) 
         least: boxes that a detector gave a lower score are left out.
 
     Raises:
-        DataFileError: the table lacks a column, or has a box that is no four numbers.
+        DataFileError: the table lacks a column, or has a box that is no four numbers or that holds nothing.
     """
     if not table.exists():
         return []
@@ -112,6 +112,8 @@ def read_photographs(table: Path, split: str | None = None, least: float = 0.0) 
             sure = float(row.get("score") or 1.0) >= least
         except ValueError as error:
             raise DataFileError(f"line {number}: the box must be four numbers", path=table) from error
+        if not (x0 < x1 and y0 < y1):
+            raise DataFileError(f"line {number}: the box holds nothing", path=table)
         if sure and (split is None or row.get("split") == split):
             label = row["label"].lower().replace(" ", "_")
             things.setdefault(row["file"], []).append((label, (x0, y0, x1, y1)))
