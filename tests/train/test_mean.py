@@ -49,6 +49,20 @@ def test_other_architectures_are_refused() -> None:
         mean([network(0), Localizer(**{**TINY, "embedding": 8})])
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"tags": ["bell", "dog"]}, {"tags": ["dog", "bell"]}),
+        ({"mechanism": 1}, {"mechanism": 2}),
+        ({"panorama": [480, 960]}, {"panorama": [960, 1920]}),
+        ({"surroundings": SURROUNDINGS}, {"surroundings": {**SURROUNDINGS, "widths": [5]}}),
+    ],
+)
+def test_networks_whose_numbers_mean_something_else_are_refused(one: dict, other: dict) -> None:
+    with pytest.raises(ModelError, match=next(iter(one))):
+        mean([network(0, **one), network(1, **other)])
+
+
 def test_the_file_says_what_it_is_the_mean_of(tmp_path: Path) -> None:
     for seed in (0, 1):
         weights.save(network(seed), tmp_path / f"{seed}.safetensors", {"name": str(seed)})

@@ -31,7 +31,7 @@ def mean(networks: Sequence[Localizer]) -> Localizer:
     Some may lack the surroundings. They count as if theirs added nothing.
 
     Raises:
-        ModelError: they are of different architectures, or of one that does not fit.
+        ModelError: they are of different architectures, or differ in their attention, panorama or tags.
     """
     states = [network.state_dict() for network in networks]
     out = deepcopy(max(networks, key=lambda network: network.surroundings is not None))
@@ -41,6 +41,10 @@ def mean(networks: Sequence[Localizer]) -> Localizer:
         wrong = any(key not in whole or value.shape != whole[key].shape for key, value in state.items())
         if wrong or any(not key.startswith(_ADDED) for key in missing):
             raise ModelError("the networks are of different architectures")
+    for name in ("mechanism", "panorama", "tags", "surroundings"):
+        said = [network.config[name] for network in networks if name in network.config]
+        if any(value != said[0] for value in said):
+            raise ModelError(f"the networks differ in {name}")
     total = {}
     for key, value in whole.items():
         found = [state[key] for state in states if key in state]
