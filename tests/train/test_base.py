@@ -1,5 +1,6 @@
 """Training, on a handful of made pictures and sounds: the loss falls, and a stopped run goes on where it was."""
 
+import json
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ from pano_sound.localize.nets.localizer import TINY, Localizer
 from pano_sound.research.datasets.labelled import Item
 from pano_sound.research.train import base
 from pano_sound.research.train.base import BaseRecipe, Head, fit, look, mosaics, train
+from pano_sound.research.train.checkpoints import StageState
 from pano_sound.research.train.claim import Claim
 from pano_sound.research.train.distil import STEPS, Features
 from pano_sound.research.train.log import Log
@@ -270,6 +272,26 @@ def test_a_work_folder_belongs_to_one_training(data: Path, tmp_path: Path) -> No
     weights.save(Localizer(**TINY), tmp_path / "before.safetensors", {})  # others of the same name
     with pytest.raises(DataFileError, match="another training: start"):
         begin(recipe)
+
+
+def test_damaged_files_of_a_work_folder_are_named(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "training.json").write_text("")
+    with pytest.raises(DataFileError, match=r"training\.json: the file is damaged"):
+        Claim(tmp_path, data, asdict(BaseRecipe())).check()
+    (tmp_path / "head.pt").write_bytes(b"half of it")
+    head = Head(Localizer(**TINY))
+    with pytest.raises(DataFileError, match=r"head\.pt: the checkpoint is damaged"):
+        StageState(tmp_path / "head.pt", "head", head, torch.optim.Adam(head.parameters())).restore()
+
+
+def test_a_line_that_was_not_written_to_its_end_is_dropped_from_the_log(tmp_path: Path) -> None:
+    log = Log(tmp_path / "log.jsonl")
+    log.write(stage="head", step=0)
+    with open(log.path, "a") as file:
+        file.write('{"stage": "he')
+    log.rewind(20, stage="head")
+    log.write(stage="head", step=20)
+    assert [json.loads(line)["step"] for line in log.path.read_text().splitlines()] == [0, 20]
 
 
 def test_pictures_that_are_held_out_take_no_place_of_others(data: Path) -> None:

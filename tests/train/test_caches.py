@@ -1,4 +1,7 @@
+from pathlib import Path
+
 import numpy as np
+import pytest
 import torch
 
 from pano_sound.research.train.caches import cached_maps
@@ -20,3 +23,27 @@ def test_a_cache_is_kept_and_grows(tmp_path):
         assert sorted(asked) == new
         assert maps.shape == (count, 2, 2, 3)
         assert maps[:, 0, 0, 0].tolist() == list(range(count))
+
+
+def test_a_cache_is_kept_when_the_disk_is_full(tmp_path, monkeypatch):
+    asked = []
+
+    def picture(i):
+        asked.append(i)
+        return np.full((4, 4, 3), i, np.uint8)
+
+    def count_maps(count):
+        return cached_maps(tmp_path, "maps", count, picture, lambda x: x, batch=2)
+
+    def full(path, text):
+        path.open("w").close()
+        raise OSError(28, "No space left on device")
+
+    count_maps(2)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        with pytest.raises(OSError, match="No space"):
+            count_maps(4)
+    asked.clear()
+    assert count_maps(4)[:, 0, 0, 0].tolist() == [0, 1, 2, 3]
+    assert sorted(asked) == [2, 3]

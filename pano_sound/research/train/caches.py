@@ -76,7 +76,9 @@ def cached_maps(
             if store is None:
                 store = np.lib.format.open_memmap(at, mode="w+", dtype=np.float16, shape=(count, *maps.shape[1:]))
             store[first : first + len(maps)] = maps
-            done_at.write_text(str(first + len(maps)))
+            part = done_at.with_name(f"{done_at.name}.part")
+            part.write_text(str(first + len(maps)))
+            part.replace(done_at)
             bar.update(len(maps))
     return np.load(at, mmap_mode="c")[:count]
 

@@ -87,12 +87,16 @@ class StageState:
         self._at, self._name, self._module, self._optimiser = at, name, module, optimiser
 
     def restore(self) -> int:
-        """Restore module and optimiser. Returns the number of completed steps, 0 without a file."""
+        """Restore module and optimiser. Returns the number of completed steps, 0 without a file. Raises DataFileError
+        if the file is damaged."""
         if not self._at.exists():
             return 0
-        kept = torch.load(self._at, map_location="cpu", weights_only=True)
-        self._module.load_state_dict(kept[self._name])
-        self._optimiser.load_state_dict(kept["optimiser"])
+        try:
+            kept = torch.load(self._at, map_location="cpu", weights_only=True)
+            self._module.load_state_dict(kept[self._name])
+            self._optimiser.load_state_dict(kept["optimiser"])
+        except Exception as error:
+            raise DataFileError("the checkpoint is damaged", self._at, "remove it to start again") from error
         return int(kept["step"])
 
     def save(self, steps: int) -> None:

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ...atomic_file import written_whole
 from ...errors import DataFileError
 from ...localize.nets.files import find
 from ..datasets.labelled import read_clips, read_items, read_pairs, read_people, read_photographs, read_stills
@@ -32,8 +33,11 @@ class Claim:
         self.training = {**recipe, "start": start, "data": _hash(repr(_learnt_from(data)).encode())}
 
     def check(self) -> None:
-        """Raises DataFileError if the folder is used for another training."""
-        there = json.loads(self.at.read_text(encoding="utf-8")) if self.at.exists() else self.training
+        """Raises DataFileError if the folder is used for another training, or does not say for which."""
+        try:
+            there = json.loads(self.at.read_text(encoding="utf-8")) if self.at.exists() else self.training
+        except ValueError as error:
+            raise DataFileError("the file is damaged", self.at, "use another --work") from error
         if other := [name for name, value in self.training.items() if there.get(name) != value]:
             what = f"the folder holds another training: {', '.join(other)}"
             raise DataFileError(what, self.folder, "use another --work")
@@ -41,7 +45,8 @@ class Claim:
     def write(self) -> None:
         """Record the claim."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.at.write_text(json.dumps(self.training), encoding="utf-8")
+        with written_whole(self.at, "w") as file:
+            json.dump(self.training, file)
 
 
 def _learnt_from(data: Path) -> tuple[object, ...]:
