@@ -111,6 +111,17 @@ def test_a_set_of_one_scene_is_refused_in_one_line(evaluate, made_set, tmp_path)
     assert "there are no two scenes" in done.err
 
 
+def test_direction_needs_sounds_to_compare_with_and_spans_of_time(evaluate, made_set, tmp_path) -> None:
+    data = shutil.copytree(made_set, tmp_path / "set")
+    table = data / "sounds.csv"
+    table.write_text(table.read_text().replace(",val", ",train"))
+    done = evaluate("direction", data)
+    assert (done.code, len(done.err.splitlines())) == (7, 1)
+    assert "there are no sounds of the split val" in done.err
+    assert evaluate("direction", "DATA", "--smooth", "-1").code == 2
+    assert evaluate("direction", "DATA", "--window", "-1").code == 2
+
+
 def test_mistakes_are_refused_in_one_line(evaluate, monkeypatch) -> None:
     assert evaluate("boxes", "nowhere").code == 7
     assert evaluate("boxes", "DATA", "--split", "test").code == 7

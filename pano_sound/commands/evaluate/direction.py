@@ -20,8 +20,12 @@ from .common import (
 @folder_argument
 @model_option
 @number_option("--turns", type=click.IntRange(1), default=3, show_default=True, help="Random yaws per scene.")
-@number_option("--window", type=float, default=5.0, show_default=True, help="Seconds of sound per picture.")
-@number_option("--smooth", type=float, default=3.0, show_default=True, help="Average maps over this many seconds.")
+@number_option(
+    "--window", type=click.FloatRange(0.0), default=5.0, show_default=True, help="Seconds of sound per picture."
+)
+@number_option(
+    "--smooth", type=click.FloatRange(0.0), default=3.0, show_default=True, help="Average maps over this many seconds."
+)
 @seed_option
 @common
 def direction(

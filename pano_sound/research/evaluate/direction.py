@@ -180,13 +180,15 @@ def evaluate(
 
 
 def sound_bank(model: Localizer, data: Path, each: int = 2) -> torch.Tensor:
-    """Embeddings of a few `val` sounds of every label."""
+    """Embeddings of a few `val` sounds of every label, (m, D). Raises DataFileError if there are none."""
     counts: dict[str, int] = defaultdict(int)
     chosen: list[Item] = []
     for item in read_items(data, "sounds"):
         if item.split == "val" and counts[item.label] < each:
             counts[item.label] += 1
             chosen.append(item)
+    if not chosen:
+        raise DataFileError("there are no sounds of the split val", data / "sounds.csv", "their mean is 'no sound'")
     return embed(model, [partial(read_sound, item.path) for item in chosen])
 
 
