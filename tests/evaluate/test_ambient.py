@@ -59,6 +59,12 @@ def test_figures_by_hand() -> None:
     assert result.presence("rain", placed=True) == {"ap": 0.5, "f1": pytest.approx(2 / 3)}
 
 
+def test_a_share_of_nothing_is_a_dash() -> None:
+    none = np.array([-0.4, -0.2])
+    result = Ambient({("own", 1): none, ("rain", 1): none}, {("own", 1): none, ("rain", 1): none}, none * np.nan, [])
+    assert "nan" not in str(result)
+
+
 def test_boxes_are_no_condition(examples) -> None:
     result = ambient.evaluate(Knowing(), [replace(one, boxes=()) for one in examples])
     assert result.boxed == 0

@@ -1,6 +1,7 @@
 """One sound, four pictures: the response is the model's own, and too small a set is an error in one line."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from pano_sound.localize.nets.paper import PAPER_TINY, PaperLocalizer
 from pano_sound.research.datasets.examples import PICTURE_SIZE, read_picture
 from pano_sound.research.datasets.labelled import read_items
 from pano_sound.research.evaluate.localization import four_pictures, responses
+from pano_sound.research.evaluate.metrics import Proportion
 
 
 @pytest.mark.parametrize("kind", ["base", "paper"])
@@ -51,5 +53,6 @@ def test_a_network_that_tells_no_pictures_apart_has_none_right(made_set: Path) -
     assert model.visual_head.bias is not None
     torch.nn.init.zeros_(model.visual_head.bias)
     found = four_pictures(model, made_set, draws=5)
+    assert "nan" not in str(replace(found, in_box=Proportion(), box_area=float("nan")))
     for share in (found.right, found.by_peak, found.shuffled, found.picture_only):
         assert (share.right, share.of) == (0, 5)

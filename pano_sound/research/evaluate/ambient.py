@@ -118,7 +118,9 @@ class Ambient:
             peak = self.peak[sound, mechanism].mean()
             line = f"{sound:<14}{mechanism:>9}{mean.mean():>9.3f}{peak:>9.3f}"
             if sound != "own":
-                line += f"{100 * self.ratio(sound, mechanism):>7.0f} %   {self.weaker(sound, mechanism)}"
+                ratio = self.ratio(sound, mechanism)
+                share = f"{100 * ratio:.0f} %" if np.isfinite(ratio) else "-"
+                line += f"{share:>9}   {self.weaker(sound, mechanism)}"
             lines.append(line)
         lines += ["", f"{'own against':<18}{'AP':>7}{'max-F1':>9}{'chance AP':>11}{'placed AP':>12}{'max-F1':>9}"]
         for kind in (*self.sounds[1:], None):

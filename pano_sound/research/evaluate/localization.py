@@ -54,6 +54,7 @@ class LocalizationScores:
         return as_json(self)
 
     def __str__(self) -> str:
+        covered = f"  (boxes cover {100 * self.box_area:.0f} % on average)" if self.in_box.of else ""
         worst = sorted(self.by_label.items(), key=lambda pair: pair[1].value)
         lines = [
             f"right one of four pictures   {self.right}",
@@ -62,7 +63,7 @@ class LocalizationScores:
             f"  another sound heard        {self.shuffled}",
             f"  picture only               {self.picture_only}",
             f"peak inside the box          {self.in_box}",
-            f"  the centre inside it       {self.centre_in_box}  (boxes cover {100 * self.box_area:.0f} % on average)",
+            f"  the centre inside it       {self.centre_in_box}{covered}",
             "by label, worst first:",
         ]
         return "\n".join(lines + [f"  {label:<18}{share}" for label, share in worst])
