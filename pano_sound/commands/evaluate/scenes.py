@@ -25,8 +25,8 @@ log = logging.getLogger("pano_sound")
     type=WrittenFile(),
     required=True,
     metavar="FOLDER",
-    help="Folder for the made scenes and for evidence, which later runs use again. Name a new one after changing a "
-    "cue's code.",
+    help="Folder for the scenes' films and for evidence, which later runs use again. Name a new one after changing "
+    "a film of DATA or a cue's code.",
 )
 @click.option(
     "--kind", type=click.Choice(["all", "real", "made"]), default="all", show_default=True, help="Scenes to use."
