@@ -24,7 +24,7 @@ from pano_sound.localize.nets.localizer import Localizer
 from pano_sound.research.datasets.examples import read_sound
 from pano_sound.research.datasets.labelled import read_clips, read_items
 from pano_sound.research.evaluate.metrics import Proportion
-from pano_sound.research.train.distil import SAMPLES, Tagger
+from pano_sound.research.train.tagger import SAMPLES, Tagger
 
 
 def chosen(data: Path, each: int) -> dict[str, list[Path]]:

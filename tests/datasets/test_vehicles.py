@@ -59,7 +59,7 @@ def test_only_what_the_tagger_takes_for_real_is_kept(
             assert folder == data
 
     said = iter([(0.0, 0.5), (0.0, 0.1), (0.3, 0.9), (0.1, 0.4), (0.0, 0.9)])
-    monkeypatch.setattr("pano_sound.research.train.distil.Tagger", Tagger)
+    monkeypatch.setattr("pano_sound.research.train.tagger.Tagger", Tagger)
     monkeypatch.setattr(vehicles, "heard", lambda tagger, wave: np.array(next(said)))
     monkeypatch.setattr(vehicles, "KINDS", {"car_horn": Kind(vehicles.horn, 9, 2, ("Toot",), 0.25)})
     add(data, tmp_path / "out")
@@ -75,7 +75,7 @@ def test_it_warns_if_the_tagger_takes_too_few_for_real(
 ) -> None:
     said = iter([(0.0, 0.5), (0.0, 0.1), (0.0, 0.1)])
     monkeypatch.setattr(
-        "pano_sound.research.train.distil.Tagger", lambda folder: SimpleNamespace(names=("Music", "Toot"))
+        "pano_sound.research.train.tagger.Tagger", lambda folder: SimpleNamespace(names=("Music", "Toot"))
     )
     monkeypatch.setattr(vehicles, "heard", lambda tagger, wave: np.array(next(said)))
     monkeypatch.setattr(vehicles, "KINDS", {"car_horn": Kind(vehicles.horn, 3, 2, ("Toot",), 0.25)})
@@ -85,7 +85,7 @@ def test_it_warns_if_the_tagger_takes_too_few_for_real(
 
 def test_a_folder_that_cannot_be_made_is_one_line(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "pano_sound.research.train.distil.Tagger", lambda folder: SimpleNamespace(names=("Music", "Toot"))
+        "pano_sound.research.train.tagger.Tagger", lambda folder: SimpleNamespace(names=("Music", "Toot"))
     )
     (tmp_path / "file").touch()
     done = CliRunner().invoke(main, [str(data), str(tmp_path / "file" / "out")])
@@ -104,7 +104,7 @@ def test_a_missing_tagger_is_one_line(data: Path, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not (SHARED_DATA / "teachers" / "mn04.py").exists(), reason="needs the tagger")
 def test_the_real_tagger_hears_horns() -> None:
-    from pano_sound.research.train.distil import Tagger
+    from pano_sound.research.train.tagger import Tagger
 
     tagger, kind = Tagger(SHARED_DATA), KINDS["car_horn"]
     wanted = [tagger.names.index(tag) for tag in kind.tags]

@@ -15,12 +15,14 @@ from pano_sound.localize.nets import weights
 from pano_sound.localize.nets.localizer import TINY, Localizer
 from pano_sound.research.datasets.labelled import Item
 from pano_sound.research.train import base
-from pano_sound.research.train.base import BaseRecipe, Head, fit, look, mosaics, train
+from pano_sound.research.train.base import look, train
 from pano_sound.research.train.checkpoints import StageState
 from pano_sound.research.train.claim import Claim
-from pano_sound.research.train.distil import STEPS, Features
+from pano_sound.research.train.distil import Features
+from pano_sound.research.train.heads import Head, fit, mosaics
 from pano_sound.research.train.log import Log
 from pano_sound.research.train.losses import inside
+from pano_sound.research.train.recipe import BaseRecipe
 from pano_sound.research.train.sampling import (
     VERSIONS,
     CachedPictures,
@@ -35,6 +37,7 @@ from pano_sound.research.train.sampling import (
 )
 from pano_sound.research.train.scenes import Pasted
 from pano_sound.research.train.start import start_from
+from pano_sound.research.train.tagger import STEPS
 
 LABELS = ("bell", "dog", "horn", "drum", "cat", "saw", "flute", "bird")
 
@@ -322,7 +325,10 @@ def test_without_the_visual_net_its_embeddings_are_kept(data: Path, tmp_path: Pa
     (data / "stills").mkdir()
     for name in ("dog.jpg", *(f"stills/{i}.jpg" for i in range(8))):
         cv2.imwrite(str(data / name), np.random.default_rng(0).integers(0, 255, (60, 120, 3), np.uint8))
-    make, recipe = TrainingScenes(data, [], ["dog"], 0, 0), BaseRecipe(scenes=1, scenes_per_step=1, visual=False)
+    make, recipe = (
+        TrainingScenes(data, [], ["dog"], 0, 0),
+        BaseRecipe(start="base", scenes=1, scenes_per_step=1, visual=False),
+    )
     model = Localizer(**TINY)
     pictures, scenes = look(model, [Item(data / "dog.jpg", "dog", "train")], make, tmp_path / "work", recipe)
     head = Head(model, visual=False)
@@ -363,6 +369,9 @@ def test_several_processes_are_refused(data: Path, tmp_path: Path, monkeypatch: 
         {"mosaic": 1},
         {"blocks": 17},
         {"live": True, "visual": False},
+        {"start": "base", "visual": False, "sound_steps": 0},
+        {"visual": False},
+        {"tutors": 0},
     ],
 )
 def test_impossible_recipes_are_refused(wrong: dict) -> None:

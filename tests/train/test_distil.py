@@ -10,15 +10,13 @@ from pano_sound.localize.nets.localizer import TINY, Localizer
 from pano_sound.research.train.caches import WaveCache
 from pano_sound.research.train.distil import (
     FASTEST,
-    SAMPLES,
-    STEPS,
     Piece,
     Sounds,
     distil,
-    doubled,
     features_of,
     random_windows,
 )
+from pano_sound.research.train.tagger import SAMPLES, STEPS, doubled
 
 MEL = {"name": "mel", "widths": [4, 4, 4, 4, 8, 8], "strides": [2, 2, 2, 2, 1]}
 PARTS = [MEL, {"name": "wave", "widths": [4, 4, 4, 8, 8]}]
@@ -97,7 +95,7 @@ def test_distillation_teaches_the_tags_and_goes_on_where_it_was(model: Localizer
 
     def wrong() -> float:
         pieces = [Piece(i, 0, "") for i in range(4)]
-        found = features_of(model, teacher, sounds, pieces, 0)  # type: ignore[arg-type]
+        found = features_of(model.sound_encoder.from_waves, teacher, sounds, pieces, 0)  # type: ignore[arg-type]
         assert found.encoded.shape == (1, 4, STEPS, 16)
         with torch.inference_mode():
             answers = model.tag_scores(found.encoded[0].float().mean(dim=1)).numpy()

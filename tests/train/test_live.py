@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from pano_sound.errors import PanoSoundError
 from pano_sound.localize.nets.localizer import TINY, Localizer
 from pano_sound.research.datasets.labelled import Item
-from pano_sound.research.train.base import Head
-from pano_sound.research.train.distil import HOP, SAMPLES, Piece, Sounds
+from pano_sound.research.train.distil import Piece, Sounds
+from pano_sound.research.train.heads import Head
 from pano_sound.research.train.live import LivePictures, LiveScenes, LiveSounds, turned_thing
 from pano_sound.research.train.scenes import HEIGHT, WIDTH, Pasted, Scene, cells
+from pano_sound.research.train.tagger import HOP, SAMPLES
 
 
 def averages(pictures: torch.Tensor) -> torch.Tensor:

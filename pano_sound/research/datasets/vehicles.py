@@ -22,7 +22,7 @@ from ...errors import PanoSoundError
 from .extension import RATE, extended
 
 if TYPE_CHECKING:
-    from ..train.distil import Tagger
+    from ..train.tagger import Tagger
 
 _log = logging.getLogger(__name__)
 
@@ -139,7 +139,7 @@ def add(data: Path, out: Path, seed: int = 0) -> None:
     """
     from tqdm import tqdm
 
-    from ..train.distil import Tagger
+    from ..train.tagger import Tagger
 
     tagger = Tagger(data)
     music = tagger.names.index("Music")
@@ -168,7 +168,7 @@ def heard(tagger: Tagger, wave: Wave) -> NDArray[np.float32]:
     from scipy.signal import resample_poly
 
     from ...localize.architecture import RATE as HEARD
-    from ..train.distil import HOP, SAMPLES
+    from ..train.tagger import HOP, SAMPLES
 
     piece = resample_poly(wave, HEARD, RATE)[:SAMPLES]
     steps = -(-max(len(piece), 2 * HEARD) // HOP)

@@ -1,6 +1,6 @@
 """Distillation of a tagger of AudioSet's 527 kinds of sound into the sound encoder, and into a linear head for tags.
 
-Teacher (DATA/teachers/mn04.py) and student get the same pieces of sound: at other speeds, mixed, filtered. The student
+Teacher and student get the same pieces of sound: at other speeds, mixed, filtered. The student
 also gets them distant, reverberant and noisy, and still has to predict the teacher's features and scores, and the
 labels of the mixture. (A consistent teacher and endless mixtures are what makes distillation work on little data: Beyer
 et al., "Knowledge distillation: a good teacher is patient and consistent", CVPR 2022.)
@@ -8,12 +8,10 @@ et al., "Knowledge distillation: a good teacher is patient and consistent", CVPR
 
 from __future__ import annotations
 
-import importlib.util
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import torch
@@ -23,17 +21,15 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ...atomic_file import written_whole
-from ...errors import DataFileError, ModelError, PanoSoundError
+from ...errors import ModelError, PanoSoundError
 from ...localize.nets.joint_encoder import JointEncoder, WaveEncoder
 from ...localize.nets.localizer import Localizer
 from . import augment
 from .caches import WaveCache
 from .checkpoints import StageState
 from .log import Log
+from .tagger import HOP, SAMPLES, STEPS, Tagger
 
-STEPS = 16  # features of a piece
-HOP = 5120  # samples from one feature to the next
-SAMPLES = STEPS * HOP  # 5.12 s
 FASTEST = 1.2  # of sounds that are played at another speed
 _WINDOWS = 4  # windows of each piece, over which features are pooled for the losses
 
@@ -45,47 +41,6 @@ class Piece:
     sound: int
     first: int
     label: str
-
-
-class Tagger:
-    """The teacher, DATA/teachers/mn04.py. Raises DataFileError if it is missing."""
-
-    def __init__(self, data: Path, device: torch.device | str = "cpu") -> None:
-        path = data / "teachers" / "mn04.py"
-        spec = importlib.util.spec_from_file_location("pano_sound_tagger", path)
-        if spec is None or spec.loader is None or not path.exists():
-            raise DataFileError("the tagger is missing", path=path)
-        module: ModuleType = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        self.net = module.MN04().to(device).eval().requires_grad_(False)
-        self.names: list[str] = list(module.NAMES)
-        self.bank, self.window = module._BANK.to(device), module._HANN.to(device)
-
-    def log_mel(self, waves: Tensor) -> Tensor:
-        """Waves (n, samples) at RATE -> what the net takes, (n, 1, bands, frames), 10 ms apart."""
-        x = doubled(waves)
-        x = x[:, 1:] - 0.97 * x[:, :-1]
-        power = torch.stft(x, 1024, 320, 800, window=self.window, return_complex=True).abs().square()
-        return (((self.bank @ power + 1e-5).log() + 4.5) / 5)[:, None]
-
-    def columns(self, waves: Tensor) -> Tensor:
-        """Waves (n, SAMPLES) at RATE -> its features of each 0.32 s, (n, STEPS, E)."""
-        found: Tensor = self.net.features(self.log_mel(waves))
-        return found.mean(dim=2).transpose(1, 2)[:, :STEPS]
-
-    def scores(self, pooled: Tensor) -> Tensor:
-        """Features pooled over a window, (..., E) -> scores of its tags (..., len(names)) in [0, 1]."""
-        net = self.net
-        hidden = F.hardswish(F.linear(pooled, net.fc1__w, net.fc1__b))
-        return torch.sigmoid(F.linear(hidden, net.fc2__w, net.fc2__b))
-
-
-def doubled(waves: Tensor) -> Tensor:
-    """Waves (n, samples) at twice their rate, (n, 2 * samples)."""
-    at = torch.arange(-31, 32, device=waves.device) / 2
-    kernel = torch.sinc(at) * torch.hann_window(65, periodic=False, device=waves.device)[1:-1]
-    sparse = torch.stack([waves, torch.zeros_like(waves)], dim=2).flatten(1)
-    return F.conv1d(sparse[:, None], kernel[None, None], padding=31)[:, 0]
 
 
 class Sounds:
@@ -168,7 +123,7 @@ class Pupil(nn.Module):
             embedding: (n, w, E), standardised; tags: (n, w, T) in [0, 1].
             labels: (n, L), how much of each piece is which label; rows of zeros if unknown.
         """
-        pooled = torch.einsum("nsf,nws->nwf", self.student.from_waves(waves)[:, :STEPS], windows)
+        pooled = pooled_over(self.student.from_waves(waves)[:, :STEPS], windows)
         features = self.norm(pooled.flatten(0, 1)).unflatten(0, pooled.shape[:2])
         chances = torch.log_softmax(self.labels(features).mean(dim=1), dim=1)
         known = labels.sum(dim=1) > 0
@@ -190,6 +145,43 @@ class Pupil(nn.Module):
         head.bias.copy_(self.tags.bias - head.weight @ mean)
 
 
+@dataclass
+class Lesson:
+    """A batch of mixtures, as the teacher hears them and as the student does.
+
+    Attributes:
+        clear: (n, SAMPLES), at -20 dBFS.
+        distant: (n, SAMPLES), the same in rooms, under noise, at other levels.
+        windows: (n, w, STEPS), the weights of means over windows.
+        labels: (n, L), how much of each mixture is which label; rows of zeros if something in it has none.
+    """
+
+    clear: Tensor
+    distant: Tensor
+    windows: Tensor
+    labels: Tensor
+
+
+def draw_lesson(sounds: Sounds, batch: int, rng: np.random.Generator, generator: torch.Generator) -> Lesson:
+    """A random lesson of `batch` mixtures."""
+    device = sounds.samples.device
+    clean, own, lengths = sounds.draw(batch, rng)
+    mixed, ratio = augment.mix(clean, generator)
+    mixed = augment.colour(mixed, generator)
+    windows = random_windows(lengths, _WINDOWS, rng).to(device)
+    clear = augment.level(mixed, -20.0)
+    distant = augment.far(augment.reverberate(mixed, generator), generator)
+    labels = F.one_hot(own.clamp_min(0), len(sounds.names)).to(device) * (own >= 0).to(device)[:, None]
+    labels = labels * (1 - ratio)[:, None] + labels.roll(-1, 0) * ratio[:, None]
+    labels = labels * (labels.sum(1, keepdim=True) > 0.99)  # everything in the mixture has a label
+    return Lesson(clear, distant, windows, labels)
+
+
+def pooled_over(features: Tensor, windows: Tensor) -> Tensor:
+    """Features (n, STEPS, F) -> their means over windows (n, w, STEPS) of weights: (n, w, F)."""
+    return torch.einsum("nsf,nws->nwf", features, windows)
+
+
 def distil(
     model: Localizer,
     tagger: Tagger,
@@ -201,25 +193,51 @@ def distil(
     seed: int = 0,
     log: Log | None = None,
 ) -> None:
-    """Train the sound encoder and `model.tag_head` in place. Continues from `folder/sounds.pt`.
+    """Train the sound encoder and `model.tag_head` in place. Continues from `folder/sounds.pt`."""
+    torch.manual_seed(seed)
+    student = joint_encoder(model)
+    with torch.no_grad():
+        sample = tagger.columns(sounds.draw(256, np.random.default_rng(seed))[0]).mean(dim=1)
+    mean, spread = sample.mean(0), sample.std(0) + 0.05
+    pupil = Pupil(student, len(tagger.names), sample.shape[1], len(sounds.names)).to(sounds.samples.device)
+    pupil.tags.bias.data = torch.logit(tagger.scores(sample).mean(dim=0).clamp(1e-4, 1 - 1e-4))
+
+    def loss(lesson: Lesson) -> tuple[Tensor, dict[str, Tensor]]:
+        with torch.no_grad():
+            taught = pooled_over(tagger.columns(lesson.clear), lesson.windows)
+            tags = tagger.scores(taught)
+        return pupil.loss(lesson.distant, lesson.windows, (taught - mean) / spread, tags, lesson.labels)
+
+    study(pupil, student, loss, sounds, folder / "sounds.pt", steps, batch, rate, seed, log)
+    if model.tag_head is not None:
+        pupil.give_tags(model.tag_head)
+
+
+def study(
+    pupil: nn.Module,
+    student: JointEncoder,
+    loss_of: Callable[[Lesson], tuple[Tensor, dict[str, Tensor]]],
+    sounds: Sounds,
+    kept: Path,
+    steps: int,
+    batch: int,
+    rate: float,
+    seed: int = 0,
+    log: Log | None = None,
+) -> None:
+    """Train what requires gradients in a module, of which the sound encoder is a part, on random lessons. Continues
+    from the file `kept`, whose stem names the stage in the log.
 
     The nets on waves were trained before (SoundNet): the first of them learns at a fifth of the rate, but for its first
     two layers, which stay as they are, and the others stay whole.
     """
     device = sounds.samples.device
-    torch.manual_seed(seed)
-    student = joint_encoder(model)
     student.requires_grad_(True)
     waves = [part for part in student.parts if isinstance(part, WaveEncoder)]
     for part in waves[1:]:
         part.requires_grad_(False)
     if waves:
         waves[0].convolutions[:2].requires_grad_(False)
-    with torch.no_grad():
-        sample = tagger.columns(sounds.draw(256, np.random.default_rng(seed))[0]).mean(dim=1)
-    mean, spread = sample.mean(0), sample.std(0) + 0.05
-    pupil = Pupil(student, len(tagger.names), sample.shape[1], len(sounds.names)).to(device)
-    pupil.tags.bias.data = torch.logit(tagger.scores(sample).mean(dim=0).clamp(1e-4, 1 - 1e-4))
     slow = {id(p) for part in waves for p in part.parameters()}
     learning = [p for p in pupil.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(
@@ -229,28 +247,20 @@ def distil(
         ],
         weight_decay=0.02,
     )
-    state = StageState(folder / "sounds.pt", "pupil", pupil, optimiser)
+    state = StageState(kept, "pupil", pupil, optimiser)
     start = state.restore()
     if log is not None:
-        log.rewind(start, stage="sounds")
+        log.rewind(start, stage=kept.stem)
     pupil.train()
-    for step in tqdm(range(start, steps), "sounds", initial=start, total=steps, disable=None):
+    for step in tqdm(range(start, steps), kept.stem, initial=start, total=steps, disable=None):
         rng, generator = np.random.default_rng((seed, step)), torch.Generator(device)
         generator.manual_seed(seed * 1_000_003 + step)
         schedule = min(1.0, (step + 1) / min(100, 1 + steps // 10)) * 0.5 * (1 + math.cos(math.pi * step / steps))
         for group in optimiser.param_groups:
             group["lr"] = rate * group["share"] * schedule
         with torch.no_grad():
-            clean, own, lengths = sounds.draw(batch, rng)
-            mixed, ratio = augment.mix(clean, generator)
-            mixed = augment.colour(mixed, generator)
-            windows = random_windows(lengths, _WINDOWS, rng).to(device)
-            taught = torch.einsum("nse,nws->nwe", tagger.columns(augment.level(mixed, -20.0)), windows)
-            distant = augment.far(augment.reverberate(mixed, generator), generator)
-            labels = F.one_hot(own.clamp_min(0), len(sounds.names)).to(device) * (own >= 0).to(device)[:, None]
-            labels = labels * (1 - ratio)[:, None] + labels.roll(-1, 0) * ratio[:, None]
-            labels = labels * (labels.sum(1, keepdim=True) > 0.99)  # everything in the mixture has a label
-        loss, parts = pupil.loss(distant, windows, (taught - mean) / spread, tagger.scores(taught), labels)
+            lesson = draw_lesson(sounds, batch, rng, generator)
+        loss, parts = loss_of(lesson)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(learning, 5.0)
@@ -260,12 +270,10 @@ def distil(
                 what = f"the loss is {float(loss.detach())} at step {step} of the distillation"
                 raise PanoSoundError(what, hint="try a smaller sound_rate")
             if log is not None:
-                log.write(stage="sounds", step=step, **{name: float(part.detach()) for name, part in parts.items()})
+                log.write(stage=kept.stem, step=step, **{name: float(part.detach()) for name, part in parts.items()})
         if (step + 1) % 100 == 0 or step == steps - 1:
             state.save(step + 1)
-    if model.tag_head is not None:
-        pupil.give_tags(model.tag_head)
-    student.eval()
+    pupil.eval()
 
 
 @dataclass
@@ -296,7 +304,7 @@ class Features:
 
 @torch.inference_mode()
 def features_of(
-    model: Localizer,
+    encode: Callable[[Tensor], Tensor],
     tagger: Tagger,
     sounds: Sounds,
     pieces: Sequence[Piece],
@@ -304,7 +312,16 @@ def features_of(
     seed: int = 0,
     batch: int = 32,
 ) -> Features:
-    """Features of all pieces, as they are and in `versions` distant mixtures."""
+    """Features of all pieces, as they are and in `versions` distant mixtures.
+
+    Args:
+        encode: waves (n, SAMPLES) -> features (n, STEPS or more, F).
+        tagger: for the tags.
+        sounds, pieces: the pieces are of these sounds.
+        versions: how many distant ones there are of each.
+        seed: of the mixtures.
+        batch: pieces at once.
+    """
     device = sounds.samples.device
     numbers = np.array([piece.sound for piece in pieces])
     first = np.array([piece.first for piece in pieces], float)
@@ -325,7 +342,7 @@ def features_of(
                 window = random_windows(steps, 1, rng, whole=True).to(device)
                 taught = tagger.columns(waves)
                 tags.append(tagger.scores(torch.einsum("nse,nws->nwe", taught, window)[:, 0]).cpu().numpy())
-            encoded.append(model.sound_encoder.from_waves(waves)[:, :STEPS].half())
+            encoded.append(encode(waves)[:, :STEPS].half())
             lengths.append(steps)
     shape = (versions + 1, len(pieces))
     return Features(

@@ -28,9 +28,10 @@ from ...localize.nets.weights import has_bfloat16
 from ..datasets.examples import PICTURE_SIZE, Box, read_picture
 from ..datasets.labelled import Item
 from . import augment
-from .distil import FASTEST, SAMPLES, STEPS, Piece, Sounds, random_windows
+from .distil import FASTEST, Piece, Sounds, random_windows
 from .sampling import STRIDE, box_cells
 from .scenes import HEIGHT, WIDTH, Pasted, Scene
+from .tagger import SAMPLES, STEPS
 
 _NEAR = RATE * 2  # samples by which a piece of sound is moved, at most
 _CLEAN = 0.25  # of the sounds stay as they are

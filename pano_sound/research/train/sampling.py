@@ -26,7 +26,7 @@ from ..datasets.labelled import (
     useful_pictures,
 )
 from .caches import WaveCache
-from .distil import SAMPLES, Features, Piece, random_windows
+from .distil import Features, Piece, random_windows
 from .knowledge import PREFIX
 from .scenes import (
     HEIGHT,
@@ -39,6 +39,7 @@ from .scenes import (
     cells,
     compressed,
 )
+from .tagger import SAMPLES
 
 AMBIENT = ("air_conditioner", "fire", "rain", "sea_waves")
 """Sounds without a visible source: always negatives."""
