@@ -369,7 +369,7 @@ def test_several_processes_are_refused(data: Path, tmp_path: Path, monkeypatch: 
         {"mosaic": 1},
         {"blocks": 17},
         {"live": True, "visual": False},
-        {"start": "base", "visual": False, "sound_steps": 0},
+        {"start": "base", "visual": False, "steps": 0},
         {"visual": False},
         {"tutors": 0},
     ],

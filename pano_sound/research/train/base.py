@@ -95,75 +95,18 @@ def train(data: Path, out: Path, folder: Path, recipe: BaseRecipe | None = None,
     model.requires_grad_(True).to(device).eval()
     claim.write()  # Only now: what is refused leaves nothing behind.
     log = Log(folder / "log.jsonl")
-    if recipe.visual:
-        sounds, pairs = learn_sounds(model, tagger, pairs, data, folder, recipe, log)
-        if recipe.steps:
-            learn_heads(model, sounds, pairs, data, folder, recipe, log)
-    else:
-        learn_from_tutors(model, tagger, pairs, data, folder, recipe, log)
+    sounds, pieces = gather_sounds(model, data, folder, recipe)
+    source, pairs = learn_sounds(model, tagger, pairs, sounds, pieces, folder, recipe, log)
+    if recipe.visual and recipe.steps:
+        learn_heads(model, source, pairs, data, folder, recipe, log)
+    elif recipe.steps:
+        assert isinstance(source, SoundBank)
+        heard = kept_features("tutors", tagger.columns, tagger, sounds, pieces, folder, recipe)
+        learn_sound_head(model, heard, source, pairs, data, folder, recipe, log)
     about = {**asdict(recipe), "start": Path(recipe.start).name}  # not where it lay
     metadata = {"name": out.stem, "version": __version__, "recipe": json.dumps(about)}
     weights.save(model.cpu(), out, metadata, overwrite)
     return model
-
-
-def learn_sounds(
-    model: Localizer,
-    tagger: Tagger,
-    pairs: dict[str, list[str]],
-    data: Path,
-    folder: Path,
-    recipe: BaseRecipe,
-    log: Log,
-) -> tuple[SoundSource, dict[str, list[str]]]:
-    """Train the sound encoder and the tags in place. Returns all pieces of sound, and the pairs extended by the
-    tagger."""
-    sounds, pieces = gather_sounds(model, data, folder, recipe)
-    if recipe.sound_steps:
-        steps, batch, rate = recipe.sound_steps, recipe.sound_batch, recipe.sound_rate
-        distil(model, tagger, sounds, folder, steps, batch, rate, recipe.seed, log)
-    kept = folder / "sounds-features.npz"
-    if not kept.exists():
-        versions = 0 if recipe.live else recipe.versions
-        features_of(model.sound_encoder.from_waves, tagger, sounds, pieces, versions, recipe.seed).save(kept)
-    features = Features.load(kept, sounds.samples.device)
-    names = [piece.label for piece in pieces]
-    pairs, groups = with_knowledge(pairs, names, Knowledge(tagger.names).of(features.tags))
-    if recipe.live:
-        return LiveSounds(joint_encoder(model), sounds, pieces, groups), pairs
-    return SoundBank(names, features, groups), pairs
-
-
-def learn_from_tutors(
-    model: Localizer,
-    tagger: Tagger,
-    pairs: dict[str, list[str]],
-    data: Path,
-    folder: Path,
-    recipe: BaseRecipe,
-    log: Log,
-) -> None:
-    """Train tutors, then the sound encoder, the sound's head and the tags in place (see `tutors.py`). Raises
-    DataFileError if no sound has a picture."""
-    sounds, pieces = gather_sounds(model, data, folder, recipe)
-    kept = folder / "tutor-features.npz"
-    if not kept.exists():
-        features_of(tagger.columns, tagger, sounds, pieces, recipe.versions, recipe.seed).save(kept)
-    features = Features.load(kept, sounds.samples.device)
-    names = [piece.label for piece in pieces]
-    pairs, groups = with_knowledge(pairs, names, Knowledge(tagger.names).of(features.tags))
-    channels_last(model.trunk)
-    bank = SoundBank(names, features, groups)
-    pictures, scenes = look(model, *to_look_at(bank, pairs, data, folder, recipe), folder, recipe)
-    sampler = Sampler(bank, pictures, scenes, pairs, recipe.names_per_step, Knowledge(model.tags).things)
-    heads = []
-    for k in range(recipe.tutors):
-        seeded = replace(recipe, seed=recipe.seed + k)
-        head = Head(tutor(model, features, seeded.seed), visual=False).to(sounds.samples.device)
-        fit(head, sampler, seeded, folder, log, f"tutor-{k}")
-        heads.append(head.model.audio_head)
-    steps, batch, rate = recipe.sound_steps, recipe.sound_batch, recipe.sound_rate
-    learn_from(heads, model, tagger, sounds, folder, steps, batch, rate, recipe.seed, log)
 
 
 def gather_sounds(model: Localizer, data: Path, folder: Path, recipe: BaseRecipe) -> tuple[Sounds, list[Piece]]:
@@ -173,6 +116,72 @@ def gather_sounds(model: Localizer, data: Path, folder: Path, recipe: BaseRecipe
     labels = [None if item.label.startswith(CLIP) else item.label for item in items]
     sounds = Sounds(waves, labels, next(model.parameters()).device)
     return sounds, pieces_of(items, waves, recipe.seed)
+
+
+def learn_sounds(
+    model: Localizer,
+    tagger: Tagger,
+    pairs: dict[str, list[str]],
+    sounds: Sounds,
+    pieces: list[Piece],
+    folder: Path,
+    recipe: BaseRecipe,
+    log: Log,
+) -> tuple[SoundSource, dict[str, list[str]]]:
+    """Train the sound encoder and the tags in place. Returns all pieces of sound, and the pairs extended by the
+    tagger."""
+    if recipe.sound_steps:
+        steps, batch, rate = recipe.sound_steps, recipe.sound_batch, recipe.sound_rate
+        distil(model, tagger, sounds, folder, steps, batch, rate, recipe.seed, log)
+    features = kept_features("sounds", model.sound_encoder.from_waves, tagger, sounds, pieces, folder, recipe)
+    names = [piece.label for piece in pieces]
+    pairs, groups = with_knowledge(pairs, names, Knowledge(tagger.names).of(features.tags))
+    if recipe.live:
+        return LiveSounds(joint_encoder(model), sounds, pieces, groups), pairs
+    return SoundBank(names, features, groups), pairs
+
+
+def kept_features(
+    name: str,
+    encode: Callable[[Tensor], Tensor],
+    tagger: Tagger,
+    sounds: Sounds,
+    pieces: list[Piece],
+    folder: Path,
+    recipe: BaseRecipe,
+) -> Features:
+    """The features of all pieces and their mixtures, from `folder` where they are known. Whatever encodes them hears
+    the same mixtures."""
+    kept = folder / f"{name}-features.npz"
+    if not kept.exists():
+        versions = 0 if recipe.live else recipe.versions
+        features_of(encode, tagger, sounds, pieces, versions, recipe.seed).save(kept)
+    return Features.load(kept, sounds.samples.device)
+
+
+def learn_sound_head(
+    model: Localizer,
+    heard: Features,
+    sounds: SoundBank,
+    pairs: dict[str, list[str]],
+    data: Path,
+    folder: Path,
+    recipe: BaseRecipe,
+    log: Log,
+) -> None:
+    """Train tutors on what the tagger heard, then the sound's head on what they say. Raises DataFileError if no sound
+    has a picture."""
+    channels_last(model.trunk)
+    pictures, scenes = look(model, *to_look_at(sounds, pairs, data, folder, recipe), folder, recipe)
+    things = Knowledge(model.tags).things
+    sampler = Sampler(sounds.with_features(heard), pictures, scenes, pairs, recipe.names_per_step, things)
+    tutors = []
+    for k in range(recipe.tutors):
+        seeded = replace(recipe, seed=recipe.seed + k)
+        head = Head(tutor(model, heard, seeded.seed), visual=False).to(sounds.device)
+        fit(head, sampler, seeded, folder, log, f"tutor-{k}")
+        tutors.append(head.model.audio_head)
+    learn_from(tutors, model, heard, sounds.features, folder, recipe.steps, recipe.rate, recipe.seed, log)
 
 
 def learn_heads(

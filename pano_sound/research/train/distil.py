@@ -123,7 +123,7 @@ class Pupil(nn.Module):
             embedding: (n, w, E), standardised; tags: (n, w, T) in [0, 1].
             labels: (n, L), how much of each piece is which label; rows of zeros if unknown.
         """
-        pooled = pooled_over(self.student.from_waves(waves)[:, :STEPS], windows)
+        pooled = torch.einsum("nsf,nws->nwf", self.student.from_waves(waves)[:, :STEPS], windows)
         features = self.norm(pooled.flatten(0, 1)).unflatten(0, pooled.shape[:2])
         chances = torch.log_softmax(self.labels(features).mean(dim=1), dim=1)
         known = labels.sum(dim=1) > 0
@@ -145,43 +145,6 @@ class Pupil(nn.Module):
         head.bias.copy_(self.tags.bias - head.weight @ mean)
 
 
-@dataclass
-class Lesson:
-    """A batch of mixtures, as the teacher hears them and as the student does.
-
-    Attributes:
-        clear: (n, SAMPLES), at -20 dBFS.
-        distant: (n, SAMPLES), the same in rooms, under noise, at other levels.
-        windows: (n, w, STEPS), the weights of means over windows.
-        labels: (n, L), how much of each mixture is which label; rows of zeros if something in it has none.
-    """
-
-    clear: Tensor
-    distant: Tensor
-    windows: Tensor
-    labels: Tensor
-
-
-def draw_lesson(sounds: Sounds, batch: int, rng: np.random.Generator, generator: torch.Generator) -> Lesson:
-    """A random lesson of `batch` mixtures."""
-    device = sounds.samples.device
-    clean, own, lengths = sounds.draw(batch, rng)
-    mixed, ratio = augment.mix(clean, generator)
-    mixed = augment.colour(mixed, generator)
-    windows = random_windows(lengths, _WINDOWS, rng).to(device)
-    clear = augment.level(mixed, -20.0)
-    distant = augment.far(augment.reverberate(mixed, generator), generator)
-    labels = F.one_hot(own.clamp_min(0), len(sounds.names)).to(device) * (own >= 0).to(device)[:, None]
-    labels = labels * (1 - ratio)[:, None] + labels.roll(-1, 0) * ratio[:, None]
-    labels = labels * (labels.sum(1, keepdim=True) > 0.99)  # everything in the mixture has a label
-    return Lesson(clear, distant, windows, labels)
-
-
-def pooled_over(features: Tensor, windows: Tensor) -> Tensor:
-    """Features (n, STEPS, F) -> their means over windows (n, w, STEPS) of weights: (n, w, F)."""
-    return torch.einsum("nsf,nws->nwf", features, windows)
-
-
 def distil(
     model: Localizer,
     tagger: Tagger,
@@ -193,51 +156,25 @@ def distil(
     seed: int = 0,
     log: Log | None = None,
 ) -> None:
-    """Train the sound encoder and `model.tag_head` in place. Continues from `folder/sounds.pt`."""
-    torch.manual_seed(seed)
-    student = joint_encoder(model)
-    with torch.no_grad():
-        sample = tagger.columns(sounds.draw(256, np.random.default_rng(seed))[0]).mean(dim=1)
-    mean, spread = sample.mean(0), sample.std(0) + 0.05
-    pupil = Pupil(student, len(tagger.names), sample.shape[1], len(sounds.names)).to(sounds.samples.device)
-    pupil.tags.bias.data = torch.logit(tagger.scores(sample).mean(dim=0).clamp(1e-4, 1 - 1e-4))
-
-    def loss(lesson: Lesson) -> tuple[Tensor, dict[str, Tensor]]:
-        with torch.no_grad():
-            taught = pooled_over(tagger.columns(lesson.clear), lesson.windows)
-            tags = tagger.scores(taught)
-        return pupil.loss(lesson.distant, lesson.windows, (taught - mean) / spread, tags, lesson.labels)
-
-    study(pupil, student, loss, sounds, folder / "sounds.pt", steps, batch, rate, seed, log)
-    if model.tag_head is not None:
-        pupil.give_tags(model.tag_head)
-
-
-def study(
-    pupil: nn.Module,
-    student: JointEncoder,
-    loss_of: Callable[[Lesson], tuple[Tensor, dict[str, Tensor]]],
-    sounds: Sounds,
-    kept: Path,
-    steps: int,
-    batch: int,
-    rate: float,
-    seed: int = 0,
-    log: Log | None = None,
-) -> None:
-    """Train what requires gradients in a module, of which the sound encoder is a part, on random lessons. Continues
-    from the file `kept`, whose stem names the stage in the log.
+    """Train the sound encoder and `model.tag_head` in place. Continues from `folder/sounds.pt`.
 
     The nets on waves were trained before (SoundNet): the first of them learns at a fifth of the rate, but for its first
     two layers, which stay as they are, and the others stay whole.
     """
     device = sounds.samples.device
+    torch.manual_seed(seed)
+    student = joint_encoder(model)
     student.requires_grad_(True)
     waves = [part for part in student.parts if isinstance(part, WaveEncoder)]
     for part in waves[1:]:
         part.requires_grad_(False)
     if waves:
         waves[0].convolutions[:2].requires_grad_(False)
+    with torch.no_grad():
+        sample = tagger.columns(sounds.draw(256, np.random.default_rng(seed))[0]).mean(dim=1)
+    mean, spread = sample.mean(0), sample.std(0) + 0.05
+    pupil = Pupil(student, len(tagger.names), sample.shape[1], len(sounds.names)).to(device)
+    pupil.tags.bias.data = torch.logit(tagger.scores(sample).mean(dim=0).clamp(1e-4, 1 - 1e-4))
     slow = {id(p) for part in waves for p in part.parameters()}
     learning = [p for p in pupil.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(
@@ -247,20 +184,28 @@ def study(
         ],
         weight_decay=0.02,
     )
-    state = StageState(kept, "pupil", pupil, optimiser)
+    state = StageState(folder / "sounds.pt", "pupil", pupil, optimiser)
     start = state.restore()
     if log is not None:
-        log.rewind(start, stage=kept.stem)
+        log.rewind(start, stage="sounds")
     pupil.train()
-    for step in tqdm(range(start, steps), kept.stem, initial=start, total=steps, disable=None):
+    for step in tqdm(range(start, steps), "sounds", initial=start, total=steps, disable=None):
         rng, generator = np.random.default_rng((seed, step)), torch.Generator(device)
         generator.manual_seed(seed * 1_000_003 + step)
         schedule = min(1.0, (step + 1) / min(100, 1 + steps // 10)) * 0.5 * (1 + math.cos(math.pi * step / steps))
         for group in optimiser.param_groups:
             group["lr"] = rate * group["share"] * schedule
         with torch.no_grad():
-            lesson = draw_lesson(sounds, batch, rng, generator)
-        loss, parts = loss_of(lesson)
+            clean, own, lengths = sounds.draw(batch, rng)
+            mixed, ratio = augment.mix(clean, generator)
+            mixed = augment.colour(mixed, generator)
+            windows = random_windows(lengths, _WINDOWS, rng).to(device)
+            taught = torch.einsum("nse,nws->nwe", tagger.columns(augment.level(mixed, -20.0)), windows)
+            distant = augment.far(augment.reverberate(mixed, generator), generator)
+            labels = F.one_hot(own.clamp_min(0), len(sounds.names)).to(device) * (own >= 0).to(device)[:, None]
+            labels = labels * (1 - ratio)[:, None] + labels.roll(-1, 0) * ratio[:, None]
+            labels = labels * (labels.sum(1, keepdim=True) > 0.99)  # everything in the mixture has a label
+        loss, parts = pupil.loss(distant, windows, (taught - mean) / spread, tagger.scores(taught), labels)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(learning, 5.0)
@@ -270,10 +215,12 @@ def study(
                 what = f"the loss is {float(loss.detach())} at step {step} of the distillation"
                 raise PanoSoundError(what, hint="try a smaller sound_rate")
             if log is not None:
-                log.write(stage=kept.stem, step=step, **{name: float(part.detach()) for name, part in parts.items()})
+                log.write(stage="sounds", step=step, **{name: float(part.detach()) for name, part in parts.items()})
         if (step + 1) % 100 == 0 or step == steps - 1:
             state.save(step + 1)
-    pupil.eval()
+    if model.tag_head is not None:
+        pupil.give_tags(model.tag_head)
+    student.eval()
 
 
 @dataclass

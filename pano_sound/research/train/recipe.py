@@ -27,9 +27,9 @@ class BaseRecipe:
         versions: distant versions of each sound, in addition to the original.
         trunk_rate: learning rate of the trunk's upper layers.
         blocks: that many of the trunk's last blocks learn, and its last convolution; caches keep what is below.
-        visual: whether the visual net's heads and upper layers learn; otherwise only what hears does, from `tutors`.
-        tutors: without `visual`, how many heads learn above the tagger's features, `steps` each; the sound net and its
-            head learn their embeddings, in `sound_steps`.
+        visual: whether the visual net's heads and upper layers learn; otherwise only the sound's head does, from
+            `tutors`, and needs `start`.
+        tutors: without `visual`, how many heads learn above the tagger's features, with `steps` each.
         live: alter sounds, pictures and scenes anew in each step instead of keeping a few versions of each. This needs
             a GPU, 24 GB of its memory, and other processors to make scenes.
     """
@@ -83,8 +83,8 @@ class BaseRecipe:
         if not self.visual:
             if self.live:
                 raise ValueError("live training is for the visual net: leave visual on")
-            if not (self.start and self.steps and self.sound_steps):
-                raise ValueError("without visual, start is needed, and steps and sound_steps are 1 or more")
+            if not (self.start and self.steps):
+                raise ValueError("without visual, start is needed, and steps is 1 or more")
         if not 1 <= self.scenes_per_step <= self.scenes:
             raise ValueError(f"scenes_per_step is between 1 and scenes, not {self.scenes_per_step}")
         for name in ("rate", "trunk_rate", "sound_rate"):
