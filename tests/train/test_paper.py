@@ -375,7 +375,7 @@ def test_bad_examples_of_an_earlier_run_count_and_are_read_again_if_it_did_not_g
     for i in (0, 1, 2, 20, 21, 22):  # of the first 16, and of the next, which threads read: 4 may be bad
         given[i] = replace(given[i], picture=partial(gone, given[i].picture))
     for _ in range(2):
-        with pytest.raises(DataFileError, match="[56] of 40 examples cannot be read"):
+        with pytest.raises(DataFileError, match=r"[56] of 40 examples cannot be read"):
             Cached(model, given, tmp_path)
     mended = True
     assert len(Cached(model, given, tmp_path).examples) == 37  # what was not read in time is not wrong for ever
