@@ -327,7 +327,7 @@ def test_without_the_visual_net_its_embeddings_are_kept(data: Path, tmp_path: Pa
         cv2.imwrite(str(data / name), np.random.default_rng(0).integers(0, 255, (60, 120, 3), np.uint8))
     make, recipe = (
         TrainingScenes(data, [], ["dog"], 0, 0),
-        BaseRecipe(start="base", scenes=1, scenes_per_step=1, visual=False),
+        BaseRecipe(scenes=1, scenes_per_step=1, visual=False),
     )
     model = Localizer(**TINY)
     pictures, scenes = look(model, [Item(data / "dog.jpg", "dog", "train")], make, tmp_path / "work", recipe)
@@ -369,9 +369,6 @@ def test_several_processes_are_refused(data: Path, tmp_path: Path, monkeypatch: 
         {"mosaic": 1},
         {"blocks": 17},
         {"live": True, "visual": False},
-        {"start": "base", "visual": False, "steps": 0},
-        {"visual": False},
-        {"tutors": 0},
     ],
 )
 def test_impossible_recipes_are_refused(wrong: dict) -> None:

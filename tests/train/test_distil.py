@@ -95,7 +95,7 @@ def test_distillation_teaches_the_tags_and_goes_on_where_it_was(model: Localizer
 
     def wrong() -> float:
         pieces = [Piece(i, 0, "") for i in range(4)]
-        found = features_of(model.sound_encoder.from_waves, teacher, sounds, pieces, 0)  # type: ignore[arg-type]
+        found = features_of(model, teacher, sounds, pieces, 0)  # type: ignore[arg-type]
         assert found.encoded.shape == (1, 4, STEPS, 16)
         with torch.inference_mode():
             answers = model.tag_scores(found.encoded[0].float().mean(dim=1)).numpy()

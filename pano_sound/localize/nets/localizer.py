@@ -66,20 +66,6 @@ def make_sound_encoder(name: str = "mel", **options: Any) -> SoundEncoder:
     return _make(SOUND_ENCODERS, "sound encoder", name)(**options)
 
 
-def audio_head(features: int, hidden: int, embedding: int) -> nn.Sequential:
-    """The layers from pooled sound features (n, features) to h (n, embedding) before it is normalised."""
-    return nn.Sequential(
-        nn.BatchNorm1d(features),
-        nn.Linear(features, hidden),
-        nn.ReLU(inplace=True),
-        nn.Dropout(0.3),
-        nn.Linear(hidden, embedding),
-        # No affine part: the mean of h over sounds is zero, and with it, nearly, the mean response of any place to
-        # all sounds. So no place can attract attention by its looks alone.
-        nn.BatchNorm1d(embedding, affine=False),
-    )
-
-
 class Localizer(nn.Module):
     """Finds where in a picture a sound comes from. This is the `base` model; `PaperLocalizer` shares all but the heads.
 
@@ -144,7 +130,16 @@ class Localizer(nn.Module):
     def _make_heads(self, hidden: int, embedding: int) -> None:
         """The layers between the two nets and the common space."""
         self.visual_head = Conv(self.trunk.channels, embedding, 1)
-        self.audio_head = audio_head(self.sound_encoder.features, hidden, embedding)
+        self.audio_head = nn.Sequential(
+            nn.BatchNorm1d(self.sound_encoder.features),
+            nn.Linear(self.sound_encoder.features, hidden),
+            nn.ReLU(inplace=True),
+            nn.Dropout(0.3),
+            nn.Linear(hidden, embedding),
+            # No affine part: the mean of h over sounds is zero, and with it, nearly, the mean response of any place to
+            # all sounds. So no place can attract attention by its looks alone.
+            nn.BatchNorm1d(embedding, affine=False),
+        )
         self.log_temperature = nn.Parameter(torch.tensor(math.log(0.07)))
 
     def set_presence(self, steepness: float, middle: float) -> None:

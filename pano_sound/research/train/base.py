@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from ..datasets.examples import PICTURE_SIZE, read_picture
 from ..datasets.labelled import Item, read_pairs, read_stills
 from .caches import WaveCache, cached_maps
 from .claim import Claim
-from .distil import Features, Piece, Sounds, distil, features_of, joint_encoder
+from .distil import Features, Sounds, distil, features_of, joint_encoder
 from .heads import Head, fit
 from .knowledge import Knowledge
 from .live import LivePictures, LiveScenes, LiveSounds
@@ -56,7 +56,6 @@ from .sampling import (
 from .scenes import scene_maps
 from .start import start_from, start_from_public_weights
 from .tagger import Tagger
-from .tutors import learn_from, tutor
 
 _MAKERS = 8
 """Processes that make scenes, at most: more would take this one's time to receive them."""
@@ -95,93 +94,44 @@ def train(data: Path, out: Path, folder: Path, recipe: BaseRecipe | None = None,
     model.requires_grad_(True).to(device).eval()
     claim.write()  # Only now: what is refused leaves nothing behind.
     log = Log(folder / "log.jsonl")
-    sounds, pieces = gather_sounds(model, data, folder, recipe)
-    source, pairs = learn_sounds(model, tagger, pairs, sounds, pieces, folder, recipe, log)
-    if recipe.visual and recipe.steps:
-        learn_heads(model, source, pairs, data, folder, recipe, log)
-    elif recipe.steps:
-        assert isinstance(source, SoundBank)
-        heard = kept_features("tutors", tagger.columns, tagger, sounds, pieces, folder, recipe)
-        learn_sound_head(model, heard, source, pairs, data, folder, recipe, log)
+    sounds, pairs = learn_sounds(model, tagger, pairs, data, folder, recipe, log)
+    if recipe.steps:
+        learn_heads(model, sounds, pairs, data, folder, recipe, log)
     about = {**asdict(recipe), "start": Path(recipe.start).name}  # not where it lay
     metadata = {"name": out.stem, "version": __version__, "recipe": json.dumps(about)}
     weights.save(model.cpu(), out, metadata, overwrite)
     return model
 
 
-def gather_sounds(model: Localizer, data: Path, folder: Path, recipe: BaseRecipe) -> tuple[Sounds, list[Piece]]:
-    """The training sounds on the model's device, and a piece of each."""
-    items = training_sounds(data, recipe.sounds, recipe.seed)
-    waves = WaveCache(folder, "waves", [item.path for item in items])
-    labels = [None if item.label.startswith(CLIP) else item.label for item in items]
-    sounds = Sounds(waves, labels, next(model.parameters()).device)
-    return sounds, pieces_of(items, waves, recipe.seed)
-
-
 def learn_sounds(
     model: Localizer,
     tagger: Tagger,
     pairs: dict[str, list[str]],
-    sounds: Sounds,
-    pieces: list[Piece],
+    data: Path,
     folder: Path,
     recipe: BaseRecipe,
     log: Log,
 ) -> tuple[SoundSource, dict[str, list[str]]]:
     """Train the sound encoder and the tags in place. Returns all pieces of sound, and the pairs extended by the
     tagger."""
+    items = training_sounds(data, recipe.sounds, recipe.seed)
+    waves = WaveCache(folder, "waves", [item.path for item in items])
+    labels = [None if item.label.startswith(CLIP) else item.label for item in items]
+    sounds = Sounds(waves, labels, next(model.parameters()).device)
     if recipe.sound_steps:
         steps, batch, rate = recipe.sound_steps, recipe.sound_batch, recipe.sound_rate
         distil(model, tagger, sounds, folder, steps, batch, rate, recipe.seed, log)
-    features = kept_features("sounds", model.sound_encoder.from_waves, tagger, sounds, pieces, folder, recipe)
+    pieces = pieces_of(items, waves, recipe.seed)
+    kept = folder / "sounds-features.npz"
+    if not kept.exists():
+        versions = 0 if recipe.live else recipe.versions
+        features_of(model, tagger, sounds, pieces, versions, recipe.seed).save(kept)
+    features = Features.load(kept, sounds.samples.device)
     names = [piece.label for piece in pieces]
     pairs, groups = with_knowledge(pairs, names, Knowledge(tagger.names).of(features.tags))
     if recipe.live:
         return LiveSounds(joint_encoder(model), sounds, pieces, groups), pairs
     return SoundBank(names, features, groups), pairs
-
-
-def kept_features(
-    name: str,
-    encode: Callable[[Tensor], Tensor],
-    tagger: Tagger,
-    sounds: Sounds,
-    pieces: list[Piece],
-    folder: Path,
-    recipe: BaseRecipe,
-) -> Features:
-    """The features of all pieces and their mixtures, from `folder` where they are known. Whatever encodes them hears
-    the same mixtures."""
-    kept = folder / f"{name}-features.npz"
-    if not kept.exists():
-        versions = 0 if recipe.live else recipe.versions
-        features_of(encode, tagger, sounds, pieces, versions, recipe.seed).save(kept)
-    return Features.load(kept, sounds.samples.device)
-
-
-def learn_sound_head(
-    model: Localizer,
-    heard: Features,
-    sounds: SoundBank,
-    pairs: dict[str, list[str]],
-    data: Path,
-    folder: Path,
-    recipe: BaseRecipe,
-    log: Log,
-) -> None:
-    """Train tutors on what the tagger heard, then the sound's head on what they say. Raises DataFileError if no sound
-    has a picture."""
-    channels_last(model.trunk)
-    pictures, scenes = look(model, *to_look_at(sounds, pairs, data, folder, recipe), folder, recipe)
-    things = Knowledge(model.tags).things
-    sampler = Sampler(sounds.with_features(heard), pictures, scenes, pairs, recipe.names_per_step, things)
-    tutors = []
-    for k in range(recipe.tutors):
-        seeded = replace(recipe, seed=recipe.seed + k)
-        head = Head(tutor(model, heard, seeded.seed), visual=False).to(sounds.device)
-        fit(head, sampler, seeded, folder, log, f"tutor-{k}")
-        tutors.append(head.model.audio_head)
-    learn_from(tutors, model, heard, sounds.features, folder, recipe.steps, recipe.rate, recipe.seed, log)
 
 
 def learn_heads(
@@ -199,9 +149,20 @@ def learn_heads(
             part.requires_grad_(False)
     channels_last(model.trunk)
     model.trunk.learn_upper(recipe.blocks)
-    items, make = to_look_at(sounds, pairs, data, folder, recipe)
+    if not recipe.visual:
+        model.requires_grad_(False)
+        model.audio_head.requires_grad_(True)
+    items = training_pictures(data, pairs, recipe.pictures)
+    heard = {label for sound, seen in pairs.items() if sound in sounds.by_label for label in seen}
+    if not heard & {item.label for item in items}:
+        hint = "pairs.csv says which labels belong together"
+        raise DataFileError("no sound of the split train has a picture of that split", data, hint)
+    frames = clip_frames(data, folder, recipe.frames)
+    items += frames
+    sounding = [label for seen in pairs.values() for label in seen if not label.startswith(CLIP)]
+    make = TrainingScenes(data, frames, sounding, recipe.real_scenes, recipe.seed)
     things = Knowledge(model.tags).things
-    head = Head(model).to(sounds.device)
+    head = Head(model, recipe.visual).to(sounds.device)
     with ExitStack() as stack:
         pictures: PictureSource
         scenes: SceneSource
@@ -214,20 +175,6 @@ def learn_heads(
             pictures, scenes = look(model, items, make, folder, recipe)
         fit(head, Sampler(sounds, pictures, scenes, pairs, recipe.names_per_step, things), recipe, folder, log)
     model.set_presence(head.steepness.item(), head.middle.item())
-
-
-def to_look_at(
-    sounds: SoundSource, pairs: dict[str, list[str]], data: Path, folder: Path, recipe: BaseRecipe
-) -> tuple[list[Item], TrainingScenes]:
-    """The training pictures, and what makes the scenes. Raises DataFileError if no sound has a picture."""
-    items = training_pictures(data, pairs, recipe.pictures)
-    heard = {label for sound, seen in pairs.items() if sound in sounds.by_label for label in seen}
-    if not heard & {item.label for item in items}:
-        hint = "pairs.csv says which labels belong together"
-        raise DataFileError("no sound of the split train has a picture of that split", data, hint)
-    frames = clip_frames(data, folder, recipe.frames)
-    sounding = [label for seen in pairs.values() for label in seen if not label.startswith(CLIP)]
-    return items + frames, TrainingScenes(data, frames, sounding, recipe.real_scenes, recipe.seed)
 
 
 def look(

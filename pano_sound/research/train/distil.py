@@ -9,7 +9,7 @@ et al., "Knowledge distillation: a good teacher is patient and consistent", CVPR
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -251,7 +251,7 @@ class Features:
 
 @torch.inference_mode()
 def features_of(
-    encode: Callable[[Tensor], Tensor],
+    model: Localizer,
     tagger: Tagger,
     sounds: Sounds,
     pieces: Sequence[Piece],
@@ -259,16 +259,7 @@ def features_of(
     seed: int = 0,
     batch: int = 32,
 ) -> Features:
-    """Features of all pieces, as they are and in `versions` distant mixtures.
-
-    Args:
-        encode: waves (n, SAMPLES) -> features (n, STEPS or more, F).
-        tagger: for the tags.
-        sounds, pieces: the pieces are of these sounds.
-        versions: how many distant ones there are of each.
-        seed: of the mixtures.
-        batch: pieces at once.
-    """
+    """Features of all pieces, as they are and in `versions` distant mixtures."""
     device = sounds.samples.device
     numbers = np.array([piece.sound for piece in pieces])
     first = np.array([piece.first for piece in pieces], float)
@@ -289,7 +280,7 @@ def features_of(
                 window = random_windows(steps, 1, rng, whole=True).to(device)
                 taught = tagger.columns(waves)
                 tags.append(tagger.scores(torch.einsum("nse,nws->nwe", taught, window)[:, 0]).cpu().numpy())
-            encoded.append(encode(waves)[:, :STEPS].half())
+            encoded.append(model.sound_encoder.from_waves(waves)[:, :STEPS].half())
             lengths.append(steps)
     shape = (versions + 1, len(pieces))
     return Features(

@@ -119,18 +119,18 @@ def mosaics(raw: Tensor, targets: Tensor, match: Tensor, count: int) -> tuple[Te
     return joint.flatten(1), F.pad(targets, (0, drawn.indices.shape[1] * targets.shape[1]))
 
 
-def fit(head: Head, sampler: Sampler, recipe: BaseRecipe, folder: Path, log: Log, stage: str = "head") -> None:
-    """Train everything above the cached features. Continues from `folder/STAGE.pt`, written every 200 steps."""
+def fit(head: Head, sampler: Sampler, recipe: BaseRecipe, folder: Path, log: Log) -> None:
+    """Train everything above the cached features. Continues from `folder/head.pt`, written every 200 steps."""
     learning = [p for p in head.parameters() if p.requires_grad]
     trunk = [p for p in head.model.trunk.parameters() if p.requires_grad]
     numbers = {id(p) for p in trunk}
     heads = [p for p in learning if id(p) not in numbers]
     groups = [{"params": heads, "rate": recipe.rate}, {"params": trunk, "rate": recipe.trunk_rate}]
     optimiser = torch.optim.AdamW([group for group in groups if group["params"]], weight_decay=0.02)
-    state = StageState(folder / f"{stage}.pt", "head", head, optimiser)
+    state = StageState(folder / "head.pt", "head", head, optimiser)
     start = state.restore()
-    log.rewind(start, stage=stage)
-    for step in tqdm(range(start, recipe.steps), stage, initial=start, total=recipe.steps, disable=None):
+    log.rewind(start, stage="head")
+    for step in tqdm(range(start, recipe.steps), "head", initial=start, total=recipe.steps, disable=None):
         rng = np.random.default_rng((recipe.seed, step))
         torch.manual_seed(recipe.seed * 1_000_003 + step)
         schedule = min(1.0, (step + 1) / 60) * 0.5 * (1 + math.cos(math.pi * step / recipe.steps))
@@ -145,9 +145,9 @@ def fit(head: Head, sampler: Sampler, recipe: BaseRecipe, folder: Path, log: Log
         if step % 20 == 0 or step == recipe.steps - 1:
             if not torch.isfinite(total):
                 hint = "try a smaller rate"
-                raise PanoSoundError(f"the loss is {float(total.detach())} at step {step} of the {stage}", hint=hint)
+                raise PanoSoundError(f"the loss is {float(total.detach())} at step {step} of the head", hint=hint)
             values = {name: float(value.detach()) for name, value in parts.items()}
-            log.write(stage=stage, step=step, loss=float(total.detach()), temperature=head.model.temperature, **values)
+            log.write(stage="head", step=step, loss=float(total.detach()), temperature=head.model.temperature, **values)
         if (step + 1) % 200 == 0 or step == recipe.steps - 1:
             state.save(step + 1)
     head.eval()

@@ -27,9 +27,7 @@ class BaseRecipe:
         versions: distant versions of each sound, in addition to the original.
         trunk_rate: learning rate of the trunk's upper layers.
         blocks: that many of the trunk's last blocks learn, and its last convolution; caches keep what is below.
-        visual: whether the visual net's heads and upper layers learn; otherwise only the sound's head does, from
-            `tutors`, and needs `start`.
-        tutors: without `visual`, how many heads learn above the tagger's features, with `steps` each.
+        visual: whether the visual net's heads and upper layers learn; otherwise only the sound's head does.
         live: alter sounds, pictures and scenes anew in each step instead of keeping a few versions of each. This needs
             a GPU, 24 GB of its memory, and other processors to make scenes.
     """
@@ -38,7 +36,6 @@ class BaseRecipe:
     start: str = ""
     live: bool = False
     visual: bool = True
-    tutors: int = 2
     sound_steps: int = 8000
     sound_batch: int = 192
     sound_rate: float = 2e-3
@@ -66,7 +63,7 @@ class BaseRecipe:
         may_be_none = 0 if self.start else 1
         least_of = {
             **dict.fromkeys(("sound_steps", "steps"), may_be_none),
-            **dict.fromkeys(("sound_batch", "sounds", "pictures", "frames", "scenes", "tutors"), 1),
+            **dict.fromkeys(("sound_batch", "sounds", "pictures", "frames", "scenes"), 1),
             "mosaic": 2,
             "names_per_step": 6,
             "real_scenes": 0,
@@ -80,11 +77,8 @@ class BaseRecipe:
                 raise ValueError(f"{name} is 0 or more, not {getattr(self, name)}")
         if self.blocks > BLOCKS:
             raise ValueError(f"blocks is {BLOCKS} or less, not {self.blocks}")
-        if not self.visual:
-            if self.live:
-                raise ValueError("live training is for the visual net: leave visual on")
-            if not (self.start and self.steps):
-                raise ValueError("without visual, start is needed, and steps is 1 or more")
+        if self.live and not self.visual:
+            raise ValueError("live training is for the visual net: leave visual on")
         if not 1 <= self.scenes_per_step <= self.scenes:
             raise ValueError(f"scenes_per_step is between 1 and scenes, not {self.scenes_per_step}")
         for name in ("rate", "trunk_rate", "sound_rate"):

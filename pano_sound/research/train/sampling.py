@@ -192,24 +192,19 @@ class SoundBank:
     """
 
     def __init__(self, labels: Sequence[str], features: Features, groups: dict[str, list[int]] | None = None) -> None:
-        self.features = features
-        self.device = features.encoded.device
+        self.features, self.lengths = features.encoded, features.lengths
+        self.device = self.features.device
         self.by_label: dict[str, list[int]] = {}
         for i, label in enumerate(labels):
             self.by_label.setdefault(label, []).append(i)
         self.by_label |= groups or {}
 
-    def with_features(self, features: Features) -> SoundBank:
-        """The same pieces and groups, with other features."""
-        return SoundBank([], features, self.by_label)
-
     def draw(self, labels: Sequence[str], rng: np.random.Generator) -> Tensor:
         """For each label the mean feature of one of its sounds over a random window, sometimes disturbed: (n, F)."""
         chosen = np.array([self.by_label[label][int(rng.integers(len(self.by_label[label])))] for label in labels])
-        encoded = self.features.encoded
-        versions = rng.integers(len(encoded), size=len(chosen))
-        windows = random_windows(self.features.lengths[versions, chosen], 1, rng)[:, 0].to(self.device)
-        return torch.einsum("nsf,ns->nf", encoded[versions, chosen].float(), windows)
+        versions = rng.integers(len(self.features), size=len(chosen))
+        windows = random_windows(self.lengths[versions, chosen], 1, rng)[:, 0].to(self.device)
+        return torch.einsum("nsf,ns->nf", self.features[versions, chosen].float(), windows)
 
 
 class SoundSource(Protocol):
