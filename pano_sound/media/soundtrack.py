@@ -173,7 +173,8 @@ class Soundtrack:
             else:
                 self.copied = True
                 self.ambisonic = field
-                return self._copied(sound, stream)
+                copied = self._copied(sound, stream)
+                return _without_unheard(copied) if muxer == "matroska" else copied
         if field is not None and self._wanted == "keep":
             self.ambisonic = replace(FIRST_ORDER, head_locked=(4, 5) if field.head_locked else ())
             if field.order > 1:
@@ -320,6 +321,22 @@ class Soundtrack:
     def _timed(self, packets: list[Any]) -> Packets:
         for packet in packets:
             yield packet.dts * Fraction(packet.time_base), packet
+
+
+def _without_unheard(packets: Packets) -> Packets:
+    """The packets from the last one before the first that is heard, which some codecs need, to the end.
+
+    Only mp4 and mov can hide the others, with an edit list. Elsewhere a trimmed film would begin with what was trimmed.
+    """
+    before = None
+    for time, packet in packets:
+        if packet.is_discard:
+            before = time, packet
+            continue
+        if before is not None:
+            yield before
+            before = None
+        yield time, packet
 
 
 def _bits_per_second(layout: Any) -> int:

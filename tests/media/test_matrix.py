@@ -12,6 +12,7 @@ import struct
 from dataclasses import astuple, dataclass, replace
 from fractions import Fraction
 
+import av
 import films
 import numpy as np
 import pytest
@@ -212,6 +213,17 @@ REST = covering(CASES, [astuple(case) for case in CASES], ALWAYS)
 @pytest.mark.parametrize("case", ALWAYS, ids=str)
 def test_every_kind_of_input_is_panned(tmp_path, case):
     check(tmp_path, case)
+
+
+@pytest.mark.parametrize("container", ["mp4", "mov"])
+def test_sound_that_an_edit_list_hides_does_not_come_back_in_matroska(tmp_path, container):
+    path, times, _ = made(tmp_path, Case(container, oddity="edit list"))
+    shown = min(t for t in times if t >= 0)
+    assert -min(times) > 0.2  # seconds that are hidden
+    assert rewrite(path, tmp_path / "b.mkv").audio.codec == probe(path).audio.codec
+    with av.open(str(tmp_path / "b.mkv")) as film:
+        begins = min(float(packet.pts * packet.time_base) for packet in film.demux(audio=0) if packet.pts is not None)
+    assert shown - 0.05 < begins < shown + 0.001  # AAC needs the packet before
 
 
 @pytest.mark.slow
