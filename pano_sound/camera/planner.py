@@ -16,6 +16,7 @@ from ..options.presets import CameraSettings, ShotSettings
 from ..options.values import parse_aspect, parse_size
 from ..soundmap import SoundMap
 from ..sphere.convention import angles, directions, turned, wrap_degrees
+from ..sphere.geometry import angle_between
 from ..sphere.view import View
 from . import autocam, expected, motion, shots
 from .autocam import Samples
@@ -27,6 +28,8 @@ log = logging.getLogger("pano_sound")
 
 SHORT_SIDES = (360, 540, 720, 1080, 1440, 2160)
 _MAY_LACK = 0.05
+_MISSED = 0.5
+"""A camera as many degrees from a pin does not look at it."""
 _PORTRAIT_HEIGHT = 1080
 """Least height of portrait outputs in pixels: phones show them full screen."""
 
@@ -92,6 +95,8 @@ def plan_paths(
                 masks=masks,
             )
         )
+    if soundmap.source.get("covers"):
+        _warn_of_those_beyond_the_picture(pins, paths[0], start, end)
     return paths
 
 
@@ -112,6 +117,19 @@ def _warn_of_those_outside(pins: Sequence[Pin], masks: Sequence[Mask], start: fl
             if last < start or begin > end:
                 told = "the %s from %g s to %g s has no effect: the camera is planned from %g s to %g s"
                 log.warning(told, kind, begin, last, start, end)
+
+
+def _warn_of_those_beyond_the_picture(pins: Sequence[Pin], path: CameraPath, start: float, end: float) -> None:
+    for pin in pins:
+        begin, last = max(pin.start, start), min(pin.end, end)
+        if begin > last:
+            continue
+        for t in (begin, (begin + last) / 2):
+            yaw, pitch, _, _ = path.at(t)
+            if angle_between(directions(yaw, pitch), directions(pin.yaw, pin.pitch)) > _MISSED:
+                told = "the view at the pin from %g s to %g s would reach beyond the picture: it is at yaw %g, pitch %g"
+                log.warning(told, pin.start, pin.end, round(yaw), round(pitch))
+                break
 
 
 def detail_size(source_width: int, hfov: float, aspect: str | None = None) -> tuple[int, int]:

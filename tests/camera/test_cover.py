@@ -4,6 +4,7 @@ from scenes import CELLS, soundmap
 
 from pano_sound.camera.coverage import kept_inside
 from pano_sound.camera.planner import plan
+from pano_sound.constraints import Pin
 from pano_sound.options.camera import PlanOptions
 from pano_sound.sphere.convention import angles
 
@@ -55,3 +56,16 @@ def test_from_one_edge_to_the_other_the_camera_cuts_instead_of_racing(preset):
     assert 94 < path.at(18.0)[0] < 125
     assert len(path.cuts) == 1
     assert path.speed().max() <= path.settings["max_speed"]
+
+
+@pytest.mark.parametrize("end", [2.0, 9.0])
+def test_a_pin_whose_view_reaches_beyond_the_picture_is_named(end, caplog):
+    heard = soundmap(10.0, lambda t: [(20.0, 0.0)])
+    heard.source["covers"] = FRONT
+    plan(heard, PlanOptions(fov=90), pins=[Pin(2.0, end, 40.0, 0.0)])
+    assert not caplog.records
+    path = plan(heard, PlanOptions(fov=90), pins=[Pin(2.0, end, 150.0, 0.0)])
+    assert path.at(2.0)[:2] == pytest.approx((45.0, 0.0))
+    assert [record.message for record in caplog.records] == [
+        f"the view at the pin from 2 s to {end:g} s would reach beyond the picture: it is at yaw 45, pitch 0"
+    ]
