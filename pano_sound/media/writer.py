@@ -13,7 +13,7 @@ from ..encoders import ENCODERS, bits_per_second, default_encoder
 from ..errors import OutputError
 from ..options.video import VideoOptions
 from . import threads
-from .colour import LIMITED, UNSTATED, stated
+from .colour import BT601_NTSC, BT601_PAL, LIMITED, UNSTATED, stated
 from .hardware import usable
 from .info import MediaInfo
 from .inputs import log
@@ -119,7 +119,8 @@ class VideoWriter(OutputFile):
             frame = frame.reformat(
                 format=self._pix_fmt,
                 src_colorspace=space,
-                dst_colorspace=wanted.space,
+                # PyAV knows BT.601 by one number alone, and does not convert to the other.
+                dst_colorspace=BT601_PAL if wanted.space == BT601_NTSC else wanted.space,
                 src_color_range=light,
                 dst_color_range=wanted.range or LIMITED,
             )

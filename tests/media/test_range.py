@@ -197,6 +197,20 @@ def test_pictures_of_another_range_inside_a_film_are_brought_to_the_first_ones(t
         assert np.abs(rgb[32, 48] - np.array(ORANGE)).max() <= 8
 
 
+@pytest.mark.parametrize("first", WEIGHTS)
+@pytest.mark.parametrize("second", [1, 6])
+def test_pictures_of_another_matrix_are_brought_to_the_first_ones(tmp_path, first, second):
+    paths = [film(tmp_path / f"{space}.mkv", LIMITED, space) for space in dict.fromkeys((first, second))]
+    pano_sound.render(paths, PATH, tmp_path / "b.mp4")
+    with av.open(str(tmp_path / "b.mp4")) as container:
+        frame = list(container.decode(video=0))[-1]
+    assert WEIGHTS[frame.colorspace] == WEIGHTS[first]
+    yuv = [np.frombuffer(plane, np.uint8).reshape(plane.height, -1) for plane in frame.planes]
+    at = [rows[rows.shape[0] // 2, plane.width * 3 // 4] for rows, plane in zip(yuv, frame.planes, strict=True)]
+    expected = np.array(to_yuv(ORANGE, first, False)) * 255
+    assert np.abs(at - expected).max() <= 3, (at, expected)
+
+
 def test_hd_films_that_state_no_matrix_get_the_one_that_players_take(tmp_path):
     """What is cut out of them is small, and players would read it as BT.601."""
     path = tmp_path / "a.mkv"
