@@ -192,6 +192,7 @@ def _joined(parts: list[MediaInfo], footage: Footage) -> MediaInfo:
             ("orientation", *("mirrored" if v.mirrored else "not mirrored" for v in (first.video, part.video))),
             ("projection", first.spherical.projection or "untagged", part.spherical.projection or "untagged"),
             ("stereo layout", first.spherical.stereo, part.spherical.stereo),
+            ("dynamic range", *(v.colour.hdr or "SDR" for v in (first.video, part.video))),
         ):
             if one != other:
                 message = f"is of another {what} ({other}) than the first file ({one})"

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from test_writer import rewrite
 
+from pano_sound.errors import UnsupportedInputError
 from pano_sound.media.colour import Colour, matrix_of, to_sdr
 from pano_sound.media.probe import probe
 from pano_sound.media.reader import VideoReader
@@ -110,6 +111,19 @@ def test_hdr_looks_as_sdr_would_to_analysis(tmp_path, transfer, name):
     # In the dark one step of 8 bits is much.
     assert np.abs(found[:, 1] - expected)[[0, 1, 4, 5]].max() <= 10
     assert np.abs(found[:, 1] - expected)[[2, 3]].max() <= 12
+
+
+def test_films_of_another_dynamic_range_are_not_joined(tmp_path):
+    """A file has one transfer for all its pictures, and nothing is tone-mapped."""
+    sdr, hlg = (
+        patches(tmp_path / f"{transfer}.mkv", [(512, 512, 512)] * 6, 10, Colour(1, 9, 9, transfer), codec="libx265")
+        for transfer in (14, 18)
+    )
+    with pytest.raises(UnsupportedInputError, match=r"18.mkv: is of another dynamic range \(HDR \(HLG\)\) .* \(SDR\)"):
+        probe([sdr, hlg])
+    with pytest.raises(UnsupportedInputError, match=r"14.mkv: is of another dynamic range \(SDR\) .* \(HDR \(HLG\)\)"):
+        probe([hlg, sdr])
+    assert probe([hlg, hlg]).problem is None
 
 
 def test_hdr_colours_become_bt709s():
