@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from ..options.flags import command_words
+from ..options.listening import ListeningOptions
 from ..options.steps import OverlayOptions
 from .files import ReadFile, check_outputs
 from .help import Command, HeadedOption
@@ -65,6 +67,9 @@ def command(
 
     check_outputs([output], overwrite)
     check_output(output, inputs_of(source, options), overwrite, spherical=True, codec=options.codec)
+    if soundmap_file and (listening := command_words(ListeningOptions, options.to_json())):
+        what = f"--soundmap and {listening[0]} cannot be used together: with a sound map, INPUT is not analysed"
+        raise click.UsageError(what)
     path = None if path_file is None else CameraPath.load(path_file)
     soundmap = None if soundmap_file is None else SoundMap.load(soundmap_file)
     film = pannable(source, options)

@@ -131,6 +131,14 @@ def test_overlay_refuses_formats_without_360_tags_at_once(run, film):
     assert "360° tags" in done.stderr
 
 
+@pytest.mark.parametrize("listening", [("--window", "1.5"), ("--model", "other.safetensors"), ("--proxy", "none")])
+def test_overlay_of_a_sound_map_refuses_options_of_listening(run, film, tmp_path, listening):
+    (tmp_path / "a.soundmap.npz").write_bytes(b"not read")
+    done = run("overlay", film, "--soundmap", "a.soundmap.npz", "-o", "heard.mp4", *listening)
+    assert done.returncode == 2
+    assert f"--soundmap and {listening[0]} cannot be used together" in done.stderr
+
+
 def test_a_path_or_map_of_another_film_gives_a_warning(run, bad, film, tmp_path):
     run("analyse", film, "-o", "a.soundmap.npz", "-q", model=True)
     run("plan", "a.soundmap.npz")
