@@ -28,6 +28,8 @@ from .tags import Spherical, is_mirrored, read_tags
 _STEADY = 0.001
 _LEAST_PICTURES = 0.5
 """A frame rate at which a whole film has fewer pictures is false."""
+_EMPTY = 1.0
+"""Seconds without picture and sound, at the beginning of a part, that someone will notice."""
 _SILENT = 1.0
 """Seconds by which a separate recording may end before the film without a word."""
 _FIELDS = (4, 9, 16)
@@ -71,6 +73,10 @@ def probe(source: Path | Sequence[Path], options: InputOptions = _DEFAULTS) -> M
     if options.duration is not None:
         begin = Fraction(info.start).limit_denominator(10**9) if options.start is None else start or Fraction(0)
         end = begin + (parse_time(options.duration) or 0)
+    begins = info.start if info.audio is None else min(info.start, info.audio.start)
+    if start and (end is None or end > info.start) and begins - start > _EMPTY:
+        what = "%s: begins at %.2f s: from %g s to there the part has neither picture nor sound"
+        log.warning(what, info.path, begins, start)
     return info if not start and end is None else excerpt(info, start or None, end)
 
 

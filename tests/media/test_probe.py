@@ -102,6 +102,12 @@ def test_without_a_start_the_duration_counts_from_the_first_picture(late):
     assert len(list(VideoReader(require_pannable(part)).pictures())) == 15
 
 
+@pytest.mark.parametrize(("start", "told"), [(2, True), (99.5, False), (100.5, False)])
+def test_a_part_that_begins_long_before_the_film_is_named(late, start, told, caplog):
+    probe(late, InputOptions(start=start, end=101))
+    assert ("late.mkv: begins at 100.00 s: from 2 s to there the part has neither picture nor sound" in caplog.text) == told
+
+
 @pytest.mark.parametrize("options", [{"end": 2}, {"start": 1, "end": 2}, {"start": 1, "duration": 1}])
 def test_a_part_before_the_film_says_when_the_film_begins(late, options):
     with pytest.raises(InputError, match=r"ends at 2 s, before the film's first frame at 100\.00 s"):
