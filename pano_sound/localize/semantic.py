@@ -80,7 +80,8 @@ class SemanticCue(Cue):
         self._features = SoundFeatures(network)
         self._start = 0.0
         self._workers = ThreadPoolExecutor(network.pictures_at_once)
-        self._running: deque[Future[Any]] = deque(maxlen=network.pictures_at_once)
+        # One more than go through the network at once, so that no worker waits for its next picture.
+        self._running: deque[Future[Any]] = deque(maxlen=network.pictures_at_once + 1)
         # Pictures that went through the network, or will. The first one comes before the first request.
         self._looks: deque[tuple[float, Future[Any]]] = deque()
         self._undecided: deque[float] = deque()

@@ -62,6 +62,27 @@ def test_slow_changes_add_up(monkeypatch):
     assert looks(monkeypatch, [base + n for n in range(5)]) == [True, False, False, True, False]
 
 
+def test_a_picture_waits_for_the_workers_and_no_worker_for_a_picture(monkeypatch):
+    network, free = TorchNetwork(Localizer(**TINY).eval()), threading.Event()
+    network.pictures_at_once = 2
+    monkeypatch.setattr(network, "embed_picture", lambda picture: free.wait(10))
+    cue, added = SemanticCue(network, 3.0, 0.0), []
+
+    def add():
+        for n in range(5):
+            cue.add_picture(n, scene(patch=50 * n))
+            added.append(n)
+
+    adding = threading.Thread(target=add)
+    adding.start()
+    adding.join(1.0)
+    assert added == [0, 1, 2]  # two are computed, one is ready
+    free.set()
+    adding.join(10)
+    assert added == [0, 1, 2, 3, 4]
+    cue.end_pictures()
+
+
 def ask(monkeypatch, embed_picture, pictures, requests, cuts=()):
     """The brightness, 0..256, of the picture to which each request was answered. Cuts are (time, when reported)."""
     network = TorchNetwork(Localizer(**TINY).eval())
