@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from pano_sound.errors import DataFileError
 from pano_sound.localize.nets.localizer import TINY, Localizer
 from pano_sound.research.train.caches import WaveCache
 from pano_sound.research.train.distil import (
     FASTEST,
+    Features,
     Piece,
     Sounds,
     distil,
@@ -126,3 +128,14 @@ def test_doubled_keeps_a_tone() -> None:
     t = torch.arange(8000) / 32_000
     wanted = torch.sin(2 * torch.pi * 1000 * t)[None]
     torch.testing.assert_close(doubled(tone)[:, 100:-100], wanted[:, 100:-100], atol=0.01, rtol=0)
+
+
+def test_damaged_features_are_one_line(tmp_path: Path) -> None:
+    kept = tmp_path / "sounds-features.npz"
+    Features(torch.zeros(1, 2, STEPS, 3).half(), np.full((1, 2), STEPS), np.zeros((2, 1), np.float32)).save(kept)
+    assert Features.load(kept).encoded.shape == (1, 2, STEPS, 3)
+    whole = kept.read_bytes()
+    for size in (0, 100, len(whole) - 10):
+        kept.write_bytes(whole[:size])
+        with pytest.raises(DataFileError, match="damaged"):
+            Features.load(kept)

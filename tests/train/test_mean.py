@@ -73,3 +73,4 @@ def test_the_file_says_what_it_is_the_mean_of(tmp_path: Path) -> None:
     again = CliRunner().invoke(main, command)  # nothing is replaced
     assert again.exit_code == OutputError.exit_code
     assert again.output.count("\n") == 1
+    assert "overwrite" not in again.output  # which is no option of this command

@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ...atomic_file import written_whole
-from ...errors import ModelError, PanoSoundError
+from ...errors import DataFileError, ModelError, PanoSoundError
 from ...localize.nets.joint_encoder import JointEncoder, WaveEncoder
 from ...localize.nets.localizer import Localizer
 from . import augment
@@ -244,9 +245,12 @@ class Features:
 
     @classmethod
     def load(cls, path: Path, device: torch.device | str = "cpu") -> Features:
-        """What `save` wrote, on a device."""
-        with np.load(path) as kept:
-            return cls(torch.from_numpy(kept["encoded"]).to(device), kept["lengths"], kept["tags"])
+        """What `save` wrote, on a device. Raises DataFileError if the file is damaged."""
+        try:
+            with np.load(path) as kept:
+                return cls(torch.from_numpy(kept["encoded"]).to(device), kept["lengths"], kept["tags"])
+        except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
+            raise DataFileError("the file is damaged", path, "remove it: it will be made again") from error
 
 
 @torch.inference_mode()

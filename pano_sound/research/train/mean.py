@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ... import __version__
-from ...errors import ModelError, PanoSoundError
+from ...errors import ModelError, OutputError, PanoSoundError
 
 if TYPE_CHECKING:
     from ...localize.nets.localizer import Localizer
@@ -66,6 +66,8 @@ def main(output: Path, files: tuple[Path, ...]) -> None:
 
     about = {"name": output.stem, "version": __version__, "mean_of": ", ".join(file.name for file in files)}
     try:
+        if output.exists():
+            raise OutputError("exists already", output, "give another output name")
         weights.save(mean([weights.load(file) for file in files]), output, about, overwrite=False)
     except PanoSoundError as error:
         click.echo(f"mean: {error}", err=True)
