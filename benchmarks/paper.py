@@ -2,7 +2,7 @@
 
     python benchmarks/paper.py [--pictures 4] [--short 10] [--long 40]
 
-The paper looks at every picture, at 480x960 and 30 a second: VGG-16, and SoundNet on the 20 s of sound around it, here
+The paper looks at every picture, at 960x480 and 30 a second: VGG-16, and SoundNet on the 20 s of sound around it, here
 both in 32-bit floats with random weights, as PyTorch computes them. Nothing else of it is counted: no decoding, no
 drawing.
 

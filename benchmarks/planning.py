@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     args = parser.parse_args()
     made = film(args.hours, args.every, args.rows)
-    print(f"{args.hours:g} h, {len(made)} maps of {args.rows}x{2 * args.rows} cells")
+    print(f"{args.hours:g} h, {len(made)} maps of {2 * args.rows}x{args.rows} cells")
     for preset in PRESETS:
         took = []
         for _ in range(args.runs):

@@ -38,8 +38,8 @@ PICTURE_EVERY = 2.0
 """Seconds between pictures that go through the network (also after each cut). The sound is compared with the nearest
 one. Every three seconds held no less on real scenes, but lost the source in a sample (carpark)."""
 PAPER_PANORAMA = 480, 960
-"""Rows and columns of pixels at which the paper looks at each frame. `base`, made for 960x1920, takes a quarter of its
-time for them."""
+"""Rows and columns of pixels at which the paper looks at each frame. `base`, made for twice as many, takes a quarter of
+its time for them."""
 _LATE = 1.0
 """Seconds after which a cut has been reported."""
 _AT_ONCE = 8

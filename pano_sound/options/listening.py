@@ -36,7 +36,7 @@ class ListeningOptions(Options):
     every: Annotated[
         float,
         Option(
-            "How often to locate sources, in seconds. 0: at every frame, in panoramas of 480x960, as in the paper.",
+            "How often to locate sources, in seconds. 0: at every frame, in panoramas of 960x480, as in the paper.",
             advanced=True,
             minimum=0.0,
             maximum=10.0,

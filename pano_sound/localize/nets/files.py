@@ -130,7 +130,7 @@ def _checked_config(text: str) -> dict[str, Any]:
             raise ValueError(f"{name} is {config[name]}")
     rows, columns = config.get("panorama", (1, 1))
     if not (rows > 0 and columns > 0 and rows * columns <= _MOST_PIXELS):
-        raise ValueError(f"a panorama of {rows}x{columns} is larger than {_MOST_PIXELS / 1e6:g} megapixels")
+        raise ValueError(f"a panorama of {columns}x{rows} is larger than {_MOST_PIXELS / 1e6:g} megapixels")
     return {_RENAMED.get(name, name): value for name, value in config.items()}
 
 

@@ -77,7 +77,7 @@ class Localizer(nn.Module):
         presence: steepness and middle of the logistic curve over a map's highest response (see `presence.py`); by
             default those of `base`.
         mechanism: the attention that it was trained with, 1 or 2 (equations 2 and 3), which z (equation 4) uses, too.
-        panorama: rows and columns of the equirectangular pictures that it is made for; 480x960 in the paper.
+        panorama: rows and columns of the equirectangular pictures that it is made for; 480 and 960 in the paper.
         tags: names of the kinds of sound for `tag_scores`; none by default.
         surroundings: options of `Surroundings`, channels and widths; None: each cell is judged by itself.
 
