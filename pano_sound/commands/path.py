@@ -48,7 +48,7 @@ def command() -> None:
 @command.command("show")
 @path_argument
 @click.option("--soundmap", type=ReadFile(), metavar="FILE", help="Draw the path over this sound map.")
-@output_option("Draw yaw and pitch over time (.png).", required=False)
+@output_option("Draw yaw and pitch over time (.png). Needs pip install 'pano-sound[evaluate]'.", required=False)
 @overwrite_option
 @json_option
 @verbosity
