@@ -27,7 +27,7 @@ CLEAR = ("A", "B")
 """Tiers of directions.csv whose films have a true direction."""
 AHEAD = "ahead"
 COLUMNS = (
-    f"{'film':<28}{'preset':<9}{'in view':>8}{'delay, worst':>14}{'moves':>7}{'turns':>6}{'moving':>8}"
+    f"{'film':<28}{'preset':<9}{'in view':>8}{'delay, worst':>14}{'moves':>7}{'reversals':>11}{'moving':>8}"
     f"{'speed 95/99':>13}{'acc. 99':>9}{'jerk 99':>9}{'cosine':>13}{'overlap':>13}"
 )
 
@@ -59,7 +59,7 @@ class PathMeasures:
         share = f"{100 * self.in_view:.1f} %" if np.isfinite(self.in_view) else "-"
         return (
             f"{self.film[:27]:<28}{self.preset:<9}{share:>8}{delay:>14}{moved.moves_per_minute:>7.1f}"
-            f"{moved.reversals_per_minute:>6.1f}{100 * moved.share_moving:>6.0f} %{speeds:>13}"
+            f"{moved.reversals_per_minute:>11.1f}{100 * moved.share_moving:>6.0f} %{speeds:>13}"
             f"{moved.acceleration[2]:>9.0f}{moved.jerk[2]:>9.0f}{both[0]:>13}{both[1]:>13}"
         )
 
