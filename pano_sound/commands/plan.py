@@ -76,7 +76,7 @@ def command(
     from ..soundmap import SoundMap
 
     if keep and not output.exists():
-        raise DataFileError("there is no such camera path whose pins could be kept", output, "leave out --keep pins")
+        raise DataFileError("there is no camera path to keep pins from", output, "leave out --keep pins")
     edited = CameraPath.load(output) if keep else None
     pins, masks = (edited.pins, edited.masks) if edited else ((), ())
     if pins_file is not None:

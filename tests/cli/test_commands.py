@@ -60,7 +60,7 @@ def test_render_takes_another_size_and_field_of_view(run, film, tmp_path):
         ("render {film} a.soundmap.npz -o b.mp4", 7, "not a camera path: it is not text (give the .path.json file"),
         ("path show a.soundmap.npz", 7, "not a camera path: it is not text"),
         ("plan a.path.json -o b.path.json", 7, "not a sound map, or damaged (give the .soundmap.npz file"),
-        ("plan a.soundmap.npz -o b.path.json --keep pins -y", 7, "b.path.json: there is no such camera path"),
+        ("plan a.soundmap.npz -o b.path.json --keep pins -y", 7, "there is no camera path to keep pins from"),
         ("evaluate camera .", 7, "(give the folder that holds pano/directions.csv)"),
         ("evaluate direction .", 7, "(give the folder that holds pano/directions.csv)"),
         ("pan {film} -o https://example.org/b.mp4", 5, "https://example.org/b.mp4: is on another machine"),

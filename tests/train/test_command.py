@@ -79,11 +79,11 @@ def test_shards_are_streamed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> N
     ("words", "code", "said"),
     [
         (["--set", "speed=3"], 2, "the recipe has no field 'speed'"),
-        (["--set", "seed=-1"], 2, "seed is 0 or more"),
+        (["--set", "seed=-1"], 2, "seed must be at least 0"),
         (["--work", "set.csv"], 2, "is a file"),
         (["-o", "out.pt"], 2, "the weights must be a .safetensors file, not 'out.pt'"),
         (["--set", "steps=soon"], 2, "steps cannot be 'soon'"),
-        (["--set", "mechanism=3"], 2, "mechanism is 1 or 2"),
+        (["--set", "mechanism=3"], 2, "mechanism must be 1 or 2"),
         (["--set", "whole=perhaps"], 2, "whole cannot be"),
         (["--split", "dev"], 7, "no examples of split 'dev'"),
         (["--layout", "mine"], 7, "no layout is called 'mine'"),

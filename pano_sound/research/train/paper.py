@@ -69,19 +69,20 @@ class PaperRecipe:
     def __post_init__(self) -> None:
         """Raises ValueError for impossible values."""
         if self.mode not in MODES:
-            raise ValueError(f"mode is one of {', '.join(MODES)}, not {self.mode!r}")
+            raise ValueError(f"mode must be one of {', '.join(MODES)}, not {self.mode!r}")
         if self.mechanism not in (1, 2):
-            raise ValueError(f"mechanism is 1 or 2, not {self.mechanism}")
+            raise ValueError(f"mechanism must be 1 or 2, not {self.mechanism}")
         if not 0 <= self.balance <= 1:
-            raise ValueError(f"balance is between 0 and 1, not {self.balance}")
+            raise ValueError(f"balance must be from 0 to 1, not {self.balance}")
         for name in ("steps", "batch", "checkpoint_every"):
-            if getattr(self, name) < (2 if name == "batch" else 1):
-                raise ValueError(f"{name} is too small: {getattr(self, name)}")
+            least = 2 if name == "batch" else 1
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)}")
         for name, least in (("seed", 0), ("labelled", -1), ("unlabelled", -1)):
             if getattr(self, name) < least:
-                raise ValueError(f"{name} is {least} or more, not {getattr(self, name)}")
+                raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)}")
         if not self.rate > 0:
-            raise ValueError(f"rate is more than 0, not {self.rate}")
+            raise ValueError(f"rate must be more than 0, not {self.rate}")
 
     @property
     def weight(self) -> float:

@@ -71,16 +71,16 @@ class BaseRecipe:
         }
         for name, least in least_of.items():
             if getattr(self, name) < least:
-                raise ValueError(f"{name} is {least} or more, not {getattr(self, name)}")
+                raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)}")
         for name in ("seed", "versions"):
             if getattr(self, name) < 0:
-                raise ValueError(f"{name} is 0 or more, not {getattr(self, name)}")
+                raise ValueError(f"{name} must be at least 0, not {getattr(self, name)}")
         if self.blocks > BLOCKS:
-            raise ValueError(f"blocks is {BLOCKS} or less, not {self.blocks}")
+            raise ValueError(f"blocks must be at most {BLOCKS}, not {self.blocks}")
         if self.live and not self.visual:
-            raise ValueError("live training is for the visual net: leave visual on")
+            raise ValueError("live=true trains the visual net, so it cannot be used with visual=false")
         if not 1 <= self.scenes_per_step <= self.scenes:
-            raise ValueError(f"scenes_per_step is between 1 and scenes, not {self.scenes_per_step}")
+            raise ValueError(f"scenes_per_step must be from 1 to scenes={self.scenes}, not {self.scenes_per_step}")
         for name in ("rate", "trunk_rate", "sound_rate"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is more than 0, not {getattr(self, name)}")
+                raise ValueError(f"{name} must be more than 0, not {getattr(self, name)}")
