@@ -32,6 +32,21 @@ class HeadedOption(click.Option):
             extra["range"] = range_words(self.type.min, self.type.max)
         return extra
 
+    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
+        """The value as a number, if it has to be one. A wrong one is refused in the words in which help states the
+        range."""
+        try:
+            return super().type_cast_value(ctx, value)
+        except click.BadParameter as error:
+            if isinstance(self.type, click.FloatRange | click.IntRange):
+                from ..options.base import range_words
+
+                low, high = self.type.min, self.type.max
+                number = "a whole number" if isinstance(self.type, click.IntRange) else "a number"
+                of = " of" if low is None or high is None else ""
+                error.message = f"must be {number}{of} {range_words(low, high)}, not {value!r}."
+            raise
+
 
 number_option = functools.partial(click.option, cls=HeadedOption, metavar="NUMBER")
 """As `click.option`, for a number: its help states the range in words."""

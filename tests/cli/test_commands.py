@@ -90,6 +90,20 @@ def test_a_size_that_cannot_be_is_a_wrong_command_line(run, command, size):
     assert (done.returncode, "Error: --size" in done.stderr) == (2, True), done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("pan", "a.mp4", "-o", "b.mp4", "--fov", "200"), "'--fov': must be a number from 20 to 150, not '200'."),
+        (("pan", "a.mp4", "-o", "b.mp4", "--fov", "wide"), "'--fov': must be a number from 20 to 150, not 'wide'."),
+        (("plan", "a.soundmap.npz", "--paths", "1.5"), "'--paths': must be a whole number from 1 to 20, not '1.5'."),
+        (("evaluate", "speed", "--threads", "0"), "'--threads': must be a whole number of at least 1, not '0'."),
+    ],
+)
+def test_a_wrong_number_is_refused_in_the_words_of_the_help(run, words, says):
+    done = run(*words)
+    assert (done.returncode, f"Invalid value for {says}" in done.stderr) == (2, True), done.stderr
+
+
 def test_encoders_are_named_as_in_ffmpeg(run, film, tmp_path):
     run("analyse", film, "-o", "a.soundmap.npz", model=True)
     run("plan", "a.soundmap.npz")
