@@ -37,14 +37,15 @@ class HeadedOption(click.Option):
         range."""
         try:
             return super().type_cast_value(ctx, value)
-        except click.BadParameter as error:
+        except click.BadParameter:
             if isinstance(self.type, click.FloatRange | click.IntRange):
                 from ..options.base import range_words
 
                 low, high = self.type.min, self.type.max
                 number = "a whole number" if isinstance(self.type, click.IntRange) else "a number"
                 of = " of" if low is None or high is None else ""
-                error.message = f"must be {number}{of} {range_words(low, high)}, not {value!r}."
+                words = f"must be {number}{of} {range_words(low, high)}, not {value!r}."
+                raise click.BadParameter(words, ctx, self) from None
             raise
 
 
