@@ -307,5 +307,5 @@ def random_windows(lengths: NDArray[np.int64], count: int, rng: np.random.Genera
 def joint_encoder(model: Localizer) -> JointEncoder:
     """The sound encoder of a model of the recipe `base`. Raises ModelError for a model of another architecture."""
     if not isinstance(model.sound_encoder, JointEncoder):
-        raise ModelError("the model has another sound encoder than the recipe base trains")
+        raise ModelError("the model has another sound net than the recipe base trains")
     return model.sound_encoder
