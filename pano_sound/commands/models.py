@@ -20,7 +20,7 @@ from .verbosity import verbosity
 def command(context: click.Context, as_json: bool, quiet: bool) -> None:
     """List the weights that --model accepts by name.
 
-    The list includes public weights imported for training.
+    It also lists public weights that were imported for training, which --model does not accept.
     """
     if context.invoked_subcommand is not None:
         return

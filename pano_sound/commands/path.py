@@ -85,7 +85,7 @@ def show(path: Path, soundmap: Path | None, output: Path | None, overwrite: bool
 @command.command("export")
 @path_argument
 @click.option("--to", "kind", type=click.Choice(KINDS), required=True, help="The format.")
-@output_option("The file to write.  [default: PATH's name with the format's ending, in this folder]", required=False)
+@output_option("The file to write.  [default: PATH's name with the format's extension, in this folder]", required=False)
 @overwrite_option
 @fps_option
 @verbosity

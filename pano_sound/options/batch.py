@@ -19,7 +19,7 @@ class BatchOptions(Options):
         str,
         Option(
             "What to call the results: {folder} is the film's folder below FOLDER, {stem} its name without the "
-            "ending. The ending decides the format.",
+            "extension. The extension decides the format.",
             metavar="RULE",
         ),
     ] = "{folder}/{stem}.mp4"
