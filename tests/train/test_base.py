@@ -220,6 +220,15 @@ def test_what_a_start_lacks_begins_anew(tmp_path: Path) -> None:
         start_from(Localizer(**TINY | {"embedding": 8}), tmp_path / "before.safetensors")
 
 
+def test_the_presence_curve_continues_from_what_a_start_has_learnt(tmp_path: Path) -> None:
+    before, model = Localizer(**TINY), Localizer(**TINY)
+    before.set_presence(31.0, 0.5)
+    weights.save(before, tmp_path / "before.safetensors", {})
+    start_from(model, tmp_path / "before.safetensors")
+    head = Head(model)
+    assert (head.steepness.item(), head.middle.item()) == (31.0, 0.5)
+
+
 def test_tags_that_would_not_be_learnt_are_refused(tmp_path: Path) -> None:
     weights.save(Localizer(**TINY, tags=["bell"]), tmp_path / "before.safetensors", {})
     start_from(Localizer(**TINY, tags=["bell"]), tmp_path / "before.safetensors", new_tags=False)

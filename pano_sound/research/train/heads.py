@@ -23,8 +23,8 @@ from .sampling import Sampler
 
 
 class Head(nn.Module):
-    """What is trained above the cached features: the trunk's upper layers and the heads. The presence temperatures and
-    dropout are used in training only.
+    """What is trained above the cached features: the trunk's upper layers and the heads. The presence curve continues
+    from the model's. Dropout is used in training only.
 
     Args:
         model: the model to train; parts of it that stay as they are require no gradients.
@@ -34,8 +34,9 @@ class Head(nn.Module):
     def __init__(self, model: Localizer, visual: bool = True) -> None:
         super().__init__()
         self.model, self.visual = model, visual
-        self.steepness = nn.Parameter(torch.tensor(12.0))
-        self.middle = nn.Parameter(torch.tensor(0.25))
+        steepness, middle = model.presence
+        self.steepness = nn.Parameter(torch.tensor(float(steepness)))
+        self.middle = nn.Parameter(torch.tensor(float(middle)))
         self.drop_seen, self.drop_heard = nn.Dropout(0.3), nn.Dropout(0.2)
 
     def train(self, mode: bool = True) -> Head:
