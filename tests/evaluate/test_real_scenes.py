@@ -68,6 +68,13 @@ def test_the_table_says_what_a_place_is(tmp_path):
         of_another_place(scenes)
 
 
+def test_two_films_of_one_name_are_two_scenes(tmp_path, monkeypatch):
+    monkeypatch.setattr("pano_sound.research.evaluate.scenes._turned", lambda *given: None)
+    (tmp_path / "c").mkdir()
+    found = real_set(tmp_path, "", *(f"{name},A,0.5,40,0" for name in ("a.mov", "a.mp4", "b.webm", "c/a.mp4")))
+    assert [scene.film.name for scene in found] == ["a.mov.mp4", "a.mp4.mp4", "b.mp4", "c+a.mp4.mp4"]
+
+
 def test_a_table_that_lacks_a_column_is_refused(tmp_path):
     (tmp_path / "pano").mkdir()
     (tmp_path / "pano" / "directions.csv").write_text("file,tier\na.mp4,A\n")

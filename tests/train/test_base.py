@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
+import films
 import numpy as np
 import pytest
 import torch
@@ -32,7 +33,9 @@ from pano_sound.research.train.sampling import (
     TrainingScenes,
     altered,
     box_cells,
+    clip_frames,
     training_pictures,
+    training_sounds,
     with_knowledge,
 )
 from pano_sound.research.train.scenes import Pasted
@@ -178,6 +181,19 @@ def test_films_come_with_their_own_sound_and_what_is_heard_in_them() -> None:
     assert not batch["match"][:, 5].any()
     asked = sampler.scene_batch(np.random.default_rng(0), 1)  # a person, whom only the scene shows
     torch.testing.assert_close(asked["sounds"], torch.full_like(asked["sounds"], 2.0))
+
+
+def test_two_films_of_one_name_are_two_films(data: Path, tmp_path: Path) -> None:
+    (data / "clips").mkdir()
+    (data / "clips" / "clips.csv").write_text("file,split\na.mp4,train\na.mov,train\nb.mp4,train\n")
+    for name, level in (("a.mp4", 40), ("a.mov", 200), ("b.mp4", 120)):
+        films.make_film(data / "clips" / name, films.steady(4, 2), size=(64, 32), levels=[level] * 4)
+    frames = clip_frames(data, tmp_path / "work", 1)
+    labels = ["clip:a.mp4", "clip:a.mov", "clip:b"]
+    assert [frame.label for frame in frames] == labels
+    assert [item.label for item in training_sounds(data, 9, 0)] == ["dog", *labels]
+    dark, bright, grey = (cv2.imread(str(frame.path)).mean() for frame in frames)
+    assert dark < grey < bright
 
 
 def test_films_and_groups_have_their_share_of_a_batch() -> None:

@@ -7,7 +7,9 @@ box_by) and `pairs.csv` (sound, picture: labels that belong together).
 from __future__ import annotations
 
 import csv
+import os
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -132,6 +134,15 @@ def read_clips(data: Path, split: str) -> list[Path]:
     if not table.exists():
         return []
     return [table.parent / row["file"] for row in read_table(table, ("file", "split")) if row["split"] == split]
+
+
+def short_names(films: Sequence[Path], folder: Path) -> list[str]:
+    """What each of these films is called in caches and labels: its name without its ending. Where that is also the name
+    of another film: its path in the folder, with '+' between the parts."""
+    counts = Counter(film.stem for film in set(films))
+    return [
+        film.stem if counts[film.stem] == 1 else "+".join(Path(os.path.relpath(film, folder)).parts) for film in films
+    ]
 
 
 def read_people(data: Path) -> list[Item]:

@@ -33,7 +33,7 @@ from ...pipeline.passes import FilmPart, feed_pictures, feed_sound
 from ...soundmap import SILENCE_DB, SoundMap
 from ...sphere.convention import angles, directions, rotation, wrap_degrees
 from ...sphere.geometry import angle_between
-from ..datasets.labelled import read_table, table_of_directions
+from ..datasets.labelled import read_table, short_names, table_of_directions
 from .cube_saliency import CubeSaliency, picture_only
 from .made_scenes import HEIGHT, MOTIONS, RATE, WIDTH, Sources, make_scenes, move_camera, write_film
 
@@ -111,11 +111,13 @@ def real_scenes(data: Path, folder: Path, motion: str = "still") -> list[Labelle
     for row in read_table(table_of_directions(data), ("file", "tier", "t_s", "yaw_deg", "pitch_deg")):
         rows[row["file"]].append(row)
     found = []
+    pano = data / "pano"
+    called = dict(zip(rows, short_names([pano / name for name in rows], pano), strict=True))
     for name, truth in sorted(rows.items()):
         turn = random.Random(name).uniform(-180, 180)
-        film = folder / f"{Path(name).stem}{'' if motion == 'still' else '-' + motion}.mp4"
+        film = folder / f"{called[name]}{'' if motion == 'still' else '-' + motion}.mp4"
         if not film.exists():
-            _turned(data / "pano" / name, film, turn, motion)
+            _turned(pano / name, film, turn, motion)
         seen = []
         for row in truth:
             t, yaw, pitch = (float(row[key]) for key in ("t_s", "yaw_deg", "pitch_deg"))

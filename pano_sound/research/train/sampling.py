@@ -23,6 +23,7 @@ from ..datasets.labelled import (
     read_people,
     read_photographs,
     read_stills,
+    short_names,
     useful_pictures,
 )
 from .caches import WaveCache
@@ -109,15 +110,21 @@ def clip_frames(data: Path, folder: Path, each: int) -> list[Item]:
     """`each` pictures of every film of `clips/`, kept as files. Each film has its own label."""
     items = []
     (folder / "frames").mkdir(parents=True, exist_ok=True)
-    for path in read_clips(data, "train"):
-        files = [folder / "frames" / f"{path.stem}-{k}.jpg" for k in range(each)]
+    for path, name in _named_clips(data):
+        files = [folder / "frames" / f"{name}-{k}.jpg" for k in range(each)]
         if not files[-1].exists():
             info = probe(path)
             for k, file in enumerate(files):
                 at = float(info.start) + float(info.duration) * (k + 0.5) / each
                 cv2.imwrite(str(file), picture_at(path, at)[..., ::-1])
-        items += [Item(file, CLIP + path.stem, "train") for file in files]
+        items += [Item(file, CLIP + name, "train") for file in files]
     return items
+
+
+def _named_clips(data: Path) -> list[tuple[Path, str]]:
+    """The films of `clips/` to train on, each with a name of its own."""
+    films = read_clips(data, "train")
+    return list(zip(films, short_names(films, data / "clips"), strict=True))
 
 
 def with_knowledge(
@@ -159,7 +166,7 @@ def training_sounds(data: Path, most: int, seed: int) -> list[Item]:
     for label in sorted(by_label):
         here = by_label[label]
         chosen += [here[int(i)] for i in rng.permutation(len(here))[:most]]
-    return chosen + [Item(path, CLIP + path.stem, "train") for path in read_clips(data, "train")]
+    return chosen + [Item(path, CLIP + name, "train") for path, name in _named_clips(data)]
 
 
 def training_pictures(data: Path, pairs: dict[str, list[str]], most: int) -> list[Item]:
