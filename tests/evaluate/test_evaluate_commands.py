@@ -122,6 +122,12 @@ def test_direction_needs_sounds_to_compare_with_and_spans_of_time(evaluate, made
     assert evaluate("direction", "DATA", "--window", "-1").code == 2
 
 
+def test_seeds_are_not_negative(evaluate) -> None:
+    done = evaluate("pictures", "DATA", "--seed", "-1")
+    assert done.code == 2
+    assert "Invalid value for '--seed'" in done.err
+
+
 def test_mistakes_are_refused_in_one_line(evaluate, monkeypatch) -> None:
     assert evaluate("boxes", "nowhere").code == 7
     assert evaluate("boxes", "DATA", "--split", "test").code == 7

@@ -388,6 +388,7 @@ def test_several_processes_are_refused(data: Path, tmp_path: Path, monkeypatch: 
     [
         {"steps": 0},
         {"seed": -1},
+        {"seed": 99_999_999_999_999_999_999},
         {"rate": 0.0},
         {"scenes_per_step": 9000},
         {"sound_batch": 0},

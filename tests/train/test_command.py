@@ -79,7 +79,8 @@ def test_shards_are_streamed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> N
     ("words", "code", "said"),
     [
         (["--set", "speed=3"], 2, "the recipe has no field 'speed'"),
-        (["--set", "seed=-1"], 2, "seed must be at least 0"),
+        (["--set", "seed=-1"], 2, "seed must be from 0 to 4294967295"),
+        (["--set", "seed=99999999999999999999"], 2, "seed must be from 0 to 4294967295"),
         (["--work", "set.csv"], 2, "is a file"),
         (["-o", "out.pt"], 2, "the weights must be a .safetensors file, not 'out.pt'"),
         (["--set", "steps=soon"], 2, "steps cannot be 'soon'"),

@@ -43,7 +43,7 @@ split_option = click.option(
 )
 seed_option = number_option(
     "--seed",
-    type=int,
+    type=click.IntRange(0),
     default=0,
     show_default=True,
     help="Seed of all random choices.",

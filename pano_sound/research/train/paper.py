@@ -78,9 +78,11 @@ class PaperRecipe:
             least = 2 if name == "batch" else 1
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)}")
-        for name, least in (("seed", 0), ("labelled", -1), ("unlabelled", -1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)}")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed must be from 0 to {2**32 - 1}, not {self.seed}")
+        for name in ("labelled", "unlabelled"):
+            if getattr(self, name) < -1:
+                raise ValueError(f"{name} must be at least -1, not {getattr(self, name)}")
         if not self.rate > 0:
             raise ValueError(f"rate must be more than 0, not {self.rate}")
 

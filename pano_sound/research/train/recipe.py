@@ -72,9 +72,10 @@ class BaseRecipe:
         for name, least in least_of.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)}")
-        for name in ("seed", "versions"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must be at least 0, not {getattr(self, name)}")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed must be from 0 to {2**32 - 1}, not {self.seed}")
+        if self.versions < 0:
+            raise ValueError(f"versions must be at least 0, not {self.versions}")
         if self.blocks > BLOCKS:
             raise ValueError(f"blocks must be at most {BLOCKS}, not {self.blocks}")
         if self.live and not self.visual:
