@@ -22,6 +22,9 @@ from .reader import Picture
 from .soundtrack import SoundPlan
 
 _DEFAULTS = VideoOptions()
+_BICUBIC, _FULL_CHROMA, _ACCURATE_ROUNDING = 0x4, 0x2000, 0x40000  # FFmpeg's; PyAV 16 lacks names for the last two
+_EXACT = _BICUBIC | _FULL_CHROMA | _ACCURATE_ROUNDING
+"""Without them FFmpeg rounds down at each step from one matrix to another: Y comes out 1 or 2 levels too dark."""
 
 
 class VideoWriter(OutputFile):
@@ -123,6 +126,7 @@ class VideoWriter(OutputFile):
                 dst_colorspace=BT601_PAL if wanted.space == BT601_NTSC else wanted.space,
                 src_color_range=light,
                 dst_color_range=wanted.range or LIMITED,
+                interpolation=None if space == wanted.space else _EXACT,
             )
         # Some encoders state the frames' properties, not the stream's.
         frame.color_range, frame.colorspace = wanted.range, wanted.space

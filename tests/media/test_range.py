@@ -208,7 +208,7 @@ def test_pictures_of_another_matrix_are_brought_to_the_first_ones(tmp_path, firs
     yuv = [np.frombuffer(plane, np.uint8).reshape(plane.height, -1) for plane in frame.planes]
     at = [rows[rows.shape[0] // 2, plane.width * 3 // 4] for rows, plane in zip(yuv, frame.planes, strict=True)]
     expected = np.array(to_yuv(ORANGE, first, False)) * 255
-    assert np.abs(at - expected).max() <= 3, (at, expected)
+    assert np.abs(at - expected).max() <= 1.1, (at, expected)  # of which the encoder's quality takes a part
 
 
 def test_hd_films_that_state_no_matrix_get_the_one_that_players_take(tmp_path):
