@@ -8,6 +8,7 @@ import os
 import shutil
 import struct
 import threading
+from multiprocessing import resource_tracker
 
 import made
 import psutil
@@ -170,6 +171,7 @@ def test_two_runs_with_different_options_do_not_mix(small, batch, tmp_path):
 def test_progress_on_a_terminal(small, batch):
     """A bar for the batch and one for each film; without a terminal, nothing."""
     pty, fcntl, termios = (pytest.importorskip(name) for name in ("pty", "fcntl", "termios"))
+    resource_tracker.ensure_running()  # Here, because it keeps open what is stderr when it starts.
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 120, 0, 0))
     said = []
