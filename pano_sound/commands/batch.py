@@ -157,7 +157,7 @@ def status(out: str, batch: BatchOptions, as_json: bool, quiet: bool) -> None:
         if count:
             click.echo(f"{state:10}{count:8}")
     for row in failed:
-        click.echo(printable(f"{row.output}: {with_flags(row.error or '')}"))
+        click.echo(printable(with_flags(row.failure)))
 
 
 @command.command("retry")
@@ -240,10 +240,10 @@ class _ProgressBars:
         if self._whole is not None:
             self._whole.close()
 
-    def __call__(self, film: str, stage: str, done: float, total: float, error: str | None = None) -> None:
+    def __call__(self, film: str, stage: str, done: float, total: float, failure: str | None = None) -> None:
         if stage == "failed":
             # Not a warning: -q does not hide it.
-            say(f"pano-sound: error: {printable(with_flags(f'{film}: failed: {error}'))}")
+            say(f"pano-sound: error: {printable(with_flags(failure or film))}")
         if not self._shown:
             return
         from tqdm import tqdm

@@ -144,7 +144,7 @@ class _Driver:
 
     def _take(self, reference: Any, row: FilmRecord) -> str:
         manifest = self._library.manifest
-        error: str | None = None
+        error = ""
         found: Outcome | None = None
         try:
             found = self._ray.get(reference)
@@ -160,9 +160,8 @@ class _Driver:
         try:
             if found is None:
                 state = "failed"
-                manifest.fail(row, error or "", 1)
+                manifest.fail(row, error, 1)
             else:
-                error = found.error
                 if found.made is not None:
                     manifest.record_pending(row, found.made)
                 state = record_outcome(manifest, row, found)
@@ -170,7 +169,8 @@ class _Driver:
             state = "lost"
         if state == "done":
             say_warnings(manifest, row.output)
-        self._tell(row.output, state, 0.0, 0.0, error)
+        failed = manifest.known(row.output) if state == "failed" else None
+        self._tell(row.output, state, 0.0, 0.0, failed.failure if failed else None)
         return state
 
 

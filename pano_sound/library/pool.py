@@ -43,7 +43,8 @@ _LOOK_ROUND = 2.0
 _LONGEST_PAUSE = 30.0
 
 Tell = Callable[[str, str, float, float, str | None], None]
-"""Called as tell(film, stage, done, total, error), with seconds of film; at the end, `stage` is the film's state."""
+"""Called as tell(film, stage, done, total, failure), with seconds of film; at the end, `stage` is the film's state, and
+`failure` says what failed and why."""
 _SAID_EVERY = 0.2
 
 
@@ -165,17 +166,17 @@ class WorkerPool:
             (self._trouble,) = words
         else:
             film, stage, done, total = words
-            error = None
+            failure = None
             self._died_idle = 0
             if not total:
                 worker.busy = stage == "begin"
             if stage == "failed":
                 self._stop |= self._fail_fast
                 row = self._library.manifest.known(film)
-                error = row.error if row else None
+                failure = row.failure if row else None
             elif stage == "done":
                 say_warnings(self._library.manifest, film)
-            self._tell(film, stage, done, total, error)
+            self._tell(film, stage, done, total, failure)
 
     def reap(self, worker: _Process, exit_code: int | None) -> None:
         """Release a dead worker's film. If the worker crashed, the film is suspected.

@@ -85,6 +85,11 @@ class FilmRecord(HasFiles):
     made: dict[str, Any]
     stamp: Stamp | None
 
+    @property
+    def failure(self) -> str:
+        """Which film failed, and why: one line."""
+        return f"{self.paths[0]}: failed: {self.error or 'for an unknown reason'}"
+
     def to_json(self) -> dict[str, Any]:
         """For the report: one line."""
         return {

@@ -202,9 +202,10 @@ def test_a_failed_film_is_named_in_one_line_even_if_only_errors_are_printed(batc
     assert f"card/{shown}" in batch("card", "-o", "out", "--dry-run").stdout.splitlines()[-1]
     done = batch("card", "-o", "out", "-q")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(f"pano-sound: error: {shown}failed: ")
+    whole = f"{tmp_path}/card/{shown}failed: "
+    assert done.stderr.startswith(f"pano-sound: error: {whole}")
     assert done.stderr.count("\n") == 1
-    assert batch("status", "out").stdout.splitlines()[-1].startswith(shown)
+    assert batch("status", "out").stdout.splitlines()[-1].startswith(whole)
 
 
 def test_wrong_arguments_end_in_one_line(batch, small):
