@@ -50,9 +50,10 @@ def command() -> None:
 def make(sources: tuple[Path, ...], output: Path, methods: tuple[str, ...], overwrite: bool, quiet: bool) -> None:
     """Pan films by several methods, and write the page to vote on.
 
-    Methods: 'ours'; each cue alone ('semantic', 'motion', 'synchrony', 'spatial'); 'front', a camera that always looks
-    ahead; and, if you name them, the paper's rivals: 'picture', our camera on a map that knows nothing of sound (after
-    Cheng et al. 2018), and 'picture-autocam', AUTOCAM on the same map.
+    Methods: 'ours'; each cue alone ('semantic', 'motion', 'synchrony', and 'spatial' for ambisonic or 'stereo' for
+    stereo sound); 'front', a camera that always looks ahead; and, if you name them, the paper's rivals: 'picture', our
+    camera on a map that knows nothing of sound (after Cheng et al. 2018), and 'picture-autocam', AUTOCAM on the same
+    map.
 
     Open FOLDER/study.html, vote, and save the votes. The INPUTs stay where they are and are played from there.
 

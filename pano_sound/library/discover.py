@@ -105,7 +105,7 @@ def discover(sources: Sequence[str], listed: Iterable[str] = (), leave_out: str 
         file = _remote_file(line) if is_url(line) else _file(os.path.abspath(line))
         found.setdefault(file.path, (file, ""))
     if not found:
-        hint = "name files with other endings than those of videos one by one"
+        hint = "folders are searched for video files by extension; name other files one by one"
         raise InputError("there are no films", sources[0] if sources else None, hint)
     followers = _twins(found)
     chapters: dict[str, list[str]] = {}

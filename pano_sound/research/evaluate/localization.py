@@ -136,7 +136,7 @@ def matching(data: Path, split: str) -> tuple[list[Item], list[Item]]:
     seen = {item.label for item in pictures}
     sounds = [item for item in sounds if seen & set(pairs[item.label])]
     if len({item.label for item in sounds}) < 2 or any(len(seen - set(pairs[s.label])) < 3 for s in sounds):
-        hint = "each sound wants pictures of three labels that it does not belong to, and another sound"
+        hint = "each sound needs pictures of three labels that it does not belong to, and another sound"
         raise DataFileError(f"split {split!r} has too few labels", data, hint)
     return sounds, pictures
 
