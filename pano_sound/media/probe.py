@@ -225,8 +225,8 @@ def _check_channels(first: MediaInfo, part: MediaInfo) -> None:
     if first.audio is None or part.audio is None or first.audio.channels == part.audio.channels:
         return
     if first.audio.ambisonic or part.audio.ambisonic:
-        count, s = part.audio.channels, "" if part.audio.channels == 1 else "s"
-        message = f"has {count} channel{s} of sound, the first file {first.audio.channels}"
+        here, there = part.audio.channels, first.audio.channels
+        message = f"has another number of sound channels ({here}) than the first file ({there})"
         raise UnsupportedInputError(message, part.path, "files of one film must be alike where sound is ambisonic")
 
 

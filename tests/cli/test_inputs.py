@@ -94,7 +94,7 @@ def test_probe_names_the_next_chapters(run, tmp_path):
         (("--start", "soon"), "--start must look like 90, 1:30 or 1:02:03.5, not 'soon'"),
         (("--start", "2", "--end", "1"), "nothing is left between --start and --end"),
         (("--end", "2", "--duration", "1"), "--end and --duration cannot be used together"),
-        (("--max-damage", "2"), "0.0<=x<=1.0"),
+        (("--max-damage", "2"), "must be a number from 0 to 1, not '2'"),
         (("--projection", "mercator"), "mercator"),
     ],
 )

@@ -65,7 +65,7 @@ def test_a_sound_field_is_not_joined_with_other_channels(tmp_path, first):
     tag_mp4(paths["field"], sa3d())
     tag_mp4(paths["stereo"])
     second = next(name for name in paths if name != first)
-    with pytest.raises(UnsupportedInputError, match=rf"{second}.mp4: has . channels of sound, the first file"):
+    with pytest.raises(UnsupportedInputError, match=rf"{second}.mp4: has another number of sound channels"):
         probe([paths[first], paths[second]])
     alike = probe([paths["field"]] * 2)
     assert alike.audio.ambisonic == Ambisonics(1, (0, 1, 2, 3))
