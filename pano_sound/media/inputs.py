@@ -53,6 +53,8 @@ class Source:
         video_tracks, audio_tracks: all of its first file; covers are left out.
         damaged: packets skipped so far because they could not be read or decoded.
         stretch: what `frames` is reading. Sound of another stretch does not go on where the one before ended.
+        last_lasts: once `frames` has read a file to its end, how long its last frame lasts (s); None: until the file's
+            end, because nothing is missing; 0: not known.
     """
 
     def __init__(self, footage: Footage) -> None:
@@ -66,6 +68,7 @@ class Source:
         self.video, self.audio = self._first.video, self._first.audio
         self.damaged = 0
         self.stretch = Stretch()
+        self.last_lasts: Fraction | None = Fraction(0)
 
     def __enter__(self) -> Source:
         return self
@@ -249,7 +252,7 @@ class Source:
                 self.damaged += 1
 
     def _decoded(self, file: MediaFile, track: Any) -> Iterator[Any]:
-        missing = 0
+        missing = read = lasts = 0
         stored = file.container.format.name in _ORDER_OF_STORAGE and track.type == "video"
         first: int | None = None
         late: int | None = None
@@ -260,8 +263,10 @@ class Source:
                 self.stretch = self.stretch._replace(left_out=self.stretch.left_out + 1)
             else:
                 missing += packet is not None
-            if first is None and packet is not None:
-                first = packet.dts
+            if packet is not None:
+                read += 1
+                if first is None:
+                    first = packet.dts
             try:
                 decoded = track.codec_context.decode(packet)
             except (av.FFmpegError, ValueError):
@@ -277,7 +282,9 @@ class Source:
                     if late is None and frame.dts is not None:
                         late = frame.dts - first
                     frame.pts = None if frame.dts is None or late is None else frame.dts - late
+                lasts = frame.duration
                 yield frame
+        self.last_lasts = None if 0 < track.frames <= read else (lasts or 0) * Fraction(track.time_base)
         if counts:
             self.damaged += max(0, missing)
 

@@ -24,6 +24,8 @@ from .soundtrack import SoundPlan, Soundtrack
 from .spherical import tag_mp4
 
 _FINEST_TIME_BASE = Fraction(1, 1_000_000)
+_MOST_TICKS = (1 << 31) - 1
+"""No packet of mp4 may last longer."""
 
 F = TypeVar("F", bound="OutputFile")
 
@@ -58,6 +60,8 @@ class OutputFile(ABC):
     Attributes:
         path: the final name.
         time_base: seconds per tick of the frames' time stamps in it.
+        end: presentation time (s) until which the last frame is shown; None: as long as the frame rate says. At first
+            that of a part of a film. It may be set until the file is finished.
     """
 
     def __init__(
@@ -91,7 +95,7 @@ class OutputFile(ABC):
         self._muxer = MUXERS[os.path.splitext(self.path)[1].lower()]
         self._overwrite = overwrite
         self._description = kept(source.metadata) if source else {}
-        self._end = _end_of_part(source)
+        self.end: float | Fraction | None = _end_of_part(source)
         self._written = 0
         self._shown_until = Fraction(0)  # seconds
         self._partial = ""
@@ -180,9 +184,9 @@ class OutputFile(ABC):
             self._container.mux(packet)
 
     def _show_until_the_end(self, packet: Any) -> None:
-        """Let the last frame of a part of a film last until the cut."""
-        if self._end is not None:
-            packet.duration = max(1, round(Fraction(self._end) / self.time_base) - packet.pts)
+        """Let the last frame last until the end, if that is known."""
+        if self.end is not None:
+            packet.duration = min(max(1, round(Fraction(self.end) / self.time_base) - packet.pts), _MOST_TICKS)
 
     def _finish(self) -> None:
         if not self._written:

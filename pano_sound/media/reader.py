@@ -63,6 +63,8 @@ class VideoReader:
         info: the film.
         corrupt_frames: frames that the latest iterator has skipped so far, because they were damaged or did not advance
             in time.
+        end: presentation time (s) until which the last picture is shown, known once it has been read; None: as long as
+            any other.
     """
 
     def __init__(self, info: MediaInfo, *, for_analysis: bool = False, only: DecodedPictures = "all") -> None:
@@ -78,6 +80,7 @@ class VideoReader:
             raise InputError("the file has no picture", info.path)
         self.info, self.video = info, info.video
         self.corrupt_frames = 0
+        self.end: Fraction | None = None
         self._running: Iterator[Any] | None = None
         self._how = self.info.unwrapping
         self._rough = only if for_analysis else None
@@ -127,7 +130,7 @@ class VideoReader:
 
     def _decode(self) -> Iterator[tuple[Any, int, Colour]]:
         """(frame, PTS, colour). PTS always grow: a frame with an impossible PTS follows the one before."""
-        self.corrupt_frames = 0
+        self.corrupt_frames, self.end = 0, None
         dropped = read = 0
         last: int | None = None
         step = 1 if not self.video.fps else max(1, round(1 / (self.video.fps * self.video.time_base)))
@@ -160,8 +163,18 @@ class VideoReader:
             kind = InputError if self.corrupt_frames else NoPictureError
             raise kind("no picture can be decoded", self.info.path, "the file is damaged or cut short")
         self._check_damage(read)
+        self.end = self._end_of(last * self.video.time_base, source.last_lasts)
         if self.corrupt_frames:
             log.warning("%s: damaged frames skipped: %d", self.info.path, self.corrupt_frames)
+
+    def _end_of(self, last: Fraction, lasts: Fraction | None) -> Fraction | None:
+        """Until when the last picture, which begins at a presentation time (s), is shown, if that is longer than usual.
+
+        `lasts`: its own length (s), because at the film's end pictures may be missing; None: none is.
+        """
+        left = Fraction(self.info.start) + Fraction(self.info.duration) - last
+        longest = left if lasts is None else min(left, lasts)
+        return last + longest if self.video.fps and longest > 1 / self.video.fps else None
 
     def _settled(self, frame: Any, colour: Colour) -> Colour:
         """The colour of a frame with the matrix to read it with, which is also set on the frame.

@@ -189,6 +189,7 @@ def _write(
             for picture in drawn:
                 output.write(picture)
                 progress(drawing.stage, min(picture.t - info.start, info.duration), info.duration)
+            output.end = reader.end if output.end is None else output.end
     progress(drawing.stage, info.duration, info.duration)
 
 

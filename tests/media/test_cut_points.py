@@ -142,6 +142,50 @@ def test_what_is_written_lasts_from_cut_to_cut(rare, tmp_path, output, start, en
     assert sorted({round(t - 0.5, 2) for t in loud[np.diff(loud, prepend=-1) > 0.1]}) == list(range(length))
 
 
+@pytest.fixture(scope="module")
+def long_at_the_end(tmp_path_factory):
+    """Makes a film of ten pictures a second for 6 s, of which the last is shown for 2 s longer, in a container."""
+    folder = tmp_path_factory.mktemp("long")
+    films.make_film(folder / "even.mp4", films.steady(60, 10), sound=films.tone(4), encoder={"bf": "0"})
+
+    @functools.cache
+    def make(container):
+        path = folder / f"a.{container}"
+        with av.open(str(folder / "even.mp4")) as given, av.open(str(path), "w") as out:
+            streams = [out.add_stream_from_template(stream) for stream in given.streams]
+            packets = [packet for packet in given.demux() if packet.size]
+            pictures = [packet for packet in packets if packet.stream.type == "video"]
+            pictures[-1].duration += round(2 / pictures[0].time_base)
+            for packet in packets:
+                packet.stream = streams[packet.stream.index]
+                out.mux(packet)
+        return path
+
+    return make
+
+
+@pytest.mark.parametrize("output", ["b.mp4", "b.mov", "b.mkv"])
+@pytest.mark.parametrize("container", ["mp4", "mov", "mkv"])
+def test_the_last_picture_is_shown_as_long_as_in_the_film(long_at_the_end, tmp_path, container, output):
+    path = long_at_the_end(container)
+    pano_sound.render(path, PATH, tmp_path / output)
+    pictures, end, _, _ = contents(tmp_path / output)
+    assert end - pictures[-1][0] == pytest.approx(2.1, abs=2e-3)
+
+
+def test_the_last_picture_does_not_last_until_an_end_that_is_missing(tmp_path):
+    path = films.make_film(tmp_path / "a.mkv", films.steady(60, 10), options={"cluster_time_limit": "500"})
+    with open(path, "r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+    info = probe(path)
+    pano_sound.render(path, PATH, tmp_path / "b.mkv")
+    with VideoReader(probe(tmp_path / "b.mkv")) as reader:
+        last = [p.t for p in reader.pictures()][-1]
+    assert info.duration > last + 1
+    with av.open(str(tmp_path / "b.mkv")) as film:
+        assert max((p.pts + p.duration) * p.time_base for p in film.demux(video=0) if p.size) < last + 0.2
+
+
 CHIRP_RATE = 600
 
 
