@@ -1,5 +1,6 @@
 """Weights files: they round-trip, and bad ones are refused with a clear error."""
 
+import errno
 import json
 import math
 import warnings
@@ -103,6 +104,15 @@ def test_files_that_are_not_weights_are_refused(tmp_path: Path, saved: Path) -> 
         assert str(path) in str(error.value)
     with pytest.raises(ModelError, match="no such weights file"):
         weights.load(tmp_path / "missing.safetensors")
+
+
+def test_weights_that_may_not_be_read_are_not_called_damaged(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(saved))
+
+    monkeypatch.setattr("builtins.open", refuse)  # Root may read everything.
+    with pytest.raises(ModelError, match=r"small\.safetensors: cannot be read: Permission denied"):
+        weights.load(saved)
 
 
 def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:

@@ -43,20 +43,33 @@ def folders() -> list[Path]:
     return [package / "weights", package.parent / "weights"]
 
 
+def is_file_name(model: str) -> bool:
+    """Whether a model is named by its file."""
+    return model.endswith(SUFFIX) or os.sep in model
+
+
 def find(model: str | os.PathLike[str]) -> Path:
-    """The file of a model. Raises ModelError if there is no such file."""
+    """The file of a model. Raises ModelError if there is no such file, or it cannot be read."""
     given = os.fspath(model)
-    if given.endswith(SUFFIX) or os.sep in given:
+    if is_file_name(given):
         path = Path(given)
         if path.is_file():
-            return path
+            return _readable(path)
         raise ModelError("no such weights file", path=path)
     for folder in folders():
         path = folder / f"{given}{SUFFIX}"
         if path.is_file():
-            return path
+            return _readable(path)
     names = ", ".join(sorted({path.stem for folder in folders() for path in folder.glob(f"*{SUFFIX}")})) or "none"
     raise ModelError(f"no model is called {given!r}", hint=f"there are: {names}; or give a path to a {SUFFIX} file")
+
+
+def _readable(path: Path) -> Path:
+    try:
+        open(path, "rb").close()
+    except OSError as error:
+        raise ModelError(f"cannot be read: {error.strerror or error}", path=path) from error
+    return path
 
 
 def read_metadata(path: str | os.PathLike[str], format: str = FORMAT) -> dict[str, str]:
