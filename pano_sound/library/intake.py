@@ -28,7 +28,7 @@ from .ownership import PENDING, check_results, is_own, take_pending, write_resul
 from .process_lock import ProcessLock, is_alive
 from .records import FilmRecord, file_hashes
 from .report import jsonl, page_names, pages
-from .settings import full_settings, settings_key, unchanged_recording
+from .settings import full_settings, settings_key, unchanged_files
 from .storage import HIDDEN, SEGMENTS, Bucket, Folder, Stamp, Store, digest, is_inside, store
 
 log = logging.getLogger("pano_sound")
@@ -184,14 +184,14 @@ class Library:
 
         Raises:
             OutputError: as `take_in`.
-            InputError: a separate recording has changed since.
+            ModelError, InputError: the weights, or a separate recording, have changed since, or cannot be read.
         """
         self._begin()
         rows = list(self.manifest.rows())
         again = [row for row in rows if row.state == state]
         read = [path for row in rows for path in row.paths]
         for key in {row.settings for row in again}:
-            read += unchanged_recording(self.manifest.settings(key))
+            read += unchanged_files(self.manifest.settings(key))
         self._check_results([row.output for row in again], read, overwrite)
         return self.manifest.want(self.run, state)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import films
 import pytest
 
-from pano_sound.errors import DataFileError, DiskError, InputError, OutputError, PanoSoundError
+from pano_sound.errors import DataFileError, DiskError, InputError, ModelError, OutputError, PanoSoundError
 from pano_sound.library import film_maker, schema, work
 from pano_sound.library.estimate import estimate
 from pano_sound.library.intake import Library
@@ -602,3 +602,35 @@ def test_warnings_on_finished_films_are_printed(card, options, tmp_path, caplog)
         caplog.clear()
         say_warnings(library.manifest, "mute.mp4")
     assert any("has no sound" in record.getMessage() for record in caplog.records)
+
+
+def fail_all(out):
+    with sqlite3.connect(out / ".pano-sound" / "manifest.sqlite") as db:
+        db.execute("UPDATE films SET state='failed'")
+
+
+def test_failed_films_are_tried_again_from_any_folder(card, options, tmp_path, monkeypatch):
+    out, weights = tmp_path / "out", tmp_path / "own.safetensors"
+    shutil.copyfile(options.model, weights)
+    shutil.copyfile(card / "a.mp4", tmp_path / "rec.wav")
+    monkeypatch.chdir(tmp_path)
+    take_in([card], out, replace(options, model="./own.safetensors", sound="rec.wav"))
+    fail_all(out)
+    monkeypatch.chdir(card)
+    with Library.open(str(out)) as library:
+        assert library.retake() == 2
+        settings = library.manifest.settings(next(iter(library.manifest.rows())).settings)
+        assert (settings["model"], settings["sound"]) == (str(weights), str(tmp_path / "rec.wav"))
+
+
+def test_failed_films_are_not_tried_again_with_other_weights(card, options, tmp_path):
+    out, weights = tmp_path / "out", tmp_path / "own.safetensors"
+    shutil.copyfile(options.model, weights)
+    take_in([card], out, replace(options, model=str(weights)))
+    fail_all(out)
+    weights.write_bytes(weights.read_bytes()[::-1])
+    with Library.open(str(out)) as library, pytest.raises(ModelError, match="weights have changed since the batch"):
+        library.retake()
+    weights.unlink()
+    with Library.open(str(out)) as library, pytest.raises(ModelError, match="no such weights file"):
+        library.retake()
