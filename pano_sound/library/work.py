@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 
 from ..atomic_file import output_error
-from ..errors import DiskError, InputError, OutputError, PanoSoundError, UnsupportedInputError
+from ..errors import DiskError, InputError, ModelError, OutputError, PanoSoundError, UnsupportedInputError
 from ..localize import network_threads
 from ..media import threads
 from ..media.footage import is_url
@@ -125,7 +125,7 @@ def _reason(error: PanoSoundError, row: FilmRecord) -> str:
 
 def _trouble(error: PanoSoundError, job: Job) -> PanoSoundError | None:
     """The cause of an error, if it affects every film and not just this one; else None."""
-    if isinstance(error, DiskError):
+    if isinstance(error, DiskError | ModelError) or (error.path and error.path == job.settings.get("sound")):
         return error
     if isinstance(error, OutputError):
         for place in (store(job.out), store(job.soundmaps)):

@@ -634,3 +634,16 @@ def test_failed_films_are_not_tried_again_with_other_weights(card, options, tmp_
     weights.unlink()
     with Library.open(str(out)) as library, pytest.raises(ModelError, match="no such weights file"):
         library.retake()
+
+
+@pytest.mark.parametrize("gone", ["own.safetensors", "rec.wav"])
+def test_weights_or_a_recording_that_vanish_stop_the_batch(card, options, tmp_path, gone):
+    shutil.copyfile(options.model, tmp_path / "own.safetensors")
+    shutil.copyfile(card / "a.mp4", tmp_path / "rec.wav")
+    given = replace(options, model=str(tmp_path / "own.safetensors"), sound=str(tmp_path / "rec.wav"))
+    with Library.open(str(tmp_path / "out")) as library:
+        library.take_in([str(card)], [], given if gone == "rec.wav" else replace(given, sound=None))
+        (tmp_path / gone).unlink()
+        _, found, _ = make(library, tmp_path)
+    assert found.state == "broken"
+    assert gone in str(found.trouble)
