@@ -111,6 +111,21 @@ def test_distillation_teaches_the_tags_and_goes_on_where_it_was(model: Localizer
     assert wrong() == pytest.approx(after)
 
 
+def test_a_short_sound_is_heard_as_when_nothing_follows_it(model: Localizer) -> None:
+    waves = [0.1 * np.random.default_rng(i).standard_normal(n) for i, n in enumerate((9000, 2 * SAMPLES, 500))]
+    pieces = [Piece(0, 0, "short"), Piece(1, 700, "long"), Piece(2, 0, "click"), Piece(0, 0, "short")]
+    found = features_of(model, Brightness(), sounds_of(waves, ["short", "long", "click"]), pieces, 1)  # type: ignore[arg-type]
+    assert found.encoded.shape == (2, 4, STEPS, 16)
+    assert found.lengths[0].tolist() == [2, STEPS, 1, 2]
+    with torch.inference_mode():
+        alone = model.sound_encoder(torch.from_numpy(waves[0][: 7 * 1280]).float())
+        followed = model.sound_encoder(torch.from_numpy(np.append(waves[0], np.zeros(SAMPLES))).float())[:2]
+    assert not torch.allclose(followed, alone, rtol=0.05)
+    for i in (0, 3):
+        torch.testing.assert_close(found.encoded[0, i, :2].float(), alone, atol=2e-3, rtol=2e-3)
+        assert not found.encoded[0, i, 2:].any()
+
+
 def test_windows_lie_where_there_is_sound() -> None:
     lengths = np.array([1, 2, 7, STEPS])
     windows = random_windows(lengths, 50, np.random.default_rng(0))

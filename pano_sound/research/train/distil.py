@@ -25,6 +25,7 @@ from ...atomic_file import written_whole
 from ...errors import DataFileError, ModelError, PanoSoundError
 from ...localize.nets.joint_encoder import JointEncoder, WaveEncoder
 from ...localize.nets.localizer import Localizer
+from ...localize.nets.sound_encoder import SoundEncoder
 from . import augment
 from .caches import WaveCache
 from .checkpoints import StageState
@@ -32,6 +33,7 @@ from .log import Log
 from .tagger import HOP, SAMPLES, STEPS, Tagger
 
 FASTEST = 1.2  # of sounds that are played at another speed
+_GRAIN = 1280  # samples: pieces are cut to multiples, because the first wave of each length takes long
 _WINDOWS = 4  # windows of each piece, over which features are pooled for the losses
 
 
@@ -263,7 +265,7 @@ def features_of(
     seed: int = 0,
     batch: int = 32,
 ) -> Features:
-    """Features of all pieces, as they are and in `versions` distant mixtures."""
+    """Features of all pieces, as they are, with nothing after them, and in `versions` distant mixtures."""
     device = sounds.samples.device
     numbers = np.array([piece.sound for piece in pieces])
     first = np.array([piece.first for piece in pieces], float)
@@ -284,12 +286,32 @@ def features_of(
                 window = random_windows(steps, 1, rng, whole=True).to(device)
                 taught = tagger.columns(waves)
                 tags.append(tagger.scores(torch.einsum("nse,nws->nwe", taught, window)[:, 0]).cpu().numpy())
-            encoded.append(model.sound_encoder.from_waves(waves)[:, :STEPS].half())
+            if version:
+                features = model.sound_encoder.from_waves(waves)[:, :STEPS]
+            else:
+                features, steps = _alone(model.sound_encoder, waves, sounds.lengths[numbers[here]] - first[here])
+            encoded.append(features.half())
             lengths.append(steps)
     shape = (versions + 1, len(pieces))
     return Features(
         torch.cat(encoded).unflatten(0, shape), np.concatenate(lengths).reshape(shape), np.concatenate(tags)
     )
+
+
+def _alone(encoder: SoundEncoder, waves: Tensor, samples: NDArray[np.float64]) -> tuple[Tensor, NDArray[np.int64]]:
+    """Features of waves (n, SAMPLES) of which these many samples (n,) are sound: (n, STEPS, F), and steps with sound.
+
+    What is measured and used ends where the sound ends. With silence after it, the nets would hear a short sound
+    otherwise: they level it by its surroundings, and each feature is made of more than its own 0.32 s."""
+    kept = np.clip(samples // _GRAIN * _GRAIN, _GRAIN, SAMPLES).astype(np.int64)
+    features = waves.new_zeros(len(waves), STEPS, encoder.features)
+    steps = np.zeros(len(waves), np.int64)
+    for size in np.unique(kept):
+        here = np.flatnonzero(kept == size)
+        found = encoder.from_waves(waves[here, :size])[:, :STEPS]
+        features[here, : found.shape[1]] = found
+        steps[here] = found.shape[1]
+    return features, steps
 
 
 def random_windows(lengths: NDArray[np.int64], count: int, rng: np.random.Generator, whole: bool = False) -> Tensor:
