@@ -149,7 +149,8 @@ def status(out: str, batch: BatchOptions, as_json: bool, quiet: bool) -> None:
 
     with Library.open(out, batch, create=False) as library:
         counts = library.manifest.count()
-        failed = [row for row in library.manifest.rows() if row.state == "failed"]
+        failed = [row for row in library.manifest.rows() if row.state == "failed" and not row.is_deleted]
+    counts["failed"] = len(failed)
     if as_json:
         click.echo(json.dumps({"films": counts, "failed": [row.to_json() for row in failed]}))
         return

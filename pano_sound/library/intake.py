@@ -236,6 +236,7 @@ class Library:
             take_pending(self.out, self.manifest)
         (self.home / "work").mkdir(exist_ok=True)
         self.manifest.release_dead()
+        self.manifest.drop_deleted()
         for folder in (self.home / "work").glob("*"):
             if not is_alive(self.manifest.locks, folder.name):
                 shutil.rmtree(folder, ignore_errors=True)

@@ -198,6 +198,14 @@ class Manifest:
             db.execute(sql, (time.time(), state))
         return count
 
+    def drop_deleted(self) -> None:
+        """Forget the films that failed and have been deleted since, unless a run wants them."""
+        deleted = [row.id for row in self.rows() if row.state == "failed" and row.is_deleted]
+        with self._db.change() as db:
+            sql = "DELETE FROM films WHERE id=? AND state='failed' AND id NOT IN (SELECT film FROM wanted)"
+            gone = [number for number in deleted if db.execute(sql, (number,)).rowcount]
+            db.executemany("DELETE FROM thumbnails WHERE film=?", [(number,) for number in gone])
+
     def settings(self, key: str) -> dict[str, Any]:
         """The settings with that key."""
         row = self._db.one("SELECT json FROM settings WHERE key=?", key)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..media.footage import is_url
 from .discover import File, HasFiles, path_name, report_name
 from .storage import Stamp, is_inside
 
@@ -89,6 +91,12 @@ class FilmRecord(HasFiles):
     def failure(self) -> str:
         """Which film failed, and why: one line."""
         return f"{self.paths[0]}: failed: {self.error or 'for an unknown reason'}"
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether one of its files was deleted after it was found. Its folder is there, so no disk is unplugged."""
+        found = [file.path for file in self.files if file.stamp is not None and not is_url(file.path)]
+        return any(not os.path.lexists(path) and os.path.isdir(os.path.dirname(path)) for path in found)
 
     def to_json(self) -> dict[str, Any]:
         """For the report: one line."""

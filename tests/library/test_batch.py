@@ -208,6 +208,28 @@ def test_a_failed_film_is_named_in_one_line_even_if_only_errors_are_printed(batc
     assert batch("status", "out").stdout.splitlines()[-1].startswith(whole)
 
 
+def test_failed_films_that_were_deleted_since_do_not_count(batch, tmp_path):
+    card = tmp_path / "card"
+    (card / "day").mkdir(parents=True)
+    for film in (card / "a.mp4", card / "day" / "b.mp4"):
+        film.write_text(f"no film, {film.name}")
+    (tmp_path / "list.txt").write_text("card/never.mp4")
+    batch("card", "--list", "list.txt", "-o", "out")
+
+    def failed() -> list[str]:
+        return [row["output"] for row in json.loads(batch("status", "out", "--json").stdout)["failed"]]
+
+    assert failed() == ["a.mp4", "day/b.mp4", "never.mp4"]
+    card.rename(tmp_path / "unplugged")
+    assert failed() == ["a.mp4", "day/b.mp4", "never.mp4"]
+    (tmp_path / "unplugged").rename(card)
+    (card / "a.mp4").unlink()
+    assert failed() == ["day/b.mp4", "never.mp4"]
+    assert "failed           2" in batch("status", "out").stdout
+    assert json.loads(batch("retry", "out", "--json").stdout)["films"]["failed"] == 2
+    assert set(states(tmp_path / "out")) == {"day/b.mp4", "never.mp4"}
+
+
 def test_wrong_arguments_end_in_one_line(batch, small):
     for words, code in (
         (["nowhere", "-o", "out"], 3),
