@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from ..camera_path import CameraPath
+from ..camera_path import SHORTEST_STEP, CameraPath
 from ..constraints import Mask, Pin, in_order, only_masks
 from ..options.camera import PlanOptions
 from ..options.presets import CameraSettings, ShotSettings
@@ -172,8 +172,12 @@ def _by_shots(
     end: float,
 ) -> list[Samples]:
     """Shot by shot: holds, what they follow, and the moves between them; or one still view, where none is better."""
-    cuts = [float(t) for t in soundmap.cuts if start < t < end]
-    bounds = [start, *cuts, end]
+    bounds = [start]
+    for cut in soundmap.cuts:
+        # Shorter shots would begin and end at one time, as a path rounds it.
+        if min(cut - bounds[-1], end - cut) >= 2 * SHORTEST_STEP:
+            bounds.append(float(cut))
+    bounds.append(end)
     edges, first = [np.array([start])], [0]
     for a, b in pairwise(bounds):
         steps = max(1, round((b - a) / chosen.step))

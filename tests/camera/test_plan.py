@@ -264,6 +264,15 @@ def test_the_camera_cuts_where_the_picture_cuts():
 
 
 @pytest.mark.parametrize(
+    ("cuts", "kept"),
+    [([10.3, 10.3000004], [10.3]), ([1.5e-6, 2.5e-6, 10.3], [2e-6, 10.3]), ([10.3, 19.9999996], [10.3]), ([4e-7], [])],
+)
+def test_shots_too_short_for_a_path_are_left_out(cuts, kept):
+    path = plan(soundmap(20, still((60, 0)), cuts=cuts))
+    assert [path.times[i] for i in sorted(path.cuts)] == kept
+
+
+@pytest.mark.parametrize(
     ("options", "cuts"),
     [(PlanOptions(), [10]), (PlanOptions(cut_over=90.0), [10, 20]), (PlanOptions(cut_over=180.0), [])],
     ids=["by default over 120 degrees", "over 90 degrees", "never"],
