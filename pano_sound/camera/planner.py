@@ -124,7 +124,9 @@ def _warn_of_those_beyond_the_picture(pins: Sequence[Pin], path: CameraPath, sta
         begin, last = max(pin.start, start), min(pin.end, end)
         if begin > last:
             continue
-        for t in (begin, (begin + last) / 2):
+        # Not at its end, where the camera may have begun to leave.
+        during = path.times[(path.times > begin) & (path.times < last)]
+        for t in (begin, (begin + last) / 2, *during.tolist()):
             yaw, pitch, _, _ = path.at(t)
             if angle_between(directions(yaw, pitch), directions(pin.yaw, pin.pitch)) > _MISSED:
                 told = "the view at the pin from %g s to %g s would reach beyond the picture: it is at yaw %g, pitch %g"

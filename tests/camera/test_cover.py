@@ -69,3 +69,15 @@ def test_a_pin_whose_view_reaches_beyond_the_picture_is_named(end, caplog):
     assert [record.message for record in caplog.records] == [
         f"the view at the pin from 2 s to {end:g} s would reach beyond the picture: it is at yaw 45, pitch 0"
     ]
+
+
+def test_a_pin_that_leaves_the_picture_as_the_view_widens_for_the_next_one_is_named(caplog):
+    heard = soundmap(14.0, lambda t: [(20.0, 0.0)])
+    heard.source["covers"] = FRONT
+    pins = [Pin(2.0, 10.0, 45.0, 0.0), Pin(10.5, 12.0, 0.0, 0.0, 150.0)]
+    path = plan(heard, PlanOptions(fov=90), pins=pins)
+    assert path.at(6.0)[0] == pytest.approx(45.0)
+    assert path.at(9.7)[0] < 40
+    assert [record.message[:76] for record in caplog.records if "reach beyond" in record.message] == [
+        "the view at the pin from 2 s to 10 s would reach beyond the picture: it is a"
+    ]
