@@ -46,6 +46,9 @@ ROOM = 6.0
 ZOOM_REACH = 8.0
 """The view zooms only if it is wider or narrower than the sounding region needs by this many degrees."""
 
+_LENGTHENED = 20
+"""Times that a move may be made a tenth longer."""
+
 HURRIED = "there is too little time to %s to the pin at %g s: the camera %s faster than its limits allow"
 
 
@@ -307,10 +310,14 @@ def _follow(context: PlanContext, timeline: Timeline, looks: NDArray[np.intp], s
 
 @dataclass(frozen=True)
 class Move:
-    """A move from one hold to the next, starting at `begin`, seconds, and taking `seconds`; 0 is a cut."""
+    """A move from one hold to the next, starting at `begin`, seconds, and taking `seconds`; 0 is a cut.
+
+    `due`: a pin that may leave it too little time.
+    """
 
     begin: float
     seconds: float
+    due: Pin | None = None
 
     @property
     def end(self) -> float:
@@ -348,14 +355,47 @@ def moves_between(context: PlanContext, timeline: Timeline, parts: Sequence[Hold
             begin = max(begin, old.pin.end)
         earliest = found[-1].end if found else timeline.edges[0]
         begin = max(begin, earliest)
+        due = None
         if new.pin is None and begin + seconds > latest:
             quickest = motion.glide_seconds(way, chosen.max_speed, context.ease)
             seconds = max(latest - chosen.min_hold - begin, quickest)
+            due = next(part.pin for part in parts[len(found) + 1 :] if part.pin is not None)
         if new.pin is not None and begin + seconds > new.pin.start + 1e-6:
             seconds = max(new.pin.start - begin, 0.0)
-        found.append(Move(begin, seconds))
-        free = begin + seconds + chosen.min_hold
+        if new.pin is not None and begin + seconds >= new.pin.start - 1e-6:
+            due = new.pin
+        found.append(Move(begin, seconds, due))
+        if old.pin is not None and new.pin is None:
+            found[-1] = _within_limit(context, old, new, found[-1], latest - chosen.min_hold)
+        free = found[-1].end + chosen.min_hold
     return found
+
+
+def _within_limit(context: PlanContext, old: Hold, new: Hold, move: Move, latest: float) -> Move:
+    """A move made longer until it keeps the limit of speed, because its goal may move away meanwhile; but no longer
+    than until `latest`."""
+    for _ in range(_LENGTHENED):
+        times = motion.sample_times(move.begin, move.end)
+        if move.end >= latest or not _is_hurried(context, times, _line(context, old, new, move, times)):
+            break
+        move = replace(move, seconds=min(1.1 * move.seconds, latest - move.begin))
+    return move
+
+
+def _line(context: PlanContext, old: Hold, new: Hold, move: Move, times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Yaw and pitch at times (n,) of a move from one hold to another, (n, 2)."""
+    share = motion.glide(times - move.begin, move.seconds, min(context.ease, move.seconds / 2))
+    # Pan and tilt separately: the great circle between two high places would pass over the zenith.
+    here, there = old.at(times), _towards(old, new, times, move.begin + move.seconds / 2)
+    line: NDArray[np.float64] = here + share[:, None] * (there - here)
+    return line
+
+
+def _is_hurried(context: PlanContext, times: NDArray[np.float64], line: NDArray[np.float64]) -> bool:
+    """Whether the camera turns faster than its limit along a line of yaw and pitch at times (n,), (n, 2)."""
+    look = directions(*line.T)
+    fastest = (angle_between(look[1:], look[:-1]) / np.diff(times)).max(initial=0.0)
+    return bool(fastest > 1.02 * context.settings.max_speed)
 
 
 def _latest(context: PlanContext, parts: Sequence[Hold]) -> list[float]:
@@ -386,23 +426,20 @@ def compose(
         times = np.sort(np.concatenate([times, cuts]))
     path, hfov = parts[0].at(times), parts[0].hfov_at(times)
     begins = np.searchsorted(times, [turn.begin for turn in moves] + [np.inf])
+    told: set[Pin] = set()
     for turn, (old, new), (begin, following) in zip(moves, pairwise(parts), pairwise(begins), strict=True):
         moving = slice(begin, min(int(np.searchsorted(times, turn.end)), following))
         after = slice(moving.stop, following)
-        share = motion.glide(times[moving] - turn.begin, turn.seconds, min(context.ease, turn.seconds / 2))
-        # Pan and tilt separately: the great circle between two high places would pass over the zenith.
-        here, there = old.at(times[moving]), _towards(old, new, times[moving], turn.begin + turn.seconds / 2)
-        path[moving] = here + share[:, None] * (there - here)
+        path[moving] = _line(context, old, new, turn, times[moving])
         path[after] = new.at(times[after])
         half = slice((moving.start + moving.stop) // 2, following)
         hfov[moving.start : half.start] = old.hfov_at(times[moving.start : half.start])
         hfov[half] = new.hfov_at(times[half])
-        if new.pin is not None and turn.end >= new.pin.start - 1e-6:
-            way = slice(max(moving.start - 1, 0), moving.stop + 1)
-            look = directions(*path[way].T)
-            fastest = (angle_between(look[1:], look[:-1]) / np.diff(times[way])).max(initial=0.0)
-            if fastest > 1.02 * context.settings.max_speed:
-                log.warning(HURRIED, "turn", new.pin.start, "turns")
+        if turn.due is not None and turn.due not in told:
+            way = slice(max(moving.start - 1, 0), min(moving.stop + 1, following))
+            if _is_hurried(context, times[way], path[way]):
+                log.warning(HURRIED, "turn", turn.due.start, "turns")
+                told.add(turn.due)
     if np.ptp(hfov) > 0:
         speed = context.settings.zoom_speed or context.settings.max_speed
         held = [(pin.start, pin.end, pin.hfov) for part in parts if (pin := part.pin) and pin.hfov is not None]

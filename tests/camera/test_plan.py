@@ -453,6 +453,26 @@ def test_a_camera_that_keeps_to_its_limits_brings_no_warning(caplog):
     assert not caplog.records
 
 
+@pytest.mark.parametrize("speed", [16.9, 17.9])
+def test_turning_from_a_pin_to_what_moves_away_keeps_the_limit(speed, caplog):
+    circling = [((speed * t + 60.0) % 360.0 - 180.0, 0.0) for t in np.arange(0, 25, 0.25)]
+    for yaw in range(-180, 180, 40):
+        pin = Pin(4.0, 4.2, yaw, 0.0)
+        path = plan(soundmap(25, lambda t: [circling[round(t / 0.25)]]), PlanOptions(preset="calm"), pins=[pin])
+        assert path.speed().max() <= 1.02 * path.settings["max_speed"], yaw
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(("speed", "hurried"), [(45.0, True), (10.0, False)])
+def test_turning_from_a_pin_faster_than_the_limits_allow_is_told(speed, hurried, caplog):
+    pins = [Pin(4.3, 5.3, 173.0, -11.0), Pin(16.1, 24.0, -99.0, 0.0)]
+    path = plan(soundmap(25, lambda t: [(80.0 * np.sin(t * speed / 60.0), 10.0)]), pins=pins)
+    assert (path.speed().max() > 61) == hurried
+    assert [record.message[:60] for record in caplog.records] == (
+        ["there is too little time to turn to the pin at 16.1 s: the c"] if hurried else []
+    )
+
+
 @pytest.mark.parametrize("speed", [-50.0, 53.0])
 def test_pins_hold_between_which_a_fast_source_is_followed(speed):
     """Following takes up most of the speed, so that turning to the source in time for the next pin needs more."""
