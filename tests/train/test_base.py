@@ -142,6 +142,11 @@ def test_batches_say_what_belongs_together(sampler: Sampler) -> None:
     assert ((scene["targets"] > 0.5).sum(1) == 48).all()
 
 
+def test_too_few_scenes_with_what_sounds_are_told_of(sampler: Sampler) -> None:
+    with pytest.raises(PanoSoundError, match="10 of 10 scenes show a thing that has a sound, 11 are needed"):
+        sampler.scene_batch(np.random.default_rng(0), 11)
+
+
 def test_versions_of_a_picture_show_the_same_thing() -> None:
     picture = np.zeros((320, 320, 3), np.uint8)
     picture[100:200, 40:120] = 200

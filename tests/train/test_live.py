@@ -90,6 +90,15 @@ def test_useful_scenes_are_waited_for() -> None:
     assert len({things[0].label for things in objects}) == 2
 
 
+def test_useful_scenes_are_not_waited_for_for_ever() -> None:
+    told = "1 of 4 scenes show a thing that has a sound, 2 are needed"
+    with (
+        LiveScenes(partial(scene, 1), real=1, kept=4, lower=averages, processes=1) as scenes,
+        pytest.raises(PanoSoundError, match=told),
+    ):
+        scenes.draw(2, lambda things: things[0].label == "0", np.random.default_rng(0))
+
+
 def test_scenes_that_cannot_be_made_are_told_of() -> None:
     scenes = LiveScenes(no_scene, real=0, kept=4, lower=averages, processes=1)
     with scenes, pytest.raises(PanoSoundError, match="the disk is full"):

@@ -29,7 +29,7 @@ from ..datasets.examples import PICTURE_SIZE, Box, read_picture
 from ..datasets.labelled import Item
 from . import augment
 from .distil import FASTEST, Piece, Sounds, random_windows
-from .sampling import STRIDE, box_cells
+from .sampling import STRIDE, box_cells, too_few_scenes
 from .scenes import HEIGHT, WIDTH, Pasted, Scene
 from .tagger import SAMPLES, STEPS
 
@@ -37,6 +37,7 @@ _NEAR = RATE * 2  # samples by which a piece of sound is moved, at most
 _CLEAN = 0.25  # of the sounds stay as they are
 _TRIES = 6  # for a part of a picture that shows enough of its thing
 _SHOWN = 0.6  # of a thing's box must be in the part
+_REPLACED = 3  # times that the made scenes are replaced in search of useful ones
 _WAITING = 2  # scenes that each process makes ahead
 
 
@@ -207,10 +208,13 @@ class LiveScenes:
     def draw(
         self, count: int, useful: Callable[[list[Pasted]], bool], rng: np.random.Generator
     ) -> tuple[Tensor, list[list[Pasted]]]:
-        """`count` different useful scenes: the output of `lower`, and what is where in each. Raises PanoSoundError if
-        no more can be made."""
+        """`count` different useful scenes: the output of `lower`, and what is where in each.
+
+        Raises PanoSoundError if no more can be made, or if too few of many are useful.
+        """
         self._check()
         self.wait_for(4 * count)
+        enough = max(self.made, self.kept) + _REPLACED * (self.kept - self.real)
         while True:
             with self._lock:
                 fitting = [k for k, things in enumerate(self.objects) if useful(things)]
@@ -219,6 +223,8 @@ class LiveScenes:
                     objects = [self.objects[k] for k in chosen]
                     scenes = self.pixels[torch.tensor(chosen, device=self.pixels.device)]
                     break
+                if self.made >= enough:
+                    raise too_few_scenes(len(fitting), len(self.objects), count)
             self._more()
         turned = []
         for k, scene in enumerate(scenes):

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ...errors import PanoSoundError
 from ...localize.nets.trunks import EfficientNetLite0
 from ...media.excerpt import picture_at
 from ...media.probe import probe
@@ -245,7 +246,16 @@ class SceneSource(Protocol):
     def draw(
         self, count: int, useful: Callable[[list[Pasted]], bool], rng: np.random.Generator
     ) -> tuple[Tensor, list[list[Pasted]]]:
-        """Outputs of the trunk's `lower` for `count` different scenes whose things are useful, and these things."""
+        """Outputs of the trunk's `lower` for `count` different scenes whose things are useful, and these things.
+
+        Raises PanoSoundError if there are too few.
+        """
+
+
+def too_few_scenes(useful: int, scenes: int, needed: int) -> PanoSoundError:
+    """The error for sets of scenes in which too little has a sound."""
+    hint = "set a larger scenes, or a smaller scenes_per_step"
+    return PanoSoundError(f"{useful} of {scenes} scenes show a thing that has a sound, {needed} are needed", hint=hint)
 
 
 class CachedPictures:
@@ -290,6 +300,8 @@ class CachedScenes:
     ) -> tuple[Tensor, list[list[Pasted]]]:
         """As of `SceneSource`."""
         usable = [k for k, things in enumerate(self.objects) if useful(things)]
+        if len(usable) < count:
+            raise too_few_scenes(len(usable), len(self.objects), count)
         chosen = np.sort(rng.choice(usable, count, replace=False))
         maps = self.maps[torch.from_numpy(chosen).to(self.maps.device)].float().permute(0, 3, 1, 2)
         return maps.contiguous(memory_format=torch.channels_last), [self.objects[k] for k in chosen]
