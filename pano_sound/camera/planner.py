@@ -18,7 +18,7 @@ from ..soundmap import SoundMap
 from ..sphere.convention import angles, directions, turned, wrap_degrees
 from ..sphere.geometry import angle_between
 from ..sphere.view import View
-from . import autocam, expected, motion, shots
+from . import autocam, expected, motion, moves, shots
 from .autocam import Samples
 from .coverage import kept_inside
 from .heading import Heading
@@ -200,7 +200,7 @@ def _by_shots(
             if any(pin.start < begin < pin.end for pin in pins):
                 here = replace(context, pins=tuple(_levelled(pins, timeline, heading, begin)))
             parts = shots.holds(here, part, worth[a:b], shown[a:b])
-            times, path, hfov, jumps = shots.compose(here, part, parts)
+            times, path, hfov, jumps = moves.compose(here, part, parts)
             at = np.clip(np.searchsorted(times, part.middles), 0, len(times) - 1)
             if not (found or pins or masks or part.home.any()):
                 look, enough = stills.best(part)

@@ -7,7 +7,7 @@ import pytest
 from scenes import soundmap
 
 import pano_sound
-from pano_sound.camera import shots
+from pano_sound.camera import moves, shots
 from pano_sound.camera.planner import detail_size, plan, plan_paths
 from pano_sound.camera.timeline import resample
 from pano_sound.camera_path import CameraPath
@@ -348,7 +348,7 @@ def test_the_memory_for_cuts_does_not_grow_with_the_square_of_the_length():
     parts = shots.holds(context, timeline, *shots.scores(context, timeline, ()))
     tracemalloc.start()
     try:
-        *_, cuts = shots.compose(context, timeline, parts)
+        *_, cuts = moves.compose(context, timeline, parts)
         assert tracemalloc.get_traced_memory()[1] < 4 << 20
     finally:
         tracemalloc.stop()
