@@ -30,17 +30,19 @@ from pano_sound.research.train.sampling import (
     CachedScenes,
     Sampler,
     SoundBank,
-    TrainingScenes,
     altered,
     box_cells,
+)
+from pano_sound.research.train.scenes import Pasted
+from pano_sound.research.train.start import start_from
+from pano_sound.research.train.tagger import STEPS
+from pano_sound.research.train.training_set import (
+    TrainingScenes,
     clip_frames,
     training_pictures,
     training_sounds,
     with_knowledge,
 )
-from pano_sound.research.train.scenes import Pasted
-from pano_sound.research.train.start import start_from
-from pano_sound.research.train.tagger import STEPS
 
 LABELS = ("bell", "dog", "horn", "drum", "cat", "saw", "flute", "bird")
 

@@ -36,7 +36,6 @@ from .log import Log
 from .parallel import Processes
 from .recipe import BaseRecipe
 from .sampling import (
-    CLIP,
     VERSIONS,
     CachedPictures,
     CachedScenes,
@@ -45,17 +44,20 @@ from .sampling import (
     SceneSource,
     SoundBank,
     SoundSource,
-    TrainingScenes,
     altered,
+)
+from .scenes import scene_maps
+from .start import start_from, start_from_public_weights
+from .tagger import Tagger
+from .training_set import (
+    CLIP,
+    TrainingScenes,
     clip_frames,
     pieces_of,
     training_pictures,
     training_sounds,
     with_knowledge,
 )
-from .scenes import scene_maps
-from .start import start_from, start_from_public_weights
-from .tagger import Tagger
 
 _MAKERS = 8
 """Processes that make scenes, at most: more would take this one's time to receive them."""
