@@ -28,8 +28,9 @@ from ..options.input import InputOptions
 from ..options.listening import ListeningOptions
 from ..options.steps import PanOptions
 from ..soundmap import SoundMap
-from .intake import Library, manifest_path
+from .intake import Library
 from .lease import ManifestLease
+from .locations import manifest_path
 from .manifest import Manifest
 from .pool import fitting_workers
 from .records import FilmRecord

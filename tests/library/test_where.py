@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pano_sound.errors import InputError, OutputError
-from pano_sound.library import intake
+from pano_sound.library import locations
 from pano_sound.library.discover import discover, read_list
 from pano_sound.library.storage import store
 from pano_sound.localize.nets import pretrained
@@ -115,8 +115,8 @@ def homeless(request, monkeypatch):
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a folder in which nobody can make another")
 def test_without_a_home_folder_everything_is_kept_beside_the_results(tmp_path, monkeypatch, homeless):
     monkeypatch.chdir(tmp_path)
-    assert Path(intake.soundmaps_folder(store(tmp_path), False)) == tmp_path / ".pano-sound" / "soundmaps"
+    assert Path(locations.soundmaps_folder(store(tmp_path), False)) == tmp_path / ".pano-sound" / "soundmaps"
     with pytest.raises(OutputError, match="there is no home folder to keep the manifest in"):
-        intake.manifest_path(store("memory://bucket"), None)
+        locations.manifest_path(store("memory://bucket"), None)
     assert pretrained.available() == []
     assert list(tmp_path.iterdir()) == []
