@@ -200,11 +200,10 @@ class Manifest:
 
     def drop_deleted(self) -> None:
         """Forget the films that failed and have been deleted since, unless a run wants them."""
-        deleted = [row.id for row in self.rows() if row.state == "failed" and row.is_deleted]
         with self._db.change() as db:
-            sql = "DELETE FROM films WHERE id=? AND state='failed' AND id NOT IN (SELECT film FROM wanted)"
-            gone = [number for number in deleted if db.execute(sql, (number,)).rowcount]
-            db.executemany("DELETE FROM thumbnails WHERE film=?", [(number,) for number in gone])
+            deleted = [(row.id,) for row in self.rows() if row.state == "failed" and row.is_deleted]
+            db.executemany("DELETE FROM films WHERE id=? AND id NOT IN (SELECT film FROM wanted)", deleted)
+            db.execute("DELETE FROM thumbnails WHERE film NOT IN (SELECT id FROM films)")
 
     def settings(self, key: str) -> dict[str, Any]:
         """The settings with that key."""
@@ -247,7 +246,8 @@ class Manifest:
     def owned(self, name: str) -> list[OwnFile]:
         """The files that this library may have written under a result's name: the last one, and its replacement."""
         rows = self._db.all("SELECT sha256, stamp FROM own WHERE name=?", name)
-        return [OwnFile(str(row["sha256"]), self._read(_optional_stamp, row["stamp"])) for row in rows]
+        stamps = [None if row["stamp"] is None else self._read(read_stamp, row["stamp"]) for row in rows]
+        return [OwnFile(str(row["sha256"]), stamp) for row, stamp in zip(rows, stamps, strict=True)]
 
     def owned_files(self, output: str) -> dict[str, list[OwnFile]]:
         """The same for all files of a result, by name. A page that it has not got is not among them."""
@@ -398,7 +398,3 @@ def _files(film: Film) -> str:
 
 def _text(path: str) -> str:
     return json.dumps(path)
-
-
-def _optional_stamp(value: Any) -> Stamp | None:
-    return None if value is None else read_stamp(value)
