@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from pano_sound.research.evaluate.direction import READ_OUTS, Reading, SampledScene, read_out, table
+from pano_sound.localize.nets.localizer import TINY, Localizer
+from pano_sound.research.evaluate.direction import READ_OUTS, Reading, SampledScene, evaluate, read_out, table
 from pano_sound.sphere.convention import angles, directions
 from pano_sound.sphere.geometry import angle_between, cell_directions
 
@@ -16,7 +17,7 @@ ROWS, COLUMNS = 30, 60
 def scene(seconds: int) -> SampledScene:
     times = np.arange(float(seconds))
     ahead = np.tile(directions(0.0, 0.0), (seconds, 1))
-    return SampledScene("a.mp4", "A", times, torch.zeros(seconds, 3, 1, 1, dtype=torch.uint8), ahead, None)
+    return SampledScene("a.mp4", "A", times, torch.zeros(seconds, 3, 1, 1, dtype=torch.uint8), ahead, None, "a")
 
 
 def lobe(yaw: float, pitch: float) -> np.ndarray:
@@ -47,6 +48,32 @@ def test_maps_are_averaged_over_time() -> None:
     together = read_out(raw, scene(3), Reading(smooth=2.0), temperature=0.1)["peak"]
     assert np.round(angles(alone)[0]).tolist() == [63, -57, 63]
     assert angles(together)[0][1] > 30
+
+
+class Sound:
+    """The features of a sound, which notes how many pictures ask for them."""
+
+    def __init__(self, features: int) -> None:
+        self.features, self.asked = features, []
+
+    def pooled(self, times: np.ndarray, window: float) -> np.ndarray:
+        self.asked.append(len(times))
+        return np.zeros((len(times), self.features), np.float32)
+
+
+def test_the_other_sound_is_of_another_place() -> None:
+    model = Localizer(**TINY, panorama=[32, 64]).eval()
+    scenes = []
+    for count, place in ((1, "park"), (2, "park"), (3, "street")):
+        pictures = torch.zeros(count, 3, 32, 64, dtype=torch.uint8)
+        ahead, sound = np.tile(directions(0.0, 0.0), (count, 1)), Sound(model.sound_encoder.features)
+        scenes.append(SampledScene(f"{count}.mp4", "A", np.arange(float(count)), pictures, ahead, sound, place))
+    for seed in range(4):
+        evaluate(model, scenes, torch.zeros(1, 16), Reading(), turns=1, seed=seed)
+    first, second, street = (set(one.sound.asked) for one in scenes)
+    assert (first | second, street) == ({1, 2, 3}, {1, 2, 3})
+    assert 2 not in first
+    assert 1 not in second
 
 
 def test_the_table_counts_what_is_near() -> None:

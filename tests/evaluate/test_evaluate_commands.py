@@ -111,6 +111,16 @@ def test_a_set_of_one_scene_is_refused_in_one_line(evaluate, made_set, tmp_path)
     assert "there are no two scenes" in done.err
 
 
+def test_a_set_of_one_place_is_refused_in_one_line(evaluate, made_set, tmp_path) -> None:
+    data = shutil.copytree(made_set, tmp_path / "set")
+    table = data / "pano" / "directions.csv"
+    head, *rows = table.read_text().splitlines()
+    table.write_text("\n".join([f"{head},place", *(f"{row},park" for row in rows)]))
+    done = evaluate("direction", data)
+    assert (done.code, len(done.err.splitlines())) == (7, 1)
+    assert "all scenes are of one place, park" in done.err
+
+
 def test_direction_needs_sounds_to_compare_with_and_spans_of_time(evaluate, made_set, tmp_path) -> None:
     data = shutil.copytree(made_set, tmp_path / "set")
     table = data / "sounds.csv"

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -42,6 +43,13 @@ def table_of_directions(folder: Path) -> Path:
     if not table.is_file():
         raise DataFileError("there are no real scenes", table, "give the folder that holds pano/directions.csv")
     return table
+
+
+def place_of(row: Mapping[str, str]) -> str:
+    """The place of a real scene, from a row of its table: the column `place`, or the recording that the film is of
+    (YouTube's ID of 11 characters, if it is named ID_SECOND), or else the film."""
+    excerpt = re.fullmatch(r"([\w-]{11})_\d+", Path(row["file"]).stem)
+    return row.get("place") or (excerpt[1] if excerpt else row["file"])
 
 
 def read_table(path: Path, needed: Sequence[str] = ()) -> list[dict[str, str]]:

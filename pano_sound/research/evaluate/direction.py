@@ -1,7 +1,7 @@
 """Does the model look where the sound comes from? On real 360° scenes whose ambisonics tell the direction.
 
 The model hears only the W channel, which has no direction. Each scene is turned by random yaws, so that looking to the
-front scores as chance. Baselines are another scene's sound, and no sound (the mean response to many).
+front scores as chance. Baselines are the sound of a scene of another place, and no sound (the mean response to many).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ...pipeline.passes import Schedule
 from ...sphere.convention import angles, directions
 from ...sphere.geometry import angle_between, cell_areas, cell_directions, vector_mean
 from ..datasets.examples import read_sound
-from ..datasets.labelled import Item, read_items, read_table, table_of_directions
+from ..datasets.labelled import Item, place_of, read_items, read_table, table_of_directions
 from .embed import embed
 
 NEAR = 25.0  # degrees
@@ -53,7 +53,8 @@ class Reading:
 class SampledScene:
     """One scene: pictures and true directions.
 
-    `times` (n,) s, `pictures` uint8 (n, 3, *model.panorama), `truth` unit vectors (n, 3)."""
+    `times` (n,) s, `pictures` uint8 (n, 3, *model.panorama), `truth` unit vectors (n, 3). `place`: as of `place_of`.
+    """
 
     name: str
     tier: str
@@ -61,13 +62,14 @@ class SampledScene:
     pictures: torch.Tensor
     truth: NDArray[np.float64]
     sound: SoundFeatures
+    place: str
 
 
 def read_scenes(model: Localizer, data: Path, every: float = 1.0) -> list[SampledScene]:
     """The scenes of DATA/pano/directions.csv, a picture each `every` seconds.
 
     Raises:
-        DataFileError: the table cannot be read, lacks a column, or has fewer than two scenes.
+        DataFileError: the table cannot be read, lacks a column, or has no scenes of two places.
         InputError: a film cannot be read.
     """
     table_at = table_of_directions(data)
@@ -78,6 +80,10 @@ def read_scenes(model: Localizer, data: Path, every: float = 1.0) -> list[Sample
         raise DataFileError(
             "there are no two scenes", table_at, "each scene is also measured with the sound of another"
         )
+    places = {name: place_of(known[0]) for name, known in rows.items()}
+    if len(set(places.values())) < 2:
+        hint = "each scene is also measured with the sound of another place; the column place names it"
+        raise DataFileError(f"all scenes are of one place, {next(iter(places.values()))}", table_at, hint)
     height, width = model.panorama
     scenes = []
     for name, known in rows.items():
@@ -96,7 +102,7 @@ def read_scenes(model: Localizer, data: Path, every: float = 1.0) -> list[Sample
         angles = np.array([[float(row["yaw_deg"]), float(row["pitch_deg"])] for row in known])
         truth = directions(angles[nearest, 0], angles[nearest, 1])
         pictures = torch.from_numpy(np.stack([p for _, p in taken])).permute(0, 3, 1, 2)
-        scenes.append(SampledScene(name, known[0]["tier"], times, pictures, truth, sound))
+        scenes.append(SampledScene(name, known[0]["tier"], times, pictures, truth, sound, places[name]))
     return scenes
 
 
@@ -146,7 +152,8 @@ def evaluate(
     records: list[dict[str, float | str]] = []
     width = model.panorama[1]
     for k, scene in enumerate(scenes):
-        other = scenes[(k + 1 + int(rng.integers(len(scenes) - 1))) % len(scenes)]
+        others = [one for one in scenes[k + 1 :] + scenes[:k] if one.place != scene.place]
+        other = others[int(rng.integers(len(others)))]
         pooled = scene.sound.pooled(scene.times, reading.window)
         with torch.inference_mode():
             heard = {

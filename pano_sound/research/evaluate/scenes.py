@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import collections
 import random
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +32,7 @@ from ...pipeline.passes import FilmPart, feed_pictures, feed_sound
 from ...soundmap import SILENCE_DB, SoundMap
 from ...sphere.convention import angles, directions, rotation, wrap_degrees
 from ...sphere.geometry import angle_between
-from ..datasets.labelled import read_table, short_names, table_of_directions
+from ..datasets.labelled import place_of, read_table, short_names, table_of_directions
 from .cube_saliency import CubeSaliency, picture_only
 from .made_scenes import HEIGHT, MOTIONS, RATE, WIDTH, Sources, make_scenes, move_camera, write_film
 
@@ -123,14 +122,8 @@ def real_scenes(data: Path, folder: Path, motion: str = "still") -> list[Labelle
             t, yaw, pitch = (float(row[key]) for key in ("t_s", "yaw_deg", "pitch_deg"))
             there = angles(directions(yaw - turn, pitch) @ rotation(*MOTIONS[motion](t)))
             seen.append((t, float(there[0]), float(there[1])))
-        found.append(LabelledScene(film, truth[0]["tier"], truth[0].get("place") or _recording(name), seen))
+        found.append(LabelledScene(film, truth[0]["tier"], place_of(truth[0]), seen))
     return found
-
-
-def _recording(name: str) -> str:
-    """The recording that a film is of: YouTube's ID of 11 characters, if it is named ID_SECOND; else the film."""
-    excerpt = re.fullmatch(r"([\w-]{11})_\d+", Path(name).stem)
-    return excerpt[1] if excerpt else name
 
 
 def of_another_place(scenes: Sequence[LabelledScene]) -> list[LabelledScene]:
