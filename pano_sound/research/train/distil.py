@@ -283,9 +283,8 @@ def features_of(
                 waves = augment.colour(augment.mix(waves, generator, share=0.4)[0], generator)
                 waves = augment.far(augment.reverberate(waves, generator), generator)
             else:
-                window = random_windows(steps, 1, rng, whole=True).to(device)
-                taught = tagger.columns(waves)
-                tags.append(tagger.scores(torch.einsum("nse,nws->nwe", taught, window)[:, 0]).cpu().numpy())
+                # With the silence after a short sound, as the tagger learnt: without it, dozens of its tags are high.
+                tags.append(tagger.scores(tagger.columns(waves).mean(dim=1)).cpu().numpy())
             if version:
                 features = model.sound_encoder.from_waves(waves)[:, :STEPS]
             else:
@@ -314,12 +313,10 @@ def _alone(encoder: SoundEncoder, waves: Tensor, samples: NDArray[np.float64]) -
     return features, steps
 
 
-def random_windows(lengths: NDArray[np.int64], count: int, rng: np.random.Generator, whole: bool = False) -> Tensor:
-    """Weights of means over random windows of at least three steps, where there are so many: (n, count, STEPS).
-
-    `whole`: over all steps with sound."""
+def random_windows(lengths: NDArray[np.int64], count: int, rng: np.random.Generator) -> Tensor:
+    """Weights of means over random windows of at least three steps, where there are so many: (n, count, STEPS)."""
     longest = np.repeat(lengths[:, None], count, axis=1)
-    size = longest if whole else rng.integers(np.minimum(3, longest), longest + 1)
+    size = rng.integers(np.minimum(3, longest), longest + 1)
     begin = rng.integers(0, longest - size + 1)
     at = np.arange(STEPS)
     inside = (at >= begin[..., None]) & (at < (begin + size)[..., None])
