@@ -26,7 +26,8 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,15 @@ _MOST_CELLS = 1 << 20
 MOST_NAMES = 3
 """Of what is heard at once, or in a film; more would not be read."""
 _LONGEST_NAME = 100
+_TYPES = {
+    "times": np.float64,
+    "posterior": np.float16,
+    "elsewhere": np.float32,
+    "level_db": np.float32,
+    "cuts": np.float64,
+    "turned": np.float32,
+}
+"""The types of numbers in a file. In memory, they may be others."""
 _OFF = 0.02
 """By how much the sum of probabilities may differ from 1 after rounding to float16."""
 
@@ -130,6 +140,8 @@ class SoundMap:
     turned: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
 
     def __post_init__(self) -> None:
+        for name in _TYPES:
+            object.__setattr__(self, name, np.asarray(getattr(self, name)))
         if not len(self.turned):
             object.__setattr__(self, "turned", np.zeros(len(self.times), np.float32))
 
@@ -168,26 +180,23 @@ class SoundMap:
         return found
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = True) -> None:
-        """Write the file atomically. Raises OutputError."""
+        """Write the file atomically. Raises OutputError; ValueError if it could not be read again."""
         check_file(path, overwrite=overwrite)
+        self.check_parts()
+        numbers = {name: getattr(self, name).astype(kind, copy=False) for name, kind in _TYPES.items()}
+        if (wrong := replace(self, **numbers)._impossible()) is not None:
+            raise ValueError(f"the sound map cannot be saved: {wrong}")
         about: dict[str, Any] = {"source": self.source, "settings": self.settings}
         more: dict[str, Any] = {f"cues/{name}": maps for name, maps in self.cues.items()}
         if self.named is not None:
             about["names"] = self.named.names
             more["names"] = self.named.scores
+        try:
+            text = json.dumps(about)
+        except TypeError as error:
+            raise ValueError(f"the sound map cannot be saved: its source or settings: {error}") from None
         with written_whole(path, overwrite=overwrite) as file:
-            np.savez_compressed(
-                file,
-                format=np.array(FORMAT),
-                times=self.times,
-                posterior=self.posterior,
-                elsewhere=self.elsewhere,
-                level_db=self.level_db,
-                cuts=self.cuts,
-                turned=self.turned,
-                about=np.array(json.dumps(about)),
-                **more,
-            )
+            np.savez_compressed(file, format=np.array(FORMAT), **numbers, about=np.array(text), **more)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> SoundMap:
@@ -278,35 +287,70 @@ class SoundMap:
         shots = np.empty(0) if cuts is None else cuts
         return cls(times, posterior, elsewhere, level_db, source or {}, settings or {}, shots)
 
+    def check_parts(self) -> None:
+        """Raises ValueError, which names a part, unless all are numbers and fit each other. Does not check that
+        probabilities add up to 1."""
+        if (wrong := self._misfit()) is not None:
+            raise ValueError(f"the sound map cannot be used: {wrong}")
+
     def _check(self, path: str | os.PathLike[str]) -> None:
-        """Raises DataFileError, naming `path`, if the parts do not fit each other."""
-        arrays: list[NDArray[Any]] = [self.times, self.posterior, self.elsewhere, self.level_db, self.cuts, self.turned]
-        arrays += self.cues.values()
-        named = self.named or Named((), np.zeros((len(self.times), 0), np.float16))
-        arrays.append(named.scores)
-        if any(array.dtype.kind != "f" or not array.ndim for array in arrays):
-            raise DataFileError("damaged: its numbers are of another type", path, "analyse again")
-        n = len(self.times)
-        growing = self.times.shape == (n,) and n > 0 and bool(np.all(np.diff(self.times) > 0))
-        shots = self.cuts.ndim == 1 and bool(np.all(np.diff(self.cuts) > 0))
-        same_length = (
-            self.posterior.ndim == 3
-            and len(self.posterior) == n
-            and self.level_db.shape == self.elsewhere.shape == self.turned.shape == (n,)
-            and all(maps.shape == self.posterior.shape for maps in self.cues.values())
-            and named.scores.shape == (n, len(named.names))
-            and all(isinstance(name, str) and len(name) <= _LONGEST_NAME for name in named.names)
-        )
-        finite = all(bool(np.isfinite(array).all()) for array in arrays)
-        long = n > 0 and bool(np.abs(self.times[[0, -1]]).max() > _LONGEST)
-        known = isinstance(self.source, dict) and isinstance(self.settings, dict) and _is_source(self.source)
-        lasts = n > 1 or (known and n == 1 and self.source.get("end", 0.0) > self.times[0])
-        possible = finite and bool(np.abs(self.turned).max(initial=0.0) <= 180)
-        if not (growing and shots and same_length and possible and known and lasts and self.posterior.size) or long:
-            raise DataFileError("damaged: its parts do not fit each other", path, "analyse again")
+        """Raises DataFileError, naming `path`, if the parts do not fit each other, or cannot be."""
+        named = [] if self.named is None else [self.named.scores]
+        arrays = (*(getattr(self, name) for name in _TYPES), *self.cues.values(), *named)
+        wrong = self._misfit() or self._impossible()
+        if any(array.dtype.kind != "f" for array in arrays):
+            wrong = "its numbers are of another type"
+        if wrong is not None:
+            raise DataFileError(f"damaged: {wrong}", path, "analyse again")
+
+    def _misfit(self) -> str | None:
+        """Which part holds no numbers, or is of another form than the others; None: none."""
+        n, cells = self.times.size, self.posterior.shape[1:]
+        wanted = {"times": (n,), "posterior": (n, *cells), "cuts": (self.cuts.size,)}
+        wanted |= dict.fromkeys(("elsewhere", "level_db", "turned"), (n,))
+        if n == 0 or self.posterior.ndim != 3 or 0 in cells:
+            return "`posterior` must hold a map (rows, columns) for each of `times`, at least one"
+        for name, shape in wanted.items():
+            if wrong := _unlike(f"`{name}`", getattr(self, name), shape):
+                return wrong
+            if not np.isfinite(getattr(self, name)).all():
+                return f"some numbers of `{name}` are not finite"
+            if name in ("times", "cuts") and not np.all(np.diff(getattr(self, name)) > 0):
+                return f"`{name}` must grow"
+        if not isinstance(self.cues, Mapping):
+            return "`cues` must be maps by name"
+        for name, maps in self.cues.items():
+            if wrong := _unlike(f"the cue {name!r}", maps, (n, *cells)):
+                return wrong
+        if self.named is None:
+            return None
+        if not all(isinstance(name, str) and len(name) <= _LONGEST_NAME for name in self.named.names):
+            return "the names of what is heard must be short text"
+        return _unlike("`named.scores`", self.named.scores, (n, len(self.named.names)))
+
+    def _impossible(self) -> str | None:
+        """What cannot be true of parts that fit each other; None: nothing."""
+        named = [] if self.named is None else [self.named.scores]
+        # Maps on disk are read one after the other.
+        if not all(np.isfinite(array).all() for array in chain(self.cues.values(), named)):
+            return "some of its numbers are not finite"
+        if np.abs(self.times[[0, -1]]).max() > _LONGEST or np.abs(self.turned).max() > 180:
+            return "some of its times or turns are too large"
+        if not (isinstance(self.source, dict) and isinstance(self.settings, dict) and _is_source(self.source)):
+            return "its source lacks the width of the film, or states what no film has"
+        if len(self.times) == 1 and not self.source.get("end", 0.0) > self.times[0]:
+            return "it lasts no time"
         total = self.posterior.sum(axis=(1, 2), dtype=np.float32) + self.elsewhere
         if self.posterior.min() < 0 or self.elsewhere.min() < 0 or np.abs(total - 1).max() > _OFF:
-            raise DataFileError("damaged: its probabilities do not add up to 1", path, "analyse again")
+            return "its probabilities do not add up to 1"
+        return None
+
+
+def _unlike(what: str, array: Any, shape: tuple[int, ...]) -> str | None:
+    """Why something is no array of numbers of this shape; None: it is one."""
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fi":
+        return f"{what} must be an array of numbers"
+    return None if array.shape == shape else f"{what} has the shape {array.shape}, not {shape}"
 
 
 def _check_sizes(path: str | os.PathLike[str]) -> None:

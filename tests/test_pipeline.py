@@ -114,8 +114,20 @@ def test_what_is_given_in_the_wrong_place_is_named(film, tiny, tmp_path):
     }.items():
         with pytest.raises(TypeError, match=says):
             wrong()
-    with pytest.raises(ValueError, match="no file is given"):
-        pano_sound.analyse([])
+    for says, wrong in {
+        "no file is given": lambda: pano_sound.analyse([]),
+        "`posterior` has the shape": lambda: pano_sound.plan(
+            dataclasses.replace(soundmap, posterior=soundmap.posterior[:1])
+        ),
+        "`times` must be an array of numbers": lambda: pano_sound.overlay(
+            film, dataclasses.replace(soundmap, times="x"), out
+        ),
+        "numbers of `posterior` are not finite": lambda: pano_sound.plan(
+            dataclasses.replace(soundmap, posterior=np.nan * soundmap.posterior)
+        ),
+    }.items():
+        with pytest.raises(ValueError, match=says):
+            wrong()
     assert list(tmp_path.iterdir()) == []
 
 

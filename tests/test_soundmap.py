@@ -43,6 +43,16 @@ def test_a_saved_map_loads_unchanged(soundmap, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a.soundmap.npz"]
 
 
+ABOUT = {"source": {"width": 2, "end": 2.0}, "settings": {}}
+
+
+def rewrite(path, **change):
+    """Replace parts of a file."""
+    with np.load(path) as file:
+        parts = dict(file)
+    np.savez(path, **{**parts, **change})
+
+
 NAMED = Named(("dog", "guitar"), np.array([[0, 0.9], [0.6, 0.8], [0, 0]], np.float16))
 
 
@@ -64,7 +74,10 @@ def test_a_sound_heard_for_a_moment_does_not_name_the_film():
 
 @pytest.mark.parametrize("names", [("dog",), ("dog", 3), ("dog", "x" * 200)])
 def test_names_that_do_not_fit_are_refused(soundmap, tmp_path, names):
-    replace(soundmap, named=Named(names, NAMED.scores)).save(tmp_path / "a.soundmap.npz")
+    with pytest.raises(ValueError, match=r"names|`named\.scores`"):
+        replace(soundmap, named=Named(names, NAMED.scores)).save(tmp_path / "a.soundmap.npz")
+    replace(soundmap, named=NAMED).save(tmp_path / "a.soundmap.npz")
+    rewrite(tmp_path / "a.soundmap.npz", about=np.array(json.dumps({**ABOUT, "names": names})))
     with pytest.raises(DataFileError):
         SoundMap.load(tmp_path / "a.soundmap.npz")
 
@@ -142,14 +155,19 @@ def about(source):
 
 @pytest.mark.parametrize(("end", "fits"), [(2.0, True), (1.0, False), (0.5, False), (None, False)])
 def test_a_film_of_one_frame_ends_after_it(tmp_path, end, fits):
-    source = {"width": 2} | ({} if end is None else {"end": end})
-    one = SoundMap(np.ones(1), np.full((1, 4, 8), 1 / 32, np.float16), *np.zeros((2, 1), np.float32), source, {})
+    maps = np.full((1, 4, 8), 1 / 32, np.float16)
+    one = SoundMap(np.ones(1), maps, *np.zeros((2, 1), np.float32), ABOUT["source"], {})
     one.save(tmp_path / "a.npz")
+    source = {"width": 2} | ({} if end is None else {"end": end})
+    rewrite(tmp_path / "a.npz", about=np.array(json.dumps({"source": source, "settings": {}})))
     if fits:
         assert len(SoundMap.load(tmp_path / "a.npz")) == 1
+        replace(one, source=source).save(tmp_path / "b.npz")
     else:
-        with pytest.raises(DataFileError, match="do not fit each other"):
+        with pytest.raises(DataFileError, match="it lasts no time"):
             SoundMap.load(tmp_path / "a.npz")
+        with pytest.raises(ValueError, match="it lasts no time"):
+            replace(one, source=source).save(tmp_path / "b.npz")
 
 
 @pytest.mark.parametrize(
@@ -302,3 +320,43 @@ def test_a_sound_map_that_may_not_be_read_is_not_called_damaged(tmp_path, monkey
     monkeypatch.setattr("pano_sound.soundmap._check_sizes", refuse)
     with pytest.raises(DataFileError, match=r"cannot be read: Permission denied$"):
         SoundMap.load(path)
+
+
+def test_what_could_not_be_read_again_is_not_saved(soundmap, tmp_path):
+    rows = slice(2)
+    for change, word in (
+        ({"posterior": soundmap.posterior[rows]}, "`posterior` has the shape"),
+        ({"posterior": soundmap.posterior[0]}, "`posterior` must hold a map"),
+        ({"posterior": soundmap.posterior.astype(str)}, "`posterior` must be an array of numbers"),
+        ({"posterior": np.full_like(soundmap.posterior, np.nan)}, "not finite"),
+        ({"posterior": 2 * soundmap.posterior}, "do not add up to 1"),
+        ({"times": soundmap.times[::-1]}, "`times` must grow"),
+        ({"times": np.empty(0)}, "at least one"),
+        ({"times": soundmap.times[rows]}, "`posterior` has the shape"),
+        ({"cuts": [np.nan]}, "numbers of `cuts` are not finite"),
+        ({"turned": np.zeros(2)}, "`turned` has the shape"),
+        ({"cues": None}, "`cues`"),
+        ({"cues": {"motion": soundmap.posterior[rows]}}, "the cue 'motion'"),
+        ({"named": Named(("dog",), NAMED.scores)}, "`named.scores`"),
+        ({"source": {}}, "its source lacks the width"),
+        ({"settings": {"a": {1}}}, "source or settings"),
+    ):
+        with pytest.raises(ValueError, match=word) as error:
+            replace(soundmap, **change).save(tmp_path / "a.npz")
+        assert "\n" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_lists_and_other_numbers_are_saved_as_the_file_has_them(soundmap, tmp_path):
+    changed = replace(
+        soundmap,
+        times=[0, 1, 2],
+        posterior=soundmap.posterior.tolist(),
+        level_db=[-20, -80, -30],
+        cuts=np.array([1]),
+        turned=[0, 0, 0],
+    )
+    changed.save(tmp_path / "a.npz")
+    back = SoundMap.load(tmp_path / "a.npz")
+    assert (back.times.tolist(), back.cuts.tolist(), back.posterior.dtype) == ([0, 1, 2], [1], np.float16)
+    assert np.array_equal(back.posterior, soundmap.posterior)

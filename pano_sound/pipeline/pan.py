@@ -29,10 +29,12 @@ def plan(
 ) -> CameraPath:
     """Plan where to look, with respect to pins and masks.
 
-    Raises ValueError for pins that overlap, and for pins with the `paper` preset.
+    Raises ValueError for pins that overlap, for pins with the `paper` preset, and for a sound map whose parts do not
+    fit each other.
     """
     check_kind(soundmap, SoundMap)
     check_kind(options, PlanOptions)
+    soundmap.check_parts()
     return plan_path(soundmap, options, pins, masks)
 
 

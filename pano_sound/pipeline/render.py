@@ -66,9 +66,11 @@ def overlay(
 ) -> None:
     """Write `dst`: the 360° film `src` with the sound map drawn over it, with its sound, tagged as 360°.
 
-    `path`: outline the view of this camera path. Raises what `render` raises.
+    `path`: outline the view of this camera path. Raises what `render` raises, and ValueError for a sound map whose
+    parts do not fit each other.
     """
     check_kind(soundmap, SoundMap)
+    soundmap.check_parts()
     check_kind(path, CameraPath, NoneType)
     check_kind(options, OverlayOptions, RenderOptions)
     src = files(src)
