@@ -17,6 +17,7 @@ from pano_sound.media.probe import probe
 from pano_sound.options.camera import PlanOptions
 from pano_sound.options.steps import AnalyseOptions, PanOptions, RenderOptions
 from pano_sound.pipeline.analyse import analyse_segment
+from pano_sound.soundmap import SoundMap
 
 
 @pytest.fixture(scope="module")
@@ -202,6 +203,13 @@ def test_odd_sizes_and_a_single_picture(tiny, tmp_path, size, count):
     pano_sound.overlay(film, soundmap, tmp_path / "heard.mp4")
     with av.open(str(tmp_path / "heard.mp4")) as out:
         assert sum(1 for _ in out.decode(video=0)) == count
+
+
+def test_a_sound_map_of_one_picture_of_unknown_length_can_be_read_again(tiny, tmp_path):
+    film = films.make_film(tmp_path / "a.h264", films.steady(1), size=(128, 64))
+    assert probe(film).duration == 0
+    pano_sound.analyse(film, AnalyseOptions(model=tiny)).save(tmp_path / "a.npz")
+    assert pano_sound.plan(SoundMap.load(tmp_path / "a.npz")).samples[-1, 0] < 0.2
 
 
 def test_one_eye_of_stereo_is_panned(tiny, tmp_path):

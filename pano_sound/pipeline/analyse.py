@@ -103,7 +103,8 @@ def analyse_segment(
             "size_bytes": info.size_bytes,
             "width": width,
             "height": height,
-            "end": info.origin + info.start + info.duration,
+            # A film of unknown length has at least one picture.
+            "end": info.origin + info.start + (info.duration or 1 / float(info.video.fps or 30)),
             **({"covers": list(info.covers)} if info.covers else {}),
             **({"channel_order": None} if _order_is_open(info) else {}),
         },
