@@ -27,7 +27,8 @@ _V1_XML = (
     b"<GSpherical:ProjectionType>equirectangular</GSpherical:ProjectionType>"
     b"</rdf:SphericalVideo>"
 )
-_SOUND_ENTRY_FIELDS = {0: 28, 1: 44}
+_SOUND_ENTRY_FIELDS = {0: 28, 1: 44, 2: 64}
+"""Bytes in a sound track's sample entry before its boxes, by its version."""
 _ENTRY_ENDING = (b"pasp", b"clap", b"colr", b"btrt", b"fiel")
 _COPY_BYTES = 1 << 22
 _PLACE = b"\xa9xyz"

@@ -415,3 +415,15 @@ def test_a_360_film_keeps_channels_of_open_order(tmp_path, layout):
     made = rewrite(info, tmp_path / "b.mp4", spherical=True)
     assert (made.audio.channels, made.audio.ambisonic) == (4, None)
     assert packets(source) == packets(tmp_path / "b.mp4")
+
+
+@pytest.mark.parametrize("output", ["b.mp4", "b.mov"])
+def test_a_field_is_tagged_at_any_rate(tmp_path, output):
+    """QuickTime describes sound above 65,535 Hz in another way."""
+    sound = films.tone(1.0, 96000, channels=4)
+    film = films.make_film(
+        tmp_path / "a.mkv", films.steady(5, 5), sound=sound, rate=96000, layout="4.0", sound_codec="flac"
+    )
+    render(film, STILL, tmp_path / output, RenderOptions(**KEEP_FIELD))
+    made = probe(tmp_path / output).audio
+    assert (made.rate, made.ambisonic, made.assumed) == (96000, KEPT, None)
