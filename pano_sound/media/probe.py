@@ -221,13 +221,17 @@ def _joined(parts: list[MediaInfo], footage: Footage) -> MediaInfo:
 
 def _check_channels(first: MediaInfo, part: MediaInfo) -> None:
     """Raises UnsupportedInputError if two files' sound cannot follow one another: sound fields are not mixed with other
-    sound, while plain channels of any number are."""
-    if first.audio is None or part.audio is None or first.audio.channels == part.audio.channels:
+    sound, nor with fields in other channels, while plain channels of any number are."""
+    if first.audio is None or part.audio is None or not (first.audio.ambisonic or part.audio.ambisonic):
         return
-    if first.audio.ambisonic or part.audio.ambisonic:
-        here, there = part.audio.channels, first.audio.channels
+    here, there = part.audio.channels, first.audio.channels
+    if here != there:
         message = f"has another number of sound channels ({here}) than the first file ({there})"
-        raise UnsupportedInputError(message, part.path, "files of one film must be alike where sound is ambisonic")
+    elif part.audio.ambisonic == first.audio.ambisonic or first.audio.assumed or part.audio.assumed:
+        return  # What is not tagged is taken for the same.
+    else:
+        message = "has other sound channels, by their tags, than the first file"
+    raise UnsupportedInputError(message, part.path, "files of one film must be alike where sound is ambisonic")
 
 
 def _clocks(parts: list[MediaInfo]) -> tuple[Clock | None, ...]:

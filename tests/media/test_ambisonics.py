@@ -71,6 +71,26 @@ def test_a_sound_field_is_not_joined_with_other_channels(tmp_path, first):
     assert alike.audio.ambisonic == Ambisonics(1, (0, 1, 2, 3))
 
 
+def test_sound_fields_in_other_channels_are_not_joined(tmp_path):
+    tags = {"usual": sa3d(), "other": sa3d(channels=(0, 2, 3, 1)), "untagged": None}
+    for name, tag in tags.items():
+        film_with(tmp_path / f"{name}.mp4", times=films.steady(4), sound_codec="aac")
+        if tag is not None:
+            tag_mp4(tmp_path / f"{name}.mp4", tag, spherical=False)
+    usual, other, untagged = (tmp_path / f"{name}.mp4" for name in tags)
+    for pair in ([usual, other], [other, usual]):
+        with pytest.raises(UnsupportedInputError, match=rf"{pair[1].name}: has other sound channels, by their tags"):
+            probe(pair)
+    assert probe([other, untagged]).audio.ambisonic == probe(other).audio.ambisonic
+    locked = films.make_film(tmp_path / "locked.mp4", films.steady(4), sound=films.tone(0.2, channels=6), layout="5.1")
+    plain = tmp_path / "plain.mp4"
+    plain.write_bytes(locked.read_bytes())
+    tag_mp4(locked, sa3d(kind=0x80, channels=(4, 5, 0, 1, 2, 3)), spherical=False)
+    for pair in ([locked, plain], [plain, locked]):
+        with pytest.raises(UnsupportedInputError, match="has other sound channels"):
+            probe(pair)
+
+
 @pytest.mark.parametrize("layout", ["mono", "4.0", "4.0+2"])
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_packets_with_too_few_channels_for_their_sound_field_are_damaged(layout, count):
