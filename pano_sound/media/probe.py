@@ -198,6 +198,9 @@ def _joined(parts: list[MediaInfo], footage: Footage) -> MediaInfo:
             ("orientation", *("mirrored" if v.mirrored else "not mirrored" for v in (first.video, part.video))),
             ("projection", first.spherical.projection or "untagged", part.spherical.projection or "untagged"),
             ("stereo layout", first.spherical.stereo, part.spherical.stereo),
+            ("part of the sphere", *(_covered(one.spherical) for one in (first, part))),
+            ("orientation", *(_tilt(one.spherical) for one in (first, part))),
+            ("padding", *(f"{one.spherical.padding} pixels" for one in (first, part))),
             ("dynamic range", *(v.colour.hdr or "SDR" for v in (first.video, part.video))),
         ):
             if one != other:
@@ -217,6 +220,15 @@ def _joined(parts: list[MediaInfo], footage: Footage) -> MediaInfo:
         raw=next((part.raw for part in parts if part.raw), None),
         footage=replace(footage, begins=tuple(begins), joints=tuple(joints), clocks=_clocks(parts)),
     )
+
+
+def _covered(sphere: Spherical) -> str:
+    left, top, right, bottom = (round(100 * share, 1) for share in sphere.missing)
+    return f"{left:g} to {100 - right:g}% of its width, {top:g} to {100 - bottom:g}% of its height"
+
+
+def _tilt(sphere: Spherical) -> str:
+    return "yaw {:.3g}°, pitch {:.3g}°, roll {:.3g}°".format(*sphere.pose)
 
 
 def _check_channels(first: MediaInfo, part: MediaInfo) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import spheres
 
+from pano_sound.errors import UnsupportedInputError
 from pano_sound.media.probe import probe
 from pano_sound.media.reader import VideoReader
 from pano_sound.media.tags import Spherical
@@ -109,6 +110,22 @@ def test_leaning_spheres_are_set_upright(tmp_path, pose):
     path = spheres.film(tmp_path / "a.mp4", WHOLE @ rotation(-yaw, pitch, roll).T)
     spheres.tag_v2(path, b"equi", bytes(16), pose=pose)
     within(off(path))
+
+
+def test_spheres_that_lie_otherwise_are_not_joined(tmp_path):
+    """The second one would be unwrapped like the first."""
+    front, left = (struct.pack(">4I", 0, 0, *missing) for missing in ((1 << 30, 1 << 30), (0, 1 << 31)))
+    paths = [spheres.film(tmp_path / f"{name}.mp4", WHOLE) for name in "abcd"]
+    for path, bounds, pose in zip(
+        paths, (bytes(16), bytes(16), front, left), ((0, 0, 0), (0, 20, 0), (0, 0, 0), (0, 0, 0)), strict=True
+    ):
+        spheres.tag_v2(path, b"equi", bounds, pose=pose)
+    upright, tilted, one, other = paths
+    with pytest.raises(UnsupportedInputError, match=r"b.mp4: is of another orientation \(yaw 0°, pitch 20°, roll 0°\)"):
+        probe([upright, tilted])
+    with pytest.raises(UnsupportedInputError, match=r"d.mp4: is of another part of the sphere \(0 to 50% of its width"):
+        probe([one, other])
+    assert probe([tilted, tilted]).spherical == probe(tilted).spherical
 
 
 def test_v1s_initial_view_does_not_rotate_the_picture(tmp_path):
