@@ -1,9 +1,9 @@
 """Distillation of a tagger of AudioSet's 527 kinds of sound into the sound encoder, and into a linear head for tags.
 
-Teacher and student get the same pieces of sound: at other speeds, mixed, filtered. The student
-also gets them distant, reverberant and noisy, and still has to predict the teacher's features and scores, and the
-labels of the mixture. (A consistent teacher and endless mixtures are what makes distillation work on little data: Beyer
-et al., "Knowledge distillation: a good teacher is patient and consistent", CVPR 2022.)
+Teacher and student get the same pieces of sound: at other speeds, mixed, filtered. The student gets some of them once
+instead of over and over, and all of them distant, reverberant and noisy. It still has to predict the teacher's features
+and scores, and the labels of the mixture. (A consistent teacher and endless mixtures are what makes distillation work
+on little data: Beyer et al., "Knowledge distillation: a good teacher is patient and consistent", CVPR 2022.)
 """
 
 from __future__ import annotations
@@ -67,19 +67,21 @@ class Sounds:
         self.chance = chance / chance.sum()
 
     def draw(self, n: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, NDArray[np.int64]]:
-        """Random pieces, half of them faster or slower by up to FASTEST.
+        """Random pieces, half of them faster or slower by up to FASTEST; short sounds over and over again.
 
         Returns:
-            waves (n, SAMPLES); the number of each one's label (n,), -1 where it is unknown; steps with sound (n,).
+            waves (n, SAMPLES); the number of each one's label (n,), -1 where it is unknown; how many of its samples to
+            keep (n,): half of the sounds are to be heard once.
         """
         groups = rng.choice(len(self.groups), n, p=self.chance)
         sounds = np.array([self.groups[g][1][int(rng.integers(len(self.groups[g][1])))] for g in groups])
         labels = [self.groups[g][0] for g in groups]
         speed = np.where(rng.random(n) < 0.5, FASTEST ** rng.uniform(-1, 1, n), 1.0)
         spare = np.maximum(0, self.lengths[sounds] - SAMPLES * speed)
-        looped = rng.random(n) < 0.5
-        waves, steps = self.pieces(sounds, rng.uniform(0, 1, n) * spare, speed, looped)
-        return waves, torch.tensor([-1 if x is None else self.names.index(x) for x in labels]), steps
+        first, once = rng.uniform(0, 1, n) * spare, rng.random(n) < 0.5
+        waves, _ = self.pieces(sounds, first, speed, np.full(n, True))
+        held = np.where(once, np.clip((self.lengths[sounds] - first) / speed, 1, SAMPLES), SAMPLES)
+        return waves, torch.tensor([-1 if x is None else self.names.index(x) for x in labels]), held.astype(np.int64)
 
     def pieces(
         self, sounds: NDArray[np.int64], first: NDArray, speed: NDArray, looped: NDArray[np.bool_]
@@ -199,12 +201,15 @@ def distil(
         for group in optimiser.param_groups:
             group["lr"] = rate * group["share"] * schedule
         with torch.no_grad():
-            clean, own, lengths = sounds.draw(batch, rng)
+            clean, own, held = sounds.draw(batch, rng)
             mixed, ratio = augment.mix(clean, generator)
             mixed = augment.colour(mixed, generator)
-            windows = random_windows(lengths, _WINDOWS, rng).to(device)
+            windows = random_windows(-(-held // HOP), _WINDOWS, rng).to(device)
+            # The tagger hears nothing but sound: of a second of it with silence after it, its features are four times
+            # as large as usual, and 89 of its tags at least 0.3.
             taught = torch.einsum("nse,nws->nwe", tagger.columns(augment.level(mixed, -20.0)), windows)
-            distant = augment.far(augment.reverberate(mixed, generator), generator)
+            heard = mixed * (torch.arange(SAMPLES) < torch.from_numpy(held)[:, None]).to(device)
+            distant = augment.far(augment.reverberate(heard, generator), generator)
             labels = F.one_hot(own.clamp_min(0), len(sounds.names)).to(device) * (own >= 0).to(device)[:, None]
             labels = labels * (1 - ratio)[:, None] + labels.roll(-1, 0) * ratio[:, None]
             labels = labels * (labels.sum(1, keepdim=True) > 0.99)  # everything in the mixture has a label
