@@ -251,6 +251,16 @@ def test_a_gpu_gives_the_same_map(film, tiny):
     assert there.level_db == pytest.approx(here.level_db)
 
 
+def test_faults_of_a_sound_field_are_said_of_its_film(tiny, tmp_path, caplog):
+    field = np.random.default_rng(0).normal(0, 0.1, (4, 48000)).astype(np.float32)
+    field[1:] = field[:1] * np.array([[0.8], [0.0], [0.6]])  # no Z
+    film = films.make_film(
+        tmp_path / "a.mkv", films.steady(10, 10), size=(128, 64), sound=field, layout="4.0", sound_codec="flac"
+    )
+    pano_sound.analyse(film, AnalyseOptions(model=tiny, ambisonics="ambix"))
+    assert f"{film}: the sound field's Z channel is silent: elevation is unknown" in caplog.messages
+
+
 def test_a_film_is_named_by_what_is_heard(film, tmp_path):
     from pano_sound.localize.nets.localizer import TINY, Localizer
     from pano_sound.localize.nets.weights import save

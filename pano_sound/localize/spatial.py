@@ -75,13 +75,17 @@ class SpatialCue(ZonedCue):
 
     Zero in silence, and near zero for diffuse sound. Without height (a silent Z) it tells only yaw; with a silent X or
     Y two directions; with a silent W nothing. It warns of each fault of the field.
+
+    Args:
+        path: the film, as warnings name it.
     """
 
     names: ClassVar[tuple[str, ...]] = ("spatial",)
     sound = Sound(RATE, "field", hop=STEP)
 
-    def __init__(self) -> None:
+    def __init__(self, path: str | None = None) -> None:
         super().__init__(4)
+        self._path = path
         self._before: Array | None = None
         self._histograms: list[NDArray[np.float16]] = []
         self._sums: list[Array] = []
@@ -93,7 +97,7 @@ class SpatialCue(ZonedCue):
         sums = np.stack(self._sums)
         silent = _lost(sums[:, 3:7].sum(axis=0))
         for fault in _faults(sums, silent):
-            log.warning("%s", fault)
+            log.warning("%s%s", f"{self._path}: " if self._path else "", fault)
         maps = Spool(GRID, np.float32)
         for first in range(0, len(times), _CHUNK):
             maps.extend(self._maps(np.asarray(times[first : first + _CHUNK], np.float64), sums, silent))

@@ -197,14 +197,14 @@ def make_cues(info: PannableFilm, options: ListeningOptions) -> Cues:
         if not ambisonic:
             hint = "leave `listen` out; or say what its channels are with `ambisonics`"
             raise UnsupportedInputError("the sound carries no direction: it is not ambisonic", info.path, hint)
-        return Cues(None, [SpatialCue()])
+        return Cues(None, [SpatialCue(info.path)])
     orientation = Orientation()
     network = _network(info, options, orientation)
     if options.attention:
         return Cues(network, [network])
     cues: list[Cue] = [network, TemporalCue(orientation)]
     if ambisonic and options.listen == "auto":
-        cues.append(SpatialCue())
+        cues.append(SpatialCue(info.path))
     elif info.audio is not None and info.audio.channels == 2 and options.listen == "auto":
         cues.append(StereoCue())
     return Cues(network, cues, orientation)
