@@ -20,6 +20,8 @@ log = logging.getLogger("pano_sound")
 _DAMAGED_READS_IN_A_ROW = 100
 _ORDER_OF_STORAGE = {"avi"}
 """Formats without presentation times: FFmpeg numbers frames in the order of storage."""
+_DECODING_TIMES_ONLY = {"asf"}
+"""Formats whose presentation times FFmpeg takes for decoding times. From these it guesses others, wrongly."""
 _ONE_PICTURE_A_PACKET = ("h264", "hevc", "mpeg2video", "prores", "mjpeg")
 """Decoders for which a packet without a frame is damaged; some drop frames silently."""
 _SKIPPED = {"all": "DEFAULT", "reference": "NONREF", "key": "NONKEY"}
@@ -253,7 +255,10 @@ class Source:
 
     def _decoded(self, file: MediaFile, track: Any) -> Iterator[Any]:
         missing = read = lasts = 0
-        stored = file.container.format.name in _ORDER_OF_STORAGE and track.type == "video"
+        stored, guessed = (
+            track.type == "video" and file.container.format.name in names
+            for names in (_ORDER_OF_STORAGE, _DECODING_TIMES_ONLY)
+        )
         first: int | None = None
         late: int | None = None
         counts = track.codec_context.name in _ONE_PICTURE_A_PACKET and self.footage.start is None
@@ -282,6 +287,8 @@ class Source:
                     if late is None and frame.dts is not None:
                         late = frame.dts - first
                     frame.pts = None if frame.dts is None or late is None else frame.dts - late
+                elif guessed:
+                    frame.pts = frame.dts
                 lasts = frame.duration
                 yield frame
         self.last_lasts = None if 0 < track.frames <= read else (lasts or 0) * Fraction(track.time_base)

@@ -36,6 +36,16 @@ def test_time_stamps_are_those_of_the_file(tmp_path, container, times):
     assert np.allclose(read, [float(t - first) for t in times], atol=6e-4)
 
 
+@pytest.mark.parametrize("b_frames", ["0", "3"])
+def test_every_picture_of_windows_media_is_read_at_its_time(tmp_path, b_frames):
+    path = films.make_film(tmp_path / "a.wmv", films.steady(40, 20), encoder={"bf": b_frames, "b_adapt": "0"})
+    pictures = list(VideoReader(probe(path)).pictures())
+    assert [float(p.planes[0].mean()) for p in pictures] == [
+        pytest.approx(16 + level * 219 / 255, abs=3) for level in films.grey_levels(40)
+    ]
+    assert np.diff([p.t for p in pictures]) == pytest.approx(0.05, abs=2e-3)
+
+
 def test_pictures_stay_valid_and_in_order(tmp_path):
     path = films.make_film(tmp_path / "a.mp4", films.steady(60))
     kept = list(VideoReader(probe(path)).pictures())
