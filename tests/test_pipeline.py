@@ -1,4 +1,5 @@
 import dataclasses
+import io
 
 import av
 import films
@@ -112,6 +113,11 @@ def test_what_is_given_in_the_wrong_place_is_named(film, tiny, tmp_path):
         "RenderOptions is needed here, not PlanOptions": lambda: pano_sound.render(film, path, out, PlanOptions()),
         "SoundMap is needed here, not CameraPath": lambda: pano_sound.overlay(film, path, out),
         "PanOptions is needed here, not PlanOptions": lambda: pano_sound.pan(film, out, PlanOptions()),
+        "str or PathLike is needed here, not NoneType": lambda: pano_sound.analyse([film, None]),
+        "str or PathLike is needed here, not bytes": lambda: pano_sound.analyse(io.BytesIO(b"a")),
+        "str or PathLike is needed here, not list": lambda: pano_sound.pan(film, [out]),
+        "PathLike is needed here, not bytes": lambda: pano_sound.render(film, path, b"out.mp4"),
+        "PathLike is needed here, not int": lambda: pano_sound.overlay(film, soundmap, 1),
     }.items():
         with pytest.raises(TypeError, match=says):
             wrong()

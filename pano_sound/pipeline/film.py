@@ -86,6 +86,8 @@ def files(src: FilmPaths) -> tuple[StrPath, ...]:
     found = tuple(src)
     if not found:
         raise ValueError("no file is given")
+    for one in found:
+        check_kind(one, str, os.PathLike)
     return found
 
 

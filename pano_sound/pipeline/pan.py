@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 from ..camera.planner import plan as plan_path
@@ -67,6 +68,7 @@ def pan_with_map(
 ) -> tuple[PannableFilm, SoundMap, CameraPath]:
     """Like `pan`, but returns the probed film and its sound map too."""
     check_kind(options, PanOptions)
+    check_kind(dst, str, os.PathLike)
     src, (pins, masks) = files(src), usable(pins, masks, options)
     check_output(dst, inputs_of(src, options), overwrite, codec=options.codec, sound=options.output_sound)
     info = pannable(src, options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -47,6 +48,7 @@ def render(
     """
     check_kind(path, CameraPath)
     check_kind(options, RenderOptions)
+    check_kind(dst, str, os.PathLike)
     src = files(src)
     check_output(dst, src, overwrite, codec=options.codec, sound=options.output_sound)
     info = pannable(src, options)
@@ -73,6 +75,7 @@ def overlay(
     soundmap.check_parts()
     check_kind(path, CameraPath, NoneType)
     check_kind(options, OverlayOptions, RenderOptions)
+    check_kind(dst, str, os.PathLike)
     src = files(src)
     check_output(dst, src, overwrite, spherical=True, codec=options.codec)
     info = pannable(src, options)
