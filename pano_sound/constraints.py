@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from numbers import Real
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,6 +18,8 @@ from .errors import DataFileError
 from .sphere.convention import angles, wrap_degrees
 
 HUGE = 1e12
+_BEGINNING = 1 << 16
+"""Bytes by which text is told from other files."""
 _MOST_ROWS = 1000
 """Most pins, or masks, in one file: people write them by hand, and each makes planning slower."""
 LIMITS = {
@@ -166,7 +168,7 @@ def load_constraints(path: str | os.PathLike[str]) -> tuple[tuple[Pin, ...], tup
 def read_json(path: str | os.PathLike[str], what: str, hint: str | None = None) -> Any:
     """What a JSON file holds. Raises DataFileError, by the name of `what` it should be; `hint`: which file that is."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
+        return json.loads(read_text(path))
     except FileNotFoundError:
         raise DataFileError(f"no such {what}", path) from None
     except OSError as error:
@@ -177,6 +179,20 @@ def read_json(path: str | os.PathLike[str], what: str, hint: str | None = None) 
         raise DataFileError(f"not a {what}: it is not JSON ({error})", path) from None
     except RecursionError:
         raise DataFileError(f"not a {what}: it is nested too deeply", path) from None
+
+
+def read_text(path: str | os.PathLike[str], errors: str = "strict") -> str:
+    """The content of a text file. Of other files, such as films, only the beginning is read.
+
+    Raises OSError, and UnicodeDecodeError for what is not text.
+    """
+    with (
+        io.BufferedReader(io.FileIO(os.fspath(path)), _BEGINNING) as file,
+        io.TextIOWrapper(file, "utf-8-sig", errors) as text,
+    ):
+        if b"\0" in file.peek():
+            raise UnicodeDecodeError("utf-8", b"\0", 0, 1, "text has no zeros")
+        return text.read()
 
 
 def number(row: dict[str, Any], name: str, where: str, path: Where = None) -> float:

@@ -1,4 +1,6 @@
 import json
+import os
+import struct
 from fractions import Fraction
 
 import numpy as np
@@ -6,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pano_sound.camera import formats
 from pano_sound.camera_path import CameraPath
-from pano_sound.constraints import Mask, Pin, read_masks
-from pano_sound.errors import DataFileError, OutputError
+from pano_sound.constraints import Mask, Pin, load_constraints, read_masks
+from pano_sound.errors import DataFileError, OutputError, PanoSoundError
+from pano_sound.library.discover import read_list
 
 
 def path_of(*rows):
@@ -137,3 +141,17 @@ def test_saving_says_why_it_cannot(tmp_path):
         path.save(tmp_path / "a.json", overwrite=False)
     with pytest.raises(OutputError, match="the folder does not exist"):
         path.save(tmp_path / "none" / "a.json")
+
+
+def test_a_large_film_in_the_place_of_a_text_file_is_not_read_as_a_whole(tmp_path):
+    film = tmp_path / "film.mp4"
+    film.write_bytes(struct.pack(">I4s", 16, b"ftyp") + b"isom" + bytes(4))
+    os.truncate(film, 1 << 40)
+    for read, error in (
+        (CameraPath.load, "not a camera path: it is not text"),
+        (load_constraints, "not a file of pins: it is not text"),
+        (lambda path: formats.read(path, "csv", None, 30), "cannot be read as text"),
+        (read_list, "not a list of films: it is not text"),
+    ):
+        with pytest.raises(PanoSoundError, match=error):
+            read(film)

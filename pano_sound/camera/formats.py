@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..camera_path import COLUMNS, SHORTEST_STEP, CameraPath
-from ..constraints import LIMITS, number
+from ..constraints import LIMITS, number, read_text
 from ..errors import DataFileError
 from ..options.values import parse_size
 from ..sphere.convention import wrap_degrees
@@ -328,7 +328,7 @@ def _size_in(text: str, kind: str) -> tuple[int, int] | None:
 
 def _text(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8-sig")
+        return read_text(file)
     except FileNotFoundError:
         raise DataFileError("no such file", file) from None
     except (OSError, UnicodeDecodeError) as error:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from ..constraints import read_text
 from ..errors import InputError, first_line
 from ..media.footage import following_chapters, is_url
 from ..media.twins import of_which
@@ -165,10 +166,11 @@ def read_list(path: str) -> list[str]:
     Raises InputError.
     """
     try:
-        with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
-            lines = [line.rstrip("\r\n") for line in file]
+        lines = read_text(path, errors="surrogateescape").split("\n")
     except OSError as error:
         raise InputError(f"the list cannot be read: {error.strerror}", path) from None
+    except UnicodeDecodeError:
+        lines = ["\0"]
     if any("\0" in line for line in lines):
         raise InputError("not a list of films: it is not text in UTF-8", path, "a film itself needs no list")
     folder = os.path.dirname(os.path.abspath(path))
