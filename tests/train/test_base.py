@@ -319,6 +319,17 @@ def test_damaged_files_of_a_work_folder_are_named(data: Path, tmp_path: Path) ->
         StageState(tmp_path / "head.pt", "head", head, torch.optim.Adam(head.parameters())).restore()
 
 
+def test_a_work_folder_of_earlier_lessons_is_refused(data: Path, tmp_path: Path) -> None:
+    claim = Claim(tmp_path / "work", data, asdict(BaseRecipe()))
+    claim.write()
+    claim.check()
+    earlier = json.loads(claim.at.read_text())
+    del earlier["lessons"]
+    claim.at.write_text(json.dumps(earlier))
+    with pytest.raises(DataFileError, match="another training: lessons"):
+        claim.check()
+
+
 def test_a_line_that_was_not_written_to_its_end_is_dropped_from_the_log(tmp_path: Path) -> None:
     log = Log(tmp_path / "log.jsonl")
     log.write(stage="head", step=0)

@@ -13,6 +13,9 @@ from ...errors import DataFileError
 from ...localize.nets.files import find
 from ..datasets.labelled import read_clips, read_items, read_pairs, read_people, read_photographs, read_stills
 
+_LESSONS = 2
+"""Raised when what the code makes of the same data and recipe changes: what caches and checkpoints hold is old then."""
+
 
 class Claim:
     """A training's claim to its work folder, `folder/training.json`: the recipe, and hashes of the data and of the
@@ -30,7 +33,8 @@ class Claim:
     def __init__(self, folder: Path, data: Path, recipe: dict[str, Any]) -> None:
         self.folder, self.at = folder, folder / "training.json"
         start = _hash(find(recipe["start"]).read_bytes()) if recipe["start"] else ""
-        self.training = {**recipe, "start": start, "data": _hash(repr(_learnt_from(data)).encode())}
+        data_hash = _hash(repr(_learnt_from(data)).encode())
+        self.training = {**recipe, "start": start, "data": data_hash, "lessons": _LESSONS}
 
     def check(self) -> None:
         """Raises DataFileError if the folder is used for another training, or does not say for which."""
