@@ -115,3 +115,11 @@ def test_tables_are_checked(data: Path) -> None:
     (data / "sounds.csv").write_text("file,split\n0.wav,train\n")
     with pytest.raises(DataFileError, match=r"sounds.csv: the table lacks the column label \(it needs file, label"):
         paired(data, "train")
+
+
+def test_an_empty_table_is_an_error_and_short_rows_have_empty_cells(data: Path) -> None:
+    (data / "short.csv").write_text("file,label\na,b\nc\n")
+    assert read_table(data / "short.csv") == [{"file": "a", "label": "b"}, {"file": "c", "label": ""}]
+    (data / "pairs.csv").write_bytes(b"")
+    with pytest.raises(DataFileError, match=r"pairs.csv: the table lacks the column sound \(it needs sound, picture"):
+        read_set(data)

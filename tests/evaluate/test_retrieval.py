@@ -75,7 +75,11 @@ def test_pseudo_labels_are_read_from_a_table(tmp_path) -> None:
     assert result.labels == "pseudo labels"
     assert result.success["image"][10] == pytest.approx((1 / 2 + 1 / 2 + 0) / 3)
     assert result.chance["image"] == pytest.approx((1 / 3, 0))
-    for text in ("name,label\n0,fire\n", "key,label\n9,fire\n"):
+    table.write_text("key,label\n0,fire\n1\n2,\n")  # the last two have none
+    labels = retrieval.read_labels(table, examples)
+    assert labels == [frozenset({"fire"}), frozenset(), frozenset()]
+    assert retrieval.evaluate(retrieval.encode(Knowing(), examples), examples, labels).success["image"][10] == 0
+    for text in ("", "name,label\n0,fire\n", "key,label\n9,fire\n", "key,label\n0\n"):
         table.write_text(text)
         with pytest.raises(DataFileError):
             retrieval.read_labels(table, examples)

@@ -53,17 +53,17 @@ def place_of(row: Mapping[str, str]) -> str:
 
 
 def read_table(path: Path, needed: Sequence[str] = ()) -> list[dict[str, str]]:
-    """Rows of a CSV file, with or without a byte order mark. Raises DataFileError if it cannot be read or lacks a
-    column."""
+    """Rows of a CSV file, with or without a byte order mark; cells that a short row lacks are "". Raises DataFileError
+    if it cannot be read or lacks a column."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            rows = list(reader)
+            reader = csv.DictReader(file, restval="")
+            columns, rows = reader.fieldnames or (), list(reader)
     except OSError as error:
         raise DataFileError(f"the table cannot be read: {error.strerror or error}", path=path) from error
     except (csv.Error, UnicodeDecodeError) as error:
         raise DataFileError(f"the table cannot be read: {error}", path=path) from error
-    if missing := [name for name in needed if name not in (reader.fieldnames or ())]:
+    if missing := [name for name in needed if name not in columns]:
         raise DataFileError(f"the table lacks the column {missing[0]}", path, f"it needs {', '.join(needed)}")
     return rows
 

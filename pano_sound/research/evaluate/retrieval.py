@@ -83,7 +83,8 @@ def read_labels(path: Path, examples: Sequence[Example]) -> list[frozenset[str]]
     """
     known: dict[str, set[str]] = {}
     for row in read_table(path, ("key", "label")):
-        known.setdefault(row["key"], set()).add(row["label"])
+        if row["label"]:
+            known.setdefault(row["key"], set()).add(row["label"])
     labels = [frozenset(known.get(example.key, ())) for example in examples]
     if not any(labels):
         raise DataFileError("the table has no label for any of the examples", path=path)
