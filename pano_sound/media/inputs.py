@@ -14,6 +14,7 @@ import av
 from .clock import Clock
 from .footage import Footage
 from .opening import MediaFile, open_file
+from .program_stream import PictureCount, is_counted
 
 log = logging.getLogger("pano_sound")
 
@@ -261,8 +262,13 @@ class Source:
         )
         first: int | None = None
         late: int | None = None
-        counts = track.codec_context.name in _ONE_PICTURE_A_PACKET and self.footage.start is None
-        counts = counts and track.codec_context.skip_frame == _SKIPPED["all"]
+        all_come_out = track.codec_context.skip_frame == _SKIPPED["all"]
+        count = (
+            PictureCount()
+            if all_come_out and is_counted(file.container.format.name, track.codec_context.name)
+            else None
+        )
+        counts = all_come_out and track.codec_context.name in _ONE_PICTURE_A_PACKET and self.footage.start is None
         for packet in itertools.chain(self._demuxed(file, track), [None]):
             if packet is not None and packet.is_discard:
                 self.stretch = self.stretch._replace(left_out=self.stretch.left_out + 1)
@@ -272,6 +278,8 @@ class Source:
                 read += 1
                 if first is None:
                     first = packet.dts
+                if count is not None:
+                    count.forget_guess(packet)
             try:
                 decoded = track.codec_context.decode(packet)
             except (av.FFmpegError, ValueError):
@@ -289,6 +297,8 @@ class Source:
                     frame.pts = None if frame.dts is None or late is None else frame.dts - late
                 elif guessed:
                     frame.pts = frame.dts
+                if count is not None:
+                    count.settle(frame)
                 lasts = frame.duration
                 yield frame
         self.last_lasts = None if 0 < track.frames <= read else (lasts or 0) * Fraction(track.time_base)

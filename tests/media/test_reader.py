@@ -46,6 +46,31 @@ def test_every_picture_of_windows_media_is_read_at_its_time(tmp_path, b_frames):
     assert np.diff([p.t for p in pictures]) == pytest.approx(0.05, abs=2e-3)
 
 
+@pytest.mark.parametrize("codec", ["mpeg1video", "mpeg2video"])
+@pytest.mark.parametrize(("b_frames", "between_keys"), [("2", "9"), ("0", "5"), ("2", "12")])
+def test_every_picture_of_a_program_stream_is_read_at_its_time(tmp_path, codec, b_frames, between_keys):
+    """Where many small pictures share a packet, FFmpeg gives some of them the times of others."""
+    path = films.make_film(
+        tmp_path / "a.mpg",
+        films.steady(250, 25),
+        levels=[128] * 250,
+        codec=codec,
+        time_base=Fraction(1, 25),
+        encoder={"bf": b_frames, "g": between_keys},
+    )
+    with VideoReader(probe(path)) as reader:
+        assert [p.t for p in reader.pictures()] == pytest.approx([n / 25 for n in range(250)])
+        assert reader.corrupt_frames == 0
+
+
+def test_a_pause_in_a_program_stream_stays(tmp_path):
+    times = [t + (Fraction(1, 5) if t >= 1 else 0) for t in films.steady(50, 25)]
+    whole = films.make_film(tmp_path / "a.mpg", times, size=(256, 128), codec="mpeg2video", time_base=Fraction(1, 25))
+    found = [p.t for p in VideoReader(probe(whole)).pictures()]
+    assert len(found) == 50
+    assert found[-1] == pytest.approx(float(times[-1]), abs=0.01)
+
+
 def test_pictures_stay_valid_and_in_order(tmp_path):
     path = films.make_film(tmp_path / "a.mp4", films.steady(60))
     kept = list(VideoReader(probe(path)).pictures())
