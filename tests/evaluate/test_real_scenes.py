@@ -1,14 +1,16 @@
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
 import torch
 
 from pano_sound.camera_path import CameraPath
-from pano_sound.errors import DataFileError
+from pano_sound.errors import DataFileError, InputError
 from pano_sound.localize.nets.localizer import TINY, Localizer
 from pano_sound.localize.nets.weights import save
 from pano_sound.options.listening import ListeningOptions
+from pano_sound.research.evaluate.direction import read_scenes
 from pano_sound.research.evaluate.scenes import (
     LabelledScene,
     collect_evidence,
@@ -94,3 +96,29 @@ def test_nothing_is_known_of_probabilities_where_no_direction_is():
     rows, error = reliability([])
     assert rows.shape == (0, 3)
     assert np.isnan(error)
+
+
+@pytest.mark.parametrize("row", ["A.mp4,A,x,40,0", "A.mp4,A,0.5,nan,0", "A.mp4", None])
+def test_directions_that_are_no_numbers_are_named(made_set, tmp_path, row):
+    data = shutil.copytree(made_set / "pano", tmp_path / "pano").parent
+    table = data / "pano" / "directions.csv"
+    text = table.read_text(encoding="utf-8")
+    table.write_text(text.splitlines()[0] if row is None else f"{text}{row}\n", encoding="utf-8")
+    wrong = "no rows" if row is None else "line 6: t_s, yaw_deg, pitch_deg must be numbers"
+    model = Localizer(**TINY)
+    for read in (lambda: real_scenes(data, tmp_path / "work"), lambda: read_scenes(model, data)):
+        with pytest.raises(DataFileError, match=wrong):
+            read()
+    assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no film"])
+def test_a_real_film_that_cannot_be_read_is_an_error_of_the_input(made_set, tmp_path, content):
+    data = shutil.copytree(made_set / "pano", tmp_path / "pano").parent
+    film = data / "pano" / "A.mp4"
+    film.unlink()
+    if content is not None:
+        film.write_bytes(content)
+    with pytest.raises(InputError, match=r"A\.mp4"):
+        real_scenes(data, tmp_path / "work")
+    assert not (tmp_path / "work").exists()

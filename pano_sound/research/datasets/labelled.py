@@ -7,6 +7,7 @@ box_by) and `pairs.csv` (sound, picture: labels that belong together).
 from __future__ import annotations
 
 import csv
+import math
 import os
 import re
 import zlib
@@ -37,12 +38,28 @@ class Item:
     box: Box | None = None
 
 
-def table_of_directions(folder: Path) -> Path:
-    """The table of a folder's real 360° scenes. Raises DataFileError if there is none."""
+def read_directions(folder: Path) -> dict[str, list[dict[str, str]]]:
+    """The rows of each film in a folder's table of real 360° scenes, pano/directions.csv.
+
+    Raises DataFileError if there is none, or it cannot be read, lacks a column, has no row or has one without a finite
+    time, yaw and pitch.
+    """
     table = folder / "pano" / "directions.csv"
     if not table.is_file():
         raise DataFileError("there are no real scenes", table, "give the folder that holds pano/directions.csv")
-    return table
+    numbers = ("t_s", "yaw_deg", "pitch_deg")
+    rows: dict[str, list[dict[str, str]]] = {}
+    for number, row in enumerate(read_table(table, ("file", "tier", *numbers)), 2):
+        try:
+            finite = all(math.isfinite(float(row[name])) for name in numbers)
+        except ValueError:
+            finite = False
+        if not finite:
+            raise DataFileError(f"line {number}: {', '.join(numbers)} must be numbers", table)
+        rows.setdefault(row["file"], []).append(row)
+    if not rows:
+        raise DataFileError("the table has no rows", table)
+    return rows
 
 
 def place_of(row: Mapping[str, str]) -> str:

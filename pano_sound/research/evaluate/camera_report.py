@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from ...options.camera import PlanOptions
 from ...options.presets import Preset
 from ...soundmap import SoundMap
 from ...sphere.convention import directions
-from ..datasets.labelled import read_table, table_of_directions
+from ..datasets.labelled import read_directions
 from . import camera
 from .camera_scenes import MadeScene, Place, made_scenes
 
@@ -108,12 +107,8 @@ def real(
 
     Raises DataFileError for a table that cannot be read, and what `analyse` raises.
     """
-    table = table_of_directions(folder)
-    known: dict[str, list[dict[str, str]]] = defaultdict(list)
-    for row in read_table(table, ("file", "tier", "t_s", "yaw_deg", "pitch_deg")):
-        known[row["file"]].append(row)
     rows = []
-    for name, at in known.items():
+    for name, at in read_directions(folder).items():
         progress(name)
         soundmap = analyse(folder / "pano" / name)
         start, end = float(soundmap.times[0]), float(max(soundmap.times[-1], soundmap.source.get("end", 0.0)))

@@ -28,7 +28,7 @@ from ...pipeline.passes import Schedule
 from ...sphere.convention import angles, directions
 from ...sphere.geometry import angle_between, cell_areas, cell_directions, vector_mean
 from ..datasets.examples import read_sound
-from ..datasets.labelled import Item, place_of, read_items, read_table, table_of_directions
+from ..datasets.labelled import Item, place_of, read_directions, read_items
 from .embed import embed
 
 NEAR = 25.0  # degrees
@@ -72,10 +72,7 @@ def read_scenes(model: Localizer, data: Path, every: float = 1.0) -> list[Sample
         DataFileError: the table cannot be read, lacks a column, or has no scenes of two places.
         InputError: a film cannot be read.
     """
-    table_at = table_of_directions(data)
-    rows: dict[str, list[dict[str, str]]] = defaultdict(list)
-    for row in read_table(table_at, ("file", "tier", "t_s", "yaw_deg", "pitch_deg")):
-        rows[row["file"]].append(row)
+    rows, table_at = read_directions(data), data / "pano" / "directions.csv"
     if len(rows) < 2:
         raise DataFileError(
             "there are no two scenes", table_at, "each scene is also measured with the sound of another"

@@ -23,6 +23,7 @@ from ...errors import DataFileError, InputError
 from ...library.settings import full_settings, settings_key
 from ...localize.cue import Evidence
 from ...localize.fusion import Fusion
+from ...media.probe import probe
 from ...options.camera import PlanOptions
 from ...options.input import InputOptions
 from ...options.listening import ListeningOptions
@@ -32,7 +33,7 @@ from ...pipeline.passes import FilmPart, feed_pictures, feed_sound
 from ...soundmap import SILENCE_DB, SoundMap
 from ...sphere.convention import angles, directions, rotation, wrap_degrees
 from ...sphere.geometry import angle_between
-from ..datasets.labelled import place_of, read_table, short_names, table_of_directions
+from ..datasets.labelled import place_of, read_directions, short_names
 from .cube_saliency import CubeSaliency, picture_only
 from .made_scenes import HEIGHT, MOTIONS, RATE, WIDTH, Sources, make_scenes, move_camera, write_film
 
@@ -104,12 +105,11 @@ def real_scenes(data: Path, folder: Path, motion: str = "still") -> list[Labelle
 
     Their places are those of the table's column `place`, if it has one.
 
-    Raises DataFileError when there is no table of directions, or it lacks a column.
+    Raises:
+        DataFileError: as `read_directions`.
+        InputError: a film cannot be read, or has no sound.
     """
-    rows = collections.defaultdict(list)
-    for row in read_table(table_of_directions(data), ("file", "tier", "t_s", "yaw_deg", "pitch_deg")):
-        rows[row["file"]].append(row)
-    found = []
+    rows, found = read_directions(data), []
     pano = data / "pano"
     called = dict(zip(rows, short_names([pano / name for name in rows], pano), strict=True))
     for name, truth in sorted(rows.items()):
@@ -321,6 +321,7 @@ def over_places(
 def _turned(source: Path, film: Path, turn: float, motion: str) -> None:
     """A real scene with another direction in its middle, W alone as its sound, its camera moved."""
     shift = round(turn / 360 * WIDTH) % WIDTH
+    probe(source)  # names what is missing or damaged
     with av.open(str(source), metadata_errors="ignore") as file:
         if not file.streams.audio:
             raise InputError("the scene has no sound", source)
