@@ -117,6 +117,14 @@ def test_tables_are_checked(data: Path) -> None:
         paired(data, "train")
 
 
+@pytest.mark.parametrize("corners", ["10,20,60,70", "nan,0,1,1", "0.6,0.2,0.1,0.7"])
+def test_boxes_that_are_no_shares_of_the_picture_are_refused(data: Path, corners: str) -> None:
+    with open(data / "pictures.csv", "a") as file:
+        file.write(f"\n0.png,dog,us,train,{corners},")
+    with pytest.raises(DataFileError, match=r"pictures.csv: line 11: the box \(.*\) is not in shares"):
+        read_set(data)
+
+
 def test_an_empty_table_is_an_error_and_short_rows_have_empty_cells(data: Path) -> None:
     (data / "short.csv").write_text("file,label\na,b\nc\n")
     assert read_table(data / "short.csv") == [{"file": "a", "label": "b"}, {"file": "c", "label": ""}]

@@ -84,6 +84,9 @@ def test_vggss_is_read(tmp_path: Path) -> None:
     assert len(bell.boxes[0]) == 2
     assert abs(int(bell.picture().mean()) - 200) < 5  # the picture at 1.0 s, in the middle
     assert len(bell.sound(16000)) == pytest.approx(32000, abs=1500)
+    for corners in ([20, 20, 80, 90], [0.8, 0.9, 0.2, 0.2]):
+        (tmp_path / "vggss.json").write_text(json.dumps([{**entries[0], "bbox": [corners]}, entries[1]]))
+        assert [e.key for e in read_set(tmp_path)] == ["ABCDEFGHIJK_000001"]
     (tmp_path / "vggss.json").write_text("[")
     with pytest.raises(DataFileError, match="cannot be read"):
         read_set(tmp_path)

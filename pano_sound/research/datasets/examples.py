@@ -17,6 +17,9 @@ from ...media.sound import SoundReader
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 as shares of the picture's width and height, 0..1."""
 
+_BEYOND = 0.01
+"""How far a box may reach beyond the picture, as a share: rounding."""
+
 PICTURE_SIZE = 320
 """Pixels; ordinary pictures are squeezed into a square of this size for training and measuring, as in the paper."""
 
@@ -47,6 +50,14 @@ class Example:
     ambient: bool = False
     label: str = ""
     split: str = "train"
+
+
+def checked(box: Box) -> Box:
+    """The same box. Raises ValueError if it is not in shares of the picture, or holds nothing."""
+    x0, y0, x1, y1 = box
+    if not (-_BEYOND <= x0 < x1 <= 1 + _BEYOND and -_BEYOND <= y0 < y1 <= 1 + _BEYOND):
+        raise ValueError(f"the box {box} is not in shares of width and height")
+    return box
 
 
 def read_sound(path: Path, rate: int) -> NDArray[np.float32]:

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import DataFileError
-from .examples import Box, Example, read_picture, read_sound
+from .examples import Box, Example, checked, read_picture, read_sound
 
 SMALL = 0.25
 """Share of a picture below which things count as small."""
@@ -89,7 +89,7 @@ def read_items(data: Path, kind: str) -> list[Item]:
     """All rows of `sounds.csv` or `pictures.csv` (kind: 'sounds' or 'pictures') of a data folder.
 
     Raises:
-        DataFileError: the table cannot be read, lacks a column, or has a box that is no four numbers.
+        DataFileError: the table cannot be read, lacks a column, or has a box that is no four shares of the picture.
     """
     items = []
     at = data / f"{kind}.csv"
@@ -99,6 +99,11 @@ def read_items(data: Path, kind: str) -> list[Item]:
             box = tuple(float(c) for c in corners) if all(corners) else None
         except ValueError as error:
             raise DataFileError(f"line {number}: the box must be four numbers", path=at) from error
+        try:
+            if box is not None:
+                checked(box)  # type: ignore[arg-type]
+        except ValueError as error:
+            raise DataFileError(f"line {number}: {error}", path=at) from error
         items.append(Item(data / row["file"], row["label"], row["split"], box))  # type: ignore[arg-type]
     return items
 

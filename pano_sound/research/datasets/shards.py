@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from ...errors import DataFileError, InputError, PanoSoundError
 from .bad_files import BadFileCounter
-from .examples import Example, read_sound
+from .examples import Example, checked, read_sound
 
 PICTURES = ("jpg", "jpeg", "png")
 SOUNDS = ("wav", "flac", "mp3", "ogg")
@@ -164,7 +164,8 @@ class Shards:
         if not isinstance(about, dict):
             raise ValueError("its json is not an object")
         boxes = tuple(
-            tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in drawn) for drawn in about.get("boxes", ())
+            tuple(checked((float(a), float(b), float(c), float(d))) for a, b, c, d in drawn)
+            for drawn in about.get("boxes", ())
         )
         return Example(
             key,

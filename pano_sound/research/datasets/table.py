@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ...errors import DataFileError
 from .bad_files import BadFileCounter
-from .examples import Box, Example, read_picture, read_sound
+from .examples import Box, Example, checked, read_picture, read_sound
 from .labelled import read_table
 from .videos import cut
 
@@ -55,9 +55,8 @@ def _check(row: dict[str, str], folder: Path) -> None:
     for name in files:
         if not (folder / str(name)).is_file():
             raise ValueError(f"there is no file {name}")
-    box = _box(row)
-    if box is not None and not (0 <= box[0] < box[2] <= 1 and 0 <= box[1] < box[3] <= 1):
-        raise ValueError(f"the box {box} is not in shares of width and height")
+    if (box := _box(row)) is not None:
+        checked(box)
     if not 0 <= float(row.get("time") or 0) < math.inf:
         raise ValueError(f"the time {row['time']} is not in the film")
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from ...errors import DataFileError
 from .bad_files import BadFileCounter
-from .examples import Box, Example, read_picture, read_sound
+from .examples import Box, Example, checked, read_picture, read_sound
 from .flickr_soundnet import PICTURES, SOUNDS, by_stem
 from .videos import VIDEOS, cut
 
@@ -61,5 +61,5 @@ def _entry(entry: Any) -> tuple[str, tuple[Box, ...], str]:
     boxes = []
     for corners in entry["bbox"]:
         x0, y0, x1, y1 = (min(max(float(c), 0.0), 1.0) for c in corners)
-        boxes.append((x0, y0, x1, y1))
+        boxes.append(checked((x0, y0, x1, y1)))
     return str(entry["file"]), tuple(boxes), str(entry.get("class", ""))
