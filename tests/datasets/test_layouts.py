@@ -1,7 +1,9 @@
 """Every layout is recognised and read as it was written; one bad file is left out, many are an error."""
 
 import json
+import struct
 from pathlib import Path
+from typing import Any
 
 import films
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 import sets
 
 from pano_sound.errors import DataFileError, InputError
-from pano_sound.research.datasets.examples import Example
+from pano_sound.research.datasets.examples import Example, read_picture
 from pano_sound.research.datasets.layouts import LAYOUTS, read_set, recognise
 
 
@@ -205,6 +207,20 @@ def test_a_folder_that_is_not_a_set_is_refused_in_one_line(tmp_path: Path) -> No
     (tmp_path / "Annotations").mkdir()
     with pytest.raises(DataFileError, match="no examples"):
         read_set(tmp_path)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no picture", "huge"])
+def test_a_bad_picture_is_one_error_and_nothing_is_printed(tmp_path: Path, capfd, content: Any) -> None:
+    path = tmp_path / "a.jpg"
+    if content == "huge":  # more pixels than OpenCV takes, as its header says
+        whole = sets.picture(path, 50).read_bytes()
+        sizes = whole.index(b"\xff\xc0") + 5
+        path.write_bytes(whole[:sizes] + struct.pack(">HH", 60_000, 60_000) + whole[sizes + 4 :])
+    elif content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.jpg: the picture cannot be read"):
+        read_picture(path)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_missing_file_is_an_error_when_it_is_read(flickr: Path) -> None:

@@ -72,8 +72,17 @@ def read_samples(path: Path, rate: int) -> NDArray[np.int16]:
 
 
 def read_picture(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-    """A picture file as RGB uint8 (H, W, 3), squeezed to size (width, height) if given."""
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    """A picture file as RGB uint8 (H, W, 3), squeezed to size (width, height) if given. Raises InputError."""
+    try:
+        open(path, "rb").close()  # OpenCV would print a line of its own
+    except OSError as error:
+        raise InputError(f"the picture cannot be read: {error.strerror or error}", path=path) from error
+    except ValueError as error:  # no file can have this name
+        raise InputError(f"the picture cannot be read: {error}", path=path) from error
+    try:
+        picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    except cv2.error:  # too many pixels
+        picture = None
     if picture is None:
         raise InputError("the picture cannot be read", path=path)
     if size is not None:

@@ -196,7 +196,10 @@ def _open(shard: str) -> IO[bytes]:
 
 
 def _decode_picture(key: str, data: bytes) -> NDArray[np.uint8]:
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    try:
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    except cv2.error:  # too many pixels
+        picture = None
     if picture is None:
         raise InputError("the picture cannot be read", path=key)
     return np.ascontiguousarray(picture[..., ::-1])

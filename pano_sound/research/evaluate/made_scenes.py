@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from ...errors import InputError
 from ...sphere.convention import angles, angles_to_pixel, directions, rotation
 from ...sphere.geometry import cell_directions
+from ..datasets.examples import read_picture
 from ..datasets.labelled import read_clips, read_stills
 
 WIDTH, HEIGHT, FPS, RATE = 1920, 960, 25, 48_000
@@ -164,7 +165,8 @@ def _make(
     seed: int,
 ) -> None:
     seconds = len(heard) * TURN
-    picture = np.roll(cv2.resize(np.asarray(cv2.imread(str(back[0]))), (WIDTH, HEIGHT)), back[1], axis=1)
+    still = np.ascontiguousarray(read_picture(back[0])[..., ::-1])  # BGR, as the clips
+    picture = np.roll(cv2.resize(still, (WIDTH, HEIGHT)), back[1], axis=1)
     layers = [_layer(clip, *place, seconds) for clip, place in zip(shown, places, strict=True)]
 
     def frames() -> Iterator[NDArray[np.uint8]]:
