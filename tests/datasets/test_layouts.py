@@ -223,6 +223,13 @@ def test_a_bad_picture_is_one_error_and_nothing_is_printed(tmp_path: Path, capfd
     assert capfd.readouterr() == ("", "")
 
 
+def test_encodings_of_lists_and_annotations(flickr: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (flickr / "test_list.txt").write_bytes(b"\xef\xbb\xbf1.png\n2.mp4\n\xe9\n")  # a mark as of Windows, and Latin-1
+    (flickr / "Annotations" / "3.xml").write_text('<?xml version="1.0" encoding="none-such"?><annotation/>')
+    assert {e.key for e in read_set(flickr, split="test")} == {"1", "2"}
+    assert "3.xml is left out: the annotation cannot be read: unknown encoding" in caplog.text
+
+
 def test_a_missing_file_is_an_error_when_it_is_read(flickr: Path) -> None:
     example = read_set(flickr)[0]
     for path in flickr.rglob(f"{example.key}.*"):

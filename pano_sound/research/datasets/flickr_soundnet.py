@@ -43,7 +43,7 @@ def read_annotation(path: Path) -> tuple[tuple[tuple[Box, ...], ...], bool]:
     """
     try:
         root = ET.parse(path).getroot()
-    except (ET.ParseError, OSError, UnicodeDecodeError) as error:
+    except (ET.ParseError, OSError, LookupError, ValueError) as error:  # these two: of its encoding
         raise DataFileError(f"the annotation cannot be read: {error}", path=path) from error
     annotators = [child for child in root if child.find("bbox") is not None]
     annotators = annotators or list(root.iter("bbox"))  # boxes right below the root: one of each annotator
@@ -80,7 +80,9 @@ def read(path: Path) -> list[Example]:
     test: set[str] = set()
     for name in _LISTS:
         if (path / name).is_file():
-            test |= {line.split(",")[0].split(".")[0].strip() for line in (path / name).read_text().splitlines()}
+            # IDs are plain letters and digits, so other encodings of other lines do not matter.
+            lines = (path / name).read_text(encoding="utf-8-sig", errors="replace").splitlines()
+            test |= {line.split(",")[0].split(".")[0].strip() for line in lines}
     names = sorted(sounds.keys() & pictures.keys())
     bad_files = BadFileCounter(path, len(names))
     examples = []
