@@ -159,7 +159,9 @@ def test_mistakes_are_refused_in_one_line(evaluate, monkeypatch) -> None:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setattr(builtins, "__import__", without)
-    done = evaluate("interactive", "DATA", "-o", "figure.png")
-    assert done.code == 1
-    assert "pip install 'pano-sound[evaluate]'" in done.err
-    assert len(done.err.splitlines()) == 1
+    for name, *options in (("interactive", "-o", "figure.png"), ("scenes", "--work", "work", "-o", "scenes")):
+        done = evaluate(name, "DATA", *options)
+        assert done.code == 1
+        assert "pip install 'pano-sound[evaluate]'" in done.err
+        assert len(done.err.splitlines()) == 1
+    assert not Path("work").exists()

@@ -12,7 +12,7 @@ from ...atomic_file import written_whole
 from ..files import WrittenFile, check_folder_of, check_outputs, check_work_folder
 from ..help import number_option
 from ..parameters import overwrite_option
-from .common import common, data_argument, model_option, seed_option, show
+from .common import common, data_argument, model_option, need_plots, seed_option, show
 
 log = logging.getLogger("pano_sound")
 
@@ -88,6 +88,7 @@ def scenes(
         check_outputs([fit], overwrite)
     if output is not None:
         check_folder_of(output, ["scenes.csv", "summary.csv", "reliability.png"], overwrite)
+        need_plots()
     check_work_folder(work, overwrite)
     from ...localize import fusion
     from ...options.listening import ListeningOptions
