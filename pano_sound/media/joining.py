@@ -47,6 +47,8 @@ def join(
         sound = SoundPlan.of(info, pose_at, output_sound)
         with PacketWriter(dst, stream, pictures, codec, sound=sound, source=info, overwrite=True) as writer:
             clock = writer.time_base
+            if writer.end is None:
+                writer.end = _end(*parts[-1], info)
             times = np.concatenate(
                 [[_ticks(p, begin, info, clock) for p in _packets(path, stream, dst)] for begin, path in parts]
             ).astype(np.int64)
@@ -60,6 +62,14 @@ def join(
 
 def _ticks(packet: Any, begin: int, info: PannableFilm, clock: Fraction) -> int:
     return round((packet.pts * Fraction(packet.time_base) + begin * info.video.time_base) / clock)
+
+
+def _end(begin: int, path: str | os.PathLike[str], info: PannableFilm) -> Fraction:
+    """Until when (s) the film's last picture is shown, by its last segment."""
+    with _opened(path) as stream:
+        file = stream.container
+        # The track's own length is wrong where the last picture shown is not the last one stored.
+        return begin * info.video.time_base + Fraction((file.start_time or 0) + file.duration, av.time_base)
 
 
 def _decoding_times(shown: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import struct
 from fractions import Fraction
 
 import av
@@ -149,6 +150,35 @@ def test_times_grow_and_none_is_shown_before_it_is_decoded(tmp_path):
     assert decoded == sorted(set(decoded))
     assert all(dts <= pts for dts, pts in packets)
     assert [pts for _, pts in packets] != sorted(pts for _, pts in packets)  # Else B-frames were not tried.
+
+
+def shown_until(film):
+    """When the last picture of an mp4 or Matroska film ends."""
+    with av.open(str(film)) as container:
+        last = max((p for p in container.demux(video=0) if p.size), key=lambda p: p.pts)
+        if film.suffix == ".mkv":
+            return float((last.pts + last.duration) * last.time_base)
+    content = film.read_bytes()
+    (scale,) = struct.unpack_from(">I", content, content.index(b"mvhd") + 16)
+    (ticks,) = struct.unpack_from(">I", content, content.index(b"tkhd") + 24)
+    return ticks / scale
+
+
+@pytest.mark.parametrize(("container", "ending"), [("mp4", ".mkv"), ("mkv", ".mp4")])
+def test_segments_show_the_last_picture_as_long_as_the_whole(tmp_path, container, ending):
+    steady = films.make_film(tmp_path / "a.mp4", films.steady(80, 10), encoder={"g": "12"})
+    path = tmp_path / f"film.{container}"
+    with av.open(str(steady)) as given, av.open(str(path), "w") as out:
+        stream = out.add_stream_from_template(given.streams.video[0])
+        packets = [packet for packet in given.demux() if packet.size]
+        max(packets, key=lambda p: p.pts).duration += round(1 / packets[0].time_base)
+        for packet in packets:
+            packet.stream = stream
+            out.mux(packet)
+    at_once, in_parts = both(path, tmp_path, ending)
+    assert shown_until(at_once) == pytest.approx(9, abs=5e-3)
+    assert shown_until(in_parts) == pytest.approx(shown_until(at_once), abs=5e-3)
+    assert pictures(at_once)[-1][0] == pictures(in_parts)[-1][0]
 
 
 def test_a_part_of_a_film(tmp_path):
