@@ -10,6 +10,8 @@ import logging
 import os
 import shlex
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import click
 
@@ -20,6 +22,7 @@ from .stopping import heed_signals, ignore_signals, raise_if_asked
 from .streams import flush, open_standard_streams, say, stopped_printing
 from .verbosity import early_verbosity
 
+INTERRUPTED = 130
 COMMANDS = {
     "pan": "Turn a 360° film into a video that follows the sound.",
     "batch": "Pan whole folders of 360° films.",
@@ -39,6 +42,15 @@ COMMANDS = {
 list of commands needs none of their modules."""
 
 
+@contextlib.contextmanager
+def _stop_without_an_empty_line() -> Iterator[None]:
+    """Turn KeyboardInterrupt, at which click prints an empty line, into SystemExit."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
+
+
 class LazyGroup(click.Group):
     """Imports a sub-command's module when it is needed. Each module has a click command named `command`."""
 
@@ -54,6 +66,14 @@ class LazyGroup(click.Group):
             return None
         command: click.Command = importlib.import_module(f".{name}", __name__).command
         return command
+
+    def make_context(self, *args: Any, **more: Any) -> click.Context:
+        with _stop_without_an_empty_line():
+            return super().make_context(*args, **more)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _stop_without_an_empty_line():
+            return super().invoke(ctx)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -96,11 +116,13 @@ def main() -> None:
         ignore_signals()
     except (KeyboardInterrupt, click.Abort):
         ignore_signals()
-        _complain("interrupted")
-        code = 130
+        code = INTERRUPTED
+        _say_interrupted()
     except SystemExit as stop:
         ignore_signals()
         code = stop.code if isinstance(stop.code, int) else 1
+        if code == INTERRUPTED:
+            _say_interrupted()
     finally:
         ignore_signals()
         remove_partials()
@@ -171,6 +193,11 @@ def _say_what_the_system_refused(error: OSError) -> int:
         return 1
     _complain(f"error: {output_error(error, path)}")
     return OutputError.exit_code
+
+
+def _say_interrupted() -> None:
+    # A terminal has shown ^C: this line goes over it.
+    say("\r" * sys.stderr.isatty() + "pano-sound: interrupted")
 
 
 def _complain(line: str) -> None:
