@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from pano_sound.errors import DataFileError
 from pano_sound.research.train.caches import cached_maps
 
 
@@ -47,3 +48,17 @@ def test_a_cache_is_kept_when_the_disk_is_full(tmp_path, monkeypatch):
     asked.clear()
     assert count_maps(4)[:, 0, 0, 0].tolist() == [0, 1, 2, 3]
     assert sorted(asked) == [2, 3]
+
+
+@pytest.mark.parametrize(("name", "kept"), [("maps.npy", 200), ("maps.npy", 0), ("maps.done", 0)])
+def test_a_damaged_cache_is_named_and_not_filled_up_with_zeros(tmp_path, name, kept):
+    def count_maps():
+        return cached_maps(tmp_path, "maps", 3, lambda i: np.full((4, 4, 3), 5 + i, np.uint8), lambda x: x)
+
+    count_maps()
+    file = tmp_path / name
+    file.write_bytes(file.read_bytes()[:kept])
+    with pytest.raises(DataFileError, match=f"{name}: the file is damaged .remove it"):
+        count_maps()
+    file.unlink()
+    assert count_maps()[:, 0, 0, 0].tolist() == [5, 6, 7]

@@ -289,9 +289,17 @@ def test_checkpoints_of_another_recipe_or_damaged_are_refused(tiny: str, tmp_pat
     torch.save(old, tmp_path / "a" / "checkpoint.pt")
     with pytest.raises(DataFileError, match="of an earlier version"):
         train(examples(), tmp_path / "a.safetensors", tmp_path / "a", recipe(tiny, steps=3))
-    (tmp_path / "a" / "checkpoint.pt").write_bytes(b"junk")
-    with pytest.raises(DataFileError, match="damaged"):
-        train(examples(), tmp_path / "a.safetensors", tmp_path / "a", recipe(tiny, steps=2))
+    del old["step"]
+    for junk in (lambda at: at.write_bytes(b"junk"), lambda at: torch.save(old, at)):
+        junk(tmp_path / "a" / "checkpoint.pt")
+        with pytest.raises(DataFileError, match="checkpoint is damaged"):
+            train(examples(), tmp_path / "a.safetensors", tmp_path / "a", recipe(tiny, steps=2))
+    (tmp_path / "a" / "checkpoint.pt").unlink()
+    (sounds,) = (tmp_path / "a").glob("sounds-*.npz")
+    for content in (b"", b"junk", sounds.read_bytes()[:-100]):
+        sounds.write_bytes(content)
+        with pytest.raises(DataFileError, match=r"sounds-.*: the file is damaged \(remove it"):
+            train(examples(), tmp_path / "a.safetensors", tmp_path / "a", recipe(tiny, steps=2))
 
 
 def test_batches_that_do_not_divide_are_refused_before_features_are_computed(

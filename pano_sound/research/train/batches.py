@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -181,10 +182,13 @@ class Cached:
         model: Localizer, examples: Sequence[Example], at: Path, bad_files: BadFileCounter
     ) -> tuple[NDArray[np.float32], set[int]]:
         if at.exists():
-            kept = np.load(at)
-            deaf = set(kept["bad"].tolist())
+            try:
+                with np.load(at) as kept:
+                    found, deaf = kept["features"], set(kept["bad"].tolist())
+            except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
+                raise DataFileError("the file is damaged", at, "remove it: it will be made again") from error
             bad_files.left_out(examples[i].key for i in deaf)
-            return kept["features"], deaf
+            return found, deaf
         bad: list[int] = []
         features = np.zeros((len(examples), model.sound_encoder.features), np.float32)
         heard: dict[int, int] = {}  # examples may share a sound

@@ -17,6 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ...atomic_file import written_whole
+from ...errors import DataFileError
 from ...localize.architecture import RATE
 from ...localize.nets.weights import has_bfloat16
 from ..datasets.examples import read_samples
@@ -60,11 +61,14 @@ def cached_maps(
     Args:
         picture: i -> RGB uint8 (H, W, 3), all of one size; called from threads.
         trunk: (n, 3, H, W) float -> (n, channels, rows, columns), on `device`.
+
+    Raises:
+        DataFileError: what an earlier run left is damaged.
     """
     at, done_at = folder / f"{name}.npy", folder / f"{name}.done"
     folder.mkdir(parents=True, exist_ok=True)
     done = maps_known(folder, name)
-    store: NDArray[np.float16] | None = np.lib.format.open_memmap(at, mode="r+") if done else None
+    store: NDArray[np.float16] | None = _kept(at) if done else None
     if store is not None and len(store) < count:
         store = _longer(at, store, done, count)
     with ThreadPoolExecutor(os.cpu_count()) as pool, tqdm(total=count, initial=done, desc=name, disable=None) as bar:
@@ -84,9 +88,21 @@ def cached_maps(
 
 
 def maps_known(folder: Path, name: str) -> int:
-    """How many maps are in a cache of `cached_maps`."""
+    """How many maps are in a cache of `cached_maps`. Raises DataFileError if it does not say so."""
     at, done_at = folder / f"{name}.npy", folder / f"{name}.done"
-    return int(done_at.read_text()) if done_at.exists() and at.exists() else 0
+    try:
+        return int(done_at.read_text()) if done_at.exists() and at.exists() else 0
+    except ValueError as error:
+        raise DataFileError("the file is damaged", done_at, "remove it: it will be made again") from error
+
+
+def _kept(at: Path) -> NDArray[np.float16]:
+    """The memory-mapped file of an earlier run. Raises DataFileError if it is damaged."""
+    try:
+        np.load(at, mmap_mode="r")  # fails for a file that is too short; "r+" would fill it up with zeros
+        return np.lib.format.open_memmap(at, mode="r+")
+    except (OSError, EOFError, ValueError) as error:
+        raise DataFileError("the file is damaged", at, "remove it: it will be made again") from error
 
 
 def _longer(at: Path, store: NDArray[np.float16], done: int, count: int) -> NDArray[np.float16]:

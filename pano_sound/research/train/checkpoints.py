@@ -65,6 +65,7 @@ class Checkpoint:
         try:
             kept: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
             other = {k for k in self.recipe if self.recipe[k] != kept["recipe"].get(k)} - _MAY_CHANGE
+            kept = {name: kept[name] for name in ("step", "recipe", "module", "optimiser")}
         except Exception as error:
             raise DataFileError("the checkpoint is damaged", self.path, "remove it to start again") from error
         hint = "use another folder, or remove the checkpoint to start again"
