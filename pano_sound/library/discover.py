@@ -45,6 +45,7 @@ ENDINGS = frozenset(
         ".ts",
         ".webm",
         ".wmv",
+        ".y4m",
     ]
 )
 """Endings that are looked for in folders. Files that are named one by one may have any ending."""

@@ -23,7 +23,7 @@ from .footage import Footage, is_url, open_bytes
 from .sample_tables import check_sample_tables
 
 _DEMUXERS = (
-    "mov,matroska,mpegts,mpeg,avi,flv,asf,mxf,nut,ogg,ivf,obu,h264,hevc,dv,gif,rm,"
+    "mov,matroska,mpegts,mpeg,avi,flv,asf,mxf,nut,ogg,ivf,obu,yuv4mpegpipe,h264,hevc,dv,gif,rm,"
     "wav,w64,mp3,flac,aac,ac3,eac3,aiff,au,caf,amr"
 )
 _CLOCK_STARTS_ANYWHERE = {"mpegts", "mpeg"}

@@ -71,6 +71,20 @@ def test_a_pause_in_a_program_stream_stays(tmp_path):
     assert found[-1] == pytest.approx(float(times[-1]), abs=0.01)
 
 
+@pytest.mark.parametrize(("start", "first"), [(None, 0), ("3", 75)])
+def test_a_yuv4mpeg_file_is_a_film_without_sound(tmp_path, start, first):
+    path = tmp_path / "a.y4m"
+    levels = [30 + n % 200 for n in range(100)]
+    frames = [b"FRAME\n" + bytes([level]) * 128 * 64 + bytes([128]) * 64 * 64 for level in levels]
+    path.write_bytes(b"YUV4MPEG2 W128 H64 F25:1 Ip A1:1 C420jpeg\n" + b"".join(frames))
+    info = probe(path, InputOptions(start=start))
+    assert (info.audio, info.duration) == (None, pytest.approx(4 - float(start or 0)))
+    pictures = list(VideoReader(info).pictures())
+    times = [n / 25 - float(start or 0) for n in range(first, 100)]
+    assert [p.t for p in pictures] == pytest.approx(times)
+    assert [float(p.planes[0].mean()) for p in pictures] == levels[first:]
+
+
 def test_pictures_stay_valid_and_in_order(tmp_path):
     path = films.make_film(tmp_path / "a.mp4", films.steady(60))
     kept = list(VideoReader(probe(path)).pictures())
