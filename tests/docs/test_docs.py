@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import cv2
 import films
+import numpy as np
 import pytest
 
 from pano_sound.camera_path import CameraPath
@@ -112,6 +113,17 @@ def test_the_python_example_runs(folder, monkeypatch, page, output):
     code = re.sub(r"\b(Pan|Analyse)Options\(", r"\1Options(model='tiny.safetensors', ", code)
     exec(compile(code, "page", "exec"), {})
     assert (folder / output).stat().st_size > 0
+
+
+def test_the_network_answers_as_the_docs_show(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cv2.imwrite("frame.jpg", np.zeros((48, 96, 3), np.uint8))
+    films.make_sound(tmp_path / "sound.wav", films.tone(1.0))
+    (code,) = blocks((ROOT / "docs" / "models.md").read_text(encoding="utf-8"), "python")
+    found = {}
+    exec(compile(code.replace('"base"', repr(str(folder / "tiny.safetensors"))), "page", "exec"), found)
+    assert found["cosines"].shape == (1, 30, 60)
+    assert float(found["attention"].sum()) == pytest.approx(1, abs=1e-3)
 
 
 def test_the_path_file_of_the_docs_can_be_read():

@@ -171,7 +171,7 @@ class Localizer(nn.Module):
         """Visual embedding of every cell.
 
         Args:
-            pictures: (n, 3, H, W) RGB 0..255, uint8 or float, any size.
+            pictures: (n, 3, H, W) RGB 0..255, uint8 or float32, any size.
             wrap: whether the pictures are equirectangular spheres; W must then be a multiple of `grid_stride`.
 
         Returns:
