@@ -169,7 +169,11 @@ def test_annotators_are_told_apart_by_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "row", ["a.png,gone.wav,,,,", "a.png,,,,,", "a.png,a.wav,1,2,30,40", "a.png,a.wav,0.1,,0.5,0.5", ",,,,,"]
+    "row",
+    [
+        *("a.png,gone.wav,,,,", "a.png,,,,,", "a.png,a.wav,1,2,30,40", "a.png,a.wav,0.1,,0.5,0.5", ",,,,,"),
+        f"{300 * 'a'}.png,a.wav,,,,",
+    ],
 )
 def test_bad_rows_are_left_out(tmp_path: Path, row: str, caplog: pytest.LogCaptureFixture) -> None:
     sets.picture(tmp_path / "a.png", 50)

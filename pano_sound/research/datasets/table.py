@@ -53,7 +53,11 @@ def _check(row: dict[str, str], folder: Path) -> None:
     if not (row.get("clip") or (row.get("picture") and row.get("sound"))):
         raise ValueError("it names neither a clip nor a picture and its sound")
     for name in files:
-        if not (folder / str(name)).is_file():
+        try:
+            there = (folder / str(name)).is_file()
+        except OSError:  # the name is too long
+            there = False
+        if not there:
             raise ValueError(f"there is no file {name}")
     if (box := _box(row)) is not None:
         checked(box)
