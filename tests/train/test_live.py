@@ -20,7 +20,7 @@ from pano_sound.research.train.distil import Piece, Sounds
 from pano_sound.research.train.heads import Head
 from pano_sound.research.train.live import LivePictures, LiveScenes, LiveSounds, turned_thing
 from pano_sound.research.train.scenes import HEIGHT, WIDTH, Pasted, Scene, cells
-from pano_sound.research.train.tagger import HOP, SAMPLES
+from pano_sound.research.train.tagger import HOP, SAMPLES, STEPS
 
 
 def averages(pictures: torch.Tensor) -> torch.Tensor:
@@ -126,6 +126,28 @@ def test_sounds_are_drawn_by_label_and_altered_each_time() -> None:
     assert torch.isfinite(live.draw(["quiet"] * 4, rng)).all()
     again = live.draw(["tone"] * 8 + ["~whistle"], np.random.default_rng(0))
     torch.testing.assert_close(again, drawn)  # as in a training that was stopped and goes on
+
+
+def test_a_short_sound_that_is_not_altered_is_heard_with_nothing_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Short(Waves):
+        edges = np.array([HOP, HOP * 3 + 4000])  # Silence, then a quarter of a second of the tone.
+
+    monkeypatch.setattr("pano_sound.research.train.live._CLEAN", 1.0)
+    torch.manual_seed(0)
+    parts = [TINY["sound_encoder"], {"name": "wave", "widths": [4, 4, 4, 8, 8]}]  # The second levels what it hears.
+    parts[0] = {"name": "mel", **parts[0]}
+    model = Localizer(**{**TINY, "sound_encoder": {"name": "joint", "parts": parts}}).eval()
+    live = LiveSounds(model.sound_encoder, Sounds(Short(), ["bell"]), [Piece(0, 0, "bell")], {})  # type: ignore[arg-type]
+    wave = torch.from_numpy(Short.samples[HOP : HOP * 3 + 4000]).float() / 32767
+    monkeypatch.setattr("pano_sound.research.train.live.random_windows", whole_windows)
+    with torch.no_grad():
+        alone = model.sound_features(wave[: len(wave) // 1280 * 1280]).mean(dim=0)
+    torch.testing.assert_close(live.draw(["bell"] * 2, np.random.default_rng(0)), alone.expand(2, -1))
+
+
+def whole_windows(lengths: np.ndarray, count: int, rng: np.random.Generator) -> torch.Tensor:
+    inside = np.arange(STEPS) < lengths[:, None]
+    return torch.from_numpy((inside / lengths[:, None]).astype(np.float32))[:, None]
 
 
 def test_the_sound_encoder_stays_as_it_is() -> None:

@@ -293,7 +293,7 @@ def features_of(
             if version:
                 features = model.sound_encoder.from_waves(waves)[:, :STEPS]
             else:
-                features, steps = _alone(model.sound_encoder, waves, sounds.lengths[numbers[here]] - first[here])
+                features, steps = alone(model.sound_encoder, waves, sounds.lengths[numbers[here]] - first[here])
             encoded.append(features.half())
             lengths.append(steps)
     shape = (versions + 1, len(pieces))
@@ -302,7 +302,7 @@ def features_of(
     )
 
 
-def _alone(encoder: SoundEncoder, waves: Tensor, samples: NDArray[np.float64]) -> tuple[Tensor, NDArray[np.int64]]:
+def alone(encoder: SoundEncoder, waves: Tensor, samples: NDArray[np.float64]) -> tuple[Tensor, NDArray[np.int64]]:
     """Features of waves (n, SAMPLES) of which these many samples (n,) are sound: (n, STEPS, F), and steps with sound.
 
     What is measured and used ends where the sound ends. With silence after it, the nets would hear a short sound

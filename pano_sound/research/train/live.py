@@ -28,7 +28,7 @@ from ...localize.nets.weights import has_bfloat16
 from ..datasets.examples import PICTURE_SIZE, Box, read_picture
 from ..datasets.labelled import Item
 from . import augment
-from .distil import FASTEST, Piece, Sounds, random_windows
+from .distil import FASTEST, Piece, Sounds, alone, random_windows
 from .sampling import STRIDE, box_cells, too_few_scenes
 from .scenes import HEIGHT, WIDTH, Pasted, Scene
 from .tagger import SAMPLES, STEPS
@@ -78,9 +78,15 @@ class LiveSounds:
         distant = augment.mix(waves, self.generator, share=0.4, quietest=-25.0, loudest=-6.0)[0]
         distant = augment.reverberate(augment.colour(distant, self.generator), self.generator)
         distant = augment.far(distant, self.generator)
-        waves = torch.where(torch.from_numpy(altered).to(self.device)[:, None], distant, waves)
+        features = waves.new_zeros(n, STEPS, self.encoder.features)
+        if altered.any():
+            features[altered] = self.encoder.from_waves(distant[altered])[:, :STEPS].float()
+        if not altered.all():
+            # As they are measured and used: with nothing after them.
+            samples = self.sounds.lengths[numbers[~altered]] - first[~altered]
+            features[~altered], lengths[~altered] = alone(self.encoder, waves[~altered], samples)
         windows = random_windows(lengths, 1, rng)[:, 0].to(self.device)
-        return torch.einsum("nsf,ns->nf", self.encoder.from_waves(waves)[:, :STEPS].float(), windows)
+        return torch.einsum("nsf,ns->nf", features, windows)
 
 
 class LivePictures:
