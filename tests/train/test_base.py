@@ -163,29 +163,30 @@ def test_versions_of_a_picture_show_the_same_thing() -> None:
 def test_films_come_with_their_own_sound_and_what_is_heard_in_them() -> None:
     pairs, groups = with_knowledge(
         {"dog_barking": ["dog"], "bell": ["bell"]},
-        ["dog_barking", "clip:park", "clip:park", "clip:sea"],
-        [["dog"], [], ["dog", "person"], []],
+        ["dog_barking", "clip:park", "clip:park", "clip:sea", "clip:zoo"],
+        [["dog"], [], ["dog", "person"], [], ["person"]],
     )
-    assert groups == {"~dog": [0, 2], "~person": [2]}
+    assert groups == {"~dog": [0, 2], "~person": [2, 4]}
     assert pairs == {
         "dog_barking": ["dog", "clip:park"],
         "bell": ["bell"],
         "~dog": ["dog", "clip:park"],
-        "~person": ["person", "clip:park"],
-        "clip:park": ["clip:park"],
+        "~person": ["person", "clip:park", "clip:zoo"],
+        "clip:park": ["clip:park", "dog", "person", "clip:zoo"],
         "clip:sea": ["clip:sea"],
+        "clip:zoo": ["clip:zoo", "person", "clip:park"],
     }
-    features = features_of(torch.arange(4.0)[None, :, None, None].expand(1, 4, 5, 16))
-    bank = SoundBank(["dog_barking", "clip:park", "clip:park", "clip:sea"], features, groups)
+    features = features_of(torch.tensor([0.0, 1, 2, 3, 2])[None, :, None, None].expand(1, 5, 5, 16))
+    bank = SoundBank(["dog_barking", "clip:park", "clip:park", "clip:sea", "clip:zoo"], features, groups)
     pictures = [Item(Path("x"), label, "train") for label in ("dog", "clip:park", "clip:sea", "cup")]
     scenes = np.zeros((1, 30, 60, 16), np.float16), [[Pasted("person", 0.0, 320.0, 96.0, 512.0)]]
     maps = np.zeros((4 * VERSIONS, 10, 10, 16), np.float16)
     sampler = Sampler(bank, CachedPictures(pictures, maps), CachedScenes(*scenes), pairs, names_per_step=6)
-    assert set(sampler.names) == {"dog_barking", "~dog", "~person", "clip:park", "clip:sea"}
+    assert set(sampler.names) == {"dog_barking", "~dog", "~person", "clip:park", "clip:sea", "clip:zoo"}
     batch = sampler.pairs(np.random.default_rng(0), silent=1)
-    assert batch["match"].shape == (5, 6)
-    assert batch["match"][:5, :5].diagonal().all()
-    assert not batch["match"][:, 5].any()
+    assert batch["match"].shape == (6, 7)
+    assert batch["match"][:6, :6].diagonal().all()
+    assert not batch["match"][:, 6].any()
     asked = sampler.scene_batch(np.random.default_rng(0), 1)  # a person, whom only the scene shows
     torch.testing.assert_close(asked["sounds"], torch.full_like(asked["sounds"], 2.0))
 

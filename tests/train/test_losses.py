@@ -15,14 +15,25 @@ def test_soft_maximum() -> None:
 
 
 def test_contrast_of_equal_scores_is_chance() -> None:
-    assert float(losses.contrast(torch.zeros(4, 4), torch.eye(4, dtype=torch.bool), 0.1)) == pytest.approx(math.log(4))
+    match = torch.eye(4, dtype=torch.bool)
+    assert float(losses.contrast(torch.zeros(4, 4), match, 4, 0.1)) == pytest.approx(math.log(4))
 
 
-def test_contrast_with_two_right_answers_and_one_without() -> None:
-    match = torch.tensor([[True, True, False], [False, False, False]])
-    # Row 0: two of three are right, log(3/2). Columns 0 and 1: one of two is right, log(2).
-    expected = (math.log(3 / 2) + math.log(2)) / 2
-    assert float(losses.contrast(torch.zeros(2, 3), match, 1.0)) == pytest.approx(expected)
+def test_contrast_leaves_out_other_matches_and_what_has_no_pair() -> None:
+    match = torch.tensor([[True, True, False], [False, True, False], [False, False, False]])
+    # Rows: own of two, own of three; columns: own of three, own of two. The third ones are only wrong answers.
+    expected = (math.log(2) + math.log(3)) / 2
+    assert float(losses.contrast(torch.zeros(3, 3), match, 2, 1.0)) == pytest.approx(expected)
+
+
+def test_another_match_does_not_do_for_the_own_pair() -> None:
+    match = torch.ones(2, 2, dtype=torch.bool)
+    match[1, 0] = False
+    scores = torch.tensor([[0.0, 9.0], [0.0, 0.0]], requires_grad=True)
+    losses.contrast(scores, match, 2, 1.0).backward()
+    assert scores.grad is not None
+    assert scores.grad[0, 1] == 0  # it may be as high as it likes
+    assert scores.grad[1, 0] > 0
 
 
 def test_place_is_equation_8() -> None:

@@ -78,7 +78,7 @@ class Head(nn.Module):
         scene_own = scene_raw[torch.arange(len(h_scene)), scenes["scene"]]
         curve = self.steepness, self.middle
         parts = {
-            "contrast": losses.contrast(scores, match, temperature),
+            "contrast": losses.contrast(scores, match, len(targets), temperature),
             "mosaic": losses.inside(*mosaics(raw, targets, match, recipe.mosaic), temperature),
             "box": losses.place(own[boxed], targets[boxed], temperature),
             "extent": losses.extent(own[boxed], targets[boxed]),

@@ -23,19 +23,22 @@ def soft_maximum(raw: Tensor, temperature: Tensor | float, dim: int = -1) -> Ten
     return temperature * (torch.logsumexp(raw / temperature, dim) - math.log(count))
 
 
-def contrast(scores: Tensor, match: Tensor, temperature: Tensor | float) -> Tensor:
-    """Cross entropy over the batch, both ways.
+def contrast(scores: Tensor, match: Tensor, pairs: int, temperature: Tensor | float) -> Tensor:
+    """Cross entropy over the batch, both ways: the own picture of each sound, and the own sound of each picture.
+
+    All else that belongs together is left out, neither right nor wrong. If any match counted as right, the easiest
+    would do, and the own pair would hardly be learnt.
 
     Args:
         scores: (sounds, pictures), one response for each pair.
-        match: bool (sounds, pictures), which belong together; a row or column without any is left out.
+        match: bool (sounds, pictures), which belong together.
+        pairs: how many of the first sounds and pictures are pairs one by one; others are only examples of wrong ones.
     """
-    loss = scores.new_zeros(())
-    for logits, right in ((scores / temperature, match), (scores.T / temperature, match.T)):
-        known = right.any(dim=1)
-        chance = torch.log_softmax(logits[known], dim=1).masked_fill(~right[known], -1e4)
-        loss = loss - torch.logsumexp(chance, dim=1).mean() / 2
-    return loss
+    own = torch.zeros_like(match)
+    own.diagonal()[:pairs] = True
+    logits = (scores / temperature).masked_fill(match & ~own, -math.inf)
+    right = torch.arange(pairs, device=scores.device)
+    return (F.cross_entropy(logits[:pairs], right) + F.cross_entropy(logits.T[:pairs], right)) / 2
 
 
 def place(raw: Tensor, target: Tensor, temperature: Tensor | float) -> Tensor:

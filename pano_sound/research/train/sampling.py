@@ -240,8 +240,9 @@ class Sampler:
         return any(thing.label in self.belong for thing in things)
 
     def _sound_of(self, label: str, rng: np.random.Generator) -> str:
-        """A label of matching sounds; groups by what the tagger hears less often, as they are less sure."""
-        names = self.sounds_of[label]
+        """A label of matching sounds, but not of other films; groups by what the tagger hears less often, as they are
+        less sure."""
+        names = [name for name in self.sounds_of[label] if name == label or not name.startswith(CLIP)]
         sure = [name for name in names if not name.startswith(PREFIX)]
         return _one(sure if sure and rng.random() < 0.75 else names, rng)
 

@@ -110,7 +110,8 @@ def with_knowledge(
 
     Returns:
         the pairs, with a group of sounds for each thing (`~person`) and each film; group -> its pieces. What a film
-        shows belongs to its own sound, and to all that comes from the things that are heard in it.
+        shows belongs to its own sound, and to all that comes from the things that are heard in it; its sound belongs to
+        these things, too, and to other films in which one of them is heard.
     """
     groups: dict[str, list[int]] = {}
     shown: dict[str, set[str]] = {}
@@ -123,7 +124,9 @@ def with_knowledge(
     out |= {group: [group.removeprefix(PREFIX)] for group in groups}
     for sound, pictures in out.items():
         out[sound] = pictures + [clip for clip, found in sorted(shown.items()) if found & set(pictures)]
-    out |= {clip: [clip] for clip in shown}
+    for clip, heard in shown.items():
+        alike = [other for other, there in sorted(shown.items()) if other != clip and there & heard]
+        out[clip] = [clip, *sorted(heard), *alike]
     return out, groups
 
 
