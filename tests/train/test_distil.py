@@ -13,9 +13,11 @@ from pano_sound.research.train.distil import (
     FASTEST,
     Features,
     Piece,
+    Pupil,
     Sounds,
     distil,
     features_of,
+    joint_encoder,
     random_windows,
 )
 from pano_sound.research.train.tagger import SAMPLES, STEPS, doubled
@@ -118,6 +120,25 @@ def test_distillation_teaches_the_tags_and_goes_on_where_it_was(model: Localizer
     assert after < 0.8 * before
     distil(model, teacher, sounds, tmp_path, 40, batch=4, rate=5e-2)  # type: ignore[arg-type]
     assert wrong() == pytest.approx(after)
+
+
+def test_known_tags_are_taken_over(model: Localizer, tmp_path: Path) -> None:
+    waves = [0.1 * np.random.default_rng(i).standard_normal(SAMPLES) for i in range(20)]
+    head = model.tag_head
+    assert head is not None
+    before = head.weight.clone(), head.bias.clone()
+    pupil = Pupil(joint_encoder(model), len(Brightness.names), 3, 1).eval()
+    pupil.take_tags(head, torch.from_numpy(np.stack(waves)).float(), torch.full((20, 1, STEPS), 1 / STEPS))
+    features = torch.randn(5, model.sound_encoder.features)
+    torch.testing.assert_close(pupil.tags(pupil.norm(features)), head(features), rtol=1e-3, atol=1e-3)
+    pupil.give_tags(head)
+    torch.testing.assert_close((head.weight, head.bias), before, rtol=1e-3, atol=1e-3)
+    for known in (True, False):
+        folder = tmp_path / str(known)
+        folder.mkdir()
+        sounds, teacher = sounds_of(waves, ["hiss"] * len(waves)), Brightness()
+        distil(model, teacher, sounds, folder, 2, batch=16, rate=1e-9, known_tags=known)  # type: ignore[arg-type]
+        assert (head.weight.abs().max() > 0.01) == known
 
 
 def test_a_short_sound_is_heard_as_when_nothing_follows_it(model: Localizer) -> None:

@@ -89,14 +89,15 @@ def train(data: Path, out: Path, folder: Path, recipe: BaseRecipe | None = None,
     if recipe.steps and not read_stills(data, "train"):
         raise DataFileError("there are no panoramas (.jpg) of the split train", data / "stills")
     model = Localizer(**{**BASE, "tags": tagger.names})
+    known_tags = False
     if recipe.start:
-        start_from(model, Path(recipe.start), new_tags=recipe.sound_steps > 0)
+        known_tags = start_from(model, Path(recipe.start), new_tags=recipe.sound_steps > 0)
     else:
         start_from_public_weights(model)
     model.requires_grad_(True).to(device).eval()
     claim.write()  # Only now: what is refused leaves nothing behind.
     log = Log(folder / "log.jsonl")
-    sounds, pairs = learn_sounds(model, tagger, pairs, data, folder, recipe, log)
+    sounds, pairs = learn_sounds(model, tagger, pairs, data, folder, recipe, log, known_tags)
     if recipe.steps:
         learn_heads(model, sounds, pairs, data, folder, recipe, log)
     about = {**asdict(recipe), "start": Path(recipe.start).name}  # not where it lay
@@ -113,16 +114,17 @@ def learn_sounds(
     folder: Path,
     recipe: BaseRecipe,
     log: Log,
+    known_tags: bool,
 ) -> tuple[SoundSource, dict[str, list[str]]]:
-    """Train the sound encoder and the tags in place. Returns all pieces of sound, and the pairs extended by the
-    tagger."""
+    """Train the sound encoder and the tags in place; with `known_tags`, on from the model's. Returns all pieces of
+    sound, and the pairs extended by the tagger."""
     items = training_sounds(data, recipe.sounds, recipe.seed)
     waves = WaveCache(folder, "waves", [item.path for item in items])
     labels = [None if item.label.startswith(CLIP) else item.label for item in items]
     sounds = Sounds(waves, labels, next(model.parameters()).device)
     if recipe.sound_steps:
         steps, batch, rate = recipe.sound_steps, recipe.sound_batch, recipe.sound_rate
-        distil(model, tagger, sounds, folder, steps, batch, rate, recipe.seed, log)
+        distil(model, tagger, sounds, folder, steps, batch, rate, recipe.seed, log, known_tags)
     pieces = pieces_of(items, waves, recipe.seed)
     kept = folder / "sounds-features.npz"
     if not kept.exists():

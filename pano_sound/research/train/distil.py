@@ -105,6 +105,32 @@ class Sounds:
         return waves, np.where(looped, STEPS, steps)
 
 
+class Lesson:
+    """Pieces of sound as teacher and student hear them.
+
+    Attributes:
+        clean: (n, SAMPLES), as drawn.
+        near: (n, SAMPLES), mixed and filtered, for the teacher. It hears nothing but sound: of a second of it with
+            silence after it, its features are four times as large as usual, and 89 of its tags at least 0.3.
+        distant: (n, SAMPLES), the same for the student, some only once, reverberant and noisy.
+        windows: (n, _WINDOWS, STEPS), means over windows with sound.
+        labels: (n, L), how much of each piece is which label; rows of zeros if unknown.
+    """
+
+    def __init__(self, sounds: Sounds, n: int, rng: np.random.Generator, generator: torch.Generator) -> None:
+        device = sounds.samples.device
+        self.clean, own, held = sounds.draw(n, rng)
+        mixed, ratio = augment.mix(self.clean, generator)
+        mixed = augment.colour(mixed, generator)
+        self.near = augment.level(mixed, -20.0)
+        self.windows = random_windows(-(-held // HOP), _WINDOWS, rng).to(device)
+        heard = mixed * (torch.arange(SAMPLES) < torch.from_numpy(held)[:, None]).to(device)
+        self.distant = augment.far(augment.reverberate(heard, generator), generator)
+        labels = F.one_hot(own.clamp_min(0), len(sounds.names)).to(device) * (own >= 0).to(device)[:, None]
+        labels = labels * (1 - ratio)[:, None] + labels.roll(-1, 0) * ratio[:, None]
+        self.labels = labels * (labels.sum(1, keepdim=True) > 0.99)  # everything in the mixture has a label
+
+
 class Pupil(nn.Module):
     """The student, and linear heads above its standardised features: tags to keep, the others for training only."""
 
@@ -141,6 +167,16 @@ class Pupil(nn.Module):
         return parts["embedding"] + 0.1 * parts["tags"] + 0.2 * parts["labels"], parts
 
     @torch.no_grad()
+    def take_tags(self, head: nn.Linear, waves: Tensor, windows: Tensor) -> None:
+        """Set `tags` so that it maps standardised features as `head` maps raw ones, as far as `waves` (n, SAMPLES) and
+        `windows` (n, w, STEPS) tell their statistics."""
+        pooled = torch.einsum("nsf,nws->nwf", self.student.from_waves(waves)[:, :STEPS], windows).flatten(0, 1)
+        mean, variance = pooled.mean(dim=0), pooled.var(dim=0)
+        self.norm.running_mean, self.norm.running_var = mean, variance
+        self.tags.weight.copy_(head.weight * (variance + self.norm.eps).sqrt())
+        self.tags.bias.copy_(head.bias + head.weight @ mean)
+
+    @torch.no_grad()
     def give_tags(self, head: nn.Linear) -> None:
         """Set `head` so that it maps raw features as `tags` maps standardised ones."""
         mean, variance = self.norm.running_mean, self.norm.running_var
@@ -160,8 +196,10 @@ def distil(
     rate: float = 2e-3,
     seed: int = 0,
     log: Log | None = None,
+    known_tags: bool = False,
 ) -> None:
-    """Train the sound encoder and `model.tag_head` in place. Continues from `folder/sounds.pt`.
+    """Train the sound encoder and `model.tag_head` in place. Continues from `folder/sounds.pt`; with `known_tags`, the
+    tags from those of the head.
 
     The nets on waves were trained before (SoundNet): the first of them learns at a fifth of the rate, but for its first
     two layers, which stay as they are, and the others stay whole.
@@ -176,10 +214,14 @@ def distil(
     if waves:
         waves[0].convolutions[:2].requires_grad_(False)
     with torch.no_grad():
-        sample = tagger.columns(sounds.draw(256, np.random.default_rng(seed))[0]).mean(dim=1)
+        first = Lesson(sounds, 256, np.random.default_rng(seed), torch.Generator(device).manual_seed(seed))
+        sample = tagger.columns(first.clean).mean(dim=1)
     mean, spread = sample.mean(0), sample.std(0) + 0.05
     pupil = Pupil(student, len(tagger.names), sample.shape[1], len(sounds.names)).to(device)
-    pupil.tags.bias.data = torch.logit(tagger.scores(sample).mean(dim=0).clamp(1e-4, 1 - 1e-4))
+    if known_tags and model.tag_head is not None:
+        pupil.take_tags(model.tag_head, first.distant, first.windows)
+    else:
+        pupil.tags.bias.data = torch.logit(tagger.scores(sample).mean(dim=0).clamp(1e-4, 1 - 1e-4))
     slow = {id(p) for part in waves for p in part.parameters()}
     learning = [p for p in pupil.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(
@@ -201,19 +243,10 @@ def distil(
         for group in optimiser.param_groups:
             group["lr"] = rate * group["share"] * schedule
         with torch.no_grad():
-            clean, own, held = sounds.draw(batch, rng)
-            mixed, ratio = augment.mix(clean, generator)
-            mixed = augment.colour(mixed, generator)
-            windows = random_windows(-(-held // HOP), _WINDOWS, rng).to(device)
-            # The tagger hears nothing but sound: of a second of it with silence after it, its features are four times
-            # as large as usual, and 89 of its tags at least 0.3.
-            taught = torch.einsum("nse,nws->nwe", tagger.columns(augment.level(mixed, -20.0)), windows)
-            heard = mixed * (torch.arange(SAMPLES) < torch.from_numpy(held)[:, None]).to(device)
-            distant = augment.far(augment.reverberate(heard, generator), generator)
-            labels = F.one_hot(own.clamp_min(0), len(sounds.names)).to(device) * (own >= 0).to(device)[:, None]
-            labels = labels * (1 - ratio)[:, None] + labels.roll(-1, 0) * ratio[:, None]
-            labels = labels * (labels.sum(1, keepdim=True) > 0.99)  # everything in the mixture has a label
-        loss, parts = pupil.loss(distant, windows, (taught - mean) / spread, tagger.scores(taught), labels)
+            lesson = Lesson(sounds, batch, rng, generator)
+            taught = torch.einsum("nse,nws->nwe", tagger.columns(lesson.near), lesson.windows)
+            scores = tagger.scores(taught)
+        loss, parts = pupil.loss(lesson.distant, lesson.windows, (taught - mean) / spread, scores, lesson.labels)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(learning, 5.0)

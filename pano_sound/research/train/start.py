@@ -12,9 +12,11 @@ from .distil import joint_encoder
 from .pretrained import lite0, soundnet_start
 
 
-def start_from(model: Localizer, path: Path, new_tags: bool = True) -> None:
-    """Load all weights of a file; its tags only if they are the same, its surroundings if it has any. Raises ModelError
-    if they do not fit, or if the tags are others and no `new_tags` will be learnt."""
+def start_from(model: Localizer, path: Path, new_tags: bool = True) -> bool:
+    """Load all weights of a file; its tags only if they are the same, its surroundings if it has any.
+
+    Returns whether the tags are the same. Raises ModelError if the weights do not fit, or if the tags are others and no
+    `new_tags` will be learnt."""
     start = weights.load(path)
     if start.tags != model.tags and not new_tags:
         raise ModelError("the weights to start from have other tags than the tagger", path, "set sound_steps above 0")
@@ -26,6 +28,7 @@ def start_from(model: Localizer, path: Path, new_tags: bool = True) -> None:
         raise ModelError("the weights to start from are of another architecture", path=path)
     model.load_state_dict(theirs)
     model.set_presence(*start.presence)
+    return start.tags == model.tags
 
 
 def start_from_public_weights(model: Localizer) -> None:
