@@ -233,6 +233,12 @@ def test_what_could_sound_is_no_example_of_silence(sampler: Sampler) -> None:
     assert Sampler(sampler.sounds, *seen, pairs, sounding=["bongo"]).silent == ["cup"]
 
 
+def test_a_sound_that_has_pictures_is_not_ambient(sampler: Sampler) -> None:
+    seen = sampler.pictures, sampler.scenes
+    assert sampler.ambient == ["rain"]
+    assert Sampler(sampler.sounds, *seen, {"dog": ["dog"], "rain": ["cup"]}).ambient == []
+
+
 def test_what_a_start_lacks_begins_anew(tmp_path: Path) -> None:
     before, model = Localizer(**TINY), Localizer(**TINY, surroundings={"channels": 4, "widths": [3]})
     weights.save(before, tmp_path / "before.safetensors", {})

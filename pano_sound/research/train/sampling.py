@@ -21,7 +21,7 @@ from .scenes import HEIGHT, WIDTH, Pasted, cells, compressed
 from .training_set import CLIP
 
 AMBIENT = ("air_conditioner", "fire", "rain", "sea_waves")
-"""Sounds without a visible source: always negatives."""
+"""Sounds that are negatives for all pictures, unless some pictures belong to them."""
 
 STRIDE = EfficientNetLite0.stride
 
@@ -192,7 +192,7 @@ class Sampler:
                 self.seen_with.setdefault(name, []).append(label)
         self.names = sorted(self.seen_with)
         self.silent = sorted(set(self.of_label) - set(sounding).union(*pairs.values()))
-        self.ambient = [label for label in AMBIENT if label in sounds.by_label]
+        self.ambient = [label for label in AMBIENT if label in sounds.by_label and label not in self.seen_with]
         self.names_per_step = names_per_step
         self.belong = {label: set(names) for label, names in self.sounds_of.items()}
 
