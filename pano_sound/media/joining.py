@@ -68,8 +68,10 @@ def _end(begin: int, path: str | os.PathLike[str], info: PannableFilm) -> Fracti
     """Until when (s) the film's last picture is shown, by its last segment."""
     with _opened(path) as stream:
         file = stream.container
-        # The track's own length is wrong where the last picture shown is not the last one stored.
-        return begin * info.video.time_base + Fraction((file.start_time or 0) + file.duration, av.time_base)
+        stated = Fraction((file.start_time or 0) + file.duration, av.time_base)
+        # Either may be too early where the last picture shown is not the last one stored.
+        shown = max(packet.pts + (packet.duration or 0) for packet in file.demux(stream) if packet.size)
+        return begin * info.video.time_base + max(stated, shown * Fraction(stream.time_base))
 
 
 def _decoding_times(shown: Any) -> Any:
