@@ -54,7 +54,7 @@ def test_the_whole_training_without_the_visual_net(tmp_path: Path) -> None:
     for k in range(8):
         cv2.imwrite(str(data / "stills" / f"{k}.jpg"), rng.integers(0, 255, (60, 120, 3), np.uint8))
     torch.manual_seed(0)
-    before = Localizer(**{**BASE, "tags": names})
+    before = Localizer(**{**BASE, "tags": names, "hidden": 1100})  # as wide as an ensemble's head may be
     weights.save(before, tmp_path / "before.safetensors", {})
     few = {"steps": 2, "sound_steps": 0, "scenes": 2, "scenes_per_step": 1, "names_per_step": 6}
     recipe = BaseRecipe(start=str(tmp_path / "before.safetensors"), visual=False, mosaic=2, versions=1, **few)  # type: ignore[arg-type]

@@ -105,7 +105,7 @@ class Localizer(nn.Module):
         super().__init__()
         if mechanism not in (1, 2):
             raise ValueError(f"mechanism must be 1 or 2, not {mechanism}")
-        self.config = {
+        self.config: dict[str, Any] = {
             "trunk": dict(trunk),
             "sound_encoder": dict(sound_encoder),
             "hidden": hidden,

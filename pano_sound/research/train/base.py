@@ -47,7 +47,7 @@ from .sampling import (
     altered,
 )
 from .scenes import scene_maps
-from .start import start_from, start_from_public_weights
+from .start import head_width, start_from, start_from_public_weights
 from .tagger import Tagger
 from .training_set import (
     CLIP,
@@ -88,7 +88,8 @@ def train(data: Path, out: Path, folder: Path, recipe: BaseRecipe | None = None,
     tagger, pairs = Tagger(data, device), read_pairs(data)
     if recipe.steps and not read_stills(data, "train"):
         raise DataFileError("there are no panoramas (.jpg) of the split train", data / "stills")
-    model = Localizer(**{**BASE, "tags": tagger.names})
+    width = {"hidden": head_width(Path(recipe.start))} if recipe.start else {}
+    model = Localizer(**{**BASE, **width, "tags": tagger.names})
     known_tags = False
     if recipe.start:
         known_tags = start_from(model, Path(recipe.start), new_tags=recipe.sound_steps > 0)

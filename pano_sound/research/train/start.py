@@ -12,6 +12,12 @@ from .distil import joint_encoder
 from .pretrained import lite0, soundnet_start
 
 
+def head_width(path: Path) -> int:
+    """The width of the sound head in a weights file: that of an ensemble is larger than usual."""
+    width: int = weights.load(path).config["hidden"]
+    return width
+
+
 def start_from(model: Localizer, path: Path, new_tags: bool = True) -> bool:
     """Load all weights of a file; its tags only if they are the same, its surroundings if it has any.
 
