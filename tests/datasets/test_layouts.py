@@ -89,9 +89,16 @@ def test_vggss_is_read(tmp_path: Path) -> None:
     for corners in ([20, 20, 80, 90], [0.8, 0.9, 0.2, 0.2]):
         (tmp_path / "vggss.json").write_text(json.dumps([{**entries[0], "bbox": [corners]}, entries[1]]))
         assert [e.key for e in read_set(tmp_path)] == ["ABCDEFGHIJK_000001"]
-    (tmp_path / "vggss.json").write_text("[")
-    with pytest.raises(DataFileError, match="cannot be read"):
-        read_set(tmp_path)
+    for broken in ("[", "[" * 100_000):
+        (tmp_path / "vggss.json").write_text(broken)
+        with pytest.raises(DataFileError, match="cannot be read"):
+            read_set(tmp_path)
+
+
+def test_a_table_without_rows_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "boxes.csv").write_text("picture,sound,x0,y0,x1,y1\n")
+    with pytest.raises(DataFileError, match="no rows"):
+        read_set(tmp_path / "boxes.csv")
 
 
 @pytest.mark.slow

@@ -94,6 +94,9 @@ def test_bad_members_and_cut_shards_are_left_out(folder: Path, caplog: pytest.Lo
             "f.png": good[0],
             "f.wav": good[1],
             "f.json": b'{"boxes": [[[10, 20, 60, 70]]]}',
+            "g.png": good[0],
+            "g.wav": good[1],
+            "g.json": b'{"boxes": ' + b"[" * 100_000,
         },
     )
     cut = folder / "cut.tar"
@@ -102,7 +105,7 @@ def test_bad_members_and_cut_shards_are_left_out(folder: Path, caplog: pytest.Lo
     keys = [e.key for e in shards]
     assert keys[0] == "b"
     assert keys[-8:] == [f"{i:03}" for i in range(8, 16)]
-    assert shards.bad_files.count == 7  # of the odd ones a, c, d, e and f; the cut shard, and the example in its cut
+    assert shards.bad_files.count == 8  # of the odd ones a, c, d, e, f and g; the cut shard, and the example in its cut
     assert "a is left out" in caplog.text
     assert "e is left out: its json cannot be read: " in caplog.text
     assert "cut.tar is left out: unexpected end of data\n" in caplog.text

@@ -101,6 +101,14 @@ def test_a_few_steps_lower_the_loss(sampler: Sampler, tmp_path: Path) -> None:
     torch.testing.assert_close(again.model.visual_head.weight, head.model.visual_head.weight)
 
 
+def test_a_presence_curve_that_does_not_learn_stays(sampler: Sampler, tmp_path: Path) -> None:
+    head = Head(Localizer(**TINY))
+    curve = head.steepness.item(), head.middle.item()
+    recipe = BaseRecipe(steps=5, scenes_per_step=4, rate=1e-1, mosaic=4, weight_presence=0.0)
+    fit(head, sampler, recipe, tmp_path, Log(tmp_path / "log.jsonl"))
+    assert (head.steepness.item(), head.middle.item()) == curve
+
+
 def test_a_mosaic_holds_the_own_picture_and_others_that_do_not_match() -> None:
     match = torch.eye(5, 7, dtype=torch.bool)
     match[0, 1] = True

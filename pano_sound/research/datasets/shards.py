@@ -159,7 +159,7 @@ class Shards:
             raise ValueError("it has no " + ("picture" if picture is None else "sound"))
         try:
             about = json.loads(sample["json"]) if "json" in sample else {}
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"its json cannot be read: {error}") from error
         if not isinstance(about, dict):
             raise ValueError("its json is not an object")

@@ -26,10 +26,12 @@ def read(path: Path) -> list[Example]:
     example by example, the same for each example.
 
     Raises:
-        DataFileError: the table cannot be read, lacks a column, or too many of its rows are bad.
+        DataFileError: the table cannot be read, has no rows or lacks a column, or too many of its rows are bad.
     """
     rows = read_table(path)
-    columns = set(rows[0]) if rows else set()
+    if not rows:
+        raise DataFileError("the table has no rows", path=path)
+    columns = set(rows[0])
     if not columns & {"picture", "clip"} or ("clip" not in columns and "sound" not in columns):
         raise DataFileError("the table needs the columns picture and sound, or clip", path=path)
     bad_files = BadFileCounter(path, len(rows))

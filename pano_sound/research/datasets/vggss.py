@@ -33,7 +33,7 @@ def read(path: Path) -> list[Example]:
     listing = path / LIST if path.is_dir() else path
     try:
         entries = json.loads(listing.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataFileError(f"the list cannot be read: {error}", path=listing) from error
     if not isinstance(entries, list):
         raise DataFileError("is not a list of clips", path=listing)

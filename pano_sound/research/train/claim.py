@@ -13,7 +13,7 @@ from ...errors import DataFileError
 from ...localize.nets.files import find
 from ..datasets.labelled import read_clips, read_items, read_pairs, read_people, read_photographs, read_stills
 
-_LESSONS = 3
+_LESSONS = 4
 """Raised when what the code makes of the same data and recipe changes: what caches and checkpoints hold is old then."""
 
 

@@ -124,9 +124,14 @@ def fit(head: Head, sampler: Sampler, recipe: BaseRecipe, folder: Path, log: Log
     """Train everything above the cached features. Continues from `folder/head.pt`, written every 200 steps."""
     learning = [p for p in head.parameters() if p.requires_grad]
     trunk = [p for p in head.model.trunk.parameters() if p.requires_grad]
-    numbers = {id(p) for p in trunk}
+    curve = [head.steepness, head.middle]  # without decay: their size says nothing of how much they depend on the data
+    numbers = {id(p) for p in trunk + curve}
     heads = [p for p in learning if id(p) not in numbers]
-    groups = [{"params": heads, "rate": recipe.rate}, {"params": trunk, "rate": recipe.trunk_rate}]
+    groups = [
+        {"params": heads, "rate": recipe.rate},
+        {"params": trunk, "rate": recipe.trunk_rate},
+        {"params": curve, "rate": recipe.rate, "weight_decay": 0.0},
+    ]
     optimiser = torch.optim.AdamW([group for group in groups if group["params"]], weight_decay=0.02)
     state = StageState(folder / "head.pt", "head", head, optimiser)
     start = state.restore()
