@@ -19,13 +19,14 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .atomic_file import check_file, written_whole
-from .constraints import HUGE, Mask, Pin, number, read_json, read_masks, read_pins, shown
+from .constraints import HUGE, Mask, Pin, number, plain, read_json, read_masks, read_pins, shown
 from .errors import DataFileError
 from .sphere.convention import angles, directions, wrap_degrees
 from .sphere.geometry import angle_between, slerp
@@ -68,7 +69,7 @@ class CameraPath:
 
     def __post_init__(self) -> None:
         if not all(
-            isinstance(side, int) and 64 <= side <= 8192 and side % 2 == 0 for side in (self.width, self.height)
+            isinstance(side, Integral) and 64 <= side <= 8192 and side % 2 == 0 for side in (self.width, self.height)
         ):
             raise ValueError("view: width and height must be even numbers from 64 to 8192")
         samples = np.array(self.samples, np.float64)
@@ -82,6 +83,8 @@ class CameraPath:
         if not self.cuts <= set(range(len(samples))):
             raise ValueError(f"cuts must be indices of samples, not {sorted(self.cuts)}")
         object.__setattr__(self, "samples", samples)
+        for name, own in (("width", int), ("height", int), ("source", plain), ("settings", plain)):
+            object.__setattr__(self, name, own(getattr(self, name)))
 
     @property
     def times(self) -> NDArray[np.float64]:

@@ -208,6 +208,21 @@ def number(row: dict[str, Any], name: str, where: str, path: Where = None) -> fl
     return float(value)
 
 
+def plain(values: Any) -> Any:
+    """A dictionary with Python's own numbers and lists instead of NumPy's, which JSON does not hold; anything else as
+    it is."""
+
+    def own(value: Any) -> Any:
+        return value.tolist() if isinstance(value, (np.generic, np.ndarray)) else value
+
+    if not isinstance(values, dict):
+        return values
+    return {
+        name: [own(one) for one in value] if isinstance(value, (list, tuple)) else own(value)
+        for name, value in values.items()
+    }
+
+
 def shown(value: Any) -> str:
     """The beginning of a wrong value as JSON writes it: a number in quotes is none."""
     return json.dumps(value, ensure_ascii=False)[:40]

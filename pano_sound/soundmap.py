@@ -35,6 +35,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from .atomic_file import check_file, written_whole
+from .constraints import plain
 from .errors import DataFileError
 from .presence import present_log_odds
 from .sphere.geometry import cell_areas, cell_directions
@@ -141,9 +142,12 @@ class SoundMap:
 
     def __post_init__(self) -> None:
         for name in _TYPES:
-            object.__setattr__(self, name, np.asarray(getattr(self, name)))
-        if not len(self.turned):
-            object.__setattr__(self, "turned", np.zeros(len(self.times), np.float32))
+            array = np.asarray(getattr(self, name))
+            object.__setattr__(self, name, array.astype(_TYPES[name]) if array.dtype.kind in "iu" else array)
+        for name in ("source", "settings"):
+            object.__setattr__(self, name, plain(getattr(self, name)))
+        if not self.turned.size:
+            object.__setattr__(self, "turned", np.zeros(self.times.size, np.float32))
 
     def __len__(self) -> int:
         return len(self.times)
@@ -184,13 +188,15 @@ class SoundMap:
         check_file(path, overwrite=overwrite)
         self.check_parts()
         numbers = {name: getattr(self, name).astype(kind, copy=False) for name, kind in _TYPES.items()}
-        if (wrong := replace(self, **numbers)._impossible()) is not None:
+        cues = {name: maps.astype(np.float16, copy=False) for name, maps in self.cues.items()}
+        named = None if self.named is None else replace(self.named, scores=self.named.scores.astype(np.float16))
+        if (wrong := replace(self, **numbers, cues=cues, named=named)._impossible()) is not None:
             raise ValueError(f"the sound map cannot be saved: {wrong}")
         about: dict[str, Any] = {"source": self.source, "settings": self.settings}
-        more: dict[str, Any] = {f"cues/{name}": maps for name, maps in self.cues.items()}
-        if self.named is not None:
-            about["names"] = self.named.names
-            more["names"] = self.named.scores
+        more: dict[str, Any] = {f"cues/{name}": maps for name, maps in cues.items()}
+        if named is not None:
+            about["names"] = named.names
+            more["names"] = named.scores
         try:
             text = json.dumps(about)
         except TypeError as error:
@@ -315,8 +321,14 @@ class SoundMap:
                 return wrong
             if not np.isfinite(getattr(self, name)).all():
                 return f"some numbers of `{name}` are not finite"
+            if name in ("posterior", "elsewhere") and getattr(self, name).min() < 0:
+                return f"some probabilities in `{name}` are negative"
             if name in ("times", "cuts") and not np.all(np.diff(getattr(self, name)) > 0):
                 return f"`{name}` must grow"
+        if not (isinstance(self.source, dict) and isinstance(self.settings, dict)):
+            return "`source` and `settings` must be dictionaries"
+        if not _is_source({"width": 1, **self.source}):
+            return "`source` states what no film has: check its width, height, end and covers"
         if not isinstance(self.cues, Mapping):
             return "`cues` must be maps by name"
         for name, maps in self.cues.items():
@@ -336,12 +348,12 @@ class SoundMap:
             return "some of its numbers are not finite"
         if np.abs(self.times[[0, -1]]).max() > _LONGEST or np.abs(self.turned).max() > 180:
             return "some of its times or turns are too large"
-        if not (isinstance(self.source, dict) and isinstance(self.settings, dict) and _is_source(self.source)):
-            return "its source lacks the width of the film, or states what no film has"
+        if "width" not in self.source:
+            return "its source lacks the width of the film"
         if len(self.times) == 1 and not self.source.get("end", 0.0) > self.times[0]:
             return "it lasts no time"
         total = self.posterior.sum(axis=(1, 2), dtype=np.float32) + self.elsewhere
-        if self.posterior.min() < 0 or self.elsewhere.min() < 0 or np.abs(total - 1).max() > _OFF:
+        if np.abs(total - 1).max() > _OFF:
             return "its probabilities do not add up to 1"
         return None
 
@@ -379,11 +391,12 @@ def _check_sizes(path: str | os.PathLike[str]) -> None:
 def _is_source(source: dict[str, Any]) -> bool:
     """Whether width, height, end and covered area are valid numbers."""
     sides = [source.get("width"), source.get("height", 1)]
-    times = [source.get("end", 0.0), *(source.get("covers") or ())]
+    covers = source.get("covers") or []
     return (
         all(isinstance(side, int) and 0 < side < 1 << 20 for side in sides)
-        and all(isinstance(t, (int, float)) and abs(t) <= _LONGEST for t in times)
-        and (len(times) == 1 or _is_area(times[1:]))
+        and isinstance(covers, list)
+        and all(isinstance(t, (int, float)) and abs(t) <= _LONGEST for t in (source.get("end", 0.0), *covers))
+        and (not covers or _is_area(covers))
     )
 
 

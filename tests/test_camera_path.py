@@ -134,6 +134,15 @@ def test_pins_and_masks_of_numpy_numbers_can_be_saved(tmp_path):
     assert (back.pins, back.masks) == (path.pins, path.masks)
 
 
+def test_a_path_of_numpy_numbers_can_be_saved(tmp_path):
+    source = {"width": np.int64(960), "end": np.float32(1.5), "covers": np.array([-90, 90, -45, 45])}
+    path = CameraPath(np.int64(640), np.int32(360), [[0, 1, 2, 0, 90]], source, {"fov": np.float32(90)})
+    path.with_view((np.int64(320), np.int64(320))).save(tmp_path / "a.path.json")
+    back = CameraPath.load(tmp_path / "a.path.json")
+    assert (back.width, back.height, back.settings) == (320, 320, {"fov": 90})
+    assert back.source == {"width": 960, "end": 1.5, "covers": [-90, 90, -45, 45]}
+
+
 def test_saving_says_why_it_cannot(tmp_path):
     path = path_of([0, 0, 0, 0, 90])
     path.save(tmp_path / "a.json")

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import pano_sound
 from pano_sound import soundmap as soundmap_module
 from pano_sound.errors import DataFileError
 from pano_sound.soundmap import BEFORE, FORMAT, Named, SoundMap
@@ -330,6 +331,11 @@ def test_what_could_not_be_read_again_is_not_saved(soundmap, tmp_path):
         ({"posterior": soundmap.posterior.astype(str)}, "`posterior` must be an array of numbers"),
         ({"posterior": np.full_like(soundmap.posterior, np.nan)}, "not finite"),
         ({"posterior": 2 * soundmap.posterior}, "do not add up to 1"),
+        ({"posterior": soundmap.posterior - np.eye(4, 8)}, "probabilities in `posterior` are negative"),
+        ({"elsewhere": -soundmap.elsewhere}, "probabilities in `elsewhere` are negative"),
+        ({"times": None}, "`times` must be an array of numbers"),
+        ({"turned": None}, "`turned` must be an array of numbers"),
+        ({"level_db": [-20, None, -30]}, "`level_db` must be an array of numbers"),
         ({"times": soundmap.times[::-1]}, "`times` must grow"),
         ({"times": np.empty(0)}, "at least one"),
         ({"times": soundmap.times[rows]}, "`posterior` has the shape"),
@@ -338,6 +344,11 @@ def test_what_could_not_be_read_again_is_not_saved(soundmap, tmp_path):
         ({"cues": None}, "`cues`"),
         ({"cues": {"motion": soundmap.posterior[rows]}}, "the cue 'motion'"),
         ({"named": Named(("dog",), NAMED.scores)}, "`named.scores`"),
+        ({"source": None}, "`source` and `settings` must be dictionaries"),
+        ({"settings": None}, "`source` and `settings` must be dictionaries"),
+        ({"source": {"width": None}}, "`source` states what no film has"),
+        ({"source": {"width": 2, "end": None}}, "`source` states what no film has"),
+        ({"source": {"width": 2, "covers": 5}}, "`source` states what no film has"),
         ({"source": {}}, "its source lacks the width"),
         ({"settings": {"a": {1}}}, "source or settings"),
     ):
@@ -360,3 +371,35 @@ def test_lists_and_other_numbers_are_saved_as_the_file_has_them(soundmap, tmp_pa
     back = SoundMap.load(tmp_path / "a.npz")
     assert (back.times.tolist(), back.cuts.tolist(), back.posterior.dtype) == ([0, 1, 2], [1], np.float16)
     assert np.array_equal(back.posterior, soundmap.posterior)
+
+
+def test_numpys_numbers_are_saved(soundmap, tmp_path):
+    covers = np.array([-90, 90, -45, 45])
+    changed = replace(
+        soundmap,
+        times=np.arange(3, dtype=np.uint8),
+        source={"width": np.int64(2), "height": np.int32(1), "end": np.float32(2.5), "covers": covers},
+        settings={"every": np.float32(0.5), "spans": (np.int64(1), 2)},
+        cues={"motion": np.ones((3, 4, 8), int)},
+        named=Named(("dog",), np.array([[0], [1], [0]])),
+    )
+    changed.save(tmp_path / "a.npz")
+    back = SoundMap.load(tmp_path / "a.npz")
+    assert back.source == {"width": 2, "height": 1, "end": 2.5, "covers": [-90, 90, -45, 45]}
+    assert back.settings == {"every": 0.5, "spans": [1, 2]}
+    assert (back.times.tolist(), back.cues["motion"].dtype, back.named.heard()) == ([0, 1, 2], np.float16, ["dog"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"posterior": -np.ones((3, 4, 8))},
+        {"source": None},
+        {"source": {"width": None}},
+        {"source": {"width": 960, "end": None}},
+        {"turned": None},
+    ],
+)
+def test_parts_that_planning_cannot_use_are_refused(soundmap, change):
+    with pytest.raises(ValueError, match=r"^the sound map cannot be used: "):
+        pano_sound.plan(replace(soundmap, **change))
