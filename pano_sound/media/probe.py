@@ -199,7 +199,7 @@ def _joined(parts: list[MediaInfo], footage: Footage) -> MediaInfo:
             ("projection", first.spherical.projection or "untagged", part.spherical.projection or "untagged"),
             ("stereo layout", first.spherical.stereo, part.spherical.stereo),
             ("part of the sphere", *(_covered(one.spherical) for one in (first, part))),
-            ("orientation", *(_tilt(one.spherical) for one in (first, part))),
+            ("camera pose", *(_pose(one.spherical) for one in (first, part))),
             ("padding", *(f"{one.spherical.padding} pixels" for one in (first, part))),
             ("dynamic range", *(v.colour.hdr or "SDR" for v in (first.video, part.video))),
         ):
@@ -227,7 +227,7 @@ def _covered(sphere: Spherical) -> str:
     return f"{left:g} to {100 - right:g}% of its width, {top:g} to {100 - bottom:g}% of its height"
 
 
-def _tilt(sphere: Spherical) -> str:
+def _pose(sphere: Spherical) -> str:
     return "yaw {:.3g}°, pitch {:.3g}°, roll {:.3g}°".format(*sphere.pose)
 
 

@@ -121,7 +121,7 @@ def test_spheres_that_lie_otherwise_are_not_joined(tmp_path):
     ):
         spheres.tag_v2(path, b"equi", bounds, pose=pose)
     upright, tilted, one, other = paths
-    with pytest.raises(UnsupportedInputError, match=r"b.mp4: is of another orientation \(yaw 0°, pitch 20°, roll 0°\)"):
+    with pytest.raises(UnsupportedInputError, match=r"b.mp4: is of another camera pose \(yaw 0°, pitch 20°, roll 0°\)"):
         probe([upright, tilted])
     with pytest.raises(UnsupportedInputError, match=r"d.mp4: is of another part of the sphere \(0 to 50% of its width"):
         probe([one, other])
@@ -151,6 +151,13 @@ def test_mirrored_pictures_are_mirrored_back(tmp_path, turn):
     within(off(path))
     with VideoReader(probe(path)) as reader:
         assert next(reader.pictures()).planes[0].shape == (128, 256)
+
+
+def test_mirrored_pictures_are_not_joined_to_others(tmp_path):
+    paths = [spheres.film(tmp_path / f"{name}.mp4", WHOLE, turn=180, mirrored=name == "b") for name in "ab"]
+    says = r"b.mp4: is of another orientation \(mirrored\) than the first file \(not mirrored\)"
+    with pytest.raises(UnsupportedInputError, match=says):
+        probe(paths)
 
 
 @pytest.mark.parametrize("how", ["option", "v1", "v2"])
