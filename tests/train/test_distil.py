@@ -1,6 +1,7 @@
 """The tagger's pupil: its sounds are what they are said to be, and it learns what the tagger says of them."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from pano_sound.research.train.caches import WaveCache
 from pano_sound.research.train.distil import (
     FASTEST,
     Features,
+    Lesson,
     Piece,
     Pupil,
     Sounds,
@@ -139,6 +141,23 @@ def test_known_tags_are_taken_over(model: Localizer, tmp_path: Path) -> None:
         sounds, teacher = sounds_of(waves, ["hiss"] * len(waves)), Brightness()
         distil(model, teacher, sounds, folder, 2, batch=16, rate=1e-9, known_tags=known)  # type: ignore[arg-type]
         assert (head.weight.abs().max() > 0.01) == known
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_lesson_is_made_for_known_tags_alone_before_the_steps(
+    model: Localizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    made = []
+
+    class Counted(Lesson):
+        def __init__(self, sounds: Sounds, n: int, *more: Any) -> None:
+            made.append(n)
+            super().__init__(sounds, n, *more)
+
+    monkeypatch.setattr("pano_sound.research.train.distil.Lesson", Counted)
+    sounds = sounds_of([0.1 * np.random.default_rng(0).standard_normal(SAMPLES)], ["hiss"])
+    distil(model, Brightness(), sounds, tmp_path, 2, batch=16, known_tags=known)  # type: ignore[arg-type]
+    assert made == [256] * known + [16, 16]
 
 
 def test_a_short_sound_is_heard_as_when_nothing_follows_it(model: Localizer) -> None:

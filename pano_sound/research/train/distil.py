@@ -109,7 +109,6 @@ class Lesson:
     """Pieces of sound as teacher and student hear them.
 
     Attributes:
-        clean: (n, SAMPLES), as drawn.
         near: (n, SAMPLES), mixed and filtered, for the teacher. It hears nothing but sound: of a second of it with
             silence after it, its features are four times as large as usual, and 89 of its tags at least 0.3.
         distant: (n, SAMPLES), the same for the student, some only once, reverberant and noisy.
@@ -119,8 +118,8 @@ class Lesson:
 
     def __init__(self, sounds: Sounds, n: int, rng: np.random.Generator, generator: torch.Generator) -> None:
         device = sounds.samples.device
-        self.clean, own, held = sounds.draw(n, rng)
-        mixed, ratio = augment.mix(self.clean, generator)
+        drawn, own, held = sounds.draw(n, rng)
+        mixed, ratio = augment.mix(drawn, generator)
         mixed = augment.colour(mixed, generator)
         self.near = augment.level(mixed, -20.0)
         self.windows = random_windows(-(-held // HOP), _WINDOWS, rng).to(device)
@@ -214,11 +213,11 @@ def distil(
     if waves:
         waves[0].convolutions[:2].requires_grad_(False)
     with torch.no_grad():
-        first = Lesson(sounds, 256, np.random.default_rng(seed), torch.Generator(device).manual_seed(seed))
-        sample = tagger.columns(first.clean).mean(dim=1)
+        sample = tagger.columns(sounds.draw(256, np.random.default_rng(seed))[0]).mean(dim=1)
     mean, spread = sample.mean(0), sample.std(0) + 0.05
     pupil = Pupil(student, len(tagger.names), sample.shape[1], len(sounds.names)).to(device)
     if known_tags and model.tag_head is not None:
+        first = Lesson(sounds, 256, np.random.default_rng(seed), torch.Generator(device).manual_seed(seed))
         pupil.take_tags(model.tag_head, first.distant, first.windows)
     else:
         pupil.tags.bias.data = torch.logit(tagger.scores(sample).mean(dim=0).clamp(1e-4, 1 - 1e-4))
