@@ -79,6 +79,8 @@ _TYPES = {
 """The types of numbers in a file. In memory, they may be others."""
 _OFF = 0.02
 """By how much the sum of probabilities may differ from 1 after rounding to float16."""
+_ROUNDED = 1e-3
+"""By how much a probability may be below 0: 1 less a sum of float16 may be."""
 
 
 @dataclass(frozen=True)
@@ -321,7 +323,7 @@ class SoundMap:
                 return wrong
             if not np.isfinite(getattr(self, name)).all():
                 return f"some numbers of `{name}` are not finite"
-            if name in ("posterior", "elsewhere") and getattr(self, name).min() < 0:
+            if name in ("posterior", "elsewhere") and getattr(self, name).min() < -_ROUNDED:
                 return f"some probabilities in `{name}` are negative"
             if name in ("times", "cuts") and not np.all(np.diff(getattr(self, name)) > 0):
                 return f"`{name}` must grow"

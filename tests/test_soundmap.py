@@ -390,6 +390,16 @@ def test_numpys_numbers_are_saved(soundmap, tmp_path):
     assert (back.times.tolist(), back.cues["motion"].dtype, back.named.heard()) == ([0, 1, 2], np.float16, ["dog"])
 
 
+def test_what_rounding_leaves_below_0_is_no_mistake(soundmap, tmp_path):
+    posterior = soundmap.posterior.copy()
+    posterior[2, 0, 0] += np.float16(5e-4)
+    changed = replace(soundmap, posterior=posterior, elsewhere=1 - posterior.sum(axis=(1, 2)))
+    assert changed.elsewhere.min() < 0
+    pano_sound.plan(changed)
+    changed.save(tmp_path / "a.npz")
+    assert SoundMap.load(tmp_path / "a.npz").present().max() > 1
+
+
 @pytest.mark.parametrize(
     "change",
     [
