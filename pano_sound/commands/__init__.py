@@ -41,6 +41,9 @@ COMMANDS = {
 """The sub-commands, and the summary of each. It is the first sentence of the command's help, given here so that the
 list of commands needs none of their modules."""
 
+_HELP: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
+"""What click raises, from 8.2 on, to show the help of a command that needs more words."""
+
 
 @contextlib.contextmanager
 def _stop_without_an_empty_line() -> Iterator[None]:
@@ -163,8 +166,9 @@ def _run() -> int:
 def _say_what_is_wrong(error: Exception) -> int:
     """Print an error as one line; returns the exit code."""
     if isinstance(error, click.ClickException):
-        # It may name a file that the shell found for '*'.
-        error.message = printable(error.message)  # type: ignore[misc]
+        if not isinstance(error, _HELP):
+            # It may name a file that the shell found for '*'.
+            error.message = printable(error.message)  # type: ignore[misc]
         error.show()
         for word in sys.argv[1:]:
             if isinstance(error, click.NoSuchOption) and word.startswith("-") and os.path.isfile(word):

@@ -369,6 +369,13 @@ def groups(text):
     return found
 
 
+@pytest.mark.parametrize("words", [[], ["path"], ["study"], ["evaluate"]])
+def test_commands_that_need_more_words_show_their_help(run, words):
+    done = run(*words)
+    shown = (done.stdout + done.stderr).strip()
+    assert shown == run(*words, "--help").stdout.strip()
+
+
 def test_help_lists_everyday_options_by_group_and_help_all_every_one():
     short, full = (groups(CliRunner().invoke(cli, ["pan", option]).output) for option in ("--help", "--help-all"))
     assert list(short) == list(full) == ["Options", "Input", "Listening", "View", "Camera", "Video", "General"]
