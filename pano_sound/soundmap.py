@@ -209,6 +209,7 @@ class SoundMap:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> SoundMap:
         """Read a file that `save` wrote. Raises DataFileError if it cannot be read, is damaged or of another format."""
+        path = os.fspath(path)
         try:
             _check_sizes(path)
             with np.load(path, allow_pickle=False) as archive:

@@ -323,6 +323,11 @@ def test_a_sound_map_that_may_not_be_read_is_not_called_damaged(tmp_path, monkey
         SoundMap.load(path)
 
 
+def test_what_names_no_file_is_not_called_damaged():
+    with pytest.raises(TypeError, match="NoneType"):
+        SoundMap.load(None)
+
+
 def test_what_could_not_be_read_again_is_not_saved(soundmap, tmp_path):
     rows = slice(2)
     for change, word in (
