@@ -107,5 +107,7 @@ class InputOptions(Options):
         start, end, length = (parse_time(getattr(self, n), f"`{n}`") for n in ("start", "end", "duration"))
         if end is not None and length is not None:
             raise ValueError("`end` and `duration` cannot be used together")
-        if length == 0 or (end is not None and end <= (start or 0)):
+        if length == 0:
+            raise ValueError("`duration` must be more than 0")
+        if end is not None and end <= (start or 0):
             raise ValueError("nothing is left between `start` and `end`")

@@ -92,6 +92,7 @@ def test_probe_names_the_next_chapters(run, tmp_path):
     ("options", "word"),
     [
         (("--start", "soon"), "--start must look like 90, 1:30 or 1:02:03.5, not 'soon'"),
+        (("--duration", "0"), "--duration must be more than 0"),
         (("--start", "2", "--end", "1"), "nothing is left between --start and --end"),
         (("--end", "2", "--duration", "1"), "--end and --duration cannot be used together"),
         (("--max-damage", "2"), "must be a number from 0 to 1, not '2'"),
