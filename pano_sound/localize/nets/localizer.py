@@ -41,7 +41,7 @@ BASE: dict[str, Any] = {
     "panorama": [960, 1920],
     "surroundings": {"channels": 128, "widths": [5, 9]},
 }
-"""The architecture of the `base` model."""
+"""The architecture that the recipe `base` trains. The shipped model is an ensemble of such: its sound head is wider."""
 
 TINY: dict[str, Any] = {
     "trunk": {"name": "tiny", "stride": 16},
