@@ -135,7 +135,7 @@ def test_impossible_parts_are_refused(tmp_path, options, word):
         ({"end": "1:2:3:4"}, "`end` must look like"),
         ({"end": 2, "duration": 1}, "cannot be used together"),
         ({"start": 3, "end": 3}, "nothing is left"),
-        ({"duration": 0}, "nothing is left"),
+        ({"duration": 0}, "must be more than 0"),
         ({"start": "99999:00:00"}, "at most 10000 hours"),
     ],
 )
