@@ -1,17 +1,13 @@
 """Ensembles of sound heads."""
 
-from pathlib import Path
-
 import pytest
 import torch
-from click.testing import CliRunner
 from torch.nn.functional import normalize
 
-from pano_sound.errors import ModelError, OutputError
-from pano_sound.localize.nets import weights
+from pano_sound.errors import ModelError
 from pano_sound.localize.nets.localizer import TINY, Localizer
 from pano_sound.localize.nets.paper import PAPER_TINY, PaperLocalizer
-from pano_sound.research.train.ensemble import ensemble, main
+from pano_sound.research.train.ensemble import ensemble
 
 
 def with_another_head(seed: int) -> Localizer:
@@ -58,16 +54,3 @@ def test_networks_that_differ_elsewhere_are_refused() -> None:
         ensemble([with_another_head(1), Localizer(**{**TINY, "embedding": 8})])
     with pytest.raises(ModelError, match="kind of base"):
         ensemble([with_another_head(1), PaperLocalizer(**PAPER_TINY)])
-
-
-def test_the_file_says_whose_heads_it_has(tmp_path: Path) -> None:
-    for seed in (0, 1):
-        weights.save(with_another_head(seed), tmp_path / f"{seed}.safetensors", {"name": str(seed)})
-    out = tmp_path / "both.safetensors"
-    command = [str(out), str(tmp_path / "0.safetensors"), str(tmp_path / "1.safetensors")]
-    assert CliRunner().invoke(main, command).exit_code == 0
-    assert b"0.safetensors, 1.safetensors" in out.read_bytes()
-    assert weights.load(out).config["hidden"] == 2 * TINY["hidden"]
-    again = CliRunner().invoke(main, command)  # nothing is replaced
-    assert again.exit_code == OutputError.exit_code
-    assert again.output.count("\n") == 1

@@ -1,15 +1,11 @@
 """The mean of networks."""
 
-from pathlib import Path
-
 import pytest
 import torch
-from click.testing import CliRunner
 
-from pano_sound.errors import ModelError, OutputError
-from pano_sound.localize.nets import weights
+from pano_sound.errors import ModelError
 from pano_sound.localize.nets.localizer import TINY, Localizer
-from pano_sound.research.train.mean import main, mean
+from pano_sound.research.train.mean import mean
 
 SURROUNDINGS = {"channels": 4, "widths": [3]}
 
@@ -61,16 +57,3 @@ def test_other_architectures_are_refused() -> None:
 def test_networks_whose_numbers_mean_something_else_are_refused(one: dict, other: dict) -> None:
     with pytest.raises(ModelError, match=next(iter(one))):
         mean([network(0, **one), network(1, **other)])
-
-
-def test_the_file_says_what_it_is_the_mean_of(tmp_path: Path) -> None:
-    for seed in (0, 1):
-        weights.save(network(seed), tmp_path / f"{seed}.safetensors", {"name": str(seed)})
-    out = tmp_path / "both.safetensors"
-    command = [str(out), str(tmp_path / "0.safetensors"), str(tmp_path / "1.safetensors")]
-    assert CliRunner().invoke(main, command).exit_code == 0
-    assert b"0.safetensors, 1.safetensors" in out.read_bytes()
-    again = CliRunner().invoke(main, command)  # nothing is replaced
-    assert again.exit_code == OutputError.exit_code
-    assert again.output.count("\n") == 1
-    assert "overwrite" not in again.output  # which is no option of this command

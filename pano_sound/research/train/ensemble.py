@@ -10,15 +10,13 @@ window of sound. (`mean` is over weights, so the heads must have begun from the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
 import torch
 from torch import nn
 
-from ... import __version__
-from ...errors import ModelError, OutputError, PanoSoundError
+from ...errors import ModelError
+from .combining import command
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -78,22 +76,7 @@ def _statistics(state: dict[str, Tensor], layer: int) -> tuple[Tensor, Tensor]:
     return state[f"{_HEAD}{layer}.running_mean"], variance.sqrt()
 
 
-@click.command()
-@click.argument("output", type=click.Path(path_type=Path))
-@click.argument("files", type=click.Path(exists=True, path_type=Path), nargs=-1, required=True)
-def main(output: Path, files: tuple[Path, ...]) -> None:
-    """Write a network with the sound heads of the networks in FILES to OUTPUT."""
-    from ...localize.nets import weights
-
-    about = {"name": output.stem, "version": __version__, "ensemble_of": ", ".join(file.name for file in files)}
-    try:
-        if output.exists():
-            raise OutputError("exists already", output, "give another output name")
-        weights.save(ensemble([weights.load(file) for file in files]), output, about, overwrite=False)
-    except PanoSoundError as error:
-        click.echo(f"ensemble: {error}", err=True)
-        raise SystemExit(error.exit_code) from None
-
+main = command(ensemble, "Write a network with the sound heads of the networks in FILES to OUTPUT.")
 
 if __name__ == "__main__":
     main()

@@ -10,13 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
-from ... import __version__
-from ...errors import ModelError, OutputError, PanoSoundError
+from ...errors import ModelError
+from .combining import command
 
 if TYPE_CHECKING:
     from ...localize.nets.localizer import Localizer
@@ -57,22 +54,7 @@ def mean(networks: Sequence[Localizer]) -> Localizer:
     return out
 
 
-@click.command()
-@click.argument("output", type=click.Path(path_type=Path))
-@click.argument("files", type=click.Path(exists=True, path_type=Path), nargs=-1, required=True)
-def main(output: Path, files: tuple[Path, ...]) -> None:
-    """Write the mean of the networks in FILES to OUTPUT."""
-    from ...localize.nets import weights
-
-    about = {"name": output.stem, "version": __version__, "mean_of": ", ".join(file.name for file in files)}
-    try:
-        if output.exists():
-            raise OutputError("exists already", output, "give another output name")
-        weights.save(mean([weights.load(file) for file in files]), output, about, overwrite=False)
-    except PanoSoundError as error:
-        click.echo(f"mean: {error}", err=True)
-        raise SystemExit(error.exit_code) from None
-
+main = command(mean, "Write the mean of the networks in FILES to OUTPUT.")
 
 if __name__ == "__main__":
     main()
