@@ -39,6 +39,7 @@ from .constraints import plain
 from .errors import DataFileError
 from .presence import present_log_odds
 from .sphere.geometry import cell_areas, cell_directions
+from .spool import SpooledMaps
 
 FORMAT = "pano-sound.soundmap/2"
 BEFORE = "pano-sound.soundmap/1"
@@ -190,21 +191,26 @@ class SoundMap:
         check_file(path, overwrite=overwrite)
         self.check_parts()
         numbers = {name: getattr(self, name).astype(kind, copy=False) for name, kind in _TYPES.items()}
-        cues = {name: maps.astype(np.float16, copy=False) for name, maps in self.cues.items()}
+        cues = SpooledMaps(self.cues)
         named = None if self.named is None else replace(self.named, scores=self.named.scores.astype(np.float16))
         if (wrong := replace(self, **numbers, cues=cues, named=named)._impossible()) is not None:
             raise ValueError(f"the sound map cannot be saved: {wrong}")
         about: dict[str, Any] = {"source": self.source, "settings": self.settings}
-        more: dict[str, Any] = {f"cues/{name}": maps for name, maps in cues.items()}
         if named is not None:
             about["names"] = named.names
-            more["names"] = named.scores
         try:
             text = json.dumps(about)
         except TypeError as error:
             raise ValueError(f"the sound map cannot be saved: its source or settings: {error}") from None
         with written_whole(path, overwrite=overwrite) as file:
-            np.savez_compressed(file, format=np.array(FORMAT), **numbers, about=np.array(text), **more)
+            # As `numpy.savez_compressed` does, but a long film's cues are never all in memory.
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+                few = {"format": np.array(FORMAT), **numbers, "about": np.array(text)}
+                scores = {} if named is None else {"names": named.scores}
+                of_cues = ((f"cues/{name}", maps) for name, maps in cues.items())
+                for name, array in chain(few.items(), of_cues, scores.items()):
+                    with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                        npy.write_array(entry, np.asarray(array), allow_pickle=False)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> SoundMap:

@@ -55,10 +55,10 @@ class Spool:
 
 
 class SpooledMaps(Mapping[str, NDArray[np.float16]]):
-    """Maps by name, as float16; those on disk are read each time they are asked for."""
+    """Maps by name, as float16, converted or read from disk each time they are asked for."""
 
     def __init__(self, maps: Mapping[str, NDArray[np.floating] | Spool]) -> None:
-        self._maps = dict(maps)
+        self._maps = maps
 
     def __getitem__(self, name: str) -> NDArray[np.float16]:
         return self._maps[name][:].astype(np.float16, copy=False)

@@ -12,6 +12,7 @@ from pano_sound import soundmap as soundmap_module
 from pano_sound.errors import DataFileError
 from pano_sound.soundmap import BEFORE, FORMAT, Named, SoundMap
 from pano_sound.sphere.geometry import cell_areas
+from pano_sound.spool import Spool, SpooledMaps
 
 
 @pytest.fixture
@@ -42,6 +43,26 @@ def test_a_saved_map_loads_unchanged(soundmap, tmp_path):
     assert back.cues.keys() == soundmap.cues.keys()
     assert all(np.array_equal(back.cues[name], maps) for name, maps in soundmap.cues.items())
     assert [p.name for p in tmp_path.iterdir()] == ["a.soundmap.npz"]
+
+
+def test_cues_on_disk_are_saved_one_after_the_other(soundmap, tmp_path):
+    count = 2000
+    few = SoundMap(
+        np.arange(count) / 2,
+        np.zeros((count, 30, 60), np.float16),
+        np.ones(count, np.float32),
+        np.full(count, -80, np.float32),
+        soundmap.source,
+    )
+    cues = {f"cue {i}": Spool((30, 60)) for i in range(6)}
+    for spool in cues.values():
+        spool.extend(np.ones((count, 30, 60), np.float16))
+    tracemalloc.start()
+    replace(few, cues=SpooledMaps(cues)).save(tmp_path / "a.soundmap.npz")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3 * few.posterior.nbytes
+    assert SoundMap.load(tmp_path / "a.soundmap.npz").cues.keys() == cues.keys()
 
 
 ABOUT = {"source": {"width": 2, "end": 2.0}, "settings": {}}

@@ -219,6 +219,7 @@ def observe(
     """
     film_part = FilmPart(info, segment, probe_twin(info, options.proxy))
     level = feed_sound(film_part, cues.all, progress)
+    return_freed_memory()  # Pictures need theirs.
     found = feed_pictures(film_part, cues.all, options.every, progress)
     levels = level.at(found.times, options.window)
     return Observed(found.times, found.cuts, levels, found.turned(cues.orientation), found.evidence(cues.all))

@@ -31,6 +31,10 @@ from ..architecture import (
 from ..network import Floats
 from .tensors import Tensors
 
+_PIECE = 12
+"""Features of a wave that are computed at once, from 4 s of sound. OpenVINO's code for a layer grows with its length,
+and is kept for each length: 34 MB for half a minute."""
+
 Node = Any
 """A value in a graph: (1, channels, …)."""
 
@@ -83,13 +87,23 @@ class Wave(WaveSteps, SoundNet):
             if pool > 1:
                 x = ops.max_pool(x, [pool], [1], [0], [0], [pool]).output(0)
             inputs = outputs
+        self._spoiled = -(-WaveSteps(widths, level=False).field[0] // self.hop)  # features at the start of a piece
         self._compiled = _compiled(core, Model([x], [wave], "wave"))
 
     def __call__(self, wave: Floats) -> Floats:
         wanted = self.count(len(wave))
         levelled_wave = levelled(wave) if self.level else np.float32(FULL_SCALE) * wave
-        x = np.pad(levelled_wave, (0, (wanted + 1) * self.hop - len(wave)))
-        return _run(self._compiled, x[None, None])[:, :wanted].T
+        # The last feature of a piece needs samples of the next one.
+        x = np.pad(levelled_wave, (0, (wanted + _PIECE + 1) * self.hop - len(wave)))
+        found = np.empty((wanted, self.features), np.float32)
+        done = 0
+        while done < wanted:
+            first = max(0, done - self._spoiled)
+            piece = x[first * self.hop : (first + _PIECE + 1) * self.hop]
+            part = _run(self._compiled, piece[None, None])[:, done - first : min(wanted - first, _PIECE)].T
+            found[done : done + len(part)] = part
+            done += len(part)
+        return found
 
 
 class Joint(JointSteps, SoundNet):
