@@ -128,7 +128,7 @@ class CompiledNetwork(Network):
         request = self._of_thread.request
         request.infer({0: np.ascontiguousarray(picture)[None]})
         found: Floats = request.get_output_tensor(0).data[0].copy()
-        return found
+        return found.transpose(2, 0, 1)
 
     def respond(self, picture: Floats, sound: Floats) -> Floats:
         found: Floats = np.tensordot(sound, picture, 1)

@@ -126,7 +126,7 @@ def visual_graph(
     panorama: tuple[int, int],
     surroundings: Mapping[str, Any] | None = None,
 ) -> Model:
-    """The graph: uint8 (1, rows, columns, 3), RGB -> float32 (1, embedding, rows, columns) of cells.
+    """The graph: uint8 (1, rows, columns, 3), RGB -> float32 (1, rows, columns, embedding) of cells.
 
     Args:
         trunk: its name, a key of TRUNKS, and options.
@@ -151,7 +151,9 @@ def visual_graph(
     v = Convolution(tensors, "visual_head", channels, embedding, relu6=False)(x)
     if surroundings:
         v = ops.add(v, _surroundings(tensors, x, channels, embedding, **surroundings))
-    return Model([ops.normalize_l2(v, ops.constant(np.array([1])), 1e-12, "max")], [picture], "visual")
+    v = ops.normalize_l2(v, ops.constant(np.array([1])), 1e-12, "max")
+    v = ops.transpose(v, ops.constant(np.array([0, 2, 3, 1])))  # as it lies in memory
+    return Model([v], [picture], "visual")
 
 
 def _surroundings(tensors: Tensors, x: Node, inputs: int, outputs: int, channels: int, widths: Sequence[int]) -> Node:
