@@ -203,8 +203,11 @@ class SemanticCue(Cue):
 
     def named(self, times: Sequence[float] | NDArray[np.float64]) -> Named:
         """What is heard at these times, by name."""
-        scores = self._network.tag_scores(self._features.pooled(np.asarray(times) - self._start, self._window))
-        return named(self._network.tags, scores)
+        found = np.empty((len(times), len(self._network.tags)), np.float32)
+        for begin in range(0, len(times), CHUNK):
+            part = np.asarray(times[begin : begin + CHUNK]) - self._start
+            found[begin : begin + CHUNK] = self._network.tag_scores(self._features.pooled(part, self._window))
+        return named(self._network.tags, found)
 
     def responses(self, part: slice = slice(None)) -> Maps:
         """The raw responses, cosines, in cells of GRID, (n, rows, columns)."""
