@@ -202,15 +202,17 @@ class SoundMap:
             text = json.dumps(about)
         except TypeError as error:
             raise ValueError(f"the sound map cannot be saved: its source or settings: {error}") from None
-        with written_whole(path, overwrite=overwrite) as file:
-            # As `numpy.savez_compressed` does, but a long film's cues are never all in memory.
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-                few = {"format": np.array(FORMAT), **numbers, "about": np.array(text)}
-                scores = {} if named is None else {"names": named.scores}
-                of_cues = ((f"cues/{name}", maps) for name, maps in cues.items())
-                for name, array in chain(few.items(), of_cues, scores.items()):
-                    with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
-                        npy.write_array(entry, np.asarray(array), allow_pickle=False)
+        few = {"format": np.array(FORMAT), **numbers, "about": np.array(text)}
+        scores = {} if named is None else {"names": named.scores}
+        of_cues = ((f"cues/{name}", maps) for name, maps in cues.items())
+        # As `numpy.savez_compressed` does, but a long film's cues are never all in memory.
+        with (
+            written_whole(path, overwrite=overwrite) as file,
+            zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive,
+        ):
+            for name, array in chain(few.items(), of_cues, scores.items()):
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                    npy.write_array(entry, np.asarray(array), allow_pickle=False)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> SoundMap:
