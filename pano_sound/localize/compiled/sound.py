@@ -32,8 +32,8 @@ from ..network import Floats
 from .tensors import Tensors
 
 _PIECE = 12
-"""Features of a wave that are computed at once, from 4 s of sound. OpenVINO's code for a layer grows with its length,
-and is kept for each length: 34 MB for half a minute."""
+"""Features of a wave that are computed at once, from 4 s of sound. OpenVINO's code for these nets grows with the
+length, and is kept for each length: 34 MB for half a minute."""
 
 Node = Any
 """A value in a graph: (1, channels, …)."""
