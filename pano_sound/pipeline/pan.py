@@ -9,6 +9,7 @@ from ..camera.planner import plan as plan_path
 from ..camera.planner import usable
 from ..camera_path import CameraPath
 from ..constraints import Mask, Pin
+from ..localize.memory import return_freed_memory
 from ..media.info import PannableFilm
 from ..media.output_format import check_output
 from ..options.camera import PlanOptions
@@ -74,5 +75,6 @@ def pan_with_map(
     info = pannable(src, options)
     soundmap = analyse_film(info, options, progress or no_progress)
     path = plan_path(soundmap, options, pins, masks)
+    return_freed_memory()  # Frames and the encoder need theirs.
     render_path(info, path, dst, options, overwrite, progress or no_progress)
     return info, soundmap, path
