@@ -228,3 +228,16 @@ def test_responses_are_to_the_sound_of_their_time_though_several_are_computed_at
         cue.request(float(t))
     cue.end_pictures()
     assert cue.responses()[:, 0, 0] == pytest.approx(times, abs=1e-3)
+
+
+def test_names_of_some_times_at_once_are_those_of_all_at_once(monkeypatch):
+    cue = SemanticCue(TorchNetwork(Localizer(**TINY, tags=["Dog", "Speech"]).eval()), 1.0, 0.5)
+    cue.start_sound(0.2)
+    cue.add_sound(np.random.default_rng(0).normal(0, np.linspace(0.01, 0.3, 80_000)).astype(np.float32))
+    cue.end_sound()
+    monkeypatch.setattr(semantic, "named", lambda tags, scores: scores)
+    times = np.arange(0.2, 5.2, 0.5)
+    whole = cue.named(times)
+    monkeypatch.setattr(semantic, "CHUNK", 3)
+    np.testing.assert_allclose(cue.named(times), whole, rtol=1e-5)
+    assert whole.std(axis=0).min() > 0
